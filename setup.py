@@ -1,0 +1,53 @@
+"""Package of slowfast. The recipes in configs/ travel inside it, as slowfast.configs."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "slowfast" / "__init__.py").read_text()).group(1)
+README = ROOT / "README.md"
+
+REQUIRED = [
+    "torch>=2.6",  # the networks and their training
+    "torchvision>=0.21",  # RoIAlign and image operations; the release that belongs to the torch above
+    "numpy",  # random numbers of a sample, and arrays of scores
+    "av>=12",  # PyAV: reads and writes video files, with FFmpeg inside its wheel
+    "fvcore",  # the config node, and counting of operations
+    "pyyaml",  # recipes
+    "pillow",  # frames that lie in folders as images
+    "tqdm",  # progress bar on a terminal
+    "tensorboard",  # scalars of a run
+]
+EXTRAS = {
+    "plot": ["matplotlib"],  # the demo's plot and pictures
+    "dev": [
+        "matplotlib",  # tests draw too
+        "pytest",  # make test
+        "ruff",  # make lint
+        "build",  # wheels
+        "setuptools>=64",  # the test that builds a wheel does so without a network
+        "wheel",
+    ],
+}
+
+setup(
+    name="slowfast",
+    version=VERSION,
+    description="SlowFast networks for video recognition, in today's PyTorch",
+    long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+    packages=[*find_packages(include=["slowfast", "slowfast.*"]), "slowfast.configs"],
+    package_dir={"slowfast.configs": "configs"},
+    package_data={"slowfast": ["py.typed"], "slowfast.configs": ["**/*.yaml"]},
+    entry_points={"console_scripts": ["slowfast = slowfast.cli.main:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,3 @@
+"""SlowFast networks for video recognition: train, test and study them in PyTorch."""
+
+__version__ = "0.1.0"
