@@ -1,0 +1,69 @@
+"""A name -> class table that answers a miss with the names it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from slowfast.utils.suggest import did_you_mean
+
+T = TypeVar("T")
+
+
+class Registry:
+    """Classes of one kind, chosen by name in a YAML. Names are matched without regard to case.
+
+    Args:
+        kind: what the entries are, as it reads in a message ("model", "dataset", ...).
+        key: config key that holds the name, for the message ("MODEL.MODEL_NAME").
+    """
+
+    def __init__(self, kind: str, key: str = ""):
+        self.kind = kind
+        self.key = key
+        self._entries: dict[str, tuple[str, object]] = {}
+
+    def register(self, name: str | None = None) -> Callable[[T], T]:
+        """Decorator that adds a class or function under ``name`` (default: its own name)."""
+
+        def add(entry: T) -> T:
+            entry_name = name or entry.__name__
+            known = self._entries.get(entry_name.lower())
+            if known is not None and not _same_definition(known[1], entry):
+                raise ValueError(
+                    f"{self.kind} {entry_name!r} is registered already, as {known[1]!r}: choose another name."
+                )
+            self._entries[entry_name.lower()] = (entry_name, entry)
+            return entry
+
+        return add
+
+    def get(self, name: str):
+        """The entry called ``name``.
+
+        Raises:
+            ValueError: nothing has that name; the message lists what has.
+        """
+        found = self._entries.get(str(name).lower())
+        if found is None:
+            place = f"{self.key}: " if self.key else ""
+            raise ValueError(
+                f"{place}no {self.kind} is called {name!r}.{did_you_mean(str(name), self.names())} "
+                f"Known: {', '.join(self.names())}. Own classes are found when IMPORTS names their module or file."
+            )
+        return found[1]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(name for name, _ in self._entries.values())
+
+    def __contains__(self, name: str) -> bool:
+        return str(name).lower() in self._entries
+
+
+def _same_definition(first: object, second: object) -> bool:
+    """Whether both come from the same place: a module imported twice (notebook reload) may register again."""
+    return (getattr(first, "__module__", 1), getattr(first, "__qualname__", 1)) == (
+        getattr(second, "__module__", 2),
+        getattr(second, "__qualname__", 2),
+    )

@@ -1,0 +1,30 @@
+"""Checking arguments that come from a YAML against the signature that will receive them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+
+from slowfast.utils.suggest import did_you_mean
+
+
+def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> None:
+    """Return when ``target`` takes every one of ``kwargs`` by name.
+
+    Args:
+        target: class or function.
+        key: config key that held them, for the message.
+
+    Raises:
+        ValueError: an argument that ``target`` does not name; the message lists those it does.
+    """
+    parameters = inspect.signature(target).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    names = [name for name in parameters if name not in ("self", "args")]
+    for name in kwargs:
+        if name not in names:
+            raise ValueError(
+                f"{key}: {target.__name__} takes no argument {name!r}.{did_you_mean(name, names)} "
+                f"It takes: {', '.join(names)}."
+            )
