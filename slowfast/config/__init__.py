@@ -1,0 +1,9 @@
+"""Settings: YAML recipes over documented defaults, checked before anything is built."""
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.defaults import assert_and_infer_cfg, get_cfg
+from slowfast.config.files import ConfigError, find
+from slowfast.config.load import load_cfg
+
+__all__ = ["CfgNode", "ConfigError", "assert_and_infer_cfg", "find", "get_cfg", "load_cfg"]

@@ -1,0 +1,426 @@
+"""Every config key once: its default, its unit and its meaning.
+
+Names and defaults are PySlowFast's, so that its YAML files load; keys of our own are marked [own]. What
+values must satisfy is in check.py; the keys that are accepted without effect are in ignored.py.
+Letters: T frames of a clip (the Fast frames), K classes, p a probability in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.check import check_and_infer
+from slowfast.config.files import find, read_layers
+from slowfast.config.merge import merge_layers, override_layers
+
+
+class Config(CfgNode):
+    """All settings; the merge methods report unknown keys and wrong types with their place."""
+
+    def merge_from_file(self, cfg_filename: str | Path, allow_unsafe: bool = False) -> None:
+        """Write a YAML file, with what its ``_BASE_`` names, over the current values.
+
+        ``cfg_filename`` may also be the name of a recipe of the package. ``allow_unsafe`` is fvcore's: False.
+
+        Raises:
+            ConfigError: see ``load_cfg``.
+        """
+        if allow_unsafe:
+            raise ValueError("allow_unsafe=True would run code from a YAML file: only False is accepted.")
+        path = Path(cfg_filename).expanduser()
+        merge_layers(self, read_layers(path if path.is_file() else find(cfg_filename)), _C)
+
+    def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
+        """Write ``[KEY, value, KEY, value, ...]`` over the current values; text is decoded.
+
+        Raises:
+            ConfigError: an unknown key, a wrong type, or a value missing.
+        """
+        merge_layers(self, override_layers(cfg_list), _C)
+
+
+def get_cfg() -> Config:
+    """A new config of defaults, unfrozen."""
+    return _C.clone()
+
+
+def assert_and_infer_cfg(cfg: CfgNode) -> CfgNode:
+    """``cfg`` itself after all cross-key rules of check.py; see ``check_and_infer`` there."""
+    return check_and_infer(cfg, _C)
+
+
+_C = Config()
+
+# ---- Run ----
+
+_C.TASK = ""  # "": supervised recognition; PySlowFast's "ssl" is refused
+_C.NUM_GPUS = 1  # processes on this machine, one a GPU; 0 runs on the CPU
+_C.NUM_SHARDS = 1  # machines
+_C.SHARD_ID = 0  # index of this machine, from 0
+_C.DIST_BACKEND = "nccl"  # process group: "nccl" (GPUs) or "gloo" (CPU)
+_C.OUTPUT_DIR = "."  # folder of checkpoints, logs and results
+_C.RNG_SEED = 1  # seed of weights, sampling and augmentation, >= 0
+_C.LOG_PERIOD = 10  # training steps from one log line to the next
+_C.LOG_MODEL_INFO = True  # log parameters, GFLOPs and activation memory before training
+_C.IMPORTS = []  # [own] modules or .py files imported before building: they register models, data sets, ...
+
+# ---- Batch normalisation ----
+
+_C.BN = CfgNode()
+_C.BN.USE_PRECISE_STATS = False  # estimate mean and variance anew before every evaluation
+_C.BN.NUM_BATCHES_PRECISE = 200  # training batches that the estimate averages over, at most
+_C.BN.WEIGHT_DECAY = 0.0  # of the layers' scales and biases; SOLVER.WEIGHT_DECAY is of all else
+# "batchnorm" (of the clips on one GPU), "sync_batchnorm" (of NUM_SYNC_DEVICES GPUs), "sub_batchnorm" (of
+# NUM_SPLITS parts of the clips on one GPU each); "sync_batchnorm_apex" is read as "sync_batchnorm".
+_C.BN.NORM_TYPE = "batchnorm"
+_C.BN.NUM_SPLITS = 1  # parts of a GPU's clips with their own statistics, "sub_batchnorm" only
+_C.BN.NUM_SYNC_DEVICES = 1  # GPUs that share statistics, "sync_batchnorm" only
+_C.BN.GLOBAL_SYNC = False  # share over all GPUs of all machines, "sync_batchnorm" only
+
+# ---- Training ----
+
+_C.TRAIN = CfgNode()
+_C.TRAIN.ENABLE = True  # whether a run trains
+_C.TRAIN.KILL_LOSS_EXPLOSION_FACTOR = 0.0  # stop when the loss exceeds this many times its average; 0: never
+_C.TRAIN.DATASET = "kinetics"  # registered data set, read by its train and val splits
+_C.TRAIN.BATCH_SIZE = 64  # clips of a training step on one machine, shared by its NUM_GPUS
+_C.TRAIN.EVAL_PERIOD = 10  # epochs from one evaluation on the val split to the next
+_C.TRAIN.CHECKPOINT_PERIOD = 10  # epochs from one checkpoint to the next
+_C.TRAIN.AUTO_RESUME = True  # continue from the newest readable checkpoint in OUTPUT_DIR
+_C.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from when there is nothing to resume; "": random ones
+_C.TRAIN.CHECKPOINT_TYPE = "pytorch"  # of that file: "pytorch" or "caffe2" (the released .pkl files)
+_C.TRAIN.CHECKPOINT_INFLATE = False  # repeat the 2D kernels of an image network along time
+_C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # start at epoch 0 although the file says otherwise
+_C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []  # text removed from the front of the file's parameter names
+_C.TRAIN.MIXED_PRECISION = False  # compute in 16 bit where that is safe
+_C.TRAIN.MIXED_PRECISION_DTYPE = "auto"  # [own] "bfloat16", "float16", or "auto": bfloat16 where supported
+_C.TRAIN.CHECKPOINT_IN_INIT = False  # take the weights of CHECKPOINT_FILE_PATH even when there is one to resume
+
+# ---- Augmentation of training batches (AUG.ENABLE and below) ----
+
+_C.AUG = CfgNode()
+_C.AUG.ENABLE = False  # random erasing
+_C.AUG.NUM_SAMPLE = 1  # augmented copies of every clip in a batch
+_C.AUG.COLOR_JITTER = 0.4  # strength, as a fraction
+_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment policy in timm's notation
+_C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations
+_C.AUG.RE_PROB = 0.25  # p of erasing a rectangle of a clip
+_C.AUG.RE_MODE = "pixel"  # filled with: "pixel" (noise each), "rand" (one random colour), "const" (zero)
+_C.AUG.RE_COUNT = 1  # rectangles, at most
+_C.AUG.RE_SPLIT = False  # leave the first half of a batch as it is
+_C.AUG.GEN_MASK_LOADER = False  # refused: self-supervised
+_C.AUG.MASK_TUBE = False  # refused: self-supervised
+_C.AUG.MASK_FRAMES = False  # refused: self-supervised
+_C.AUG.MASK_WINDOW_SIZE = [8, 7, 7]  # refused: self-supervised
+_C.AUG.MASK_RATIO = 0.0  # refused: self-supervised
+_C.AUG.MAX_MASK_PATCHES_PER_BLOCK = None  # refused: self-supervised
+
+_C.MIXUP = CfgNode()
+_C.MIXUP.ENABLE = False  # blend the clips of a batch and their labels, MODEL.LOSS_FUNC "soft_cross_entropy"
+_C.MIXUP.ALPHA = 0.8  # Beta(alpha, alpha) of the share in mixup; 0: no mixup
+_C.MIXUP.CUTMIX_ALPHA = 1.0  # the same in cutmix; 0: no cutmix
+_C.MIXUP.PROB = 1.0  # p that a batch is blended
+_C.MIXUP.SWITCH_PROB = 0.5  # p of cutmix where both are on
+_C.MIXUP.LABEL_SMOOTH_VALUE = 0.1  # share of a label that is spread over all K classes
+
+# ---- Testing ----
+
+_C.TEST = CfgNode()
+_C.TEST.ENABLE = True  # whether a run tests, after training if both are on
+_C.TEST.DATASET = "kinetics"  # registered data set, read by its test split
+_C.TEST.BATCH_SIZE = 8  # views in one forward pass on one machine, shared by its NUM_GPUS
+_C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "": the newest in OUTPUT_DIR, else TRAIN's
+_C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips of a video, evenly spread over time
+_C.TEST.NUM_SPATIAL_CROPS = 3  # crops of a clip along its longer side: 3, or 1 in the centre
+_C.TEST.CHECKPOINT_TYPE = "pytorch"  # of the file: "pytorch" or "caffe2"
+_C.TEST.SAVE_RESULTS_PATH = ""  # file in OUTPUT_DIR for all scores and labels (pickle); "": none
+_C.TEST.NUM_TEMPORAL_CLIPS = []  # further numbers of clips to report
+_C.TEST.MIXED_PRECISION = False  # [own] test in 16 bit (TRAIN.MIXED_PRECISION_DTYPE)
+_C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions before testing: faster, equal scores
+
+# ---- Networks ----
+
+_C.MODEL = CfgNode()
+_C.MODEL.ARCH = "slowfast"  # temporal kernels: "slowfast", "slow", "fast", "c2d", "2d", "i3d", "x3d"
+_C.MODEL.MODEL_NAME = "SlowFast"  # registered model: "SlowFast", "ResNet" (one pathway), ...
+_C.MODEL.NUM_CLASSES = 400  # K
+_C.MODEL.LOSS_FUNC = "cross_entropy"  # registered loss: also "soft_cross_entropy", "bce", "bce_logit"
+_C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "maskmvit"]  # one input
+_C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast"]  # values of ARCH whose input is [slow, fast]
+_C.MODEL.DROPOUT_RATE = 0.5  # p of dropping a feature before the classifier
+_C.MODEL.DROPCONNECT_RATE = 0.0  # p of dropping the residual of the last block; earlier ones in proportion
+_C.MODEL.FC_INIT_STD = 0.01  # standard deviation of the classifier's initial weights
+_C.MODEL.HEAD_ACT = "softmax"  # logits to scores in eval mode: "softmax", "sigmoid" (multi-label) or "none"
+_C.MODEL.ACT_CHECKPOINT = False  # recompute activations in the backward pass: less memory, more time
+_C.MODEL.DETACH_FINAL_FC = False  # no gradient below the classifier: it alone learns
+_C.MODEL.FROZEN_BN = False  # keep statistics, scales and biases of batch norm as loaded
+_C.MODEL.FP16_ALLREDUCE = False  # exchange gradients between GPUs in 16 bit
+_C.MODEL.CHANNELS_LAST = True  # [own] memory layout (channels_last_3d): faster on GPUs and on CPUs with AMX
+_C.MODEL.COMPILE = False  # [own] torch.compile: a slow first step, faster ones after it
+_C.MODEL.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a model of your own; any keys
+
+_C.LOSS = CfgNode()
+_C.LOSS.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of the loss; any keys
+
+_C.SLOWFAST = CfgNode()
+_C.SLOWFAST.BETA_INV = 8  # 1 / beta: Slow has this many times the channels of Fast
+_C.SLOWFAST.ALPHA = 8  # Fast has this many times the frames of Slow; divides DATA.NUM_FRAMES
+_C.SLOWFAST.FUSION_CONV_CHANNEL_RATIO = 2  # channels out of a lateral convolution, in Fast channels
+_C.SLOWFAST.FUSION_KERNEL_SZ = 5  # frames that a lateral convolution sees, odd
+_C.SLOWFAST.FUSION = "TimeStridedConv"  # [own] registered lateral connection
+_C.SLOWFAST.FUSION_ARGS = CfgNode(new_allowed=True)  # [own] its keyword arguments; any keys
+# [own] Which Fast frames the Slow pathway gets: "linspace" (first to last, evenly; PySlowFast's, and so the
+# released weights') or "strided" (every ALPHA-th, the paper's).
+_C.SLOWFAST.SLOW_FRAMES = "linspace"
+
+_C.RESNET = CfgNode()
+_C.RESNET.TRANS_FUNC = "bottleneck_transform"  # residual block: also "basic_transform", "x3d_transform"
+_C.RESNET.NUM_GROUPS = 1  # groups of the spatial convolution (ResNeXt)
+_C.RESNET.WIDTH_PER_GROUP = 64  # channels of a group in res2; times NUM_GROUPS is the inner width
+_C.RESNET.INPLACE_RELU = True  # ReLU overwrites its input
+_C.RESNET.STRIDE_1X1 = False  # spatial stride in the first 1x1 convolution of a block, not in its 3x3
+_C.RESNET.ZERO_INIT_FINAL_BN = False  # a block's last batch norm starts at zero: the block as identity
+_C.RESNET.ZERO_INIT_FINAL_CONV = False  # a block's last convolution starts at zero
+_C.RESNET.DEPTH = 50  # layers: 18, 50 or 101
+# Below, one entry for each of res2 to res5, and in it [slow, fast]; a single number serves both pathways.
+_C.RESNET.NUM_BLOCK_TEMP_KERNEL = [[3], [4], [6], [3]]  # first blocks of the stage with a temporal kernel
+_C.RESNET.SPATIAL_STRIDES = [[1], [2], [2], [2]]  # of the stage's first block
+_C.RESNET.SPATIAL_DILATIONS = [[1], [1], [1], [1]]  # of the stage's 3x3 convolutions
+
+_C.NONLOCAL = CfgNode()  # one entry a stage and in it one a pathway, as in RESNET
+_C.NONLOCAL.LOCATION = [[[]], [[]], [[]], [[]]]  # blocks, from 0, that a non-local block follows
+_C.NONLOCAL.GROUP = [[1], [1], [1], [1]]  # parts that time is cut into, each attending to itself
+_C.NONLOCAL.INSTANTIATION = "dot_product"  # of the affinities: "dot_product" (divided by their count) or "softmax"
+# Frames, rows and columns that keys and values are max-pooled over.
+_C.NONLOCAL.POOL = [[[1, 2, 2], [1, 2, 2]] for _ in range(4)]
+
+_C.X3D = CfgNode()
+_C.X3D.WIDTH_FACTOR = 1.0  # channels of every stage, times this
+_C.X3D.DEPTH_FACTOR = 1.0  # blocks of every stage, times this
+_C.X3D.BOTTLENECK_FACTOR = 1.0  # inner channels of a block in its outer ones
+_C.X3D.DIM_C5 = 2048  # channels before the classifier
+_C.X3D.DIM_C1 = 12  # channels of the stem
+_C.X3D.SCALE_RES2 = False  # WIDTH_FACTOR counts for res2 too
+_C.X3D.BN_LIN5 = False  # batch norm before the classifier
+_C.X3D.CHANNELWISE_3x3x3 = True  # depthwise 3x3x3 convolutions
+
+# ---- Data ----
+
+_C.DATA = CfgNode()
+_C.DATA.PATH_TO_DATA_DIR = ""  # folder of the lists train.csv, val.csv and test.csv
+_C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list
+_C.DATA.PATH_PREFIX = ""  # folder that relative paths of the lists start in; "": PATH_TO_DATA_DIR
+_C.DATA.NUM_FRAMES = 8  # T, frames of a clip (of the Fast pathway where there are two)
+_C.DATA.SAMPLING_RATE = 8  # source frames, at TARGET_FPS, from one frame of a clip to the next
+_C.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # of RGB colours, for lighting noise
+# One row a colour, R G B, of the eigenvectors that go with them.
+_C.DATA.TRAIN_PCA_EIGVEC = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.814], [-0.5836, -0.6948, 0.4203]]
+_C.DATA.PATH_TO_PRELOAD_IMDB = ""  # file of a preloaded data base
+_C.DATA.MEAN = [0.45, 0.45, 0.45]  # of RGB in [0, 1], subtracted
+_C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # colour channels of every pathway's input
+_C.DATA.STD = [0.225, 0.225, 0.225]  # of RGB in [0, 1], divided by
+_C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # shorter side in pixels, drawn between these before a training crop
+_C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # or: [min, max] share of the area that a crop covers (Inception's)
+_C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # with it: [min, max] width / height of the crop
+_C.DATA.USE_OFFSET_SAMPLING = False  # test clips: first at the first frame, last at the last possible
+_C.DATA.TRAIN_JITTER_MOTION_SHIFT = False  # the crop of an Inception-style training clip drifts over time
+_C.DATA.TRAIN_CROP_SIZE = 224  # side of a training or val crop, pixels
+_C.DATA.TEST_CROP_SIZE = 256  # side of a test crop, and shorter side before it, pixels
+_C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in
+_C.DATA.TRAIN_JITTER_FPS = 0.0  # frames per second that TARGET_FPS is raised by at random, at most
+_C.DATA.DECODING_BACKEND = "torchvision"  # any of PySlowFast's values means our reader (PyAV)
+_C.DATA.DECODING_SHORT_SIZE = 256  # shorter side that frames are decoded to, pixels, if RESIZE_IN_DECODER
+_C.DATA.RESIZE_IN_DECODER = False  # [own] resize while converting colours: faster, slightly other pixels
+_C.DATA.DECODER_THREADS = 1  # [own] threads of a video decoder; more than 1 can hang in worker processes
+_C.DATA.INV_UNIFORM_SAMPLE = False  # draw the reciprocal of the shorter side uniformly, not the side
+_C.DATA.RANDOM_FLIP = True  # mirror a training clip with p = 1/2; off where left and right tell classes
+_C.DATA.MULTI_LABEL = False  # a video has any number of labels
+_C.DATA.ENSEMBLE_METHOD = "sum"  # views to video scores: "sum", "mean" or "max"
+_C.DATA.REVERSE_INPUT_CHANNEL = False  # feed BGR
+_C.DATA.TRAIN_CROP_NUM_TEMPORAL = 1  # training clips of a video at once
+_C.DATA.TRAIN_CROP_NUM_SPATIAL = 1  # training crops of a clip at once
+_C.DATA.COLOR_RND_GRAYSCALE = 0.0  # refused: self-supervised
+_C.DATA.LOADER_CHUNK_SIZE = 0  # lines of a list that are read at once
+_C.DATA.LOADER_CHUNK_OVERALL_SIZE = 0  # lines of a list in all
+_C.DATA.SKIP_ROWS = 0  # lines of a list that are passed over at its start
+_C.DATA.TIME_DIFF_PROB = 0.0  # refused: self-supervised
+_C.DATA.SSL_COLOR_JITTER = False  # refused: self-supervised
+_C.DATA.SSL_COLOR_BRI_CON_SAT = [0.4, 0.4, 0.4]  # refused: self-supervised
+_C.DATA.SSL_COLOR_HUE = 0.1  # refused: self-supervised
+_C.DATA.SSL_MOCOV2_AUG = False  # refused: self-supervised
+_C.DATA.SSL_BLUR_SIGMA_MIN = [0.0, 0.1]  # refused: self-supervised
+_C.DATA.SSL_BLUR_SIGMA_MAX = [0.0, 2.0]  # refused: self-supervised
+_C.DATA.IN22K_TRAINVAL = False  # refused: still images
+_C.DATA.IN22k_VAL_IN1K = ""  # refused: still images
+_C.DATA.IN_VAL_CROP_RATIO = 0.875  # refused: still images
+_C.DATA.DUMMY_LOAD = False  # feed the first sample again and again, to time all else
+_C.DATA.MAX_BAD_VIDEOS = 100  # [own] undecodable training videos after which a run stops
+_C.DATA.CHECK_FILES = "sample"  # [own] files looked for at the start: a "sample", "all" or "none"
+_C.DATA.CLASS_NAMES = ""  # [own] file of class names; "": classids.json or class_names.txt with the lists
+_C.DATA.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a data set of your own; any keys
+
+_C.DATA_LOADER = CfgNode()
+_C.DATA_LOADER.NUM_WORKERS = 8  # loading processes for each training process; 0 loads in the process itself
+_C.DATA_LOADER.PIN_MEMORY = True  # page-locked batches: faster to the GPU; off without one
+_C.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE = False  # decoder threads; see DATA.DECODER_THREADS
+_C.DATA_LOADER.PREFETCH_FACTOR = 2  # [own] batches that every worker holds ready
+_C.DATA_LOADER.PERSISTENT_WORKERS = True  # [own] keep the workers from epoch to epoch
+
+# ---- Optimisation ----
+
+_C.SOLVER = CfgNode()
+_C.SOLVER.BASE_LR = 0.1  # learning rate for TRAIN.BATCH_SIZE clips
+_C.SOLVER.LR_POLICY = "cosine"  # or "steps_with_relative_lrs"
+_C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
+_C.SOLVER.GAMMA = 0.1  # factor of a step in multigrid training
+_C.SOLVER.STEP_SIZE = 1  # epochs of a step
+_C.SOLVER.STEPS = []  # epochs at which the steps of steps_with_relative_lrs begin, from 0
+_C.SOLVER.LRS = []  # learning rates of these steps, in BASE_LR
+_C.SOLVER.MAX_EPOCH = 300  # epochs of training
+_C.SOLVER.MOMENTUM = 0.9  # of SGD
+_C.SOLVER.DAMPENING = 0.0  # of SGD's momentum
+_C.SOLVER.NESTEROV = True  # Nesterov's momentum
+_C.SOLVER.WEIGHT_DECAY = 1e-4  # L2 of all weights but batch norm's
+_C.SOLVER.WARMUP_FACTOR = 0.1  # factor of the first learning rate
+_C.SOLVER.WARMUP_EPOCHS = 0.0  # epochs, whole or not, in which the learning rate rises linearly
+_C.SOLVER.WARMUP_START_LR = 0.01  # learning rate that it rises from
+_C.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adam", "adamw"
+_C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the three learning rates above by NUM_SHARDS
+_C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine begins where warm-up ends, not at epoch 0
+_C.SOLVER.ZERO_WD_1D_PARAM = False  # no weight decay of biases and other vectors
+_C.SOLVER.CLIP_GRAD_VAL = None  # largest absolute value of a gradient's entry; None: any
+_C.SOLVER.CLIP_GRAD_L2NORM = None  # largest norm of the whole gradient; None: any
+_C.SOLVER.LARS_ON = False  # refused: self-supervised
+_C.SOLVER.LAYER_DECAY = 1.0  # factor of the learning rate from a layer to the one before it
+_C.SOLVER.BETAS = [0.9, 0.999]  # decay rates of Adam's averages
+
+# ---- Loader benchmark ----
+
+_C.BENCHMARK = CfgNode()
+_C.BENCHMARK.NUM_EPOCHS = 5  # epochs timed
+_C.BENCHMARK.LOG_PERIOD = 100  # batches from one line to the next
+_C.BENCHMARK.SHUFFLE = True  # in the order of training
+
+# ---- Detection: actions of boxed people ----
+
+_C.DETECTION = CfgNode()
+_C.DETECTION.ENABLE = False  # the head scores boxes, not clips
+_C.DETECTION.ALIGNED = True  # RoIAlign with half-pixel centres; the converted Caffe2 weights want False
+_C.DETECTION.SPATIAL_SCALE_FACTOR = 16  # pixels of a feature's side
+_C.DETECTION.ROI_XFORM_RESOLUTION = 7  # side of an aligned box, features
+
+_C.AVA = CfgNode()
+_C.AVA.FRAME_DIR = ""  # folder of extracted frames
+_C.AVA.FRAME_LIST_DIR = ""  # folder of frame lists
+_C.AVA.ANNOTATION_DIR = ""  # folder of the files below
+_C.AVA.TRAIN_LISTS = ["train.csv"]  # frame lists for training
+_C.AVA.TEST_LISTS = ["val.csv"]  # frame lists for testing
+_C.AVA.TRAIN_GT_BOX_LISTS = ["ava_train_v2.2.csv"]  # true boxes
+_C.AVA.TRAIN_PREDICT_BOX_LISTS = []  # detected boxes to train on as well
+_C.AVA.TEST_PREDICT_BOX_LISTS = ["ava_val_predicted_boxes.csv"]  # detected boxes to test on
+_C.AVA.DETECTION_SCORE_THRESH = 0.9  # score below which a detected box is left out
+_C.AVA.BGR = False  # feed BGR
+_C.AVA.TRAIN_USE_COLOR_AUGMENTATION = False  # colour jitter and lighting noise
+_C.AVA.TRAIN_PCA_JITTER_ONLY = True  # lighting noise alone
+_C.AVA.TEST_FORCE_FLIP = False  # mirror every test clip
+_C.AVA.FULL_TEST_ON_VAL = False  # evaluate on all of val while training
+_C.AVA.LABEL_MAP_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"  # classes that count
+_C.AVA.EXCLUSION_FILE = "ava_val_excluded_timestamps_v2.2.csv"  # seconds that do not count
+_C.AVA.GROUNDTRUTH_FILE = "ava_val_v2.2.csv"  # true boxes for testing
+_C.AVA.IMG_PROC_BACKEND = "cv2"  # PySlowFast's choice of image functions
+
+# ---- Multigrid training (arXiv 1912.00998) ----
+
+_C.MULTIGRID = CfgNode()
+_C.MULTIGRID.EPOCH_FACTOR = 1.5  # epochs in MAX_EPOCH
+_C.MULTIGRID.SHORT_CYCLE = False  # the crop size changes from batch to batch; the head pools globally
+_C.MULTIGRID.SHORT_CYCLE_FACTORS = [0.5, 0.5**0.5]  # of the crop size
+_C.MULTIGRID.LONG_CYCLE = False  # frames and crop size change from stage to stage
+_C.MULTIGRID.LONG_CYCLE_FACTORS = [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], [1, 1]]  # (T, crop)
+_C.MULTIGRID.BN_BASE_SIZE = 8  # clips that batch norm's statistics are of
+_C.MULTIGRID.EVAL_FREQ = 3  # evaluations of every long-cycle stage
+_C.MULTIGRID.LONG_CYCLE_SAMPLING_RATE = 0  # of the stage; 0: DATA.SAMPLING_RATE
+_C.MULTIGRID.DEFAULT_B = 0  # TRAIN.BATCH_SIZE of the recipe; 0: as set
+_C.MULTIGRID.DEFAULT_T = 0  # DATA.NUM_FRAMES of the recipe; 0: as set
+_C.MULTIGRID.DEFAULT_S = 0  # DATA.TRAIN_CROP_SIZE of the recipe; 0: as set
+
+# ---- TensorBoard ----
+
+_C.TENSORBOARD = CfgNode()
+_C.TENSORBOARD.ENABLE = False  # write scalars (loss, learning rate, accuracy, times)
+_C.TENSORBOARD.PREDICTIONS_PATH = ""  # scores of an earlier test to draw from
+_C.TENSORBOARD.LOG_DIR = ""  # folder inside OUTPUT_DIR; "": "runs"
+_C.TENSORBOARD.CLASS_NAMES_PATH = ""  # JSON of class names
+_C.TENSORBOARD.CATEGORIES_PATH = ""  # JSON of groups of classes
+_C.TENSORBOARD.CONFUSION_MATRIX = CfgNode()
+_C.TENSORBOARD.CONFUSION_MATRIX.ENABLE = False  # draw it
+_C.TENSORBOARD.CONFUSION_MATRIX.FIGSIZE = [8, 8]  # inches
+_C.TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH = ""  # file of the classes drawn; "": all
+_C.TENSORBOARD.HISTOGRAM = CfgNode()
+_C.TENSORBOARD.HISTOGRAM.ENABLE = False  # draw what the videos of a class are taken for
+_C.TENSORBOARD.HISTOGRAM.SUBSET_PATH = ""  # file of the classes drawn; "": all
+_C.TENSORBOARD.HISTOGRAM.TOPK = 10  # bars
+_C.TENSORBOARD.HISTOGRAM.FIGSIZE = [8, 8]  # inches
+_C.TENSORBOARD.MODEL_VIS = CfgNode()
+_C.TENSORBOARD.MODEL_VIS.ENABLE = False  # draw what happens inside the network
+_C.TENSORBOARD.MODEL_VIS.MODEL_WEIGHTS = False  # weights
+_C.TENSORBOARD.MODEL_VIS.ACTIVATIONS = False  # activations
+_C.TENSORBOARD.MODEL_VIS.INPUT_VIDEO = False  # the clip itself
+_C.TENSORBOARD.MODEL_VIS.LAYER_LIST = []  # names of the layers drawn
+_C.TENSORBOARD.MODEL_VIS.TOPK_PREDS = 1  # classes written on a frame
+_C.TENSORBOARD.MODEL_VIS.COLORMAP = "Pastel2"  # matplotlib's name
+_C.TENSORBOARD.MODEL_VIS.GRAD_CAM = CfgNode()
+_C.TENSORBOARD.MODEL_VIS.GRAD_CAM.ENABLE = True  # heat maps over the clip, if MODEL_VIS is on
+_C.TENSORBOARD.MODEL_VIS.GRAD_CAM.LAYER_LIST = []  # one layer for each pathway
+_C.TENSORBOARD.MODEL_VIS.GRAD_CAM.USE_TRUE_LABEL = False  # of the label, not of the best class
+_C.TENSORBOARD.MODEL_VIS.GRAD_CAM.COLORMAP = "viridis"  # matplotlib's name
+_C.TENSORBOARD.WRONG_PRED_VIS = CfgNode()
+_C.TENSORBOARD.WRONG_PRED_VIS.ENABLE = False  # show the videos that are taken for something else
+_C.TENSORBOARD.WRONG_PRED_VIS.TAG = "Incorrectly classified videos."  # their heading
+_C.TENSORBOARD.WRONG_PRED_VIS.SUBSET_PATH = ""  # file of the classes shown; "": all
+
+# ---- Demo on a video or camera ----
+
+_C.DEMO = CfgNode()
+_C.DEMO.ENABLE = False  # run it
+_C.DEMO.LABEL_FILE_PATH = ""  # JSON of class names
+_C.DEMO.WEBCAM = -1  # camera; -1: none
+_C.DEMO.INPUT_VIDEO = ""  # video file
+_C.DEMO.DISPLAY_WIDTH = 0  # pixels; 0: as the input
+_C.DEMO.DISPLAY_HEIGHT = 0  # pixels; 0: as the input
+_C.DEMO.DETECTRON2_CFG = "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"  # person detector
+# The detector's weights, in Detectron2's notation.
+_C.DEMO.DETECTRON2_WEIGHTS = "detectron2://COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl"
+_C.DEMO.DETECTRON2_THRESH = 0.9  # score below which a person is left out
+_C.DEMO.BUFFER_SIZE = 0  # frames that two clips share
+_C.DEMO.OUTPUT_FILE = ""  # video written; "": a window
+_C.DEMO.OUTPUT_FPS = -1  # frames per second; -1: as the input
+_C.DEMO.INPUT_FORMAT = "BGR"  # channel order of the frames
+_C.DEMO.CLIP_VIS_SIZE = 10  # frames drawn on around a clip's centre
+_C.DEMO.NUM_VIS_INSTANCES = 2  # drawing processes
+_C.DEMO.PREDS_BOXES = ""  # file of detected boxes
+_C.DEMO.THREAD_ENABLE = False  # read and write in threads
+_C.DEMO.NUM_CLIPS_SKIP = 0  # clips passed over after one is scored
+_C.DEMO.GT_BOXES = ""  # file of true boxes
+_C.DEMO.STARTING_SECOND = 900  # second of the movie that the video begins at
+_C.DEMO.FPS = 30  # frames per second of the video
+_C.DEMO.VIS_MODE = "thres"  # classes drawn: above a threshold ("thres") or the best ("top-k")
+_C.DEMO.COMMON_CLASS_THRES = 0.7  # score from which a common class is drawn
+_C.DEMO.UNCOMMON_CLASS_THRES = 0.3  # score from which another is
+# The common classes.
+_C.DEMO.COMMON_CLASS_NAMES = [
+    "watch (a person)",
+    "talk to (e.g., self, a person, a group)",
+    "listen to (a person)",
+    "touch (an object)",
+    "carry/hold (an object)",
+    "walk",
+    "sit",
+    "lie/sleep",
+    "bend/bow (at the waist)",
+]
+_C.DEMO.SLOWMO = 1  # times that a drawn clip is slowed down

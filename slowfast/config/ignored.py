@@ -1,0 +1,84 @@
+"""Keys that are accepted without effect: the one table, and what to say when a value stands there."""
+
+from __future__ import annotations
+
+from fvcore.common.config import CfgNode
+
+_DETECTION = "not built yet (detection on AVA)"
+_MULTIGRID = "not built yet (multigrid training)"
+_DRAWING = "not built yet (drawings for TensorBoard)"
+_DEMO = "not built yet (demo on a video or camera)"
+_X3D = "not built yet (X3D)"
+_BENCHMARK = "tools/benchmark.py has arguments of its own"
+_RECENT_AUGMENTATION = "not built: AUG.ENABLE turns on random erasing alone"
+
+# A key, or a group with a dot at its end -> why a value there changes nothing.
+WITHOUT_EFFECT = {
+    "AUG.NUM_SAMPLE": _RECENT_AUGMENTATION,
+    "AUG.COLOR_JITTER": _RECENT_AUGMENTATION,
+    "AUG.AA_TYPE": _RECENT_AUGMENTATION,
+    "AUG.INTERPOLATION": _RECENT_AUGMENTATION,
+    "AVA.": _DETECTION,
+    "BENCHMARK.": _BENCHMARK,
+    "DATA.DUMMY_LOAD": "tools/benchmark.py times the parts apart",
+    "DATA.LOADER_CHUNK_OVERALL_SIZE": "lists are read whole",
+    "DATA.LOADER_CHUNK_SIZE": "lists are read whole",
+    "DATA.PATH_TO_PRELOAD_IMDB": "PySlowFast does not read it either",
+    "DATA.TRAIN_CROP_NUM_SPATIAL": "a training video gives one crop",
+    "DATA.TRAIN_CROP_NUM_TEMPORAL": "a training video gives one clip",
+    "DATA.TRAIN_JITTER_MOTION_SHIFT": "not built: a crop stays where it is through its clip",
+    "DATA.TRAIN_PCA_EIGVAL": _DETECTION,
+    "DATA.TRAIN_PCA_EIGVEC": _DETECTION,
+    "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
+    "DEMO.": _DEMO,
+    "DETECTION.": _DETECTION,
+    "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
+    "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
+    "MULTIGRID.": _MULTIGRID,
+    "SOLVER.GAMMA": _MULTIGRID,
+    "SOLVER.STEP_SIZE": "PySlowFast does not read it either; set SOLVER.STEPS and SOLVER.LRS",
+    "SOLVER.WARMUP_FACTOR": "PySlowFast does not read it either; set SOLVER.WARMUP_START_LR",
+    "TENSORBOARD.CATEGORIES_PATH": _DRAWING,
+    "TENSORBOARD.CLASS_NAMES_PATH": "set DATA.CLASS_NAMES",
+    "TENSORBOARD.CONFUSION_MATRIX.": _DRAWING,
+    "TENSORBOARD.HISTOGRAM.": _DRAWING,
+    "TENSORBOARD.MODEL_VIS.": _DRAWING,
+    "TENSORBOARD.PREDICTIONS_PATH": _DRAWING,
+    "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
+    "TEST.NUM_TEMPORAL_CLIPS": "one number of clips is reported, TEST.NUM_ENSEMBLE_VIEWS",
+    "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
+    "X3D.": _X3D,
+}
+
+# Keys of the groups above that do have an effect.
+WITH_EFFECT = {"MULTIGRID.SHORT_CYCLE"}
+
+
+def reason_without_effect(name: str) -> str | None:
+    """Why the key ``name`` changes nothing, or None when it does change something."""
+    if name in WITH_EFFECT:
+        return None
+    groups = [name[: index + 1] for index, letter in enumerate(name) if letter == "."]
+    return next((WITHOUT_EFFECT[entry] for entry in (name, *groups) if entry in WITHOUT_EFFECT), None)
+
+
+def changed_keys(cfg: CfgNode, defaults: CfgNode, prefix: str = "") -> dict[str, object]:
+    """Dotted name -> value of every key whose value is not its default."""
+    changed: dict[str, object] = {}
+    for key, default in defaults.items():
+        value = cfg.get(key, default)
+        if isinstance(default, CfgNode):
+            changed |= changed_keys(value, default, f"{prefix}{key}.") if isinstance(value, CfgNode) else {}
+        elif value != default:
+            changed[prefix + key] = value
+    return changed
+
+
+def ignored_settings(cfg: CfgNode, defaults: CfgNode) -> list[str]:
+    """One sentence for every reason for which keys that were set change nothing."""
+    by_reason: dict[str, list[str]] = {}
+    for name, value in changed_keys(cfg, defaults).items():
+        reason = reason_without_effect(name)
+        if reason:
+            by_reason.setdefault(reason, []).append(f"{name}={value!r}")
+    return [f"No effect here: {', '.join(settings)} ({reason})." for reason, settings in by_reason.items()]

@@ -1,0 +1,216 @@
+"""Merging layers into a config: unknown keys, wrong types and text that stands for a number."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.files import ConfigError, KeyPath, Layer
+from slowfast.config.refused import unknown_key
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def merge_layers(cfg: CfgNode, layers: Iterable[Layer], defaults: CfgNode) -> None:
+    """Write the layers into ``cfg``, later ones over earlier ones. Nothing is written if anything is wrong.
+
+    Args:
+        cfg: written in place.
+        layers: settings with their places.
+        defaults: tells which keys exist, and their types.
+
+    Raises:
+        ConfigError: every unknown key and every wrong type, one line each.
+    """
+    problems: list[str] = []
+    names = list(key_names(cfg))
+    merged = cfg.clone()
+    for layer in layers:
+        _merge(merged, layer.tree, defaults, layer, (), names, problems)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    _replace(cfg, merged)
+
+
+def key_names(cfg: CfgNode, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all keys and groups."""
+    for key, value in cfg.items():
+        yield prefix + key
+        if isinstance(value, CfgNode):
+            yield from key_names(value, f"{prefix}{key}.")
+
+
+def _replace(cfg: CfgNode, merged: CfgNode) -> None:
+    """Give ``cfg`` the values of ``merged``; nodes stay the same objects: others may hold them."""
+    for key, value in merged.items():
+        if isinstance(value, CfgNode) and isinstance(cfg.get(key), CfgNode):
+            _replace(cfg[key], value)
+        else:
+            setattr(cfg, key, value)  # raises when frozen
+
+
+def _merge(
+    cfg: CfgNode,
+    tree: dict,
+    defaults: CfgNode | None,
+    layer: Layer,
+    prefix: KeyPath,
+    names: list[str],
+    problems: list[str],
+) -> None:
+    """Merge one level. ``defaults`` is the node of the same level, None below a node that is not in them."""
+    for key, value in tree.items():
+        key_path = (*prefix, str(key))
+        current = cfg.get(key)
+        if isinstance(current, CfgNode) and isinstance(value, str):
+            value = decode(value)
+        try:
+            if isinstance(current, CfgNode) and (value is None or isinstance(value, dict)):
+                inner = defaults.get(key) if defaults is not None else None
+                _merge(current, value or {}, inner, layer, key_path, names, problems)
+            elif defaults is not None and key in defaults:
+                setattr(cfg, key, coerce(value, defaults[key]))
+            elif cfg.is_new_allowed():
+                setattr(cfg, str(key), _free_form(value))
+            elif key in cfg:
+                setattr(cfg, key, coerce(value, current))
+            else:
+                problems.append(layer.place(key_path) + unknown_key(key_path, value, names))
+        except ConfigError as error:
+            problems.append(f"{layer.place(key_path)}{'.'.join(key_path)} {error}")
+
+
+def _free_form(value: Any) -> Any:
+    """A value below an ARGS node: mappings become nodes that take any key, text that is a number a number."""
+    if isinstance(value, dict):
+        node = CfgNode(new_allowed=True)
+        for key, item in value.items():
+            setattr(node, str(key), _free_form(item))
+        return node
+    if isinstance(value, list | tuple):
+        list(_leaf_types(value))
+    elif not isinstance(value, str | int | float | None):
+        raise _wrong_type(value, "text, a number, true or false, null, or a list or mapping of them")
+    return _numbers(value)
+
+
+def coerce(value: Any, expected: Any) -> Any:
+    """``value`` as the type of the default ``expected``.
+
+    Text is decoded where the default is no text ("1e-4" is text in YAML 1.1, and so is every value of a
+    command line); whole numbers are floats too, tuples and lists are one; where the default is None, a number
+    or None is taken; nothing, where text is expected, is empty text.
+
+    Raises:
+        ConfigError: any other type; the message continues the key's name.
+    """
+    if isinstance(expected, CfgNode):
+        raise ConfigError(f"is a group of keys, got {value!r}. Write its keys below it.")
+    if isinstance(expected, str):
+        return _as_text(value, expected)
+    value = decode(value) if isinstance(value, str) else value
+    if isinstance(expected, bool):
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+        raise _wrong_type(value, "true or false")
+    if isinstance(expected, list | tuple):
+        return _as_list(value, expected)
+    if expected is None and (value is None or str(value).lower() in ("none", "null", "")):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(value, "a number or null" if expected is None else "a number")
+    if isinstance(expected, int) and not isinstance(value, int):
+        raise _wrong_type(value, "a whole number (int)")
+    return float(value) if isinstance(expected, float) else value
+
+
+def _as_text(value: Any, expected: str) -> str:
+    """``value`` where text is expected; a quoted literal from a command line loses its quotes."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _wrong_type(value, f"text (str), as the default {expected!r}; write it in quotes")
+    decoded = decode(value)
+    return decoded if isinstance(decoded, str) else value
+
+
+def _as_list(value: Any, expected: Sequence) -> list:
+    """``value`` as a list whose leaves have the type of the default's leaves; nesting and length are free."""
+    if not isinstance(value, list | tuple):
+        raise _wrong_type(value, f"a list, e.g. [{value}]")
+    wanted, got = set(_leaf_types(expected)), set(_leaf_types(value))
+    if wanted == {str}:
+        if got - {str}:
+            raise _wrong_type(value, "a list of text")
+        return _lists(value)
+    value = _numbers(value)
+    if wanted and set(_leaf_types(value)) - {int, float}:
+        raise _wrong_type(value, "a list of numbers")
+    return value
+
+
+def _leaf_types(value: Any) -> Iterator[type]:
+    """Types of what stands in nested lists."""
+    for item in value:
+        if isinstance(item, list | tuple):
+            yield from _leaf_types(item)
+        elif isinstance(item, str | int | float | None):
+            yield type(item)
+        else:
+            raise _wrong_type(item, "text, a number, true or false, or null inside a list")
+
+
+def _lists(value: Any) -> Any:
+    """Nested tuples as lists."""
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _numbers(value: Any) -> Any:
+    """Nested tuples as lists, and text that is a number as that number."""
+    if isinstance(value, list | tuple):
+        return [_numbers(item) for item in value]
+    return decode(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def decode(text: str) -> Any:
+    """The Python literal that ``text`` spells, or ``text`` itself when it spells none."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _wrong_type(value: Any, expected: str) -> ConfigError:
+    return ConfigError(f"is {value!r} ({type(value).__name__}); expected {expected}.")
+
+
+def override_layers(overrides: Sequence[Any]) -> list[Layer]:
+    """``[KEY, value, KEY, value, ...]`` as one layer a pair; a key is a dotted path.
+
+    Raises:
+        ConfigError: an odd number of entries, or a key that is no text.
+    """
+    if isinstance(overrides, str) or len(overrides) % 2:
+        raise ConfigError(
+            f"overrides: expected pairs of KEY value, got {len(overrides)} entries: {overrides!r}. "
+            'Quote a value that holds spaces: SOLVER.STEPS "[0, 94]".'
+        )
+    return [_pair(key, value) for key, value in zip(overrides[::2], overrides[1::2], strict=True)]
+
+
+def _pair(key: str, value: Any) -> Layer:
+    """One override as a layer."""
+    if not isinstance(key, str) or not key:
+        raise ConfigError(f"overrides: {key!r} stands where a key was expected (its value: {value!r}).")
+    if isinstance(value, str) and "ARGS." in key:
+        value = decode(value)  # no default tells its type
+    tree = value
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    return Layer(tree, "overrides")

@@ -1,0 +1,83 @@
+"""What is not a setting here: keys nobody knows, and PySlowFast's parts that slowfast does not have."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import Any
+
+from slowfast.utils.suggest import did_you_mean
+
+_SELF_SUPERVISED = "self-supervised training is"
+
+# Groups of PySlowFast whose subject does not exist here.
+REFUSED_GROUPS = {
+    "CONTRASTIVE": _SELF_SUPERVISED,
+    "MASK": _SELF_SUPERVISED,
+    "VIS_MASK": _SELF_SUPERVISED,
+    "SSL": _SELF_SUPERVISED,
+    "MVIT": "the MViT family is",
+}
+
+# Keys that exist with their default value only: any other asks for a part that does not exist here.
+REFUSED_KEYS = {
+    "AUG.GEN_MASK_LOADER": _SELF_SUPERVISED,
+    "AUG.MASK_TUBE": _SELF_SUPERVISED,
+    "AUG.MASK_FRAMES": _SELF_SUPERVISED,
+    "AUG.MASK_WINDOW_SIZE": _SELF_SUPERVISED,
+    "AUG.MASK_RATIO": _SELF_SUPERVISED,
+    "AUG.MAX_MASK_PATCHES_PER_BLOCK": _SELF_SUPERVISED,
+    "DATA.SSL_COLOR_JITTER": _SELF_SUPERVISED,
+    "DATA.SSL_COLOR_BRI_CON_SAT": _SELF_SUPERVISED,
+    "DATA.SSL_COLOR_HUE": _SELF_SUPERVISED,
+    "DATA.SSL_MOCOV2_AUG": _SELF_SUPERVISED,
+    "DATA.SSL_BLUR_SIGMA_MIN": _SELF_SUPERVISED,
+    "DATA.SSL_BLUR_SIGMA_MAX": _SELF_SUPERVISED,
+    "DATA.TIME_DIFF_PROB": _SELF_SUPERVISED,
+    "DATA.COLOR_RND_GRAYSCALE": _SELF_SUPERVISED,
+    "SOLVER.LARS_ON": _SELF_SUPERVISED,
+    "DATA.IN22K_TRAINVAL": "training on still images is",
+    "DATA.IN22k_VAL_IN1K": "training on still images is",
+    "DATA.IN_VAL_CROP_RATIO": "training on still images is",
+}
+
+# Values that ask for such a part, per key; compared without regard to case.
+REFUSED_VALUES = {
+    "TASK": {"ssl": _SELF_SUPERVISED},
+    "MODEL.ARCH": {"mvit": "the MViT family is", "maskmvit": _SELF_SUPERVISED},
+    "MODEL.MODEL_NAME": {
+        "mvit": "the MViT family is",
+        "maskmvit": _SELF_SUPERVISED,
+        "contrastivemodel": _SELF_SUPERVISED,
+    },
+    "MODEL.LOSS_FUNC": {
+        "contrastive_loss": _SELF_SUPERVISED,
+        "mse": _SELF_SUPERVISED,
+        "multi_mse": _SELF_SUPERVISED,
+    },
+    "TRAIN.DATASET": {"imagenet": "training on still images is"},
+    "TEST.DATASET": {"imagenet": "training on still images is"},
+}
+
+
+def unknown_key(key_path: tuple[str, ...], value: Any, names: list[str]) -> str:
+    """Message for a key that does not exist: why it is refused, or which key may be meant.
+
+    Args:
+        key_path: where the tree of settings leaves the known keys.
+        value: what stands there; a mapping of one key lengthens the name.
+        names: dotted names of all keys and groups.
+    """
+    while isinstance(value, dict) and len(value) == 1:
+        ((key, value),) = value.items()
+        key_path = (*key_path, str(key))
+    name, last = ".".join(key_path), key_path[-1]
+    if key_path[0] in REFUSED_GROUPS:
+        reason = f"{REFUSED_GROUPS[key_path[0]]} not part of slowfast"
+        return f"{name}: {reason}; remove the group {key_path[0]}, or use PySlowFast for it."
+    if any("." in part for part in key_path):
+        return f"{name} is not a config key as written: in a file, a dot is a level: `GROUP: {{KEY: value}}`."
+    namesakes = [known for known in names if known.rpartition(".")[2] == last]
+    if namesakes:
+        namesakes.sort(key=lambda known: -SequenceMatcher(None, name, known).ratio())
+        return f"{name} is not a config key. Did you mean {' or '.join(namesakes[:3])}?"
+    return f"{name} is not a config key.{did_you_mean(name, names)}"

@@ -1,0 +1,236 @@
+"""YAML files: safe, without double keys, inheriting through _BASE_; recipes found by name."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slowfast.config import ConfigError, find, load_cfg
+from slowfast.config.files import read_layers, recipe_names, recipes_root
+
+
+def write(folder: Path, **texts: str) -> Path:
+    """Write ``name.yaml`` for every keyword; gives the path of the last."""
+    for name, text in texts.items():
+        path = folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return path
+
+
+# ---- inheritance ----
+
+
+def test_a_leaf_overrides_its_base_key_by_key(tmp_path):
+    leaf = write(
+        tmp_path,
+        base="SLOWFAST: {ALPHA: 4, BETA_INV: 16}\nMODEL: {NUM_CLASSES: 10}\n",
+        leaf="_BASE_: base.yaml\nSLOWFAST:\n  ALPHA: 2\n",
+    )
+    cfg = load_cfg(leaf)
+    assert (cfg.SLOWFAST.ALPHA, cfg.SLOWFAST.BETA_INV, cfg.MODEL.NUM_CLASSES) == (2, 16, 10)
+
+
+def test_lists_replace_they_do_not_merge(tmp_path):
+    leaf = write(
+        tmp_path,
+        base="SOLVER: {LR_POLICY: steps_with_relative_lrs, STEPS: [0, 10, 20], LRS: [1, 0.1, 0.01]}\n",
+        leaf="_BASE_: base.yaml\nSOLVER: {STEPS: [0, 5]}\n",
+    )
+    cfg = load_cfg(leaf)
+    assert cfg.SOLVER.STEPS == [0, 5]
+    assert cfg.SOLVER.LRS == [1, 0.1, 0.01]
+
+
+def test_of_several_bases_the_later_wins(tmp_path):
+    leaf = write(
+        tmp_path,
+        first="RNG_SEED: 1\nLOG_PERIOD: 7\n",
+        second="RNG_SEED: 2\n",
+        leaf="_BASE_: [first.yaml, second.yaml]\n",
+    )
+    cfg = load_cfg(leaf)
+    assert (cfg.RNG_SEED, cfg.LOG_PERIOD) == (2, 7)
+
+
+def test_a_base_named_twice_does_not_undo_what_stands_between(tmp_path):
+    leaf = write(
+        tmp_path,
+        root="RNG_SEED: 1\n",
+        first="_BASE_: root.yaml\nRNG_SEED: 2\n",
+        second="_BASE_: root.yaml\nLOG_PERIOD: 3\n",
+        leaf="_BASE_: [first.yaml, second.yaml]\n",
+    )
+    cfg = load_cfg(leaf)
+    assert (cfg.RNG_SEED, cfg.LOG_PERIOD) == (2, 3)
+    assert [Path(layer.source).stem for layer in read_layers(leaf)] == ["root", "first", "second", "leaf"]
+
+
+def test_bases_are_relative_to_the_file_that_names_them(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    write(tmp_path / "a", base="RNG_SEED: 5\n")
+    leaf = write(tmp_path / "a" / "b", leaf="_BASE_: ../base.yaml\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_cfg(leaf).RNG_SEED == 5
+    assert load_cfg("a/b/leaf.yaml").RNG_SEED == 5
+
+
+def test_a_base_may_be_absolute(tmp_path):
+    base = write(tmp_path / "elsewhere", base="RNG_SEED: 6\n")
+    assert load_cfg(write(tmp_path, leaf=f"_BASE_: {base}\n")).RNG_SEED == 6
+
+
+def test_a_missing_base_is_named_with_its_place(tmp_path):
+    write(tmp_path, slowfast_r50="RNG_SEED: 1\n")
+    leaf = write(tmp_path, leaf="# header\n_BASE_: slowfast_r5.yaml\n")
+    with pytest.raises(
+        ConfigError, match=r"leaf\.yaml:2: _BASE_ names 'slowfast_r5\.yaml', but there is no file"
+    ) as info:
+        load_cfg(leaf)
+    assert "Did you mean slowfast_r50.yaml?" in str(info.value)
+
+
+def test_a_cycle_of_bases_is_shown(tmp_path):
+    write(tmp_path, a="_BASE_: b.yaml\n", b="_BASE_: a.yaml\n")
+    with pytest.raises(ConfigError, match=r"circle: .*a\.yaml -> .*b\.yaml -> .*a\.yaml"):
+        load_cfg(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("base", ["3", "{a: 1}", "[a.yaml, 4]"])
+def test_a_base_that_is_no_path_is_an_error(tmp_path, base):
+    write(tmp_path, a="RNG_SEED: 1\n")
+    with pytest.raises(ConfigError, match=r"leaf\.yaml:1: _BASE_ is .*; expected a path or a list of paths"):
+        load_cfg(write(tmp_path, leaf=f"_BASE_: {base}\n"))
+
+
+def test_an_error_in_a_base_names_the_base(tmp_path):
+    leaf = write(tmp_path, base="RNG_SEED: 1\nSLOWFAST:\n  ALPA: 4\n", leaf="_BASE_: base.yaml\n")
+    with pytest.raises(ConfigError, match=r"base\.yaml:3: SLOWFAST\.ALPA"):
+        load_cfg(leaf)
+
+
+# ---- YAML ----
+
+
+@pytest.mark.parametrize(
+    "text, name, second, first",
+    [
+        ("RNG_SEED: 1\nLOG_PERIOD: 5\nRNG_SEED: 2\n", "RNG_SEED", 3, 1),
+        ("SLOWFAST:\n  ALPHA: 4\n  ALPHA: 8\n", r"SLOWFAST\.ALPHA", 3, 2),
+        ("SLOWFAST: {ALPHA: 4}\nMODEL: {}\nSLOWFAST: {BETA_INV: 4}\n", "SLOWFAST", 3, 1),
+        ("MODEL:\n  ARGS:\n    width: 1\n    width: 2\n", r"MODEL\.ARGS\.width", 4, 3),
+    ],
+)
+def test_a_key_written_twice_is_an_error_with_both_lines(tmp_path, text, name, second, first):
+    with pytest.raises(ConfigError, match=rf"twice\.yaml:{second}: {name} is set twice, first on line {first}"):
+        load_cfg(write(tmp_path, twice=text))
+
+
+def test_the_same_key_in_two_groups_is_fine(tmp_path):
+    cfg = load_cfg(write(tmp_path, fine="TRAIN: {DATASET: a}\nTEST: {DATASET: b}\n"))
+    assert (cfg.TRAIN.DATASET, cfg.TEST.DATASET) == ("a", "b")
+
+
+def test_anchors_and_merge_keys_work(tmp_path):
+    text = "TRAIN: &common\n  DATASET: motion\n  BATCH_SIZE: 16\nTEST:\n  <<: *common\n  BATCH_SIZE: 4\n"
+    cfg = load_cfg(write(tmp_path, anchors=text))
+    assert (cfg.TEST.DATASET, cfg.TEST.BATCH_SIZE) == ("motion", 4)
+
+
+def test_code_in_a_file_is_refused_and_not_run(tmp_path):
+    target = tmp_path / "touched"
+    text = f"RNG_SEED: 1\nOUTPUT_DIR: !!python/object/apply:os.mkdir ['{target}']\n"
+    with pytest.raises(ConfigError, match=r"unsafe\.yaml:2: not valid, safe YAML: .*python/object"):
+        load_cfg(write(tmp_path, unsafe=text))
+    assert not target.exists()
+
+
+def test_a_file_that_holds_itself_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"loop\.yaml:1: MODEL\.ARGS\.again holds itself"):
+        load_cfg(write(tmp_path, loop="MODEL: &model {ARGS: {again: *model}}\n"))
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "a: b: c\n", "\tRNG_SEED: 1\n", "'", "RNG_SEED: \x00\n"])
+def test_broken_yaml_is_named(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"broken\.yaml.*not valid"):
+        load_cfg(write(tmp_path, broken=text))
+
+
+@pytest.mark.parametrize("text", ["just words\n", "- a\n- b\n", "3\n"])
+def test_a_file_that_is_no_mapping_is_named(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"other\.yaml: expected"):
+        load_cfg(write(tmp_path, other=text))
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "SLOWFAST:\nMODEL:\n"])
+def test_empty_files_and_groups_change_nothing(tmp_path, text):
+    cfg = load_cfg(write(tmp_path, empty=text))
+    assert cfg.SLOWFAST.ALPHA == 8
+
+
+def test_a_folder_or_binary_file_is_an_error_not_a_traceback(tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ConfigError, match=r"binary\.yaml: cannot be read"):
+        load_cfg(tmp_path / "binary.yaml")
+    with pytest.raises(ConfigError, match="no recipe is called"):
+        load_cfg(tmp_path)
+
+
+# ---- recipes by name ----
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Kinetics/SLOWFAST_8x8_R50",
+        "Kinetics/SLOWFAST_8x8_R50.yaml",
+        "configs/Kinetics/SLOWFAST_8x8_R50.yaml",
+        "configs/Kinetics/SLOWFAST_8x8_R50",
+        "./configs/Kinetics/SLOWFAST_8x8_R50.yaml",
+        Path("Kinetics/SLOWFAST_8x8_R50"),
+    ],
+)
+def test_find_takes_a_name_with_and_without_folder_and_suffix(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = find(name)
+    assert path == recipes_root() / "Kinetics/SLOWFAST_8x8_R50.yaml"
+    assert path.is_file()
+    assert load_cfg(name).SLOWFAST.ALPHA == 4
+
+
+def test_find_names_the_nearest_recipe():
+    with pytest.raises(ConfigError, match=r"'Kinetics/SLOWFAST_8x8_R5'.* Did you mean Kinetics/SLOWFAST_8x8_R50\?"):
+        find("Kinetics/SLOWFAST_8x8_R5")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        load_cfg(tmp_path / "nowhere.yaml")
+
+
+def test_bases_are_no_recipes():
+    assert "Kinetics/SLOWFAST_4x16_R50" in recipe_names()
+    assert not [name for name in recipe_names() if "_base_" in name]
+
+
+def test_find_works_in_a_package_that_holds_its_recipes(tmp_path):
+    """As a wheel lays it out: slowfast/configs inside the package, nothing beside it."""
+    repository = Path(__file__).parents[2]
+    package = tmp_path / "site" / "slowfast"
+    for part in ("config", "utils"):
+        shutil.copytree(repository / "slowfast" / part, package / part)
+    shutil.copy(repository / "slowfast" / "__init__.py", package)
+    shutil.copytree(recipes_root(), package / "configs")
+    name = "Kinetics/SLOWFAST_8x8_R50"
+    program = f"from slowfast.config import find, load_cfg; print(find({name!r})); load_cfg({name!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(package / "configs/Kinetics/SLOWFAST_8x8_R50.yaml")

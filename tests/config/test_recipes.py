@@ -1,0 +1,118 @@
+"""The recipes in configs/: equal to PySlowFast's, small, with a header, and loading in silence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from slowfast.config import ConfigError, find, get_cfg, load_cfg
+from slowfast.config.files import recipe_names, recipes_root
+from slowfast.config.merge import coerce
+from slowfast.config.rules import value_of
+
+DATA = Path(__file__).parents[1] / "data/golden"
+GOLDEN = json.loads((DATA / "recipes.json").read_text())
+ZOO = json.loads((DATA / "model_zoo.json").read_text())
+DEFAULTS = json.loads((DATA / "config_defaults.json").read_text())
+KINETICS = [name for name in recipe_names() if name.startswith("Kinetics/")]
+OUR_CHOICE = {"Kinetics/SLOWFAST_8x8_R101", "Kinetics/SLOWFAST_16x8_R101", "Kinetics/SLOWFAST_NLN_16x8_R101"}
+
+
+def header(name: str) -> str:
+    """Comment at the top of a recipe."""
+    lines = find(name).read_text().splitlines()
+    return "\n".join(line for line in lines if line.startswith("#"))
+
+
+def as_yaml(flat: dict) -> str:
+    """Dotted keys as the text of a YAML file."""
+    tree: dict = {}
+    for name, value in flat.items():
+        *groups, key = name.split(".")
+        level = tree
+        for group in groups:
+            level = level.setdefault(group, {})
+        level[key] = value
+    return yaml.safe_dump(tree)
+
+
+def test_all_kinetics_recipes_are_there_but_multigrid_and_x3d():
+    wanted = {n for n in GOLDEN if n.startswith("Kinetics/") and "multigrid" not in n and "X3D" not in n}
+    assert wanted | OUR_CHOICE == set(KINETICS)
+
+
+@pytest.mark.parametrize("name", sorted(set(KINETICS) - OUR_CHOICE))
+def test_every_value_is_pyslowfasts(name):
+    cfg, default = load_cfg(name), get_cfg()
+    for key, by_default in DEFAULTS.items():
+        expected = coerce(GOLDEN[name].get(key, by_default), value_of(default, key))
+        assert value_of(cfg, key) == expected, key
+
+
+@pytest.mark.parametrize("name", sorted(OUR_CHOICE))
+def test_training_recipes_of_r101_are_the_released_network_with_the_r50_schedule(name):
+    ours, released = load_cfg(name), load_cfg(name.replace("Kinetics/", "Kinetics/c2/") + "_50_50")
+    trained = load_cfg("Kinetics/SLOWFAST_8x8_R50")
+    for group in ("MODEL", "SLOWFAST", "RESNET", "NONLOCAL", "DATA"):
+        assert ours[group] == released[group]
+    for group in ("SOLVER", "BN", "TRAIN", "TEST"):
+        assert ours[group] == trained[group]
+    assert "our choice" in header(name)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_without_a_warning(name, caplog):
+    assert load_cfg(name).is_frozen()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", KINETICS)
+def test_every_header_gives_source_result_status_and_command(name):
+    text = header(name)
+    assert "# Source: " in text
+    assert "# Published: " in text
+    assert "by us." in text
+    assert f"python tools/run_net.py --cfg configs/{name}.yaml" in text
+
+
+@pytest.mark.parametrize("row", [row for row in ZOO if row.get("config") in KINETICS], ids=lambda row: row["config"])
+def test_headers_quote_the_published_accuracy(row):
+    assert f"{row['top1']} top-1, {row['top5']} top-5" in header(row["config"])
+
+
+@pytest.mark.parametrize("name", KINETICS)
+def test_leaves_say_only_what_differs(name):
+    leaf = yaml.safe_load(find(name).read_text())
+    assert "_BASE_" in leaf
+    settings = sum(len(group) for key, group in leaf.items() if key != "_BASE_")
+    assert settings <= 4
+    without = get_cfg()
+    bases = leaf["_BASE_"] if isinstance(leaf["_BASE_"], list) else [leaf["_BASE_"]]
+    for base in bases:
+        without.merge_from_file(find(name).parent / base)
+    for group, keys in leaf.items():
+        if group != "_BASE_":
+            assert all(without[group][key] != value for key, value in keys.items()), group
+
+
+def test_every_base_is_used_and_says_what_it_is():
+    root = recipes_root()
+    text = "\n".join(path.read_text() for path in root.rglob("*.yaml"))
+    for base in (root / "_base_").rglob("*.yaml"):
+        assert base.read_text().startswith("# "), base
+        assert base.name in text, base
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_yaml_written_for_pyslowfast_loads_unchanged(name, tmp_path):
+    path = tmp_path / "theirs.yaml"
+    path.write_text(as_yaml(GOLDEN[name]))
+    cfg = load_cfg(path)
+    for key, value in GOLDEN[name].items():
+        assert value_of(cfg, key) == coerce(value, value_of(get_cfg(), key)), key
+
+
+def test_a_misspelt_override_of_a_recipe_is_an_error():
+    with pytest.raises(ConfigError, match=r"overrides: DATA\.PATH_TO_DATADIR .*Did you mean DATA\.PATH_TO_DATA_DIR\?"):
+        load_cfg("Kinetics/SLOWFAST_8x8_R50", ["DATA.PATH_TO_DATADIR", "/data"])
