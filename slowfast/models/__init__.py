@@ -1,0 +1,8 @@
+"""Models: SlowFast and its single-pathway relatives, by name or by plain arguments."""
+
+from slowfast.models import fusion as _fusion  # noqa: F401  (registers the lateral connections)
+from slowfast.models.build import FUSION_REGISTRY, MODEL_REGISTRY, build_model
+from slowfast.models.single_pathway import ResNet
+from slowfast.models.slowfast import SlowFast
+
+__all__ = ["FUSION_REGISTRY", "MODEL_REGISTRY", "ResNet", "SlowFast", "build_model"]

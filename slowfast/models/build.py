@@ -1,0 +1,74 @@
+"""Models and lateral connections by name, and the model that a config describes.
+
+A registered model is an ``nn.Module`` class with a classmethod ``from_config(cfg)`` that gives its keyword arguments;
+a class without one gets ``num_classes`` (when it takes it) and the entries of ``MODEL.ARGS``. It must return logits
+(B, K) in train mode and scores (B, K) in eval mode for a clip (B, 3, T, H, W).
+
+A registered fusion takes ``slow_channels``, ``fast_channels`` and ``alpha``, and the entries of
+``SLOWFAST.FUSION_ARGS``; it states ``out_channels`` (see fusion.py).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from slowfast.utils.imports import import_extensions
+from slowfast.utils.registry import Registry
+from slowfast.utils.signature import check_kwargs
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+MODEL_REGISTRY = Registry("model", key="MODEL.MODEL_NAME")
+FUSION_REGISTRY = Registry("lateral connection", key="SLOWFAST.FUSION")
+
+
+def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
+    """The model of ``MODEL.MODEL_NAME``, freshly initialised, in train mode.
+
+    It works on any machine, whatever NUM_GPUS says; moving it is the caller's choice.
+
+    Args:
+        device: where it goes (default: torch's default device; under ``with torch.device("meta")`` the meta device).
+
+    Raises:
+        ValueError: unknown name, or arguments that do not go together.
+    """
+    import_extensions(cfg.IMPORTS)
+    model_class = MODEL_REGISTRY.get(cfg.MODEL.MODEL_NAME)
+    extra = dict(cfg.MODEL.ARGS)
+    check_kwargs(model_class, extra, "MODEL.ARGS")
+    if hasattr(model_class, "from_config"):
+        model = model_class(**{**model_class.from_config(cfg), **extra})
+    else:
+        model = model_class(**{**accepted(model_class, num_classes=cfg.MODEL.NUM_CLASSES), **extra})
+    return model if device is None else model.to(device)
+
+
+def build_fusion(
+    name: str, *, slow_channels: int, fast_channels: int, alpha: int, options: dict | None = None, **defaults
+) -> nn.Module:
+    """The lateral connection called ``name``.
+
+    Args:
+        options: arguments given by the user, refused when the class does not take them.
+        defaults: arguments offered to every fusion; a class takes those that it names.
+    """
+    fusion_class = FUSION_REGISTRY.get(name)
+    options = dict(options or {})
+    check_kwargs(fusion_class, options, "SLOWFAST.FUSION_ARGS")
+    return fusion_class(
+        slow_channels=slow_channels,
+        fast_channels=fast_channels,
+        alpha=alpha,
+        **{**accepted(fusion_class, **defaults), **options},
+    )
+
+
+def accepted(callable_, **arguments) -> dict:
+    """Those of ``arguments`` that ``callable_`` names in its signature."""
+    names = inspect.signature(callable_).parameters
+    return {key: value for key, value in arguments.items() if key in names}

@@ -1,0 +1,94 @@
+"""What a model costs: parameters, multiply-adds, activation memory and the shapes on the way.
+
+Everything is measured on the meta device: nothing is computed and no memory is taken.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass
+class Complexity:
+    """Cost of one view (batch 1).
+
+    Attributes:
+        num_parameters: trainable and frozen.
+        conv_macs: multiply-adds of the convolutions alone, as the paper counts.
+        all_macs: multiply-adds of convolutions, linear layers and matrix products.
+        activation_bytes: tensors kept for the backward pass of one float32 clip in train mode, without the weights.
+        stages: (name, input shape without batch, output shape without batch) in order of execution; a shape is a
+            list for modules that take or give several tensors.
+    """
+
+    num_parameters: int
+    conv_macs: int
+    all_macs: int
+    activation_bytes: int
+    stages: list[tuple[str, tuple, tuple]] = field(default_factory=list)
+
+
+def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
+    """The ``Complexity`` of ``model`` for one clip of ``clip_shape`` = (3, T, H, W); the model is not touched."""
+    model = copy.deepcopy(model).to("meta").eval()
+    clip = torch.empty((1, *clip_shape), device="meta")
+    conv_macs, stages = 0, []
+
+    def count_conv(module: nn.Conv3d, _inputs, output: Tensor) -> None:
+        nonlocal conv_macs
+        conv_macs += output[0].numel() * module.weight[0].numel()
+
+    def note_stage(name: str):
+        return lambda _module, inputs, output: stages.append((name, _shape(inputs), _shape(output)))
+
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            hooks.append(module.register_forward_hook(count_conv))
+        if _is_stage(name):
+            hooks.append(module.register_forward_hook(note_stage(name)))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(clip)
+    for hook in hooks:
+        hook.remove()
+    return Complexity(
+        num_parameters=sum(p.numel() for p in model.parameters()),
+        conv_macs=conv_macs,
+        all_macs=counter.get_total_flops() // 2,  # the counter has two operations a multiply-add
+        activation_bytes=_activation_bytes(model, clip),
+        stages=stages,
+    )
+
+
+def _is_stage(name: str) -> bool:
+    """Whether ``name`` is a row of the paper's architecture table: a module of a pathway, a lateral, the head."""
+    depth = name.count(".")
+    return name == "head" or (depth == 1 and name.split(".")[0] not in ("head", ""))
+
+
+def _shape(value) -> tuple:
+    if isinstance(value, Tensor):
+        return tuple(value.shape[1:])
+    shapes = tuple(_shape(x) for x in value)
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _activation_bytes(model: nn.Module, clip: Tensor) -> int:
+    parameters = {p.untyped_storage()._cdata for p in model.parameters()}
+    saved: dict[int, Tensor] = {}  # by storage; the tensor is held so that its id is not given to another
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()._cdata
+        if storage not in parameters:
+            saved[storage] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.train()(clip)
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())

@@ -1,0 +1,35 @@
+"""Folding batch norms into the convolutions before them, for inference."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+
+def fold_batch_norms(model: nn.Module) -> nn.Module:
+    """A copy of ``model`` in eval mode whose batch norms are part of the convolutions; the same scores, faster.
+
+    A batch norm is folded where its name tells its convolution: ``a`` and ``a_bn``, ``conv`` and ``bn``, ``out`` and
+    ``bn`` (the naming of this package). Others stay.
+    """
+    model = copy.deepcopy(model).eval()
+    for module in model.modules():
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm3d):
+                conv = getattr(module, name.removesuffix("_bn"), None) if name.endswith("_bn") else None
+                if name == "bn":
+                    conv = getattr(module, "conv", None) or getattr(module, "out", None)
+                if isinstance(conv, nn.Conv3d):
+                    _fold(conv, child)
+                    setattr(module, name, nn.Identity())
+    return model
+
+
+def _fold(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> None:
+    with torch.no_grad():
+        conv.weight, conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )

@@ -1,0 +1,112 @@
+"""Lateral connections: how the Fast features enter the Slow pathway (paper, section 3.4 and table 5a).
+
+Every one takes slow (B, C, t, H, W) and fast (B, beta*C, alpha*t, H, W), states ``out_channels``, what the next Slow
+stage receives, and returns (B, out_channels, t, H, W).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slowfast.models.build import FUSION_REGISTRY
+from slowfast.models.norm import NormLayer
+
+
+@FUSION_REGISTRY.register()
+class TimeStridedConv(nn.Module):
+    """T-conv, the paper's default: a kernel x1x1 convolution of stride alpha, BN, ReLU, concatenated after Slow.
+
+    Args:
+        kernel_size: in Fast frames, odd; 5 in the paper, 7 in some released recipes.
+        channel_ratio: output channels per Fast channel.
+    """
+
+    def __init__(
+        self,
+        *,
+        slow_channels: int,
+        fast_channels: int,
+        alpha: int,
+        kernel_size: int = 5,
+        channel_ratio: int = 2,
+        norm: NormLayer = nn.BatchNorm3d,
+    ):
+        super().__init__()
+        channels = fast_channels * channel_ratio
+        self.out_channels = slow_channels + channels
+        self.conv = nn.Conv3d(
+            fast_channels, channels, (kernel_size, 1, 1), (alpha, 1, 1), (kernel_size // 2, 0, 0), bias=False
+        )
+        self.bn = norm(channels)
+
+    def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return torch.cat([slow, F.relu(self.bn(self.conv(fast)), inplace=True)], dim=1)
+
+
+@FUSION_REGISTRY.register()
+class TimeStridedSample(nn.Module):
+    """T-sample: every alpha-th Fast frame, concatenated after Slow."""
+
+    def __init__(self, *, slow_channels: int, fast_channels: int, alpha: int):
+        super().__init__()
+        self.alpha = alpha
+        self.out_channels = slow_channels + fast_channels
+
+    def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return torch.cat([slow, fast[:, :, :: self.alpha]], dim=1)
+
+
+def time_to_channel(fast: Tensor, alpha: int) -> Tensor:
+    """Alpha consecutive frames packed into the channels of one: (B, C, alpha*t, H, W) -> (B, alpha*C, t, H, W).
+
+    Channel k * C + c of the result is channel c of the k-th of the packed frames.
+    """
+    batch, channels, time, height, width = fast.shape
+    packed = fast.view(batch, channels, time // alpha, alpha, height, width)
+    return packed.permute(0, 3, 1, 2, 4, 5).reshape(batch, alpha * channels, time // alpha, height, width)
+
+
+@FUSION_REGISTRY.register()
+class TimeToChannelConcat(nn.Module):
+    """TtoC, concatenated: all Fast frames of a Slow one, as channels after Slow's."""
+
+    def __init__(self, *, slow_channels: int, fast_channels: int, alpha: int):
+        super().__init__()
+        self.alpha = alpha
+        self.out_channels = slow_channels + alpha * fast_channels
+
+    def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return torch.cat([slow, time_to_channel(fast, self.alpha)], dim=1)
+
+
+@FUSION_REGISTRY.register()
+class TimeToChannelSum(nn.Module):
+    """TtoC, summed into Slow; possible when alpha * beta = 1."""
+
+    def __init__(self, *, slow_channels: int, fast_channels: int, alpha: int):
+        super().__init__()
+        if alpha * fast_channels != slow_channels:
+            raise ValueError(
+                f"TimeToChannelSum needs alpha * Fast channels = Slow channels, got {alpha} * {fast_channels} and "
+                f"{slow_channels}. Set SLOWFAST.BETA_INV = SLOWFAST.ALPHA (a divisor of the width), or take "
+                "TimeToChannelConcat."
+            )
+        self.alpha = alpha
+        self.out_channels = slow_channels
+
+    def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return slow + time_to_channel(fast, self.alpha)
+
+
+@FUSION_REGISTRY.register()
+class NoFusion(nn.Module):
+    """No lateral connection: two networks that meet at the classifier."""
+
+    def __init__(self, *, slow_channels: int, fast_channels: int, alpha: int):
+        super().__init__()
+        self.out_channels = slow_channels
+
+    def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
+        return slow

@@ -1,0 +1,75 @@
+"""What the ResNet family reads from a config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slowfast.models.norm import norm_layer
+
+
+def per_pathway(values: Sequence, num_pathways: int, key: str) -> list:
+    """The first ``num_pathways`` of ``values``; a single value serves all.
+
+    PySlowFast's defaults hold one value where the recipes of two pathways hold two, and the other way round.
+    """
+    values = list(values)
+    if len(values) == 1:
+        return values * num_pathways
+    if len(values) < num_pathways:
+        raise ValueError(f"{key}={values} needs one value for each of the {num_pathways} pathways.")
+    return values[:num_pathways]
+
+
+def resnet_options(cfg, *, lengths: Sequence[int]) -> dict:
+    """Keyword arguments that SlowFast and ResNet share; lists per stage hold one value per pathway.
+
+    Args:
+        lengths: frames of every pathway; sets their number.
+    """
+    num_pathways = len(lengths)
+
+    def stages(values: Sequence, key: str) -> list[list]:
+        if len(values) != 4:
+            raise ValueError(f"{key}={list(values)} needs one entry for each of the 4 stages res2 to res5.")
+        return [per_pathway(stage, num_pathways, key) for stage in values]
+
+    return {
+        "depth": cfg.RESNET.DEPTH,
+        "num_classes": cfg.MODEL.NUM_CLASSES,
+        "width": cfg.RESNET.WIDTH_PER_GROUP,
+        "groups": cfg.RESNET.NUM_GROUPS,
+        "block": cfg.RESNET.TRANS_FUNC,
+        "stride_1x1": cfg.RESNET.STRIDE_1X1,
+        "num_temporal_blocks": stages(cfg.RESNET.NUM_BLOCK_TEMP_KERNEL, "RESNET.NUM_BLOCK_TEMP_KERNEL"),
+        "spatial_strides": stages(cfg.RESNET.SPATIAL_STRIDES, "RESNET.SPATIAL_STRIDES"),
+        "dilations": stages(cfg.RESNET.SPATIAL_DILATIONS, "RESNET.SPATIAL_DILATIONS"),
+        "nonlocal_after": stages(cfg.NONLOCAL.LOCATION, "NONLOCAL.LOCATION"),
+        "nonlocal_args": _nonlocal_args(cfg, stages),
+        # A global pool for the short cycle of multigrid training, whose crops change from batch to batch.
+        "window": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
+        "dropout": cfg.MODEL.DROPOUT_RATE,
+        "activation": cfg.MODEL.HEAD_ACT,
+        "detach_features": cfg.MODEL.DETACH_FINAL_FC,
+        "drop_path": cfg.MODEL.DROPCONNECT_RATE,
+        "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
+        "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
+        "fc_init_std": cfg.MODEL.FC_INIT_STD,
+        "norm": norm_layer(
+            cfg.BN.NORM_TYPE,
+            num_splits=cfg.BN.NUM_SPLITS,
+            num_sync_devices=cfg.BN.NUM_SYNC_DEVICES,
+            global_sync=cfg.BN.GLOBAL_SYNC,
+        ),
+    }
+
+
+def _nonlocal_args(cfg, stages) -> list[list[dict]]:
+    pools = stages(cfg.NONLOCAL.POOL, "NONLOCAL.POOL")
+    groups = stages(cfg.NONLOCAL.GROUP, "NONLOCAL.GROUP")
+    return [
+        [
+            {"instantiation": cfg.NONLOCAL.INSTANTIATION, "pool": tuple(pool), "num_groups": group}
+            for pool, group in zip(stage_pools, stage_groups, strict=True)
+        ]
+        for stage_pools, stage_groups in zip(pools, groups, strict=True)
+    ]

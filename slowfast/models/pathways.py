@@ -1,0 +1,41 @@
+"""One clip -> the inputs of both pathways."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SLOW_FRAMES = ("linspace", "strided")
+
+
+def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -> Tensor:
+    """Which frames of the clip the Slow pathway sees: int64, shape (num_frames // alpha,), increasing.
+
+    Args:
+        num_frames: frames of the clip, T; alpha must divide it.
+        mode: "linspace" spreads them from the first to the last frame, both included, rounded down, as PySlowFast
+            does (released weights were trained so); "strided" takes every alpha-th, as the paper writes.
+
+    Raises:
+        ValueError: unknown mode, or alpha does not divide ``num_frames``.
+    """
+    if num_frames % alpha:
+        divisors = [d for d in range(1, min(num_frames, 64) + 1) if num_frames % d == 0]
+        lower, upper = num_frames // alpha * alpha, (num_frames // alpha + 1) * alpha
+        lengths = f"{lower} or {upper}" if lower else f"{upper}"
+        raise ValueError(
+            f"alpha={alpha} does not divide the clip length {num_frames}: Slow holds 1 in {alpha} Fast frames. "
+            f"Set DATA.NUM_FRAMES to {lengths}, or SLOWFAST.ALPHA to one of {divisors}."
+        )
+    if mode == "linspace":
+        # float32, as the reference: in a few cases float64 rounds another way.
+        return torch.linspace(0, num_frames - 1, num_frames // alpha, device="cpu").long()
+    if mode == "strided":
+        return torch.arange(0, num_frames, alpha, device="cpu")
+    raise ValueError(f"slow_frames={mode!r} is not one of {', '.join(SLOW_FRAMES)} (SLOWFAST.SLOW_FRAMES).")
+
+
+def split_pathways(clip: Tensor, alpha: int, *, mode: str = "linspace") -> list[Tensor]:
+    """``[slow, fast]``: (B, C, T, H, W) -> [(B, C, T / alpha, H, W), the clip itself]."""
+    indices = slow_frame_indices(clip.shape[2], alpha, mode=mode)
+    return [clip.index_select(2, indices.to(clip.device)), clip]
