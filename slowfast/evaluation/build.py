@@ -1,0 +1,63 @@
+"""Evaluators by name. An evaluator takes the scores (N, K) and labels of all videos and gives named figures.
+
+A registered evaluator is a class; its instances are called as ``evaluator(scores, labels)`` and return
+``{name: value}``; ``primary`` names the figure by which a model is called better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slowfast.evaluation.ensemble import ViewEnsemble
+from slowfast.evaluation.metrics import mean_average_precision, topk_accuracy
+from slowfast.utils.registry import Registry
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+EVALUATOR_REGISTRY = Registry("evaluator")
+
+
+@EVALUATOR_REGISTRY.register("topk")
+class TopK:
+    """Top-k accuracy in percent for integer labels (N,); k above the number of classes is left out."""
+
+    primary = "top1"
+
+    def __init__(self, *, ks: Sequence[int] = (1, 5)):
+        self.ks = tuple(ks)
+
+    def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        return {f"top{k}": topk_accuracy(scores, labels, k) for k in self.ks if k == 1 or k <= scores.shape[1]}
+
+
+@EVALUATOR_REGISTRY.register("multilabel_map")
+class MultiLabelMeanAveragePrecision:
+    """Mean average precision in percent for labels (N, K) of 0 and 1.
+
+    Ties are grouped, classes without a positive left out. A video without scores (NaN) ranks last in every class.
+    """
+
+    primary = "mAP"
+
+    def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        mean, per_class = mean_average_precision(np.nan_to_num(scores, nan=-np.inf), labels)
+        return {"mAP": 100.0 * mean, "num_classes_scored": int((~np.isnan(per_class)).sum())}
+
+
+def build_evaluator(cfg: CfgNode):
+    """Mean average precision for ``DATA.MULTI_LABEL``, else top-k accuracy."""
+    return EVALUATOR_REGISTRY.get("multilabel_map" if cfg.DATA.MULTI_LABEL else "topk")()
+
+
+def build_ensemble(cfg: CfgNode, *, num_videos: int, num_views: int) -> ViewEnsemble:
+    """A ``ViewEnsemble`` by ``DATA.ENSEMBLE_METHOD``."""
+    return ViewEnsemble(
+        num_videos=num_videos,
+        num_views=num_views,
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        method=cfg.DATA.ENSEMBLE_METHOD,
+    )

@@ -1,0 +1,94 @@
+"""Scores of many views -> scores of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slowfast.utils import distributed
+
+METHODS = ("mean", "sum", "max")
+
+
+class MissingViewsError(ValueError):
+    """Some video did not get all its views, or got one twice."""
+
+
+class ViewEnsemble:
+    """Collects scores by (video, view) on every process and fuses them once, at the end.
+
+    Args:
+        num_videos: N; videos are numbered 0 .. N-1 in list order.
+        num_views: V of every video.
+        method: "mean", "sum" or "max" over the views.
+    """
+
+    def __init__(self, *, num_videos: int, num_views: int, num_classes: int, method: str = "mean"):
+        if method not in METHODS:
+            raise ValueError(f"DATA.ENSEMBLE_METHOD={method!r} is not one of {', '.join(METHODS)}.")
+        self.num_views = num_views
+        self.method = method
+        start = -np.inf if method == "max" else 0.0
+        self._scores = np.full((num_videos, num_classes), start, np.float64)
+        self._seen = np.zeros((num_videos, num_views), np.uint8)
+        self.failures: dict[int, str] = {}
+
+    def update(self, video_index: int, view_ids: Sequence[int], scores: np.ndarray) -> None:
+        """Add the scores (len(view_ids), K) of some views of one video."""
+        view_ids = list(view_ids)
+        np.add.at(self._seen[video_index], view_ids, 1)
+        scores = np.asarray(scores, np.float64)
+        if self.method == "max":
+            np.maximum(self._scores[video_index], scores.max(0), out=self._scores[video_index])
+        else:
+            self._scores[video_index] += scores.sum(0)
+
+    def fail(self, video_index: int, reason: str) -> None:
+        """Note that a video has no scores, and why. It will have NaN scores, i.e. count as wrong."""
+        self.failures[video_index] = reason
+
+    def gather(self) -> None:
+        """Bring together what all processes collected; afterwards every one holds all of it."""
+        if distributed.world_size() == 1:
+            return
+        own = np.flatnonzero(self._seen.any(1))
+        parts = distributed.all_gather_objects((own, self._scores[own], self._seen[own], self.failures))
+        combine = np.maximum if self.method == "max" else np.add
+        self._scores[:] = -np.inf if self.method == "max" else 0.0
+        self._seen[:] = 0
+        for videos, scores, seen, failures in parts:
+            self._scores[videos] = combine(self._scores[videos], scores)
+            self._seen[videos] += seen
+            self.failures.update(failures)
+
+    def scores(self) -> np.ndarray:
+        """Fused scores float32 (N, K); NaN for a video that failed.
+
+        Raises:
+            MissingViewsError: a view is missing or was seen twice; the message says which.
+        """
+        self._check_views()
+        fused = self._scores / self.num_views if self.method == "mean" else self._scores
+        fused = fused.astype(np.float32)
+        fused[list(self.failures)] = np.nan
+        return fused
+
+    def _check_views(self) -> None:
+        seen = self._seen.copy()
+        seen[list(self.failures)] = 1
+        wrong = np.flatnonzero((seen != 1).any(1))
+        if not len(wrong):
+            return
+        video = int(wrong[0])
+        missing, twice = np.flatnonzero(seen[video] == 0), np.flatnonzero(seen[video] > 1)
+        details = [
+            f"{name}: {', '.join(map(str, views))}"
+            for name, views in (("missing", missing), ("twice", twice))
+            if len(views)
+        ]
+        raise MissingViewsError(
+            f"{len(wrong):,} of {len(seen):,} videos did not get each of their {self.num_views} views once "
+            f"(video {video}: {'; '.join(details)}). Their "
+            "scores would average other views, so no accuracy is reported."
+        )

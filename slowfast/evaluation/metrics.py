@@ -1,0 +1,58 @@
+"""Accuracy and average precision. N videos, K classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def in_top_k(scores: ArrayLike, labels: ArrayLike, k: int) -> np.ndarray:
+    """Whether the label is among the k largest scores: bool (N,).
+
+    A class with the same score as the label's counts as larger when its number is smaller.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    before = np.arange(scores.shape[1])[None] < labels[:, None]
+    rank = (scores > own).sum(1) + ((scores == own) & before).sum(1)
+    return (rank < k) & np.isfinite(own[:, 0])
+
+
+def topk_accuracy(scores: ArrayLike, labels: ArrayLike, k: int) -> float:
+    """Percent of the videos whose label is among the k largest scores; NaN without a video."""
+    hits = in_top_k(scores, labels, k)
+    return 100.0 * float(hits.mean()) if len(hits) else float("nan")
+
+
+def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the precision-recall steps of one class, a fraction: sum of (R_n - R_{n-1}) * P_n.
+
+    n runs over the distinct scores in descending order, so equal scores form one step (scikit-learn's definition).
+
+    Args:
+        scores: (N,).
+        labels: (N,) of 0 and 1; NaN is returned when none is 1.
+    """
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels).astype(bool)
+    if not labels.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    scores, labels = scores[order], labels[order]
+    last_of_step = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    true_positives = np.cumsum(labels)[last_of_step]
+    precision = true_positives / (last_of_step + 1)
+    recall = true_positives / labels.sum()
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def mean_average_precision(scores: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarray]:
+    """Mean over the classes that have a positive, and the average precision of each class (NaN without), fractions.
+
+    Args:
+        scores: (N, K).
+        labels: (N, K) of 0 and 1; a video without any label stays in, as a negative of every class.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    per_class = np.array([average_precision(scores[:, k], labels[:, k]) for k in range(scores.shape[1])])
+    kept = per_class[~np.isnan(per_class)]
+    return (float(kept.mean()) if len(kept) else float("nan")), per_class

@@ -1,0 +1,5 @@
+"""Losses: what training minimises, by name."""
+
+from slowfast.losses.build import LOSS_REGISTRY, build_loss
+
+__all__ = ["LOSS_REGISTRY", "build_loss"]
