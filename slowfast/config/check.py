@@ -107,8 +107,8 @@ def run_problems(cfg: CfgNode) -> Iterator[str]:
         yield from at_least(cfg, 1, f"{group}.BATCH_SIZE")
         if cfg[group].ENABLE:
             yield from _batch_problems(cfg, group)
-    yield from at_least(cfg, 1, "TRAIN.EVAL_PERIOD", "TRAIN.CHECKPOINT_PERIOD")
-    yield from at_least(cfg, 0, "TRAIN.KILL_LOSS_EXPLOSION_FACTOR")
+    yield from at_least(cfg, 1, "TRAIN.CHECKPOINT_PERIOD")
+    yield from at_least(cfg, 0, "TRAIN.EVAL_PERIOD", "TRAIN.KILL_LOSS_EXPLOSION_FACTOR")
     yield from one_of(cfg, "TRAIN.MIXED_PRECISION_DTYPE", ("auto", "bfloat16", "float16"))
 
 

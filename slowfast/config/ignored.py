@@ -32,10 +32,13 @@ WITHOUT_EFFECT = {
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.": _DEMO,
     "DETECTION.": _DETECTION,
+    "MODEL.ACT_CHECKPOINT": "not built yet (recomputing activations)",
+    "MODEL.FP16_ALLREDUCE": "not built: gradients are exchanged in the type they have",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MULTIGRID.": _MULTIGRID,
     "SOLVER.GAMMA": _MULTIGRID,
+    "SOLVER.LAYER_DECAY": "not built: every layer has the same learning rate",
     "SOLVER.STEP_SIZE": "PySlowFast does not read it either; set SOLVER.STEPS and SOLVER.LRS",
     "SOLVER.WARMUP_FACTOR": "PySlowFast does not read it either; set SOLVER.WARMUP_START_LR",
     "TENSORBOARD.CATEGORIES_PATH": _DRAWING,
@@ -45,18 +48,29 @@ WITHOUT_EFFECT = {
     "TENSORBOARD.MODEL_VIS.": _DRAWING,
     "TENSORBOARD.PREDICTIONS_PATH": _DRAWING,
     "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
-    "TEST.NUM_TEMPORAL_CLIPS": "one number of clips is reported, TEST.NUM_ENSEMBLE_VIEWS",
+    "TRAIN.CHECKPOINT_EPOCH_RESET": "TRAIN.CHECKPOINT_FILE_PATH gives weights alone: training begins at epoch 0",
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
+    "TRAIN.CHECKPOINT_INFLATE": "not built yet (weights of image networks)",
+    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": "not built: a loss that is not finite stops a run",
     "X3D.": _X3D,
 }
 
 # Keys of the groups above that do have an effect.
 WITH_EFFECT = {"MULTIGRID.SHORT_CYCLE"}
 
+# Keys without effect whose every value gets what it asks for: nothing to warn of.
+ALWAYS_MET = {
+    "AVA.IMG_PROC_BACKEND": "there is one way of reading and resizing images",
+    "DATA.DECODING_BACKEND": "there is one reader; every old value means it",
+    "RESNET.INPLACE_RELU": "results are the same; activations are overwritten where that is safe",
+    "TEST.CHECKPOINT_TYPE": "a file's format is seen from its content",
+    "TRAIN.CHECKPOINT_TYPE": "a file's format is seen from its content",
+}
+
 
 def reason_without_effect(name: str) -> str | None:
-    """Why the key ``name`` changes nothing, or None when it does change something."""
-    if name in WITH_EFFECT:
+    """Why the key ``name`` does not do what it says, or None when there is nothing to warn of."""
+    if name in WITH_EFFECT or name in ALWAYS_MET:
         return None
     groups = [name[: index + 1] for index, letter in enumerate(name) if letter == "."]
     return next((WITHOUT_EFFECT[entry] for entry in (name, *groups) if entry in WITHOUT_EFFECT), None)

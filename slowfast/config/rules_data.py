@@ -58,6 +58,9 @@ def jitter_problems(cfg: CfgNode) -> Iterator[str]:
 def view_problems(cfg: CfgNode) -> Iterator[str]:
     """Clips and crops of a test video."""
     yield from at_least(cfg, 1, "TEST.NUM_ENSEMBLE_VIEWS")
+    counts = cfg.TEST.NUM_TEMPORAL_CLIPS
+    if not all(isinstance(count, int) and count >= 1 for count in counts):
+        yield f"TEST.NUM_TEMPORAL_CLIPS={counts}: expected numbers of clips, each at least 1."
     if cfg.TEST.NUM_SPATIAL_CROPS not in (1, 3):
         yield (
             f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the centre of the "

@@ -14,7 +14,7 @@ from slowfast.config.rules import above, at_least, one_of
 def solver_problems(cfg: CfgNode) -> Iterator[str]:
     """Everything that keeps the optimiser from stepping as asked."""
     solver = cfg.SOLVER
-    yield from one_of(cfg, "SOLVER.OPTIMIZING_METHOD", ("sgd", "adam", "adamw"))
+    yield from one_of(cfg, "SOLVER.OPTIMIZING_METHOD", ("sgd", "adam", "adamw", "mt_adamw"))
     yield from one_of(cfg, "SOLVER.LR_POLICY", ("cosine", "steps_with_relative_lrs"))
     yield from above(cfg, 0, "SOLVER.BASE_LR", "SOLVER.LAYER_DECAY")
     if not math.isfinite(solver.BASE_LR):

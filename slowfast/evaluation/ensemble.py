@@ -35,10 +35,23 @@ class ViewEnsemble:
         self.failures: dict[int, str] = {}
 
     def update(self, video_index: int, view_ids: Sequence[int], scores: np.ndarray) -> None:
-        """Add the scores (len(view_ids), K) of some views of one video."""
+        """Add the scores (len(view_ids), K) of some views of one video.
+
+        Raises:
+            ValueError: the scores are of another shape, or there is no such video or view.
+        """
         view_ids = list(view_ids)
-        np.add.at(self._seen[video_index], view_ids, 1)
         scores = np.asarray(scores, np.float64)
+        num_videos, num_classes = self._scores.shape
+        expected = (len(view_ids), num_classes)
+        if scores.shape != expected:
+            raise ValueError(f"video {video_index}: expected scores {expected} (views, classes), got {scores.shape}.")
+        if not 0 <= video_index < num_videos or not all(0 <= view < self.num_views for view in view_ids):
+            raise ValueError(
+                f"video {video_index}, views {view_ids}: there are videos 0 to {num_videos - 1} with views 0 to "
+                f"{self.num_views - 1}."
+            )
+        np.add.at(self._seen[video_index], view_ids, 1)
         if self.method == "max":
             np.maximum(self._scores[video_index], scores.max(0), out=self._scores[video_index])
         else:

@@ -38,7 +38,8 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     scores, labels = scores[order], labels[order]
-    last_of_step = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    # != and not np.diff: the difference of two -inf (videos without scores) is no zero
+    last_of_step = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
     true_positives = np.cumsum(labels)[last_of_step]
     precision = true_positives / (last_of_step + 1)
     recall = true_positives / labels.sum()

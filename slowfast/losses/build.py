@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +30,12 @@ def build_loss(cfg: CfgNode) -> nn.Module:
     return loss_class(**options)
 
 
+def _widen(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Half-precision ``logits`` in float32, and class probabilities in the same type; class numbers stay."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits, labels.to(logits.dtype) if labels.is_floating_point() else labels
+
+
 @LOSS_REGISTRY.register("cross_entropy")
 class CrossEntropy(nn.Module):
     """Mean cross-entropy of softmax(logits); labels int64 (B,), or class probabilities float (B, K) as from mixup.
@@ -42,7 +49,7 @@ class CrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(*_widen(logits, labels), label_smoothing=self.label_smoothing)
 
 
 @LOSS_REGISTRY.register("soft_cross_entropy")
@@ -60,7 +67,7 @@ class SoftCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         if labels.ndim == 2 and self.normalize_targets:
             labels = labels / labels.sum(1, keepdim=True)
-        return F.cross_entropy(logits.float(), labels)
+        return F.cross_entropy(*_widen(logits, labels))
 
 
 @LOSS_REGISTRY.register("bce_logit")
@@ -73,7 +80,8 @@ class BinaryCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         if labels.ndim == 1:
             labels = F.one_hot(labels, logits.shape[1])
-        return F.binary_cross_entropy_with_logits(logits.float(), labels.to(logits.device, dtype=logits.float().dtype))
+        logits, _ = _widen(logits, labels)
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
 # In train mode every head here gives logits, so PySlowFast's two names mean one loss.

@@ -4,5 +4,6 @@ from slowfast.models import fusion as _fusion  # noqa: F401  (registers the late
 from slowfast.models.build import FUSION_REGISTRY, MODEL_REGISTRY, build_model
 from slowfast.models.single_pathway import ResNet
 from slowfast.models.slowfast import SlowFast
+from slowfast.models.x3d import X3D
 
-__all__ = ["FUSION_REGISTRY", "MODEL_REGISTRY", "ResNet", "SlowFast", "build_model"]
+__all__ = ["FUSION_REGISTRY", "MODEL_REGISTRY", "X3D", "ResNet", "SlowFast", "build_model"]

@@ -42,7 +42,7 @@ def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
 
     def count_conv(module: nn.Conv3d, _inputs, output: Tensor) -> None:
         nonlocal conv_macs
-        conv_macs += output[0].numel() * module.weight[0].numel()
+        conv_macs += output.numel() * module.weight[0].numel()  # all rows: non-local groups make more than one
 
     def note_stage(name: str):
         return lambda _module, inputs, output: stages.append((name, _shape(inputs), _shape(output)))

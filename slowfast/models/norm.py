@@ -90,8 +90,9 @@ class SubBatchNorm3d(nn.Module):
             batch, channels, *rest = x.shape
             if batch % self.num_splits:
                 raise ValueError(f"BN.NUM_SPLITS={self.num_splits} does not divide the {batch} clips of a batch.")
-            parts = x.view(batch // self.num_splits, self.num_splits * channels, *rest)
-            x = self.split_bn(parts).view(batch, channels, *rest)
+            # reshape, not view: channels-last clips have no such view
+            parts = x.reshape(batch // self.num_splits, self.num_splits * channels, *rest)
+            x = self.split_bn(parts).reshape(batch, channels, *rest)
         else:
             x = self.bn(x)
         return x * self.weight.view(-1, 1, 1, 1) + self.bias.view(-1, 1, 1, 1)

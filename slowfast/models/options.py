@@ -55,7 +55,7 @@ def resnet_options(cfg, *, lengths: Sequence[int]) -> dict:
         "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
         "fc_init_std": cfg.MODEL.FC_INIT_STD,
         "norm": norm_layer(
-            cfg.BN.NORM_TYPE,
+            cfg.BN.NORM_TYPE.removesuffix("_apex"),  # sync_batchnorm_apex: torch has its own by now
             num_splits=cfg.BN.NUM_SPLITS,
             num_sync_devices=cfg.BN.NUM_SYNC_DEVICES,
             global_sync=cfg.BN.GLOBAL_SYNC,

@@ -29,7 +29,7 @@ def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -
         )
     if mode == "linspace":
         # float32, as the reference: in a few cases float64 rounds another way.
-        return torch.linspace(0, num_frames - 1, num_frames // alpha, device="cpu").long()
+        return torch.linspace(0, num_frames - 1, num_frames // alpha, dtype=torch.float32, device="cpu").long()
     if mode == "strided":
         return torch.arange(0, num_frames, alpha, device="cpu")
     raise ValueError(f"slow_frames={mode!r} is not one of {', '.join(SLOW_FRAMES)} (SLOWFAST.SLOW_FRAMES).")

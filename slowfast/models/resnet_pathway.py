@@ -14,7 +14,7 @@ EXPANSIONS = (1, 4, 8, 16, 32)  # output width of the stem and of each stage, in
 
 def scaled(channels: int, beta: float) -> int:
     """``beta`` of ``channels``, rounded down, at least 1."""
-    return max(1, channels // round(1 / beta))
+    return max(1, int(channels * beta + 1e-6))  # 1e-6: 1/beta may be whole, its floating-point inverse is not exact
 
 
 def stage_widths(width: int, *, beta: float = 1.0) -> list[int]:

@@ -185,18 +185,26 @@ class SlowFast(nn.Module):
         if not isinstance(clip, Tensor) and len(clip) == 1:
             clip = clip[0]
         if isinstance(clip, Tensor):
-            if clip.ndim != 5 or clip.shape[1] != self.in_channels[1] or clip.shape[2] % self.alpha:
+            if clip.ndim != 5 or {clip.shape[1]} != set(self.in_channels) or clip.shape[2] % self.alpha:
                 raise ValueError(
                     f"expected a clip (B, {self.in_channels[1]}, T, H, W) with T a multiple of alpha={self.alpha}, "
                     f"or [slow, fast]; received {_shape(clip)}."
                 )
             return split_pathways(clip, self.alpha, mode=self.slow_frames)
-        if len(clip) != 2 or any(x.ndim != 5 for x in clip) or clip[0].shape[2] * self.alpha != clip[1].shape[2]:
+        if not self._is_pair(clip):
             raise ValueError(
                 f"expected [slow, fast] = [(B, {self.in_channels[0]}, t, H, W), (B, {self.in_channels[1]}, "
                 f"{self.alpha} * t, H, W)]; received [{', '.join(_shape(x) for x in clip)}]."
             )
         return list(clip)
+
+    def _is_pair(self, clip: Sequence[Tensor]) -> bool:
+        """Whether ``clip`` is [slow, fast] of one batch and one size, with the channels and frames that go together."""
+        if len(clip) != 2 or not all(isinstance(x, Tensor) and x.ndim == 5 for x in clip):
+            return False
+        slow, fast = clip
+        expected = (fast.shape[0], self.in_channels[0], fast.shape[2] / self.alpha, *fast.shape[3:])
+        return tuple(slow.shape) == expected and fast.shape[1] == self.in_channels[1]
 
 
 def _shape(x: Tensor) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import simplejson
 from tqdm import tqdm
 
 from slowfast.utils import distributed
@@ -126,8 +125,8 @@ class MetricWriter:
         """Append one record; its scalars go to TensorBoard at ``step``."""
         if self._file is None:
             return
-        clean = {key: _jsonable(value) for key, value in record.items()}
-        self._file.write(json.dumps({"step": step, **clean}) + "\n")
+        clean = {key: value.item() if hasattr(value, "item") else value for key, value in record.items()}
+        self._file.write(simplejson.dumps({"step": step, **clean}, ignore_nan=True) + "\n")
         self._file.flush()
         if self._tensorboard is not None:
             for key, value in clean.items():
@@ -139,9 +138,3 @@ class MetricWriter:
             self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
-
-
-def _jsonable(value: Any) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
+from torch import nn
+
 from slowfast.utils.suggest import did_you_mean
 
 
@@ -18,7 +20,9 @@ def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> No
     Raises:
         ValueError: an argument that ``target`` does not name; the message lists those it does.
     """
-    parameters = inspect.signature(target).parameters
+    # A module without an __init__ of its own shows nn.Module's (*args, **kwargs), which takes nothing.
+    takes_none = getattr(target, "__init__", None) is nn.Module.__init__
+    parameters = {} if takes_none else inspect.signature(target).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     names = [name for name in parameters if name not in ("self", "args")]
@@ -26,5 +30,5 @@ def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> No
         if name not in names:
             raise ValueError(
                 f"{key}: {target.__name__} takes no argument {name!r}.{did_you_mean(name, names)} "
-                f"It takes: {', '.join(names)}."
+                f"It takes: {', '.join(names) or 'none'}."
             )

@@ -36,7 +36,7 @@ def check(*overrides):
         (["TEST.BATCH_SIZE", 9, "NUM_GPUS", 8], r"TEST\.BATCH_SIZE=9 is not divisible by NUM_GPUS=8"),
         (["TRAIN.CHECKPOINT_TYPE", "caffe"], r"TRAIN\.CHECKPOINT_TYPE='caffe'.*Did you mean caffe2\?"),
         (["TEST.CHECKPOINT_TYPE", "zip"], r"TEST\.CHECKPOINT_TYPE='zip' is not one of pytorch, caffe2"),
-        (["TRAIN.EVAL_PERIOD", 0], r"TRAIN\.EVAL_PERIOD=0"),
+        (["TRAIN.EVAL_PERIOD", -1], r"TRAIN\.EVAL_PERIOD=-1"),
         (["TRAIN.CHECKPOINT_PERIOD", 0], r"TRAIN\.CHECKPOINT_PERIOD=0"),
         (["TRAIN.MIXED_PRECISION_DTYPE", "fp16"], r"TRAIN\.MIXED_PRECISION_DTYPE='fp16'.*auto, bfloat16, float16"),
         # networks
@@ -103,6 +103,7 @@ def check(*overrides):
         (["DATA_LOADER.PREFETCH_FACTOR", 0], r"DATA_LOADER\.PREFETCH_FACTOR=0"),
         (["TEST.NUM_ENSEMBLE_VIEWS", 0], r"TEST\.NUM_ENSEMBLE_VIEWS=0: must be at least 1"),
         (["TEST.NUM_SPATIAL_CROPS", 2], r"TEST\.NUM_SPATIAL_CROPS=2: use 3 .*or 1"),
+        (["TEST.NUM_TEMPORAL_CLIPS", [5, 0]], r"TEST\.NUM_TEMPORAL_CLIPS=\[5, 0\]"),
         (["AUG.ENABLE", True, "AUG.RE_PROB", 2], r"AUG\.RE_PROB=2"),
         (["AUG.ENABLE", True, "AUG.RE_MODE", "black"], r"AUG\.RE_MODE='black'"),
         (["MIXUP.ENABLE", True, "MIXUP.PROB", 2], r"MIXUP\.PROB=2"),

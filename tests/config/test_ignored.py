@@ -3,7 +3,7 @@
 import pytest
 
 from slowfast.config import CfgNode, assert_and_infer_cfg, get_cfg
-from slowfast.config.ignored import WITH_EFFECT, WITHOUT_EFFECT, changed_keys, reason_without_effect
+from slowfast.config.ignored import ALWAYS_MET, WITH_EFFECT, WITHOUT_EFFECT, changed_keys, reason_without_effect
 from slowfast.config.merge import key_names
 from slowfast.config.refused import REFUSED_KEYS
 from slowfast.config.rules import value_of
@@ -14,6 +14,7 @@ def test_every_entry_is_a_key_or_a_group():
     assert {entry.removesuffix(".") for entry in WITHOUT_EFFECT} <= names
     assert names >= REFUSED_KEYS.keys()
     assert names >= WITH_EFFECT
+    assert names >= ALWAYS_MET.keys()
 
 
 def test_groups_end_in_a_dot_and_keys_do_not():

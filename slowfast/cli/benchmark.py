@@ -1,0 +1,202 @@
+"""How fast this machine runs a config: ``python tools/benchmark.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml``.
+
+Variants of a model step are timed in turn, round after round, so that their ratios hold on a machine whose speed
+drifts; medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from slowfast.cli.benchmark_data import measure_loading, measure_training, write_benchmark_video
+from slowfast.cli.errors import report_errors
+from slowfast.config import CfgNode, find, load_cfg
+from slowfast.engine.launch import check_gpus
+from slowfast.engine.precision import autocast, autocast_dtype
+from slowfast.losses import build_loss
+from slowfast.models import build_model
+from slowfast.models.folding import fold_batch_norms
+from slowfast.solver import build_optimizer
+from slowfast.utils.environment import versions
+
+PARTS = ("train", "eval", "loading", "throughput")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parsed arguments."""
+    parser = argparse.ArgumentParser(
+        prog="benchmark.py",
+        description="Time model steps, data loading and whole training on this machine.",
+        epilog="example: python tools/benchmark.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml --batch 2",
+    )
+    parser.add_argument("--cfg", default="Kinetics/SLOWFAST_8x8_R50", help="config file, or its name below configs/")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument("--batch", type=int, default=2, help="clips of a training step, and views of a test step")
+    parser.add_argument("--repeats", type=int, default=5, help="timed rounds, after one of warm-up")
+    parser.add_argument("--steps", type=int, default=8, help="training steps of the throughput part")
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too (minutes of compilation)")
+    parser.add_argument("--gpu", action="store_true", help="model steps and throughput on the first GPU")
+    parser.add_argument("--video", help="file to load; default one that is written here, 340x256, 300 frames")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY value", help="overrides")
+    return parser.parse_args(argv)
+
+
+def measure_in_turn(
+    variants: dict[str, Callable[[], object]], *, repeats: int, device: torch.device
+) -> dict[str, float]:
+    """Median seconds of every variant, run one after the other in each of ``repeats`` rounds after one of warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in range(repeats + 1):
+        for name, run in variants.items():
+            _synchronize(device)
+            start = time.perf_counter()
+            run()
+            _synchronize(device)
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _model(cfg: CfgNode, device: torch.device, *, channels_last: bool, folded: bool = False, compiled: bool = False):
+    model = build_model(cfg)
+    if folded:
+        model = fold_batch_norms(model)
+    model = model.to(device, memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)
+    if compiled:
+        model.compile()
+    return model
+
+
+def train_variants(
+    cfg: CfgNode, device: torch.device, *, batch: int, compiled: bool
+) -> dict[str, Callable[[], object]]:
+    """Whole training steps (forward, backward, update) of the config's model, ready to run."""
+    amp = autocast_dtype("auto", device)
+    kinds = {
+        "fp32 contiguous": {"channels_last": False},
+        "fp32 channels-last": {"channels_last": True},
+        f"{_name(amp)} channels-last": {"channels_last": True, "dtype": amp},
+    }
+    if compiled:
+        kinds[f"{_name(amp)} channels-last compiled"] = {"channels_last": True, "dtype": amp, "compiled": True}
+    return {name: _train_step(cfg, device, batch=batch, **kind) for name, kind in kinds.items()}
+
+
+def _train_step(cfg, device, *, batch, channels_last, dtype=None, compiled=False) -> Callable[[], object]:
+    model = _model(cfg, device, channels_last=channels_last, compiled=compiled).train()
+    optimizer, loss_fn = build_optimizer(cfg, model), build_loss(cfg)
+    clip = _clip(cfg, device, batch, cfg.DATA.TRAIN_CROP_SIZE, channels_last)
+    labels = torch.arange(batch, device=device) % cfg.MODEL.NUM_CLASSES
+
+    def step() -> None:
+        with autocast(device, dtype):
+            logits = model(clip)
+        optimizer.zero_grad(set_to_none=True)
+        loss_fn(logits, labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def eval_variants(cfg: CfgNode, device: torch.device, *, batch: int, compiled: bool) -> dict[str, Callable[[], object]]:
+    """Forward passes in eval mode of the config's model, ready to run."""
+    amp = autocast_dtype("auto", device)
+    kinds = {
+        "fp32 contiguous": {"channels_last": False},
+        "fp32 channels-last": {"channels_last": True},
+        "fp32 channels-last folded": {"channels_last": True, "folded": True},
+        f"{_name(amp)} channels-last": {"channels_last": True, "dtype": amp},
+        f"{_name(amp)} channels-last folded": {"channels_last": True, "dtype": amp, "folded": True},
+    }
+    if compiled:
+        name = f"{_name(amp)} channels-last folded compiled"
+        kinds[name] = {"channels_last": True, "dtype": amp, "folded": True, "compiled": True}
+    return {name: _eval_step(cfg, device, batch=batch, **kind) for name, kind in kinds.items()}
+
+
+def _eval_step(cfg, device, *, batch, channels_last, dtype=None, folded=False, compiled=False) -> Callable[[], object]:
+    model: nn.Module = _model(cfg, device, channels_last=channels_last, folded=folded, compiled=compiled).eval()
+    clip = _clip(cfg, device, batch, cfg.DATA.TEST_CROP_SIZE, channels_last)
+
+    def step() -> None:
+        with torch.inference_mode(), autocast(device, dtype):
+            model(clip)
+
+    return step
+
+
+def _clip(cfg: CfgNode, device: torch.device, batch: int, crop: int, channels_last: bool) -> torch.Tensor:
+    clip = torch.randn(batch, max(cfg.DATA.INPUT_CHANNEL_NUM), cfg.DATA.NUM_FRAMES, crop, crop, device=device)
+    return clip.contiguous(memory_format=torch.channels_last_3d) if channels_last else clip
+
+
+def _name(dtype: torch.dtype) -> str:
+    return {torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+
+
+def format_steps(title: str, seconds: dict[str, float], batch: int) -> str:
+    """A table of variants: milliseconds, clips a second, and times faster than the first."""
+    first = next(iter(seconds.values()))
+    lines = [title, f"  {'variant':<36}{'ms':>9}{'clips/s':>10}{'speed-up':>10}"]
+    for name, value in seconds.items():
+        lines.append(f"  {name:<36}{1000 * value:>9.0f}{batch / value:>10.2f}{first / value:>9.2f}x")
+    return "\n".join(lines)
+
+
+def format_figures(title: str, figures: dict[str, float]) -> str:
+    """A table of named figures."""
+    return "\n".join([title, *(f"  {name:<44}{value:>10.2f}" for name, value in figures.items())])
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    args = parse_args(argv)
+    path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
+    cfg = load_cfg(path, overrides=[*args.opts, "NUM_GPUS", int(args.gpu)])
+    check_gpus(cfg.NUM_GPUS)
+    device = torch.device("cuda" if args.gpu else "cpu")
+    figures: dict[str, dict] = {"versions": versions(), "config": {"cfg": args.cfg, "batch": args.batch}}
+    print(f"{args.cfg}: {torch.get_num_threads()} threads, {figures['versions']}", flush=True)
+    for part, make in (("train", train_variants), ("eval", eval_variants)):
+        if part in args.parts:
+            variants = make(cfg, device, batch=args.batch, compiled=args.compile)
+            figures[part] = measure_in_turn(variants, repeats=args.repeats, device=device)
+            print(format_steps(f"{part} step of {args.batch} clips", figures[part], args.batch), flush=True)
+            del variants
+    if "loading" in args.parts or "throughput" in args.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            video = args.video or write_benchmark_video(Path(folder) / "video.mp4")
+            _measure_data(args, cfg, Path(folder), Path(video).resolve(), figures)
+    if args.json:
+        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _measure_data(args: argparse.Namespace, cfg: CfgNode, folder: Path, video: Path, figures: dict[str, dict]) -> None:
+    if "loading" in args.parts:
+        figures["loading"] = measure_loading(cfg, folder, video, repeats=4 * args.repeats)
+        print(format_figures("loading, one thread (medians)", figures["loading"]), flush=True)
+    if "throughput" in args.parts:
+        figures["throughput"] = measure_training(cfg, folder, video, batch=args.batch, steps=args.steps)
+        print(format_figures(f"training, batches of {args.batch}", figures["throughput"]), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The data side of the benchmark: a clip, the views of a test video, and training as a whole."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from slowfast.config import CfgNode, get_cfg
+from slowfast.datasets import build_dataset
+from slowfast.datasets.reader import VideoReader
+from slowfast.engine.build import build_trainer
+
+
+def write_benchmark_video(path: Path, *, height: int = 256, width: int = 340, num_frames: int = 300) -> Path:
+    """An H.264 file of 30 fps with a scrolling texture and noise, coded as files of Kinetics are; its path."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (height // 8 + 1, 2 * width // 8 + 1, 3), dtype=np.uint8)
+    texture = coarse.repeat(8, axis=0).repeat(8, axis=1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for i in range(num_frames):
+            frame = texture[:height, i : i + width].astype(np.int16) + rng.integers(-6, 7, (height, width, 3))
+            picture = av.VideoFrame.from_ndarray(frame.clip(0, 255).astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+def _config_for(cfg: CfgNode, folder: Path, video: Path, *, num_rows: int, overrides: list) -> CfgNode:
+    """``cfg`` with lists of one video, ``num_rows`` times, in ``folder``."""
+    for split in ("train", "val", "test"):
+        (folder / f"{split}.csv").write_text(f"{video} 0\n" * num_rows, encoding="utf-8")
+    made = get_cfg()
+    made.merge_from_other_cfg(cfg)
+    made.defrost()
+    made.merge_from_list(["DATA.PATH_TO_DATA_DIR", str(folder), "DATA.PATH_PREFIX", "", *overrides])
+    made.freeze()
+    return made
+
+
+def measure_loading(cfg: CfgNode, folder: Path, video: Path, *, repeats: int) -> dict[str, float]:
+    """Median milliseconds in one process with one thread: decoding alone, a training clip, all views of a test video."""
+    cfg = _config_for(
+        cfg, folder, video, num_rows=repeats + 1, overrides=["TRAIN.DATASET", "kinetics", "TEST.DATASET", "kinetics"]
+    )
+    train, test = build_dataset(cfg, "train"), build_dataset(cfg, "test")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a loader's worker
+    try:
+        return {
+            "decoding every frame, ms": _median_ms(lambda _: _decode_all(video), max(3, repeats // 4)),
+            "a training clip, ms": _median_ms(lambda i: train[(0, i)], repeats),
+            f"all {test.num_views} views of a test video, ms": _median_ms(lambda i: test[i], max(3, repeats // 4)),
+        }
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _decode_all(video: Path) -> None:
+    with VideoReader(str(video)) as reader:
+        reader.frames_at(torch.arange(reader.num_frames))
+
+
+def _median_ms(run, repeats: int) -> float:
+    seconds = []
+    for i in range(repeats + 1):
+        start = time.perf_counter()
+        run(i)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[1:])
+
+
+class _Records:
+    """Stands in for the trainer's writer."""
+
+    def __init__(self):
+        self.records: list[dict] = []
+
+    def write(self, step: int, record: dict) -> None:
+        self.records.append(record)
+
+
+def measure_training(cfg: CfgNode, folder: Path, video: Path, *, batch: int, steps: int) -> dict[str, float]:
+    """Clips a second of real training, and the percent of its time that it waits for data; the first step is left out."""
+    processes = max(1, cfg.NUM_GPUS)
+    workers = min(cfg.DATA_LOADER.NUM_WORKERS, 2 if cfg.NUM_GPUS == 0 else 8)
+    overrides = ["TRAIN.DATASET", "kinetics", "TRAIN.BATCH_SIZE", batch * processes, "TRAIN.EVAL_PERIOD", 0]
+    overrides += ["TRAIN.AUTO_RESUME", False, "OUTPUT_DIR", str(folder / "out"), "LOG_PERIOD", 1]
+    overrides += ["DATA_LOADER.NUM_WORKERS", workers, "TRAIN.MIXED_PRECISION", True]
+    trainer = build_trainer(_config_for(cfg, folder, video, num_rows=batch * (steps + 1), overrides=overrides))
+    trainer.writer = _Records()
+    trainer.train_epoch()
+    records = trainer.writer.records[1:]
+    seconds = sum(record["step_seconds"] for record in records)
+    return {
+        "clips per second": batch * len(records) / seconds,
+        "milliseconds a step": 1000 * seconds / len(records),
+        "waiting for data, percent": 100 * sum(record["data_seconds"] for record in records) / seconds,
+        "loader workers": float(workers),
+    }

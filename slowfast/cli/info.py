@@ -1,0 +1,92 @@
+"""What a config's model costs: ``python tools/info.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from slowfast.cli.errors import report_errors
+from slowfast.config import CfgNode, find, load_cfg
+from slowfast.models import build_model
+from slowfast.models.complexity import measure
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parsed arguments."""
+    parser = argparse.ArgumentParser(
+        prog="info.py",
+        description="Parameters, GFLOPs (multiply-adds), activation memory and shapes of a config's model.",
+        epilog="example: python tools/info.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml SLOWFAST.BETA_INV 16",
+    )
+    parser.add_argument("--cfg", required=True, help="config file, or its name below configs/")
+    parser.add_argument("--crop", type=int, help="side of the clip in pixels; default DATA.TEST_CROP_SIZE")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides")
+    return parser.parse_args(argv)
+
+
+def describe(cfg: CfgNode, *, crop: int | None = None) -> dict:
+    """All figures of the config's model, numbers as numbers."""
+    with torch.device("meta"):
+        model = build_model(cfg)
+    channels = max(cfg.DATA.INPUT_CHANNEL_NUM)
+    crop = crop or cfg.DATA.TEST_CROP_SIZE
+    test_view = measure(model, (channels, cfg.DATA.NUM_FRAMES, crop, crop))
+    training = measure(model, (channels, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE))
+    num_views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS
+    return {
+        "model": cfg.MODEL.MODEL_NAME,
+        "arch": cfg.MODEL.ARCH,
+        "num_parameters": test_view.num_parameters,
+        "clip": [channels, cfg.DATA.NUM_FRAMES, crop, crop],
+        "gflops_per_view": test_view.conv_macs / 1e9,
+        "gflops_per_view_all_operators": test_view.all_macs / 1e9,
+        "num_views": num_views,
+        "gflops_per_video": num_views * test_view.conv_macs / 1e9,
+        "train_crop": cfg.DATA.TRAIN_CROP_SIZE,
+        "activation_gib_per_training_clip": training.activation_bytes / 2**30,
+        "stages": [{"name": n, "input": i, "output": o} for n, i, o in test_view.stages],
+    }
+
+
+def format_tables(info: dict) -> str:
+    """The figures as a person reads them, with a table of shapes like the paper's table 1."""
+    lines = [
+        f"{info['model']} ({info['arch']}): {info['num_parameters']:,} parameters",
+        f"{info['gflops_per_view']:.2f} GFLOPs a view (multiply-adds of the convolutions; "
+        f"{info['gflops_per_view_all_operators']:.2f} of all operators) for a clip of {_shape(info['clip'])}",
+        f"{info['gflops_per_video']:,.0f} GFLOPs a video of {info['num_views']} views",
+        f"{info['activation_gib_per_training_clip']:.2f} GiB of activations a training clip "
+        f"(float32, {info['train_crop']} x {info['train_crop']})",
+        "",
+        f"{'stage':<14} {'output channels x frames x height x width'}",
+    ]
+    for stage in info["stages"]:
+        lines.append(f"{stage['name']:<14} {_shape(stage['output'])}")
+    return "\n".join(lines)
+
+
+def _shape(shape) -> str:
+    return " x ".join(map(str, shape))
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the figures of one config."""
+    args = parse_args(argv)
+    opts = args.opts[1:] if args.opts[:1] == ["--opts"] else args.opts
+    as_json = args.json or "--json" in opts
+    opts = [token for token in opts if token != "--json"]
+    path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
+    info = describe(load_cfg(path, overrides=opts), crop=args.crop)
+    print(json.dumps(info, indent=2) if as_json else format_tables(info))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""``slowfast COMMAND ...``: the tools in one command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import slowfast
+
+# command: (module of this folder, what it does)
+COMMANDS = {
+    "run": ("run", "train and test what a config describes"),
+    "info": ("info", "parameters, GFLOPs, memory and shapes of a config's model"),
+    "motion": ("motion", "write the built-in Motion data set of video files"),
+    "benchmark": ("benchmark", "measure model steps and data loading on this machine"),
+    "demo": ("demo", "write Motion, train SlowFast and Slow-only on it, compare"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command named first; the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"slowfast {slowfast.__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f"slowfast: no command is called {argv[0]!r}.\n\n{usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"slowfast.cli.{COMMANDS[argv[0]][0]}")
+    return module.main(argv[1:]) or 0
+
+
+def usage() -> str:
+    """The list of commands."""
+    lines = [f"  {name:<10} {meaning}" for name, (_, meaning) in COMMANDS.items()]
+    return "usage: slowfast COMMAND [ARGUMENTS]\n\n" + "\n".join(lines) + "\n\nslowfast COMMAND --help tells more."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

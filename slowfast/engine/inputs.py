@@ -1,0 +1,33 @@
+"""From the loader's uint8 frames to what a model takes, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from slowfast.datasets.augment import normalize
+
+
+@dataclass(frozen=True)
+class ClipPreprocessor:
+    """``preprocess(frames)``: uint8 (B, 3, T, H, W), RGB -> normalised float32 of the same shape on the device.
+
+    Attributes:
+        mean, std: of each channel, for pixels in [0, 1].
+        reverse_channels: the model wants BGR.
+        channels_last: memory format of the result, the faster one for convolutions.
+    """
+
+    device: torch.device
+    mean: Sequence[float] = (0.45, 0.45, 0.45)
+    std: Sequence[float] = (0.225, 0.225, 0.225)
+    reverse_channels: bool = False
+    channels_last: bool = True
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        frames = frames.to(self.device, non_blocking=True)
+        clip = normalize(frames, self.mean, self.std, reverse_channels=self.reverse_channels)
+        return clip.contiguous(memory_format=torch.channels_last_3d) if self.channels_last else clip.contiguous()

@@ -1,0 +1,81 @@
+"""A picture of several training runs side by side: how they learned, and what they reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def read_metrics(path: str | Path) -> list[dict]:
+    """The records of a metrics.jsonl file, in order; those written before a restart are replaced by the later ones.
+
+    Raises:
+        ValueError: a line that is no JSON; the message names file and line.
+    """
+    records: dict[tuple, dict] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number}: not a JSON record ({error}).") from error
+        records[(record["step"], *sorted(record))] = record
+    return [records[key] for key in sorted(records)]
+
+
+def series(records: Sequence[Mapping], name: str) -> tuple[list[float], list[float]]:
+    """Epochs and values of the records that hold ``name``."""
+    pairs = [(r["epoch"], r[name]) for r in records if r.get(name) is not None]
+    return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def plot_comparison(
+    path: str | Path, runs: Mapping[str, Path], bars: Mapping[str, Mapping[str, float]], *, title: str
+) -> None:
+    """Write a PNG: training loss and validation accuracy over epochs, and bars of the final figures.
+
+    Args:
+        runs: name -> metrics.jsonl.
+        bars: name -> {figure: percent}; the same figures for each.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    plt = _pyplot()
+    figure, (loss_axes, accuracy_axes, bar_axes) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    figure.suptitle(title)
+    for name, metrics in runs.items():
+        records = read_metrics(metrics)
+        loss_axes.plot(*series(records, "train/loss"), label=name)
+        accuracy_axes.plot(*series(records, "val/clip_top1"), marker="o", markersize=3, label=name)
+    loss_axes.set(title="training loss", xlabel="epoch", ylim=(0, None))
+    accuracy_axes.set(title="validation, one clip: top-1 (%)", xlabel="epoch", ylim=(0, 102))
+    _draw_bars(bar_axes, bars)
+    for axes in (loss_axes, accuracy_axes, bar_axes):
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    loss_axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _draw_bars(axes, bars: Mapping[str, Mapping[str, float]]) -> None:
+    figures = list(next(iter(bars.values())))
+    width = 0.8 / len(bars)
+    for i, (name, values) in enumerate(bars.items()):
+        places = [j + (i - (len(bars) - 1) / 2) * width for j in range(len(figures))]
+        drawn = axes.bar(places, [values[figure] for figure in figures], width * 0.92, label=name)
+        axes.bar_label(drawn, fmt="%.0f", fontsize=8)
+    axes.set(title="test, several views (%)", ylim=(0, 108))
+    axes.set_xticks(range(len(figures)), figures)
+
+
+def _pyplot():
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'slowfast[plot]'") from error
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt

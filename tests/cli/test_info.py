@@ -1,0 +1,33 @@
+"""What tools/info.py says."""
+
+import json
+
+import pytest
+
+from slowfast.cli.info import main
+
+
+def test_the_papers_gflops_come_out(capsys):
+    for recipe, expected in (("Kinetics/SLOWFAST_4x16_R50", "36.1"), ("Kinetics/SLOWFAST_8x8_R50", "65.7")):
+        assert main(["--cfg", recipe, "--json"]) == 0
+        info = json.loads(capsys.readouterr().out)
+        assert f"{info['gflops_per_view']:.1f}" == expected  # paper, table 2
+        assert info["gflops_per_video"] == pytest.approx(30 * info["gflops_per_view"])
+
+
+def test_the_table_has_the_papers_shapes(capsys):
+    """Paper, table 1: 4x16, R50 at 224 pixels."""
+    assert main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "--crop", "224"]) == 0
+    text = capsys.readouterr().out
+    assert "34,480,216 parameters" in text
+    for row in (
+        "slow.stem      64 x 4 x 56 x 56",
+        "fast.res2      32 x 32 x 56 x 56",
+        "slow.res5      2048 x 4 x 7 x 7",
+    ):
+        assert row in text
+
+
+def test_overrides_change_the_model(capsys):
+    main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "SLOWFAST.BETA_INV", "16", "--json"])
+    assert f"{json.loads(capsys.readouterr().out)['gflops_per_view']:.1f}" == "30.6"  # paper, table 5b

@@ -1,0 +1,80 @@
+"""Every config key has a reader in the package, or stands in a table that says why it has none."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import slowfast
+from slowfast.config import CfgNode, get_cfg
+from slowfast.config.ignored import ALWAYS_MET, reason_without_effect
+from slowfast.config.merge import key_names
+from slowfast.config.refused import REFUSED_KEYS
+from slowfast.config.rules import value_of
+
+PACKAGE = Path(slowfast.__file__).parent
+# Read where the config itself is made: refused or inferred there.
+READ_IN_CONFIG = {"TASK", "SOLVER.BASE_LR_SCALE_NUM_SHARDS"}
+
+
+def keys_read_in(source: str, groups: set[str]) -> set[str]:
+    """Dotted keys that a module reads as ``cfg.GROUP.KEY``, or as ``name.KEY`` after ``name = cfg.GROUP``."""
+    tree = ast.parse(source)
+    aliases = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            value = ast.unparse(node.value).rpartition("cfg.")[2]
+            if value in groups:
+                aliases[node.targets[0].id] = value
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner, _, rest = ast.unparse(node).partition(".")
+            whole = ast.unparse(node)
+            if owner in aliases:
+                found.add(f"{aliases[owner]}.{rest}")
+            elif "cfg." in whole:
+                found.add(whole.rpartition("cfg.")[2])
+    return found
+
+
+def readable_names() -> list[str]:
+    """All keys; of the free-form groups their own name."""
+    cfg = get_cfg()
+    return [name for name in key_names(cfg) if not isinstance(value_of(cfg, name), CfgNode) or name.endswith("ARGS")]
+
+
+@pytest.fixture(scope="module")
+def keys_read() -> set[str]:
+    """Keys that some module outside slowfast/config reads."""
+    cfg = get_cfg()
+    groups = {name for name in key_names(cfg) if isinstance(value_of(cfg, name), CfgNode)}
+    modules = [path for path in PACKAGE.rglob("*.py") if "config" not in path.relative_to(PACKAGE).parts]
+    return set().union(*(keys_read_in(path.read_text(), groups) for path in modules))
+
+
+def test_every_key_has_a_reader_or_a_reason(keys_read):
+    explained = READ_IN_CONFIG | ALWAYS_MET.keys() | REFUSED_KEYS.keys()
+    unread = [
+        name
+        for name in readable_names()
+        if name not in keys_read and name not in explained and not reason_without_effect(name)
+    ]
+    assert not unread
+
+
+def test_no_key_with_a_reader_is_called_without_effect(keys_read):
+    stale = [name for name in readable_names() if name in keys_read and reason_without_effect(name)]
+    assert not stale
+
+
+def test_modules_read_no_key_that_does_not_exist(keys_read):
+    cfg = get_cfg()
+    names = set(key_names(cfg))
+    capitals = {key for key in keys_read if key.split(".")[0].isupper() and key.split(".")[-1].isupper()}
+    assert not sorted(capitals - names)
+
+
+def test_the_search_follows_names_of_groups():
+    source = "s = cfg.SOLVER\nf(s.GAMMA, cfg.DATA.MEAN, self.cfg.TASK, other.THING)"
+    assert keys_read_in(source, {"SOLVER", "DATA"}) == {"SOLVER", "SOLVER.GAMMA", "DATA", "DATA.MEAN", "TASK"}

@@ -1,0 +1,230 @@
+"""The training loop on clips in memory."""
+
+import json
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from slowfast.engine.checkpoint import checkpoint_path, load_weights, read_checkpoint
+from slowfast.engine.trainer import NonFiniteLossError, TooManyBadVideosError
+from slowfast.utils.logging import MetricWriter
+from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips, tiny_slowfast
+
+
+def parameters_of(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_eight_clips_are_learned_by_heart():
+    torch.manual_seed(0)
+    frames, labels = random_clips(8)
+    model = tiny_slowfast()
+    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=8), num_epochs=40)
+    trainer.train()
+    model.train()  # batch statistics: nothing depends on the running ones
+    predicted = model(trainer.preprocess(frames)).argmax(1)
+    assert predicted.tolist() == labels.tolist()
+
+
+def test_two_epochs_and_two_resumed_equal_four_straight(tmp_path):
+    """Bitwise, with dropout, batch norm and momentum."""
+    frames, labels = random_clips(8)
+
+    def run(num_epochs, model, state=None):
+        trainer = make_trainer(
+            model,
+            MemoryLoader(frames, labels, batch_size=2),
+            num_epochs=num_epochs,
+            output_dir=tmp_path,
+            schedule=lambda epoch: 0.1 / (1 + epoch),
+        )
+        if state is not None:
+            load_weights(model, state["model_state"])
+            trainer.resume(state)
+        trainer.train()
+        return parameters_of(model), model.bn.running_mean.clone()
+
+    torch.manual_seed(1)
+    straight = run(4, TinyNet(norm=True, dropout=0.5))
+    torch.manual_seed(1)
+    run(2, TinyNet(norm=True, dropout=0.5))
+    torch.manual_seed(99)  # another process would not be where this one is
+    resumed = run(4, TinyNet(norm=True, dropout=0.5), read_checkpoint(checkpoint_path(tmp_path, 2)))
+    assert all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True))
+
+
+def test_resuming_inside_an_epoch_equals_not_stopping(tmp_path):
+    frames, labels = random_clips(8)
+    torch.manual_seed(0)
+    whole = make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=2), num_epochs=1)
+    initial = {name: value.clone() for name, value in whole.model.state_dict().items()}
+    whole.train()
+
+    class Stop(Exception):
+        pass
+
+    model = TinyNet()
+    model.load_state_dict(initial)
+    stopped = make_trainer(model, MemoryLoader(frames, labels, batch_size=2), num_epochs=1)
+    step = stopped.train_step
+
+    def step_three_times(batch):
+        if stopped.batch == 3:
+            raise Stop
+        return step(batch)
+
+    stopped.train_step = step_three_times
+    with pytest.raises(Stop):
+        stopped.train()
+    state = stopped.state_dict()
+    assert state["batch"] == 3
+    model = TinyNet()
+    load_weights(model, state["model_state"])
+    rest = make_trainer(model, MemoryLoader(frames, labels, batch_size=2), num_epochs=1)
+    rest.resume(state)
+    rest.train()
+    assert torch.equal(parameters_of(rest.model), parameters_of(whole.model))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_move():
+    frames, labels = random_clips(4)
+    model = TinyNet()
+    before = parameters_of(model)
+    trainer = make_trainer(
+        model, MemoryLoader(frames, labels, batch_size=2), loss_fn=lambda logits, labels: logits.sum() * float("nan")
+    )
+    with pytest.raises(NonFiniteLossError, match=r"loss nan at epoch 1, batch 1 of 2 with lr 0\.05 .*loss function"):
+        trainer.train()
+    assert torch.equal(parameters_of(model), before)
+
+
+def test_weights_that_are_not_finite_are_named():
+    frames, labels = random_clips(4)
+    model = TinyNet()
+    with torch.no_grad():
+        model.classifier.weight[0, 0] = float("inf")
+    with pytest.raises(NonFiniteLossError, match=r"weights are not finite already: classifier\.weight"):
+        make_trainer(model, MemoryLoader(frames, labels, batch_size=2)).train()
+
+
+def test_bad_videos_are_counted_up_to_the_limit(caplog):
+    frames, labels = random_clips(4)
+    loader = MemoryLoader(frames, labels, batch_size=2, failures=["train.csv:3: cannot decode a.mp4."])
+    logging.getLogger("slowfast").propagate = True
+    with caplog.at_level(logging.WARNING, logger="slowfast"):
+        trainer = make_trainer(TinyNet(), loader, num_epochs=1, max_bad_videos=2)
+        trainer.train()
+    assert trainer.num_bad_videos == 2
+    assert "train.csv:3: cannot decode a.mp4. Another video took its place. 1 so far" in caplog.text
+    with pytest.raises(TooManyBadVideosError, match=r"2 videos .*DATA.MAX_BAD_VIDEOS=1.*train\.csv:3"):
+        make_trainer(TinyNet(), loader, num_epochs=1, max_bad_videos=1).train()
+
+
+def test_gradients_are_clipped():
+    frames, labels = random_clips(2)
+    loader = MemoryLoader(frames, labels, batch_size=2)
+    norms = {}
+    for limit in (None, 1e-3):
+        torch.manual_seed(0)
+        model = TinyNet()
+        make_trainer(model, loader, num_epochs=1, clip_grad_norm=limit).train()
+        norms[limit] = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    assert norms[None] > 1e-2
+    assert norms[1e-3] <= 1.001e-3
+    model = TinyNet()
+    make_trainer(model, loader, num_epochs=1, clip_grad_value=1e-4).train()
+    assert max(p.grad.abs().max() for p in model.parameters()) <= 1e-4
+
+
+def test_mixed_precision_learns_the_same_up_to_rounding():
+    frames, labels = random_clips(8)
+    losses = {}
+    for dtype in (None, torch.bfloat16):
+        torch.manual_seed(0)
+        trainer = make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=4), amp_dtype=dtype)
+        seen = []
+        step = trainer.train_step
+        trainer.train_step = lambda batch, step=step, seen=seen: seen.append(step(batch)) or seen[-1]
+        trainer.train()
+        losses[dtype] = torch.tensor(seen)
+    assert not torch.equal(losses[None], losses[torch.bfloat16])
+    torch.testing.assert_close(losses[None], losses[torch.bfloat16], rtol=0.02, atol=0.02)
+
+
+def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale():
+    frames, labels = random_clips(4)
+    for frozen in (False, True):
+        model = TinyNet(norm=True)
+        scale = model.bn.weight.detach().clone()
+        make_trainer(model, MemoryLoader(frames, labels, batch_size=2), freeze_bn=frozen).train()
+        assert (model.bn.running_mean == 0).all() == frozen
+        assert not torch.equal(model.bn.weight, scale)
+
+
+def test_precise_statistics_are_those_of_the_whole_set():
+    frames, labels = random_clips(8)
+    model = TinyNet(norm=True)
+    trainer = make_trainer(
+        model, MemoryLoader(frames, labels, batch_size=2), num_epochs=1, precise_bn_batches=99, evaluate=lambda m: {}
+    )
+    trainer.train()
+    features = model.conv(trainer.preprocess(frames))
+    torch.testing.assert_close(model.bn.running_mean, features.mean((0, 2, 3, 4)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.bn.running_var, features.var((0, 2, 3, 4), unbiased=False), rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_and_checkpoints_come_when_they_are_due(tmp_path):
+    frames, labels = random_clips(4)
+    evaluated = []
+    trainer = make_trainer(
+        TinyNet(),
+        MemoryLoader(frames, labels, batch_size=2),
+        num_epochs=5,
+        eval_period=2,
+        checkpoint_period=3,
+        output_dir=tmp_path,
+        evaluate=lambda model: evaluated.append(trainer.epoch) or {"top1": 1.0},
+    )
+    assert trainer.train() == {"top1": 1.0}
+    assert evaluated == [2, 4, 5]  # the last epoch always counts
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["checkpoint_epoch_00003.pyth", "checkpoint_epoch_00005.pyth"]
+    assert read_checkpoint(checkpoint_path(tmp_path, 5))["epoch"] == 4  # from 0, as in PySlowFast
+
+
+def test_the_learning_rate_follows_the_fractional_epoch(tmp_path):
+    frames, labels = random_clips(4)
+    writer = MetricWriter(tmp_path)
+    make_trainer(
+        TinyNet(), MemoryLoader(frames, labels, batch_size=1), schedule=lambda e: 0.01 + e, writer=writer, log_period=1
+    ).train()
+    writer.close()
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [r["lr"] for r in records] == pytest.approx([0.01 + i / 4 for i in range(8)])
+    assert [r["step"] for r in records] == list(range(1, 9))
+    assert all(isinstance(r["train/loss"], float) and r["clips_per_second"] > 0 for r in records)
+
+
+def test_train_step_can_be_overridden():
+    """As the docstring promises researchers."""
+    from slowfast.engine.trainer import Trainer
+
+    class TwoLosses(Trainer):
+        def train_step(self, batch):
+            logits = self.model(self.preprocess(batch.frames))
+            loss = self.loss_fn(logits, batch.labels) + 0.1 * logits.square().mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            return loss.item()
+
+    frames, labels = random_clips(4)
+    plain = make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=2))
+    names = ("model", "loss_fn", "optimizer", "schedule", "train_loader", "preprocess", "num_epochs")
+    own = TwoLosses(**{name: getattr(plain, name) for name in names})
+    before = parameters_of(own.model)
+    own.train()
+    assert own.epoch == 2
+    assert not torch.equal(parameters_of(own.model), before)

@@ -1,0 +1,84 @@
+"""The reference values of tests/data/golden/models: how to build, fill and run the model of a case."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from slowfast.config import ConfigError, find, get_cfg, load_cfg
+from slowfast.models import build_model
+from slowfast.models.pathways import slow_frame_indices
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+SETTINGS = ["MODEL.DROPOUT_RATE", 0.0, "BN.NORM_TYPE", "batchnorm"]
+
+
+def _fill_module():
+    spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_FILL = _fill_module()
+
+
+@lru_cache(maxsize=2)
+def load_case(name: str) -> dict:
+    """The contents of one file."""
+    return json.loads((GOLDEN / "models" / f"{name}.json").read_text())
+
+
+def case_names() -> list[str]:
+    """Cases of the models built so far: no boxes."""
+    names = sorted(path.stem for path in (GOLDEN / "models").glob("*.json"))
+    return [name for name in names if "boxes" not in load_case(name)]
+
+
+def case_config(case: dict):
+    """The config of a case: our recipe where there is one, else its values over the defaults."""
+    overrides = [*case.get("overrides", []), "DATA.TRAIN_CROP_SIZE", case["train_crop"], *SETTINGS]
+    try:
+        return load_cfg(find(case["config"]), overrides)
+    except ConfigError:
+        values = json.loads((GOLDEN / "recipes.json").read_text())[case["config"]]
+        cfg = get_cfg()
+        cfg.merge_from_list([item for pair in values.items() for item in pair])
+        cfg.merge_from_list(overrides)
+        return cfg
+
+
+def case_weights(case: dict) -> dict[str, Tensor]:
+    """A state dict in PySlowFast's names."""
+    return {name: torch.as_tensor(_FILL.fill(name, shape)) for name, shape in case["state_dict"].items()}
+
+
+def case_model(case: dict) -> nn.Module:
+    """The filled model in eval mode, float32."""
+    model = build_model(case_config(case))
+    model.load_state_dict(case_weights(case), strict=True)
+    return model.eval()
+
+
+def case_clip(case: dict, crop: int | None = None) -> Tensor:
+    """The float32 input at ``crop`` (default: the training crop)."""
+    crop = crop or case["train_crop"]
+    return torch.from_numpy(_FILL.clip(case["seed"], case["batch"], 3, case["num_frames"], crop, crop))
+
+
+def case_pathways(case: dict, clip: Tensor) -> list[Tensor]:
+    """``[slow, fast]``, or ``[clip]`` for one pathway."""
+    if case["alpha"] is None:
+        return [clip]
+    return [clip[:, :, slow_frame_indices(case["num_frames"], case["alpha"])], clip]
+
+
+def relative_error(output: Tensor, expected) -> float:
+    """Largest difference, in units of the largest expected value."""
+    expected = torch.as_tensor(expected, dtype=torch.float64)
+    return float((output.detach().double().flatten() - expected.flatten()).abs().max() / expected.abs().max())

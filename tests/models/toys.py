@@ -1,0 +1,42 @@
+"""Networks small enough to run in milliseconds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from slowfast.models import ResNet, SlowFast
+
+TOY = {"depth": 18, "width": 8, "num_classes": 5, "window": 1, "dropout": 0.0, "zero_init_final_bn": False}
+
+
+def toy_slowfast(**arguments) -> SlowFast:
+    """SlowFast with 8 Slow and 4 Fast stem channels and two blocks a stage, for clips of 8 frames and 32 x 32 pixels."""
+    return SlowFast(**{**TOY, "alpha": 4, "beta": 1 / 2, **arguments})
+
+
+def toy_resnet(**arguments) -> ResNet:
+    """One pathway with 8 stem channels and two blocks a stage."""
+    return ResNet(**{**TOY, **arguments})
+
+
+def toy_clip(seed: int = 0, *, batch: int = 2, frames: int = 8, size: int = 32) -> Tensor:
+    """A normal clip (batch, 3, frames, size, size)."""
+    return torch.randn(batch, 3, frames, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def seeded(make, seed: int = 0):
+    """``make()`` with torch's generator at ``seed``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def randomize_batch_norms(model, seed: int = 0) -> None:
+    """Running statistics and scales as after some training, so that an eval run shows what they do."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in model.state_dict().items():
+        if name.endswith("running_mean") or name.endswith("bn.bias"):
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.1)
+        elif name.endswith("running_var") or name.endswith("bn.weight"):
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
