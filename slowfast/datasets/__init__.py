@@ -1,0 +1,16 @@
+"""Videos to clips: lists, decoding, sampling, cropping, loading."""
+
+from slowfast.datasets.build import DATASET_REGISTRY, build_augment, build_dataset, build_loader
+from slowfast.datasets.kinetics import Kinetics
+from slowfast.datasets.reader import FrameFolderReader, VideoReader, VideoReadError
+
+__all__ = [
+    "DATASET_REGISTRY",
+    "FrameFolderReader",
+    "Kinetics",
+    "VideoReadError",
+    "VideoReader",
+    "build_augment",
+    "build_dataset",
+    "build_loader",
+]

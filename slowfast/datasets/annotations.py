@@ -1,0 +1,330 @@
+"""Lists of videos with labels, and class names: read, checked, and kept in little memory.
+
+A list is a text file without header, one video a line, ``path<separator>label`` or, with a middle field that is passed
+over, ``path<separator>anything<separator>label``. The line is split from its end, so a path may hold
+the separator; PySlowFast splits from the start and silently reads ``washing lizard/x.mp4 7`` as another path.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+MAX_REPORTED = 10  # rows named in one error message
+SAMPLED_FILES = 1000  # files looked for by check_files(which="sample")
+
+_INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")  # a frame count or a start time
+_FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+
+
+class AnnotationError(ValueError):
+    """A list or a class file cannot be used as it is; the message names file, lines and remedy."""
+
+
+class PackedStrings(Sequence):
+    """A read-only list of strings in one block of bytes.
+
+    A Python list of a million paths takes 150 MB, and again in every worker that touches its reference counts.
+    """
+
+    def __init__(self, strings: Iterable[str]):
+        encoded = [os.fsencode(string) for string in strings]
+        self._bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        self._ends = np.cumsum([len(string) for string in encoded], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = range(len(self))[index]  # negative ones count from the end; raises IndexError
+        start = self._ends[position - 1] if position else 0
+        return os.fsdecode(self._bytes[start : self._ends[position]].tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None
+
+
+@dataclass(frozen=True)
+class VideoList:
+    """The rows of a list file, column by column.
+
+    Attributes:
+        source: the file, as it is called in messages.
+        paths: of the videos, prefix included.
+        labels: int64 (N,), or uint8 (N, K) of 0 and 1 when a video has several labels. -1: the list gives none.
+        line_numbers: int32 (N,), from 1.
+    """
+
+    source: str
+    paths: Sequence[str]
+    labels: np.ndarray
+    line_numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def place(self, index: int) -> str:
+        """``train.csv:12``, where a row stands."""
+        return f"{self.source}:{self.line_numbers[index]}"
+
+
+def read_path_label_list(
+    path: str | os.PathLike,
+    *,
+    prefix: str = "",
+    separator: str = " ",
+    num_classes: int | None = None,
+    multi_label: bool = False,
+    skip_rows: int = 0,
+    labels_optional: bool = False,
+) -> VideoList:
+    """The videos of a list file.
+
+    Blank lines and lines that begin with ``#`` are passed over (write ``./#1.mp4`` for such a name). A field may stand
+    in double quotes. Encoding is UTF-8, with or without a byte-order mark; other bytes in a path are kept as they are.
+
+    Args:
+        prefix: folder that relative paths start in.
+        separator: between the fields; any text, usually one space, comma or tab.
+        num_classes: labels must be below it.
+        multi_label: the label field holds any number of labels, separated by commas.
+        skip_rows: lines passed over at the start, such as a header.
+        labels_optional: a row may be a path alone (test sets whose labels are withheld); its label is -1.
+
+    Raises:
+        AnnotationError: no such file, no row, or bad rows, of which the first ten are named.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise AnnotationError(
+            f"cannot read the list of videos {path}: {error.strerror}. "
+            "DATA.PATH_TO_DATA_DIR names the folder of train.csv, val.csv and test.csv."
+        ) from error
+    rows = _Rows(separator, num_classes, multi_label, labels_optional)
+    for line_number, line in enumerate(text.split("\n"), 1):
+        line = line.strip()
+        if line_number > skip_rows and line and not line.startswith("#"):
+            rows.add(line_number, line)
+    if rows.problems:
+        raise AnnotationError(_bad_rows(path, rows))
+    if not rows.paths:
+        raise AnnotationError(f"{path} names no video: expected one `path{separator}label` a line.")
+    return VideoList(
+        source=path.name,
+        paths=PackedStrings(os.path.join(prefix, video) for video in rows.paths),
+        labels=_multi_hot(rows.labels, num_classes) if multi_label else np.array(rows.labels, dtype=np.int64),
+        line_numbers=np.array(rows.line_numbers, dtype=np.int32),
+    )
+
+
+class _Rows:
+    """Parses lines into columns, and collects what is wrong with the others."""
+
+    def __init__(self, separator: str, num_classes: int | None, multi_label: bool, labels_optional: bool):
+        if multi_label and num_classes is None:
+            raise ValueError("multi_label needs num_classes, the width of the label rows.")
+        self.separator = separator
+        self.num_classes = num_classes
+        self.multi_label = multi_label
+        self.labels_optional = labels_optional
+        self.paths: list[str] = []
+        self.labels: list[int | tuple[int, ...]] = []
+        self.line_numbers: list[int] = []
+        self.problems: list[tuple[int, str]] = []
+        self.out_of_range: set[int] = set()
+
+    def add(self, line_number: int, line: str) -> None:
+        try:
+            video, label = self._parse(line)
+        except ValueError as error:
+            self.problems.append((line_number, f"{error}: {_shown(line)}"))
+            return
+        self.paths.append(video)
+        self.labels.append(label)
+        self.line_numbers.append(line_number)
+
+    def _parse(self, line: str) -> tuple[str, int | tuple[int, ...]]:
+        head, separator, label = self._split_last(line)
+        if self.labels_optional and not _is_label(label, self.multi_label):
+            head, separator, label = line, self.separator, ""
+            if not _FILE_ENDING.search(_unquoted(line)):
+                raise ValueError("neither a label nor a file name ends this line")
+        if not separator:
+            raise ValueError(f"no label (no {self.separator!r} in this line)")
+        video = self._without_middle_field(head)
+        if not video:
+            raise ValueError("no path")
+        if not label and not self.multi_label:
+            if self.labels_optional:
+                return video, -1
+            raise ValueError("no label")
+        return video, self._labels_of(label)
+
+    def _split_last(self, line: str) -> tuple[str, str, str]:
+        """(all before, the separator, the last field); the last two are empty without a separator."""
+        if line.endswith('"') and self.separator + '"' in line:
+            head, _, last = line[:-1].rpartition(self.separator + '"')
+            return head.strip(), self.separator, last
+        head, separator, last = line.rpartition(self.separator)
+        return (head.strip(), separator, last.strip()) if separator else (line, "", "")
+
+    def _without_middle_field(self, head: str) -> str:
+        """The path of ``path`` or ``path<separator>middle``.
+
+        A middle field is empty, or it follows a file name and is a number (anything, if the separator is no blank)
+        that does not end like a file name itself.
+        """
+        if self.separator.strip():
+            head = head.removesuffix(self.separator).strip()
+        video, separator, middle = head.rpartition(self.separator)
+        video, middle = _unquoted(video.strip()), _unquoted(middle.strip())
+        if not separator or not _FILE_ENDING.search(video) or _FILE_ENDING.search(middle):
+            return _unquoted(head)
+        if not (self.separator.strip() or _NUMBER.fullmatch(middle)):
+            return _unquoted(head)
+        if self.multi_label and self.separator == ",":
+            raise ValueError("several labels must stand in double quotes where a comma separates the fields")
+        return video
+
+    def _labels_of(self, field: str) -> int | tuple[int, ...]:
+        if not self.multi_label:
+            return self._label(field)
+        return tuple(self._label(label) for label in _unquoted(field).split(",") if label.strip())
+
+    def _label(self, field: str) -> int:
+        field = _unquoted(field.strip())
+        if not _INTEGER.fullmatch(field):
+            raise ValueError(f"label {_shown(field)} is no integer")
+        label = int(float(field))
+        if label < 0 or (self.num_classes is not None and label >= self.num_classes):
+            self.out_of_range.add(label)
+            accepted = "0 or more" if self.num_classes is None else f"in 0-{self.num_classes - 1}"
+            raise ValueError(f"label {label} is not {accepted}")
+        return label
+
+
+def _is_label(field: str, multi_label: bool) -> bool:
+    labels = _unquoted(field).split(",") if multi_label else [_unquoted(field)]
+    return all(_INTEGER.fullmatch(label.strip()) for label in labels)
+
+
+def _unquoted(field: str) -> str:
+    """``field`` without surrounding double quotes; a doubled quote within them is one (as in CSV)."""
+    if len(field) >= 2 and field[0] == field[-1] == '"':
+        return next(csv.reader([field]))[0] if '""' in field else field[1:-1]
+    return field
+
+
+def _shown(line: str) -> str:
+    return repr(line if len(line) <= 120 else line[:117] + "...")
+
+
+def _bad_rows(path: Path, rows: _Rows) -> str:
+    """The message for a list with bad rows."""
+    total = len(rows.problems) + len(rows.paths)
+    named = "\n".join(f"  {path.name}:{line}: {problem}" for line, problem in rows.problems[:MAX_REPORTED])
+    more = len(rows.problems) - MAX_REPORTED
+    named += f"\n  ... and {more:,} more" if more > 0 else ""
+    hint = f"Expected one `path{rows.separator}label` a line, fields separated by {rows.separator!r}"
+    hint += " (DATA.PATH_LABEL_SEPARATOR)."
+    if rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:
+        hint = f"Labels seem to count from 1: they must count from 0, up to {rows.num_classes - 1}."
+    elif rows.out_of_range:
+        hint = f"MODEL.NUM_CLASSES is {rows.num_classes}: raise it, or correct the list."
+    elif len(rows.problems) == 1 and rows.problems[0][0] == 1 and rows.paths:
+        hint = "If the first line is a header, set DATA.SKIP_ROWS to 1."
+    return f"{path}: {len(rows.problems):,} of {total:,} rows cannot be used:\n{named}\n{hint}"
+
+
+def _multi_hot(labels: list[tuple[int, ...]], num_classes: int) -> np.ndarray:
+    rows = np.zeros((len(labels), num_classes), dtype=np.uint8)
+    for row, classes in zip(rows, labels, strict=True):
+        row[list(classes)] = 1
+    return rows
+
+
+def check_files(videos: VideoList, which: str = "sample") -> None:
+    """Return when the files of a list are there.
+
+    Args:
+        which: "all", a "sample" of up to 1,000 evenly spread over the list, or "none".
+
+    Raises:
+        AnnotationError: some are missing: how many, and the first ten with their lines.
+    """
+    if which not in ("all", "sample", "none"):
+        raise ValueError(f'which must be "all", "sample" or "none", got {which!r}.')
+    indices = range(len(videos)) if which == "all" else range(0)
+    if which == "sample":
+        num_sampled = min(SAMPLED_FILES, len(videos))
+        indices = [i * len(videos) // num_sampled for i in range(num_sampled)]
+    missing = [i for i in indices if not os.path.exists(videos.paths[i])]
+    if missing:
+        named = "\n".join(f"  {videos.place(i)}: {videos.paths[i]}" for i in missing[:MAX_REPORTED])
+        looked = f"{len(indices):,} files" if len(indices) == len(videos) else f"{len(indices):,} files looked for"
+        of = "" if len(indices) == len(videos) else f" (of {len(videos):,})"
+        raise AnnotationError(
+            f"{videos.source}: {len(missing):,} of {looked}{of} are missing:\n{named}\n"
+            "Paths in a list are relative to DATA.PATH_PREFIX, or else to the folder of the list. "
+            "DATA.CHECK_FILES none starts without looking."
+        )
+
+
+def read_class_names(path: str | os.PathLike) -> list[str]:
+    """Class names in the order of their labels.
+
+    Args:
+        path: a .json file, ``{"name": label, ...}`` with labels 0 to K - 1 or a list of names, or a text file with one
+            name a line. Stray double quotes around a name, which the widely copied Kinetics file has, are taken off.
+
+    Raises:
+        AnnotationError: no such file, or labels or names that are missing or doubled.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text) if path.suffix.lower() == ".json" else [x for x in text.splitlines() if x.strip()]
+    except OSError as error:
+        raise AnnotationError(f"cannot read class names from {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise AnnotationError(f"{path} holds no class names: {error}.") from error
+    names = _names_in_order(path, content)
+    doubled = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if doubled:
+        raise AnnotationError(f"{path}: class names must differ; {', '.join(map(repr, doubled[:5]))} stands twice.")
+    return names
+
+
+def _names_in_order(path: Path, content: object) -> list[str]:
+    if isinstance(content, list) and all(isinstance(name, str) for name in content):
+        return [_clean_name(name) for name in content]
+    is_map = isinstance(content, dict) and all(type(label) is int for label in content.values())
+    if not is_map or sorted(content.values()) != list(range(len(content))):
+        raise AnnotationError(
+            f"{path}: expected a list of names or an object of name: label with labels 0, 1, ... K - 1, each once."
+        )
+    return [_clean_name(name) for name, _ in sorted(content.items(), key=lambda item: item[1])]
+
+
+def _clean_name(name: str) -> str:
+    return name.strip().strip('"').strip()
+
+
+def find_class_names(folder: str | os.PathLike) -> Path | None:
+    """classids.json or class_names.txt in ``folder``, whichever is there."""
+    candidates: Iterator[Path] = (Path(folder) / name for name in ("classids.json", "class_names.txt"))
+    return next((path for path in candidates if path.is_file()), None)

@@ -1,0 +1,145 @@
+"""Data sets by name, and loaders over them; here the config is read.
+
+A registered data set is a ``torch.utils.data.Dataset`` class. A classmethod ``from_config(cfg, split)`` gives its
+keyword arguments; a class without one gets ``split``, when it takes it. Entries of ``DATA.ARGS`` are added to either.
+
+It has ``num_videos``, ``labels``, ``paths``, ``class_names`` (or None) and ``num_views``. The train split gives a
+``ClipSample`` for ``(epoch, index)``, the val split one for ``index``, the test split ``VideoViews`` for ``index``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from slowfast.datasets.augment import BatchAugment, Mixup, RandomErasing
+from slowfast.datasets.samplers import EvalSampler, TrainSampler
+from slowfast.datasets.samples import collate_clips
+from slowfast.utils import distributed
+from slowfast.utils.imports import import_extensions
+from slowfast.utils.registry import Registry
+from slowfast.utils.signature import check_kwargs
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+logger = logging.getLogger(__name__)
+
+DATASET_REGISTRY = Registry("data set", key="TRAIN.DATASET or TEST.DATASET")
+
+
+def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> Dataset:
+    """The data set of TRAIN.DATASET ("train", "val") or TEST.DATASET ("test").
+
+    Args:
+        num_clips: test clips of a video; default TEST.NUM_ENSEMBLE_VIEWS.
+
+    Raises:
+        ValueError: unknown name or split, or arguments in DATA.ARGS that the class does not take.
+    """
+    if split not in ("train", "val", "test"):
+        raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
+    import_extensions(cfg.IMPORTS)
+    dataset_class = DATASET_REGISTRY.get(cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET)
+    extra = dict(cfg.DATA.ARGS)
+    check_kwargs(dataset_class, extra, "DATA.ARGS")
+    if hasattr(dataset_class, "from_config"):
+        kwargs = dataset_class.from_config(cfg, split)
+    else:
+        kwargs = _accepted(dataset_class, split=split)
+    if num_clips is not None:
+        kwargs |= _accepted(dataset_class, num_clips=num_clips)
+    dataset = dataset_class(**{**kwargs, **extra})
+    logger.info("%s: %s videos to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", _VERBS[split])
+    return dataset
+
+
+_VERBS = {"train": "train", "val": "validate", "test": "test"}
+
+
+def _accepted(target, **offered) -> dict:
+    """Those of ``offered`` that ``target`` takes by name."""
+    parameters = inspect.signature(target).parameters
+    return {name: value for name, value in offered.items() if name in parameters}
+
+
+def build_loader(
+    cfg: CfgNode,
+    split: str,
+    *,
+    dataset: Dataset | None = None,
+    rank: int | None = None,
+    world_size: int | None = None,
+) -> DataLoader:
+    """A loader of this process's share of a split.
+
+    The train split gives ``ClipBatch`` in the order of ``loader.batch_sampler`` (a ``TrainSampler``: call its
+    ``set_epoch``), the val split ``ClipBatch`` with a smaller one at the end, the test split single ``VideoViews``.
+    A batch holds TRAIN.BATCH_SIZE // NUM_GPUS clips.
+
+    Args:
+        dataset: default ``build_dataset(cfg, split)``.
+        rank, world_size: default those of this process.
+    """
+    dataset = build_dataset(cfg, split) if dataset is None else dataset
+    rank = distributed.rank() if rank is None else rank
+    world_size = distributed.world_size() if world_size is None else world_size
+    batch_size = max(1, cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS))
+    if split == "train":
+        order = {
+            "batch_sampler": TrainSampler(
+                len(dataset), batch_size=batch_size, seed=cfg.RNG_SEED, rank=rank, world_size=world_size
+            )
+        }
+    elif split == "val":
+        order = {"batch_sampler": BatchSampler(EvalSampler(len(dataset), rank, world_size), batch_size, False)}
+    else:
+        order = {"sampler": EvalSampler(len(dataset), rank, world_size), "batch_size": None}
+    num_workers = cfg.DATA_LOADER.NUM_WORKERS
+    return DataLoader(
+        dataset,
+        **order,
+        num_workers=num_workers,
+        collate_fn=None if split == "test" else collate_clips,
+        pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
+        worker_init_fn=_init_worker,
+        prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR if num_workers else None,
+        persistent_workers=cfg.DATA_LOADER.PERSISTENT_WORKERS and num_workers > 0,
+        # Its own generator: loading must not move the global one, from which dropout draws.
+        generator=torch.Generator().manual_seed(cfg.RNG_SEED),
+    )
+
+
+def _init_worker(worker_id: int) -> None:
+    """One thread a worker: more would only take each other's cores."""
+    torch.set_num_threads(1)
+
+
+def build_augment(cfg: CfgNode) -> BatchAugment | None:
+    """Random erasing (AUG.ENABLE) and then mixup (MIXUP.ENABLE) of training batches; None when both are off."""
+    steps = []
+    if cfg.AUG.ENABLE and cfg.AUG.RE_PROB > 0:
+        steps.append(
+            RandomErasing(
+                probability=cfg.AUG.RE_PROB,
+                fill=cfg.AUG.RE_MODE,
+                max_count=cfg.AUG.RE_COUNT,
+                skip_first_half=cfg.AUG.RE_SPLIT,
+            )
+        )
+    if cfg.MIXUP.ENABLE:
+        steps.append(
+            Mixup(
+                num_classes=cfg.MODEL.NUM_CLASSES,
+                mixup_alpha=cfg.MIXUP.ALPHA,
+                cutmix_alpha=cfg.MIXUP.CUTMIX_ALPHA,
+                probability=cfg.MIXUP.PROB,
+                switch_probability=cfg.MIXUP.SWITCH_PROB,
+                label_smoothing=cfg.MIXUP.LABEL_SMOOTH_VALUE,
+            )
+        )
+    return BatchAugment(steps) if steps else None

@@ -1,0 +1,186 @@
+"""What data sets and loaders give: small values that check their shapes when made and print shapes, not pixels.
+
+Letters: B batch, T frames of a clip, S side of a crop, K classes, F decoded frames, V views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+class _Sample:
+    """Printing and moving of the dataclasses below."""
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor) and value.ndim:
+                value = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+            parts.append(f"{field.name}={value}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _mapped(self, function):
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), Tensor)}
+        return replace(self, **{name: function(tensor) for name, tensor in tensors.items()})
+
+    def pin_memory(self):
+        """The same in page-locked memory, from which copies to a GPU are fast."""
+        return self._mapped(Tensor.pin_memory)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False):
+        """The same with all tensors on ``device``."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+
+def _check_frames(owner: str, frames: Tensor, shape: str) -> None:
+    letters = shape.split()
+    if frames.dtype != torch.uint8 or frames.ndim != len(letters) or frames.shape[letters.index("3")] != 3:
+        raise ValueError(
+            f"{owner}.frames must be uint8 ({', '.join(letters)}), got {frames.dtype} {tuple(frames.shape)}."
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class ClipSample(_Sample):
+    """One clip of a video.
+
+    Attributes:
+        frames: uint8 (3, T, S, S), RGB.
+        label: int64 (), or float32 (K,) of 0 and 1 when a video has several labels.
+        video_index: place of the video in its list.
+        failures: for each video that could not be read on the way here, the reason.
+        is_valid: False if no video could be read; the frames are then black.
+    """
+
+    frames: Tensor
+    label: Tensor
+    video_index: int
+    failures: tuple[str, ...] = ()
+    is_valid: bool = True
+
+    def __post_init__(self):
+        _check_frames("ClipSample", self.frames, "3 T S S")
+        _check_labels("ClipSample.label", self.label, ())
+
+
+def _check_labels(name: str, labels: Tensor, batch: tuple[int, ...]) -> None:
+    one_each = labels.dtype == torch.int64 and tuple(labels.shape) == batch
+    several = labels.dtype == torch.float32 and labels.ndim == len(batch) + 1 and tuple(labels.shape[:-1]) == batch
+    if not (one_each or several):
+        expected = f"int64 {batch} or float32 {(*batch, 'K')}".replace("'", "")
+        raise ValueError(f"{name} must be {expected}, got {labels.dtype} {tuple(labels.shape)}.")
+
+
+@dataclass(frozen=True, repr=False)
+class ClipBatch(_Sample):
+    """Clips of several videos.
+
+    Attributes:
+        frames: uint8 (B, 3, T, S, S), RGB.
+        labels: int64 (B,), or float32 (B, K) when a video has several labels.
+        video_indices: int64 (B,), places of the videos in their list.
+        is_valid: bool (B,), False where no video could be read.
+        failures: for each video that could not be read on the way here, the reason.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    video_indices: Tensor
+    is_valid: Tensor
+    failures: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        _check_frames("ClipBatch", self.frames, "B 3 T S S")
+        batch = (len(self.frames),)
+        _check_labels("ClipBatch.labels", self.labels, batch)
+        for name in ("video_indices", "is_valid"):
+            if tuple(getattr(self, name).shape) != batch:
+                raise ValueError(f"ClipBatch.{name} must be {batch}, got {tuple(getattr(self, name).shape)}.")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
+    """One batch of clips that have equal shapes.
+
+    Raises:
+        ValueError: they have not; names the shapes.
+    """
+    shapes = {tuple(sample.frames.shape) for sample in samples}
+    if len(shapes) != 1:
+        raise ValueError(f"clips of a batch must have one shape (3, T, S, S), got {sorted(shapes)}.")
+    return ClipBatch(
+        frames=torch.stack([sample.frames for sample in samples]),
+        labels=torch.stack([sample.label for sample in samples]),
+        video_indices=torch.tensor([sample.video_index for sample in samples]),
+        is_valid=torch.tensor([sample.is_valid for sample in samples]),
+        failures=tuple(reason for sample in samples for reason in sample.failures),
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class VideoViews(_Sample):
+    """One video with all its test views, whose frames are shared. View i is clip i // num_crops, crop i % num_crops.
+
+    Attributes:
+        frames: uint8 (F, 3, H, W), RGB, short side already scaled; none if the video could not be read.
+        clip_indices: int64 (num_clips, T), positions in ``frames``.
+        crops: corner (y, x) of every crop, pixels.
+        crop_size: side of the crops, pixels.
+        label: int64 (), or float32 (K,) when a video has several labels.
+        video_index: place of the video in its list.
+        path: the video, as it is called in reports.
+        failure: why the video could not be read; empty if it could.
+    """
+
+    frames: Tensor
+    clip_indices: Tensor
+    crops: tuple[tuple[int, int], ...]
+    crop_size: int
+    label: Tensor
+    video_index: int
+    path: str
+    failure: str = ""
+
+    def __post_init__(self):
+        _check_frames("VideoViews", self.frames, "F 3 H W")
+        _check_labels("VideoViews.label", self.label, ())
+        if self.clip_indices.dtype != torch.int64 or self.clip_indices.ndim != 2:
+            got = f"{self.clip_indices.dtype} {tuple(self.clip_indices.shape)}"
+            raise ValueError(f"VideoViews.clip_indices must be int64 (num_clips, T), got {got}.")
+
+    @property
+    def num_views(self) -> int:
+        """Clips times crops."""
+        return len(self.clip_indices) * len(self.crops)
+
+    def view(self, view_id: int) -> Tensor:
+        """uint8 (3, T, S, S): the frames of one view; errors as for ``views``."""
+        return self.views([view_id])[0]
+
+    def views(self, view_ids: Iterable[int]) -> Tensor:
+        """uint8 (V, 3, T, S, S): the frames of several views, on the device that ``frames`` are on.
+
+        Raises:
+            IndexError: no such view.
+            ValueError: the video could not be read.
+        """
+        if self.failure:
+            raise ValueError(f"there are no views of a video that could not be read: {self.failure}")
+        view_ids, size = list(view_ids), self.crop_size
+        result = self.frames.new_empty(len(view_ids), 3, self.clip_indices.shape[1], size, size)
+        for view, view_id in zip(result, view_ids, strict=True):
+            if not 0 <= view_id < self.num_views:
+                raise IndexError(f"view {view_id} of {self.path}: it has views 0-{self.num_views - 1}.")
+            clip_id, crop_id = divmod(view_id, len(self.crops))
+            y, x = self.crops[crop_id]
+            # Frame by frame: several times faster on the CPU than indexing all at once.
+            for t, frame in enumerate(self.clip_indices[clip_id].tolist()):
+                view[:, t] = self.frames[frame, :, y : y + size, x : x + size]
+        return result

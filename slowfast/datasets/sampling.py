@@ -1,0 +1,177 @@
+"""Which source frames make a clip, and where the test crops lie: index arithmetic without pixels.
+
+A clip of T frames covers a *span* of C source frames. With T = 4, sampling rate 2, video and target at 30 fps,
+C = 8 and the frames shown (x) are spread evenly over the whole span, first and last included:
+
+    source  0 1 2 3 4 5 6 7 8 9
+    clip    x . x . x . . x          floor(linspace(0, 7, 4)) = 0 2 4 7
+
+The positions follow PySlowFast, whose released weights were trained and tested on them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def clip_span(num_frames: int, sampling_rate: float, fps: float, target_fps: float) -> float:
+    """Source frames that a clip covers: num_frames * sampling_rate * fps / target_fps, at least 1.
+
+    Args:
+        num_frames: frames of the clip, T.
+        sampling_rate: nominal source frames between two clip frames, were the video at ``target_fps``.
+        fps: frames per second of the video.
+        target_fps: rate at which videos are compared (30 for Kinetics).
+
+    Raises:
+        ValueError: an argument is not a positive finite number.
+    """
+    values = {"num_frames": num_frames, "sampling_rate": sampling_rate, "fps": fps, "target_fps": target_fps}
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a positive number, got {value}.")
+    return max(1.0, sampling_rate * num_frames / target_fps * fps)
+
+
+def clip_frame_indices(start: float, *, span: float, num_frames: int, num_video_frames: int) -> Tensor:
+    """Source-frame index of every frame of one clip.
+
+    Frame k shows source frame floor(start + k * (span - 1) / (num_frames - 1)). Past the end the last frame
+    repeats, so a short video still gives a full clip. The points come from torch.linspace in float32 on the CPU:
+    where the exact value is an integer it may round to the frame below, and NumPy's rounds elsewhere.
+
+    Args:
+        start: first source frame, >= 0; fractional when a clip starts between two frames.
+        span: source frames that the clip covers, >= 1 (see clip_span).
+        num_frames: frames of the clip, >= 1.
+        num_video_frames: source frames in the video, >= 1.
+
+    Returns:
+        int64, shape (num_frames,), non-decreasing, within [0, num_video_frames).
+
+    Raises:
+        ValueError: ``span``, ``num_frames`` or ``num_video_frames`` below 1, ``start`` below 0.
+    """
+    values = {"span": span, "num_frames": num_frames, "num_video_frames": num_video_frames}
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+    if start < 0:
+        raise ValueError(f"start must not be negative, got {start}.")
+    points = torch.linspace(start, start + span - 1, num_frames, dtype=torch.float32, device="cpu")
+    return points.clamp(0, num_video_frames - 1).long()
+
+
+def test_clip_indices(
+    num_video_frames: int,
+    fps: float,
+    num_frames: int,
+    sampling_rate: float,
+    target_fps: float,
+    num_views: int,
+    offset: bool = False,
+) -> Tensor:
+    """Source-frame indices of all test clips of one video.
+
+    With D = num_video_frames - span (at least 0), clip k of K starts at D * k / K, which never reaches the end of
+    the video. ``offset`` is the variant that does: k * floor(D / (K - 1)), or floor(D / 2) for a single clip.
+
+    Returns:
+        int64, shape (num_views, num_frames).
+
+    Raises:
+        ValueError: ``num_views`` or another argument below 1.
+    """
+    if num_views < 1:
+        raise ValueError(f"num_views must be at least 1, got {num_views}.")
+    span = clip_span(num_frames, sampling_rate, fps, target_fps)
+    slack = max(num_video_frames - span, 0)
+    if not offset:
+        starts = [slack * k / num_views for k in range(num_views)]
+    elif num_views == 1:
+        starts = [math.floor(slack / 2)]
+    else:
+        starts = [k * math.floor(slack / (num_views - 1)) for k in range(num_views)]
+    return torch.stack(
+        [
+            clip_frame_indices(start, span=span, num_frames=num_frames, num_video_frames=num_video_frames)
+            for start in starts
+        ]
+    )
+
+
+test_clip_indices.__test__ = False  # its name starts like a test's; pytest would collect it where it is imported
+
+
+def center_clip_indices(
+    num_video_frames: int, fps: float, num_frames: int, sampling_rate: float, target_fps: float
+) -> Tensor:
+    """Source-frame indices, int64 (num_frames,), of the clip in the middle of the video: what validation looks at."""
+    return test_clip_indices(num_video_frames, fps, num_frames, sampling_rate, target_fps, 1, offset=True)[0]
+
+
+def train_clip_indices(
+    num_video_frames: int,
+    fps: float,
+    num_frames: int,
+    sampling_rate: float,
+    target_fps: float,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Source-frame indices, int64 (num_frames,), of a clip that starts anywhere, real and uniform in [0, slack]."""
+    span = clip_span(num_frames, sampling_rate, fps, target_fps)
+    start = rng.uniform(0, max(num_video_frames - span, 0))
+    return clip_frame_indices(start, span=span, num_frames=num_frames, num_video_frames=num_video_frames)
+
+
+def scaled_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) after the short side is scaled to ``size`` pixels: the long side is floored.
+
+    A frame whose short side is ``size`` already keeps its size.
+
+    Raises:
+        ValueError: a side below 1 pixel.
+    """
+    if min(height, width, size) < 1:
+        raise ValueError(f"cannot scale {height}x{width} pixels (height x width) to a short side of {size}.")
+    if min(height, width) == size:
+        return height, width
+    if width < height:
+        return math.floor(height / width * size), size
+    return size, math.floor(width / height * size)
+
+
+def uniform_crop_offsets(side: int, *, size: int, num_crops: int) -> list[int]:
+    """Offset in pixels of every crop along one side: start, centre, end for three, the centre for one.
+
+    Raises:
+        ValueError: ``num_crops`` other than 1 or 3, or a crop larger than the side.
+    """
+    if side < size:
+        raise ValueError(f"a crop of {size} pixels does not fit into a side of {side} pixels.")
+    centre = math.ceil((side - size) / 2)
+    if num_crops == 1:
+        return [centre]
+    if num_crops == 3:
+        return [0, centre, side - size]
+    raise ValueError(f"num_crops must be 1 (centre) or 3 (start, centre, end), got {num_crops}.")
+
+
+def crop_offsets(height: int, width: int, size: int) -> list[tuple[int, int]]:
+    """(y, x) of the three test crops of size x size, in a frame after its short side was scaled to ``size``.
+
+    The crops go along the longer side (a square frame gives the same one three times): top, centre, bottom of a
+    portrait frame, left, centre, right otherwise.
+
+    Args:
+        height, width: size of the frame before scaling, in pixels.
+        size: side of the crops and the short side after scaling, in pixels.
+    """
+    scaled_height, scaled_width = scaled_size(height, width, size)
+    if scaled_height > scaled_width:
+        return [(y, 0) for y in uniform_crop_offsets(scaled_height, size=size, num_crops=3)]
+    return [(0, x) for x in uniform_crop_offsets(scaled_width, size=size, num_crops=3)]

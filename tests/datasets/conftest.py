@@ -1,0 +1,69 @@
+"""Video files that tests write, and the slow, obvious way to read them."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+SHARED_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
+
+
+def write_video(
+    path: Path,
+    *,
+    num_frames: int = 60,
+    height: int = 48,
+    width: int = 64,
+    fps: int = 30,
+    codec: str = "libx264",
+    options: dict | None = None,
+    pts: list[int] | None = None,
+    rotation: int | None = None,
+    format_options: dict | None = None,
+) -> Path:
+    """A video whose frames all differ: a texture that moves on and brightens. ``pts`` count in 1 / fps seconds."""
+    texture = np.random.default_rng(0).integers(0, 128, (height, width, 3), dtype=np.uint8)
+    with av.open(str(path), "w", options=format_options or {}) as container:
+        stream = container.add_stream(codec, rate=fps, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, fps)
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        for i in range(num_frames):
+            picture = np.roll(texture, 3 * i, axis=1) + np.uint8(2 * i % 128)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = i if pts is None else pts[i]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def decode_all(path: Path) -> np.ndarray:
+    """uint8 (N, H, W, 3): every frame in the order of decoding, as the decoder gives it."""
+    with av.open(str(path)) as container:
+        frames = container.decode(container.streams.best("video"))
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in frames])
+
+
+def shared_video(name: str) -> Path:
+    """A real video of ../shared/videos; skips the test where that folder is absent."""
+    path = SHARED_VIDEOS / name
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    return path
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """``make_video("a.mp4", num_frames=10, ...)``: see ``write_video``."""
+    return lambda name="a.mp4", **options: write_video(tmp_path / name, **options)
+
+
+@pytest.fixture(scope="session")
+def helpers() -> SimpleNamespace:
+    """The functions above; a conftest cannot be imported."""
+    return SimpleNamespace(write_video=write_video, decode_all=decode_all, shared_video=shared_video)

@@ -1,0 +1,219 @@
+"""Data sets by name and their loaders: the same samples with any number of workers, and all of them."""
+
+import pytest
+import torch
+
+from slowfast.config import get_cfg
+from slowfast.datasets import DATASET_REGISTRY, build_augment, build_dataset, build_loader
+from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.augment import Mixup, RandomErasing
+from slowfast.datasets.samples import ClipBatch, VideoViews
+
+NUM_VIDEOS = 7
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, helpers):
+    folder = tmp_path_factory.mktemp("videos")
+    for i in range(NUM_VIDEOS):
+        helpers.write_video(folder / f"{i}.mp4", num_frames=12 + i, height=32, width=40)
+    rows = "".join(f"{i}.mp4 {i % 2}\n" for i in range(NUM_VIDEOS))
+    for split in ("train", "val", "test"):
+        (folder / f"{split}.csv").write_text(rows)
+    return folder
+
+
+@pytest.fixture
+def cfg(root):
+    cfg = get_cfg()
+    settings = {
+        "DATA.PATH_TO_DATA_DIR": str(root),
+        "DATA.NUM_FRAMES": 4,
+        "DATA.SAMPLING_RATE": 2,
+        "DATA.TRAIN_JITTER_SCALES": [32, 40],
+        "DATA.TRAIN_CROP_SIZE": 32,
+        "DATA.TEST_CROP_SIZE": 32,
+        "MODEL.NUM_CLASSES": 2,
+        "TEST.NUM_ENSEMBLE_VIEWS": 2,
+        "TRAIN.BATCH_SIZE": 3,
+        "NUM_GPUS": 0,
+        "DATA_LOADER.NUM_WORKERS": 0,
+    }
+    cfg.merge_from_list([item for pair in settings.items() for item in pair])
+    return cfg
+
+
+def read_all(cfg, split: str, epochs: int = 1) -> list:
+    loader = build_loader(cfg, split)
+    samples = []
+    for epoch in range(epochs):
+        if split == "train":
+            loader.batch_sampler.set_epoch(epoch)
+        samples += list(loader)
+    return samples
+
+
+@pytest.mark.parametrize("split, length", [("train", 2), ("val", 3), ("test", 7)])
+def test_workers_change_nothing(cfg, split, length):
+    alone = read_all(cfg, split, epochs=2)
+    cfg.DATA_LOADER.NUM_WORKERS = 2
+    together = read_all(cfg, split, epochs=2)
+    assert len(alone) == len(together) == 2 * length
+    for a, b in zip(alone, together, strict=True):
+        assert repr(a) == repr(b)
+        assert torch.equal(a.frames, b.frames)
+    if split == "train":
+        assert not torch.equal(alone[0].frames, alone[2].frames)  # another epoch
+    else:
+        assert torch.equal(alone[0].frames, alone[length].frames)
+
+
+def test_what_each_split_gives(cfg):
+    train, val, test = (read_all(cfg, split) for split in ("train", "val", "test"))
+    assert [len(batch) for batch in train] == [3, 3]
+    assert [len(batch) for batch in val] == [3, 3, 1]
+    assert torch.cat([batch.video_indices for batch in val]).tolist() == list(range(NUM_VIDEOS))
+    assert all(isinstance(batch, ClipBatch) and batch.frames.shape[1:] == (3, 4, 32, 32) for batch in train + val)
+    assert all(isinstance(video, VideoViews) and video.num_views == 6 for video in test)
+    assert [video.video_index for video in test] == list(range(NUM_VIDEOS))
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_two_processes_evaluate_every_video_once(cfg, split):
+    dataset = build_dataset(cfg, split)
+    seen = []
+    for rank in range(2):
+        for sample in build_loader(cfg, split, dataset=dataset, rank=rank, world_size=2):
+            seen += sample.video_indices.tolist() if split == "val" else [sample.video_index]
+    assert sorted(seen) == list(range(NUM_VIDEOS))
+
+
+def test_batches_of_several_gpus_are_shares(cfg):
+    cfg.TRAIN.BATCH_SIZE, cfg.NUM_GPUS = 4, 2
+    dataset = build_dataset(cfg, "train")
+    loaders = [build_loader(cfg, "train", dataset=dataset, rank=rank, world_size=2) for rank in range(2)]
+    assert [loader.batch_sampler.batch_size for loader in loaders] == [2, 2]
+    batches = [next(iter(loader)) for loader in loaders]
+    assert not set(batches[0].video_indices.tolist()) & set(batches[1].video_indices.tolist())
+
+
+def test_resuming_reads_the_rest_of_the_epoch(cfg):
+    cfg.TRAIN.BATCH_SIZE = 2
+    loader = build_loader(cfg, "train")
+    loader.batch_sampler.set_epoch(4)
+    whole = list(loader)
+    loader.batch_sampler.set_epoch(4, start_batch=1)
+    rest = list(loader)
+    assert [batch.video_indices.tolist() for batch in rest] == [batch.video_indices.tolist() for batch in whole[1:]]
+    assert all(torch.equal(a.frames, b.frames) for a, b in zip(whole[1:], rest, strict=True))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_loading_leaves_the_global_generators_alone(cfg, num_workers):
+    cfg.DATA_LOADER.NUM_WORKERS = num_workers
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    read_all(cfg, "train")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_have_one_thread_and_loaders_their_settings(cfg):
+    cfg.DATA_LOADER.NUM_WORKERS = 2
+    cfg.DATA_LOADER.PREFETCH_FACTOR = 3
+    loader = build_loader(cfg, "train")
+    assert (loader.prefetch_factor, loader.persistent_workers, loader.pin_memory) == (3, True, False)
+    threads = torch.get_num_threads()
+    try:
+        loader.worker_init_fn(0)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_an_error_in_a_worker_keeps_its_message(cfg, tmp_path):
+    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / "train.csv").write_text("bad.mp4 0\n" * 3)
+    cfg.DATA.PATH_TO_DATA_DIR = str(tmp_path)
+    cfg.DATA_LOADER.NUM_WORKERS = 1
+    cfg.DATA_LOADER.PERSISTENT_WORKERS = False
+    with pytest.raises(ValueError, match=r"no video of the list could be read; the first: train\.csv:\d: cannot open"):
+        read_all(cfg, "train")
+
+
+# ---- Names and arguments ----
+
+
+def test_unknown_names(cfg):
+    cfg.TRAIN.DATASET = "kinetic"
+    with pytest.raises(ValueError, match=r"no data set is called 'kinetic'\. Did you mean kinetics\?"):
+        build_dataset(cfg, "train")
+    with pytest.raises(ValueError, match='split must be "train", "val" or "test", got \'dev\''):
+        build_dataset(cfg, "dev")
+    cfg.TRAIN.DATASET = "Kinetics"  # names are matched without regard to case
+    assert build_dataset(cfg, "train").num_videos == NUM_VIDEOS
+
+
+def test_extra_arguments_come_from_the_config(cfg):
+    cfg.DATA.ARGS.max_tries = 3
+    assert build_dataset(cfg, "train").max_tries == 3
+    cfg.DATA.ARGS.max_trys = 4
+    with pytest.raises(ValueError, match=r"DATA.ARGS: Kinetics takes no argument 'max_trys'. Did you mean max_tries\?"):
+        build_dataset(cfg, "train")
+
+
+def test_missing_list(cfg, tmp_path):
+    cfg.DATA.PATH_TO_DATA_DIR = str(tmp_path)
+    with pytest.raises(AnnotationError, match=r"cannot read the list of videos .*train\.csv: No such file"):
+        build_dataset(cfg, "train")
+
+
+OWN_DATA_SET = """
+import numpy as np, torch
+from slowfast.datasets import DATASET_REGISTRY
+from slowfast.datasets.samples import ClipSample
+
+@DATASET_REGISTRY.register("noise_of_mine")
+class Noise(torch.utils.data.Dataset):
+    def __init__(self, *, split, length=4):
+        self.num_videos, self.num_views, self.class_names = length, 1, None
+        self.labels, self.paths = np.zeros(length, dtype=np.int64), [f"{split}{i}" for i in range(length)]
+
+    def __len__(self):
+        return self.num_videos
+
+    def __getitem__(self, key):
+        epoch, index = key
+        return ClipSample(torch.full((3, 2, 8, 8), epoch, dtype=torch.uint8), torch.tensor(0), index)
+"""
+
+
+def test_a_data_set_in_a_file_of_ones_own(cfg, tmp_path):
+    path = tmp_path / "noise.py"
+    path.write_text(OWN_DATA_SET)
+    cfg.IMPORTS = [str(path)]
+    cfg.TRAIN.DATASET = "noise_of_mine"
+    cfg.DATA.ARGS.length = 6
+    loader = build_loader(cfg, "train")
+    loader.batch_sampler.set_epoch(5)
+    batches = list(loader)
+    assert [len(batch) for batch in batches] == [3, 3] and batches[0].frames.eq(5).all()
+    assert loader.dataset.paths[0] == "train0"
+    assert "noise_of_mine" in DATASET_REGISTRY
+
+
+# ---- Augmentation ----
+
+
+def test_augmentation_is_off_by_default(cfg):
+    assert build_augment(cfg) is None
+
+
+def test_augmentation_from_the_config(cfg):
+    cfg.AUG.ENABLE = cfg.MIXUP.ENABLE = True
+    cfg.AUG.RE_COUNT = 2
+    erasing, mixup = build_augment(cfg).steps
+    assert isinstance(erasing, RandomErasing) and isinstance(mixup, Mixup)
+    assert (erasing.probability, erasing.max_count, erasing.fill) == (0.25, 2, "pixel")
+    assert (mixup.num_classes, mixup.mixup_alpha, mixup.label_smoothing) == (2, 0.8, 0.1)
+    clip, labels = build_augment(cfg)(torch.randn(4, 3, 2, 8, 8), torch.tensor([0, 1, 0, 1]))
+    assert clip.shape == (4, 3, 2, 8, 8) and labels.shape == (4, 2)

@@ -1,0 +1,80 @@
+"""Order and randomness depend on the seed, the epoch and the sample; evaluation sees every sample exactly once."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from slowfast.datasets.samplers import EvalSampler, TrainSampler, clip_rng
+
+
+def indices(sampler: TrainSampler) -> list[int]:
+    return [index for batch in sampler for _, index in batch]
+
+
+def test_an_epoch_is_a_permutation_that_changes():
+    sampler = TrainSampler(12, batch_size=4, seed=0)
+    assert sorted(indices(sampler)) == list(range(12))
+    first = indices(sampler)
+    assert indices(sampler) == first  # the same epoch again
+    sampler.set_epoch(1)
+    assert indices(sampler) != first
+    assert {epoch for batch in sampler for epoch, _ in batch} == {1}
+    assert indices(TrainSampler(12, batch_size=4, seed=1)) != first
+
+
+@pytest.mark.parametrize("num_samples", [0, 3, 7, 8, 9, 39, 41])
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_ranks_get_equally_many_whole_batches_and_share_nothing(num_samples, world_size):
+    samplers = [
+        TrainSampler(num_samples, batch_size=2, seed=5, rank=rank, world_size=world_size) for rank in range(world_size)
+    ]
+    batches = [list(sampler) for sampler in samplers]
+    assert {len(b) for b in batches} == {len(samplers[0])} == {num_samples // (2 * world_size)}
+    assert all(len(batch) == 2 for batch in itertools.chain(*batches))
+    seen = [index for sampler in samplers for index in indices(sampler)]
+    assert len(seen) == len(set(seen)) and set(seen) <= set(range(num_samples))
+
+
+def test_two_processes_read_what_one_with_the_double_batch_reads():
+    whole = list(TrainSampler(40, batch_size=8, seed=3))
+    halves = [list(TrainSampler(40, batch_size=4, seed=3, rank=rank, world_size=2)) for rank in range(2)]
+    for batch, first, second in zip(whole, *halves, strict=True):
+        assert set(batch) == set(first) | set(second)
+
+
+def test_resuming_within_an_epoch():
+    sampler = TrainSampler(20, batch_size=4, seed=0)
+    sampler.set_epoch(7)
+    whole = list(sampler)
+    sampler.set_epoch(7, start_batch=3)
+    assert list(sampler) == whole[3:]
+    assert len(sampler) == 5  # of a whole epoch: what a schedule counts in
+    sampler.set_epoch(8)
+    assert len(list(sampler)) == 5
+
+
+@pytest.mark.parametrize("num_samples, world_size", [(10, 1), (10, 3), (2, 4), (0, 2)])
+def test_evaluation_sees_every_sample_once(num_samples, world_size):
+    shares = [EvalSampler(num_samples, rank, world_size) for rank in range(world_size)]
+    assert sorted(itertools.chain(*shares)) == list(range(num_samples))
+    assert [len(list(share)) for share in shares] == [len(share) for share in shares]
+    assert list(EvalSampler(5, 1, 2)) == [1, 3]
+
+
+def test_a_samples_generator_is_its_own():
+    draws = {
+        key: clip_rng(*key).random() for key in itertools.product([0, 1], [0, 1, 1_000_000], [0, 1, 2])
+    }  # (seed, epoch, index)
+    assert len(set(draws.values())) == len(draws)
+    assert clip_rng(0, 1, 2).random() == draws[0, 1, 2]
+    assert isinstance(clip_rng(0, 0, 0), np.random.Generator)
+
+
+def test_impossible_arguments():
+    with pytest.raises(ValueError, match=r"rank must be in 0-1, got 2 \(world_size=2\)"):
+        TrainSampler(8, batch_size=2, seed=0, rank=2, world_size=2)
+    with pytest.raises(ValueError, match=r"rank must be in 0-0, got -1"):
+        EvalSampler(8, -1, 1)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        TrainSampler(8, batch_size=0, seed=0)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from slowfast.config import load_cfg
+from slowfast.models import SlowFast, build_model
+from slowfast.models.complexity import measure
+from tests import reference
+from tests.models.toys import seeded, toy_clip, toy_resnet, toy_slowfast
+
+
+def recipe_cost(name: str, overrides=(), *, crop: int = 256):
+    cfg = load_cfg(name, list(overrides))
+    with torch.device("meta"):
+        model = build_model(cfg)
+    return measure(model, (3, cfg.DATA.NUM_FRAMES, crop, crop))
+
+
+SLOWFAST, SLOW = "Kinetics/SLOWFAST_4x16_R50", "Kinetics/SLOW_4x16_R50"
+FAST_ONLY = ["MODEL.MODEL_NAME", "ResNet", "MODEL.ARCH", "fast"]
+CHARADES_SLOW = ["DATA.NUM_FRAMES", 16, "RESNET.DEPTH", 101]
+
+# Ours exactly, beside the paper's as printed (shared/paper.md, "What the GFLOPs come to": 256 x 256, one view).
+# fmt: off
+ROWS = [
+    # recipe, overrides, multiply-adds of the convolutions, in units of 1e9, the paper's figure
+    (SLOWFAST, [], 36_098_277_376, "36.10", "36.1"),
+    ("Kinetics/SLOWFAST_8x8_R50", [], 65_707_966_464, "65.71", "65.7"),
+    (SLOW, [], 27_258_781_696, "27.26", "27.3"),
+    (SLOWFAST, ["SLOWFAST.FUSION", "NoFusion"], 34_158_411_776, "34.16", "34.2"),
+    (SLOWFAST, ["SLOWFAST.FUSION", "TimeToChannelSum"], 34_158_411_776, "34.16", "34.2"),
+    (SLOWFAST, ["SLOWFAST.FUSION", "TimeStridedSample"], 34_871_443_456, "34.87", "34.9"),
+    (SLOWFAST, ["SLOWFAST.FUSION", "TimeToChannelConcat"], 39_862_665_216, "39.86", "39.8, one unit away"),
+    (SLOWFAST, FAST_ONLY, 6_899_630_080, "6.90", "6.4, not reached, though 34.2 - 27.3 = 6.9"),
+    (SLOWFAST, ["SLOWFAST.BETA_INV", 4], 53_599_010_816, "53.60", "54.5, not reached"),
+    (SLOWFAST, ["SLOWFAST.BETA_INV", 6], 40_466_509_824, "40.47", "41.8, not reached: 64 / 6 channels, rounded down"),
+    (SLOWFAST, ["SLOWFAST.BETA_INV", 12], 31_954_425_856, "31.95", "32.8, not reached: as above"),
+    (SLOWFAST, ["SLOWFAST.BETA_INV", 16], 30_595_874_816, "30.60", "30.6"),
+    (SLOWFAST, ["SLOWFAST.BETA_INV", 32], 28_656_664_576, "28.66", "28.6, one unit away"),
+    ("Kinetics/SLOWFAST_8x8_R101", [], 106_510_155_776, "106.51", "106, one unit away"),
+    ("Kinetics/SLOWFAST_16x8_R101", [], 213_020_311_552, "213.02", "213"),
+    ("Kinetics/SLOWFAST_NLN_16x8_R101", [], 229_126_438_912, "229.13", "234, with another pooling and the products"),
+    (SLOW, CHARADES_SLOW, 186_612_973_568, "186.61", "187"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("recipe, overrides, macs, giga, paper", ROWS, ids=lambda value: str(value)[:40])
+def test_convolutions_of_the_papers_rows(recipe, overrides, macs, giga, paper):
+    cost = recipe_cost(recipe, overrides)
+    assert cost.conv_macs == macs
+    assert f"{cost.conv_macs / 1e9:.2f}" == giga
+    printed = paper.split(",")[0]
+    reached = f"{cost.conv_macs / 1e9:.{len(printed.partition('.')[2])}f}" == printed
+    assert reached == ("," not in paper), paper
+
+
+def test_parameters_are_counted():
+    assert recipe_cost(SLOWFAST).num_parameters == 34_480_216
+
+
+def test_all_operators_add_the_classifier_at_every_window():
+    """A 256 crop leaves 8 x 8 maps and 2 x 2 windows of 7 x 7; the classifier has (2048 + 256) x 400 weights."""
+    cost = recipe_cost(SLOWFAST)
+    assert cost.all_macs - cost.conv_macs == 4 * (2048 + 256) * 400
+    cost = recipe_cost(SLOWFAST, crop=224)
+    assert cost.all_macs - cost.conv_macs == (2048 + 256) * 400
+
+
+@pytest.mark.parametrize("instantiation", ["dot_product", "softmax"])
+def test_all_operators_add_the_products_of_a_non_local_block(instantiation):
+    """res3 of the toy at 8 frames of 64: latent 32, N = 8 * 8 * 8 positions, P = 8 * 4 * 4 after pooling."""
+    args = [{"instantiation": instantiation, "pool": (1, 2, 2)}] * 4
+    model = toy_resnet(window=2, nonlocal_after=((), (1,), (), ()), nonlocal_args=args)
+    cost = measure(model, (3, 8, 64, 64))
+    latent, positions, keys = 32, 8 * 8 * 8, 8 * 4 * 4
+    products = {
+        "softmax": 2 * positions * keys * latent,
+        "dot_product": latent * latent * (keys + positions),  # without a softmax the cheap order is as good
+    }
+    assert cost.all_macs - cost.conv_macs == products[instantiation] + 256 * 5
+
+
+def test_convolutions_against_a_count_by_hand():
+    model = toy_slowfast(groups=2, nonlocal_after=(((), ()), ((1,), ()), ((), ()), ((), ())))
+    expected, counted = measure(model, (3, 8, 32, 32)).conv_macs, []
+
+    def count(module, _inputs, output):
+        counted.append(reference.conv_macs(module, output.shape[1:]))
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        model.eval()(toy_clip(batch=1))
+    assert sum(counted) == expected
+
+
+def test_non_local_groups_cost_the_same_convolutions():
+    """The groups of a clip lie along the batch dimension; all of them are counted."""
+    costs = []
+    for num_groups in (1, 4):
+        args = [{"num_groups": num_groups, "pool": (1, 2, 2)}] * 4
+        model = toy_resnet(nonlocal_after=((), (1,), (), ()), nonlocal_args=args)
+        costs.append(measure(model, (3, 8, 32, 32)).conv_macs)
+    assert costs[0] == costs[1]
+
+
+def test_the_model_is_not_touched():
+    model = seeded(toy_slowfast).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measure(model, (3, 8, 32, 32))
+    assert model.training
+    assert all(not module._forward_hooks for module in model.modules())
+    assert all(value.device.type == "cpu" for value in model.state_dict().values())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_activations_scale_with_the_clip():
+    model = toy_slowfast()
+    sizes = {frames: measure(model, (3, frames, 32, 32)).activation_bytes for frames in (8, 16, 32)}
+    assert 0 < sizes[8] < sizes[16] < sizes[32]
+    # what grows with the clip doubles; what does not (running statistics, the classifier's input) is small
+    assert sizes[32] - sizes[16] == 2 * (sizes[16] - sizes[8])
+    assert sizes[16] == pytest.approx(2 * sizes[8], rel=0.1)
+
+
+def test_activations_are_those_that_autograd_keeps():
+    """conv keeps its input, batch norm its input and two statistics, ReLU its output; the weights are not counted."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv3d(3, 4, 1, bias=False), nn.BatchNorm3d(4)
+
+        def forward(self, clip):
+            return self.bn(self.conv(clip)).relu()
+
+    values = 2 * 8 * 8  # of a channel
+    expected = 4 * ((3 + 4 + 4) * values)
+    kept = measure(Net(), (3, 2, 8, 8)).activation_bytes
+    assert expected <= kept <= expected + 4 * 6 * 4  # per channel: mean, deviation, running statistics, ...
+
+
+def test_stages_are_the_rows_of_the_papers_table():
+    """SlowFast 4x16 R50, input 32 x 224 x 224 (paper, table 1)."""
+    cfg = load_cfg(SLOWFAST)
+    with torch.device("meta"):
+        model = SlowFast(**SlowFast.from_config(cfg))
+    outputs = {name: output for name, _, output in measure(model, (3, 32, 224, 224)).stages}
+    widths = {"stem": (64, 8, 56), "res2": (256, 32, 56), "res3": (512, 64, 28), "res4": (1024, 128, 14), "res5": (2048, 256, 7)}
+    for stage, (slow, fast, size) in widths.items():
+        assert outputs[f"slow.{stage}"] == (slow, 4, size, size)
+        assert outputs[f"fast.{stage}"] == (fast, 32, size, size)
+    assert [outputs[f"laterals.{i}"][0] for i in range(4)] == [80, 320, 640, 1280]
+    assert outputs["head"] == (400,)
+
+
+def test_stages_come_in_the_order_of_execution_with_their_inputs():
+    stages = measure(toy_slowfast(), (3, 8, 32, 32)).stages
+    names = [name for name, _, _ in stages]
+    assert names[:5] == ["slow.stem", "fast.stem", "laterals.0", "slow.res2", "fast.res2"]
+    assert names[-1] == "head"
+    inputs = {name: shape for name, shape, _ in stages}
+    assert inputs["slow.stem"] == (3, 2, 32, 32) and inputs["fast.stem"] == (3, 8, 32, 32)
+    assert inputs["laterals.0"] == ((8, 2, 8, 8), (4, 8, 8, 8))
+
+
+def test_a_network_of_one_pathway():
+    stages = [name for name, _, _ in measure(toy_resnet(arch="c2d"), (3, 8, 32, 32)).stages]
+    assert stages[0] == "pathway.stem" and "pathway.pool_after_res2" in stages and stages[-1] == "head"

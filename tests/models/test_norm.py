@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from slowfast.config import load_cfg
+from slowfast.models import build_model
+from slowfast.models.norm import SubBatchNorm3d, norm_layer
+from tests import reference
+from tests.models.toys import seeded, toy_clip, toy_slowfast
+
+
+def clips(batch: int = 6, channels: int = 3) -> torch.Tensor:
+    x = torch.randn(batch, channels, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    return x * torch.arange(1, batch + 1).view(-1, 1, 1, 1, 1) + torch.arange(batch).view(-1, 1, 1, 1, 1)
+
+
+def test_one_split_is_batch_norm():
+    sub, plain = SubBatchNorm3d(3, num_splits=1), nn.BatchNorm3d(3)
+    for norm in (sub, plain):
+        nn.init.normal_(norm.weight, generator=torch.Generator().manual_seed(1))
+        nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(2))
+    assert torch.allclose(sub(clips()), plain(clips()), atol=1e-5)
+    assert torch.allclose(sub.eval()(clips()), plain.eval()(clips()), atol=1e-5)
+    assert torch.allclose(sub.bn.running_var, plain.running_var)
+
+
+@pytest.mark.parametrize("num_splits", [2, 3, 6])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+def test_splits_have_statistics_of_their_own(num_splits, memory_format):
+    x = clips().contiguous(memory_format=memory_format)
+    expected = reference.sub_batch_norm(x, num_splits)
+    assert torch.allclose(SubBatchNorm3d(3, num_splits=num_splits)(x), expected, atol=1e-5)
+
+
+def test_eval_mode_uses_the_aggregate_of_the_splits():
+    """Mean of the means; mean of the variances plus the variance of the means."""
+    norm = SubBatchNorm3d(2, num_splits=2)
+    norm.split_bn.running_mean.copy_(torch.tensor([1.0, 10.0, 3.0, 20.0]))  # split 0: (1, 10), split 1: (3, 20)
+    norm.split_bn.running_var.copy_(torch.tensor([4.0, 1.0, 6.0, 3.0]))
+    norm.eval()
+    assert norm.bn.running_mean.tolist() == [2.0, 15.0]
+    assert norm.bn.running_var.tolist() == [5.0 + 1.0, 2.0 + 25.0]
+    x = torch.randn(1, 2, 1, 2, 2)
+    expected = (x - torch.tensor([2.0, 15.0]).view(-1, 1, 1, 1)) / torch.tensor([6.0, 27.0]).view(-1, 1, 1, 1).sqrt()
+    assert torch.allclose(norm(x), expected, atol=1e-5)
+
+
+def test_going_to_eval_mode_twice_changes_nothing():
+    norm = SubBatchNorm3d(3, num_splits=2)
+    norm(clips())
+    before = norm.eval().bn.running_var.clone()
+    assert torch.equal(norm.eval().bn.running_var, before)
+
+
+def test_a_loaded_eval_model_keeps_the_statistics_of_the_file():
+    """load_state_dict fills bn and split_bn alike; eval() after it must not be needed, and must not hurt."""
+    trained = SubBatchNorm3d(3, num_splits=2)
+    trained(clips())
+    trained.eval()
+    loaded = SubBatchNorm3d(3, num_splits=2)
+    loaded.load_state_dict(trained.state_dict())
+    assert torch.allclose(loaded.eval()(clips()), trained(clips()))
+
+
+def test_state_dict_names_are_the_references():
+    names = set(SubBatchNorm3d(3, num_splits=2).state_dict())
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    assert names == {"weight", "bias"} | {f"{part}.{b}" for part in ("bn", "split_bn") for b in buffers}
+    assert SubBatchNorm3d(3, num_splits=2).split_bn.running_mean.shape == (6,)
+
+
+def test_a_batch_that_the_splits_do_not_divide():
+    with pytest.raises(ValueError, match="BN.NUM_SPLITS=4 does not divide the 6 clips of a batch."):
+        SubBatchNorm3d(3, num_splits=4)(clips())
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_network_with_sub_batch_norm_trains_and_tests(memory_format):
+    model = seeded(lambda: toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=2)))
+    model.to(memory_format=memory_format)
+    clip = toy_clip(batch=4).contiguous(memory_format=memory_format)
+    model.train()(clip).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert torch.isfinite(model.eval()(clip)).all()
+
+
+@pytest.mark.parametrize("name", ["sync_batchnorm", "sync_batchnorm_apex"])
+def test_sync_batch_norm_alone_is_batch_norm_and_says_so(name, caplog):
+    cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", ["BN.NORM_TYPE", name, "BN.NUM_SYNC_DEVICES", 8])
+    with torch.device("meta"):
+        model = build_model(cfg)
+    assert type(model.slow.stem.bn) is nn.BatchNorm3d
+    assert "sync_batchnorm on a single process is plain batch norm" in caplog.text
+
+
+def test_the_config_sets_the_splits():
+    overrides = ["BN.NORM_TYPE", "sub_batchnorm", "BN.NUM_SPLITS", 2, "TRAIN.BATCH_SIZE", 16]
+    with torch.device("meta"):
+        norm = build_model(load_cfg("Kinetics/SLOWFAST_4x16_R50", overrides)).fast.stem.bn
+    assert isinstance(norm, SubBatchNorm3d) and norm.num_splits == 2
+
+
+def test_norms_have_the_papers_constants():
+    for name in ("batchnorm", "sub_batchnorm"):
+        for norm in norm_layer(name, num_splits=2)(4).modules():
+            if isinstance(norm, nn.BatchNorm3d):
+                assert (norm.eps, norm.momentum) == (1e-5, 0.1)
+
+
+def test_an_unknown_norm():
+    with pytest.raises(ValueError, match="no normalisation is called 'groupnorm'. Known: batchnorm, sync_batchnorm"):
+        norm_layer("groupnorm")

@@ -1,0 +1,48 @@
+"""Every recipe of the package makes a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from slowfast.config import find, load_cfg
+from slowfast.losses import build_loss
+from slowfast.models import build_model
+from slowfast.solver import build_optimizer, build_schedule
+
+ROOT = find("Kinetics/SLOWFAST_4x16_R50").parents[1]
+LEAVES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.yaml") if "_base_" not in path.parts)
+
+
+def test_there_are_recipes():
+    assert len(LEAVES) >= 26
+    assert Path("Kinetics/SLOWFAST_8x8_R50.yaml") in LEAVES
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=str)
+def test_builds_on_the_meta_device(leaf):
+    cfg = load_cfg(ROOT / leaf)
+    with torch.device("meta"):
+        model = build_model(cfg)
+        clip = torch.empty(2, 3, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
+        logits = model(clip)
+        assert logits.shape == (2, cfg.MODEL.NUM_CLASSES)
+        model.eval()
+        crop = cfg.DATA.TEST_CROP_SIZE
+        assert model(torch.empty(1, 3, cfg.DATA.NUM_FRAMES, crop, crop)).shape == (1, cfg.MODEL.NUM_CLASSES)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=str)
+def test_has_an_optimizer_a_schedule_and_a_loss(leaf):
+    cfg = load_cfg(ROOT / leaf)
+    with torch.device("meta"):
+        model = build_model(cfg)
+    optimizer = build_optimizer(cfg, model)
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    schedule = build_schedule(cfg)
+    assert 0 < schedule(cfg.SOLVER.MAX_EPOCH / 2) <= schedule.base_lr
+    labels = torch.zeros(2, cfg.MODEL.NUM_CLASSES) if cfg.DATA.MULTI_LABEL else torch.zeros(2, dtype=torch.long)
+    assert torch.isfinite(build_loss(cfg)(torch.randn(2, cfg.MODEL.NUM_CLASSES), labels))
