@@ -27,7 +27,8 @@ def test_the_table_is_a_bijection_onto_the_models_names(name):
     ours = [from_pyslowfast(key, num_pathways=num_pathways) for key in theirs]
     assert len(set(ours)) == len(theirs)  # no two meet
     assert [to_pyslowfast(key, num_pathways=num_pathways) for key in ours] == list(theirs)
-    assert all(is_pyslowfast_name(key) for key in theirs)
+    same = {key for key in theirs if key in ours}  # X3D's head: one name for both
+    assert all(is_pyslowfast_name(key) for key in theirs if key not in same)
     assert not any(is_pyslowfast_name(key) for key in ours)
     with torch.device("meta"):
         model = build_model(case_config(load_case(name)))

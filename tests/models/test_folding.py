@@ -6,7 +6,7 @@ from torch import nn
 
 from slowfast.models.folding import fold_batch_norms
 from slowfast.models.norm import norm_layer
-from tests.models.toys import randomize_batch_norms, seeded, toy_clip, toy_resnet, toy_slowfast
+from tests.models.toys import randomize_batch_norms, seeded, toy_clip, toy_resnet, toy_slowfast, toy_x3d
 
 NETWORKS = {
     "slowfast": lambda: toy_slowfast(),
@@ -14,7 +14,8 @@ NETWORKS = {
     "non-local": lambda: toy_slowfast(nonlocal_after=(((), ()), ((1,), ()), ((), (0,)), ((), ()))),
     "i3d": lambda: toy_resnet(arch="i3d"),
     "no fusion": lambda: toy_slowfast(fusion="NoFusion"),
-    "conv bias": lambda: toy_resnet(nonlocal_after=((), (0,), (), ())),
+    "softmax": lambda: toy_resnet(nonlocal_after=((), (0,), (), ()), nonlocal_args=[{"instantiation": "softmax"}] * 4),
+    "x3d": lambda: toy_x3d(norm_lin5=True),
 }
 
 

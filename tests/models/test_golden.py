@@ -22,7 +22,7 @@ CASES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name f
 
 
 def test_the_cases_are_those_that_can_be_built():
-    assert len(CASES) == 18
+    assert len(CASES) == 21
     assert {name.split("__")[0] for name in case_names()} == {"Kinetics", "Charades", "SSv2"}
 
 

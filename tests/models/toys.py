@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from slowfast.models import ResNet, SlowFast
+from slowfast.models import X3D, ResNet, SlowFast
 
 TOY = {"depth": 18, "width": 8, "num_classes": 5, "window": 1, "dropout": 0.0, "zero_init_final_bn": False}
 
@@ -18,6 +18,12 @@ def toy_slowfast(**arguments) -> SlowFast:
 def toy_resnet(**arguments) -> ResNet:
     """One pathway with 8 stem channels and two blocks a stage."""
     return ResNet(**{**TOY, **arguments})
+
+
+def toy_x3d(**arguments) -> X3D:
+    """X3D with 8 stem channels, for clips of 32 x 32 pixels."""
+    sizes = {"width_factor": 1.0, "depth_factor": 1.0, "stem_channels": 8, "head_channels": 16, "window": 1}
+    return X3D(**{**sizes, "num_classes": 5, "dropout": 0.0, "zero_init_final_bn": False, **arguments})
 
 
 def toy_clip(seed: int = 0, *, batch: int = 2, frames: int = 8, size: int = 32) -> Tensor:
