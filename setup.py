@@ -13,7 +13,7 @@ REQUIRED = [
     "torch>=2.6",  # the networks and their training
     "torchvision>=0.21",  # RoIAlign and image operations; the release that belongs to the torch above
     "numpy",  # random numbers of a sample, and arrays of scores
-    "av>=12",  # PyAV: reads and writes video files, with FFmpeg inside its wheel
+    "av>=15",  # PyAV: reads and writes video files, with FFmpeg inside its wheel
     "fvcore",  # the config node
     "iopath",  # weights by URL, through its cache
     "simplejson",  # log records with NaN written as null, which is JSON

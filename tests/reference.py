@@ -61,7 +61,7 @@ def max_pool(x: Tensor, window: tuple[int, int, int]) -> Tensor:
 
 
 def fully_convolutional_scores(features: Sequence[Tensor], weight: Tensor, bias: Tensor, window: int) -> Tensor:
-    """Mean over all ``window`` x ``window`` regions of softmax(classifier(mean of the region)); features (C, T, H, W)."""
+    """Mean over all square regions of softmax(classifier(mean of the region)); features (C, T, H, W)."""
     height, width = features[0].shape[2:]
     scores = []
     for top in range(height - window + 1):
@@ -88,7 +88,7 @@ def population_statistics(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def time_to_channel(fast: Tensor, alpha: int) -> Tensor:
-    """(B, C, alpha * t, H, W) -> (B, alpha * C, t, H, W): frame k of each alpha goes into channels k * C to k * C + C."""
+    """(B, C, alpha * t, H, W) -> (B, alpha * C, t, H, W): frame k of each alpha is channels k * C to k * C + C."""
     batch, channels, frames, height, width = fast.shape
     packed = torch.empty(batch, alpha * channels, frames // alpha, height, width)
     for k in range(alpha):

@@ -8,7 +8,6 @@ _DETECTION = "not built yet (detection on AVA)"
 _MULTIGRID = "not built yet (multigrid training)"
 _DRAWING = "not built yet (drawings for TensorBoard)"
 _DEMO = "not built yet (demo on a video or camera)"
-_X3D = "not built yet (X3D)"
 _BENCHMARK = "tools/benchmark.py has arguments of its own"
 _RECENT_AUGMENTATION = "not built: AUG.ENABLE turns on random erasing alone"
 
@@ -52,7 +51,6 @@ WITHOUT_EFFECT = {
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
     "TRAIN.CHECKPOINT_INFLATE": "not built yet (weights of image networks)",
     "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": "not built: a loss that is not finite stops a run",
-    "X3D.": _X3D,
 }
 
 # Keys of the groups above that do have an effect.

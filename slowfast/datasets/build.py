@@ -79,7 +79,7 @@ def build_loader(
 
     The train split gives ``ClipBatch`` in the order of ``loader.batch_sampler`` (a ``TrainSampler``: call its
     ``set_epoch``), the val split ``ClipBatch`` with a smaller one at the end, the test split single ``VideoViews``.
-    A batch holds TRAIN.BATCH_SIZE // NUM_GPUS clips.
+    A batch holds TRAIN.BATCH_SIZE clips divided by the processes of a machine.
 
     Args:
         dataset: default ``build_dataset(cfg, split)``.
@@ -88,7 +88,7 @@ def build_loader(
     dataset = build_dataset(cfg, split) if dataset is None else dataset
     rank = distributed.rank() if rank is None else rank
     world_size = distributed.world_size() if world_size is None else world_size
-    batch_size = max(1, cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS))
+    batch_size = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
     if split == "train":
         order = {
             "batch_sampler": TrainSampler(

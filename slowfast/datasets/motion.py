@@ -43,7 +43,7 @@ MOTIONS = {  # name -> (family, direction); in pairs, the first of each is the f
     "zoom-in": ("zoom", 1),
     "zoom-out": ("zoom", -1),
 }
-DEFAULT_SHAPES = ("arrow", "ell", "key", "pie")
+DEFAULT_SHAPES = ("arrow", "key")
 DEFAULT_MOTIONS = ("spin-cw", "spin-ccw", "orbit-cw", "orbit-ccw")
 
 
@@ -51,8 +51,10 @@ DEFAULT_MOTIONS = ("spin-cw", "spin-ccw", "orbit-cw", "orbit-ccw")
 class MotionSpec:
     """All that decides what the files of a Motion set show.
 
-    ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for, and
-    ``turns_per_interval`` the range of turns made meanwhile: [low, high) a whole number of turns wide.
+    ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for
+    16 consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns
+    made meanwhile: a whole number of turns wide, or centred on a multiple of half a turn (motion_scene.py says why).
+    A narrower range is learned sooner.
     """
 
     num_train: int = 1280
@@ -66,7 +68,7 @@ class MotionSpec:
     shapes: tuple[str, ...] = DEFAULT_SHAPES
     motions: tuple[str, ...] = DEFAULT_MOTIONS
     slow_interval: int = 5
-    turns_per_interval: tuple[float, float] = (0.25, 1.25)
+    turns_per_interval: tuple[float, float] = (0.25, 0.75)
 
     def __post_init__(self) -> None:
         for name in ("shapes", "motions", "turns_per_interval"):
@@ -212,14 +214,14 @@ def write_motion(
 def write_video(path: str | Path, frames: np.ndarray, *, fps: int = 30) -> None:
     """Writes frames, uint8 (F, H, W, 3) RGB, as an H.264 file in yuv420p; equal frames give equal bytes.
 
-    One encoder thread: its decisions, hence the bytes, must not depend on the machine's cores.
+    That takes one encoder thread and a constant quantizer: x264's rate control (crf) differs from run to run at times.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"preset": "veryfast", "crf": "20", "g": "24"}
+        stream.options = {"preset": "veryfast", "qp": "20", "g": "24"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
@@ -375,8 +377,8 @@ def _check_turns(spec: MotionSpec) -> None:
     turns = f"turns_per_interval=({low:g}, {high:g})"
     if not 0 <= low < high or not (_is_whole(high - low) or _is_whole(low + high)):
         raise ValueError(
-            f"{turns}: Slow frames would show the direction. It takes 0 <= low < high and a range that is a whole number "
-            "of turns wide, as (0.25, 1.25), or centred on a multiple of half a turn, as (0.25, 0.75)."
+            f"{turns}: Slow frames would show the direction. It takes 0 <= low < high and a range that is a whole "
+            "number of turns wide, as (0.25, 1.25), or centred on a multiple of half a turn, as (0.25, 0.75)."
         )
     if high / spec.slow_interval >= 0.5:
         raise ValueError(

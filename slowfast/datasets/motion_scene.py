@@ -5,11 +5,12 @@ decides two things only: the shape, and what the phase moves (``FAMILIES``: orie
 the sign of the phase and nothing else, so reversing it leaves every other property, and its probability, as it was.
 
 Why Slow frames cannot show the direction. Let d source frames lie between two Slow frames and theta be the turns made
-meanwhile: uniform over whole turns, [low, low + n) with a whole n, independent of the direction and of the start
-phase p. A pose repeats every turn, so Slow frames show p, p + s theta, p + 2 s theta, ... modulo 1, with s = +1 or -1.
-To each theta belongs a theta' = -theta (mod 1) in the same range, and theta -> theta' keeps the uniform distribution:
-the reversed scene with theta' shows the very same Slow frames, and is equally likely. Fast frames lie d times denser
-and turn by theta / d < 1/2 from one to the next, which fits one direction only.
+meanwhile: uniform on [low, high), independent of the direction and of the start phase p. A pose repeats every turn, so
+Slow frames show p, p + s theta, p + 2 s theta, ... modulo 1, with s = +1 or -1. Let the range be n whole turns wide,
+or centred on a multiple m / 2 of half a turn. Then theta -> theta' with theta' = -theta (mod 1) maps it onto itself
+(theta' = m - theta in the second case) and keeps the uniform distribution: the reversed scene with theta' shows the
+very same Slow frames and is equally likely. Fast frames lie d times denser and turn by theta / d < 1/2 from one to the
+next, which fits one direction only.
 
 Letters: F frames, H W pixels. Coordinates: x to the right, y down, in frame heights; so growing angles turn clockwise.
 """
@@ -114,8 +115,8 @@ def draw_scene(
     """
     phase, path_angle, orientation = rng.uniform(0.0, 1.0, 3)
     turns = rng.uniform(*turns_per_interval)
-    radius = rng.uniform(0.2, 0.27)
-    path_radius = rng.uniform(0.15, 0.2)
+    radius = rng.uniform(0.24, 0.3)
+    path_radius = rng.uniform(0.14, 0.18)
     # The whole path stays inside the frame, and near its middle, so that any crop shows most of it.
     slack = max(0.0, 0.5 - path_radius - radius)
     centre = (width / height / 2 + rng.uniform(-1.5, 1.5) * slack, 0.5 + rng.uniform(-1.0, 1.0) * slack)
@@ -237,13 +238,13 @@ def _disc(x: np.ndarray, y: np.ndarray, centre_x: float, radius: float) -> np.nd
 
 def _arrow(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A shaft and a triangular head that points to +x."""
-    head = np.maximum(np.float32(0.8) * x + np.float32(0.6) * np.abs(y) - 0.76, -x)
-    return np.minimum(head, _box(x, y, -0.42, 0, 0.48, 0.24))
+    head = np.maximum(np.float32(0.8) * x + np.float32(0.6) * np.abs(y) - 0.57, -x)
+    return np.minimum(head, _box(x, y, -0.4, 0, 0.5, 0.24))
 
 
 def _ell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The letter L: a long and a short arm."""
-    return np.minimum(_box(x, y, -0.3, 0, 0.22, 0.85), _box(x, y, 0.1, 0.63, 0.62, 0.22))
+    return np.minimum(_box(x, y, -0.35, -0.06, 0.2, 0.78), _box(x, y, 0.07, 0.52, 0.62, 0.2))
 
 
 def _key(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -261,7 +262,7 @@ def _pie(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _flag(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A pole along x with a square cloth at one end."""
-    return np.minimum(_box(x, y, 0, -0.45, 0.85, 0.14), _box(x, y, -0.4, 0.1, 0.45, 0.5))
+    return np.minimum(_box(x, y, 0, -0.45, 0.8, 0.14), _box(x, y, -0.35, 0.1, 0.45, 0.45))
 
 
 def _moon(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from slowfast.engine.trainer import Trainer
 from slowfast.evaluation import build_ensemble, build_evaluator
 from slowfast.losses import build_loss
 from slowfast.models import build_model
+from slowfast.models.complexity import measure
 from slowfast.models.folding import fold_batch_norms
 from slowfast.solver import build_optimizer, build_schedule
 from slowfast.utils import distributed
@@ -74,7 +75,10 @@ def build_trainer(cfg: CfgNode) -> Trainer:
     device = build_device(cfg)
     dataset = build_dataset(cfg, "train")
     train_loader = build_loader(cfg, "train", dataset=dataset)
-    model = place_model(cfg, build_model(cfg), device)
+    model = build_model(cfg)
+    if cfg.LOG_MODEL_INFO:
+        _log_model(cfg, model)
+    model = place_model(cfg, model, device)
     state = _initial_state(cfg, model)
     preprocess = build_preprocessor(cfg, device)
     amp_dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
@@ -118,6 +122,20 @@ def build_trainer(cfg: CfgNode) -> Trainer:
         trainer.num_epochs,
     )
     return trainer
+
+
+def _log_model(cfg: CfgNode, model: nn.Module) -> None:
+    crop = cfg.DATA.TRAIN_CROP_SIZE
+    cost = measure(model, (max(cfg.DATA.INPUT_CHANNEL_NUM), cfg.DATA.NUM_FRAMES, crop, crop))
+    logger.info(
+        "%s: %s parameters, %.2f GFLOPs and %.2f GiB of activations a clip of %d frames at %d pixels",
+        cfg.MODEL.MODEL_NAME,
+        f"{cost.num_parameters:,}",
+        cost.conv_macs / 1e9,
+        cost.activation_bytes / 2**30,
+        cfg.DATA.NUM_FRAMES,
+        crop,
+    )
 
 
 def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:

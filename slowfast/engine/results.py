@@ -58,7 +58,7 @@ def _write_predictions(path: Path, result: TestResult, paths: Sequence[str], cla
     k = min(5, result.scores.shape[1])
     header = ["video", "label", "label_name"]
     header += [f"{what}{i}" for i in range(1, k + 1) for what in ("top", "score")] + ["failure"]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for i, video in enumerate(paths):

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from slowfast.models.norm import SubBatchNorm3d
+
 
 @dataclass
 class Complexity:
@@ -36,7 +38,7 @@ class Complexity:
 
 def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
     """The ``Complexity`` of ``model`` for one clip of ``clip_shape`` = (3, T, H, W); the model is not touched."""
-    model = copy.deepcopy(model).to("meta").eval()
+    model = _copy_on_meta(model).eval()
     clip = torch.empty((1, *clip_shape), device="meta")
     conv_macs, stages = 0, []
 
@@ -61,9 +63,22 @@ def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
         num_parameters=sum(p.numel() for p in model.parameters()),
         conv_macs=conv_macs,
         all_macs=counter.get_total_flops() // 2,  # the counter has two operations a multiply-add
-        activation_bytes=_activation_bytes(model, clip),
+        activation_bytes=_activation_bytes(model, clip_shape),
         stages=stages,
     )
+
+
+def _copy_on_meta(model: nn.Module) -> nn.Module:
+    """A copy on the meta device whose batch norms need neither other processes nor a batch that can be split."""
+    groups = [m.process_group for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
+    model = copy.deepcopy(model, {id(group): group for group in groups}).to("meta")  # groups cannot be copied
+    for parent in list(model.modules()):
+        for name, norm in list(parent.named_children()):
+            if isinstance(norm, nn.SyncBatchNorm):
+                setattr(parent, name, nn.BatchNorm3d(norm.num_features, affine=norm.affine, device="meta"))
+            elif isinstance(norm, SubBatchNorm3d):
+                norm.num_splits, norm.split_bn = 1, norm.bn
+    return model
 
 
 def _is_stage(name: str) -> bool:
@@ -79,7 +94,8 @@ def _shape(value) -> tuple:
     return shapes[0] if len(shapes) == 1 else shapes
 
 
-def _activation_bytes(model: nn.Module, clip: Tensor) -> int:
+def _activation_bytes(model: nn.Module, clip_shape: Sequence[int]) -> int:
+    clip = torch.empty((2, *clip_shape), device="meta")  # one clip may leave batch norm a single value
     parameters = {p.untyped_storage()._cdata for p in model.parameters()}
     saved: dict[int, Tensor] = {}  # by storage; the tensor is held so that its id is not given to another
 
@@ -91,4 +107,4 @@ def _activation_bytes(model: nn.Module, clip: Tensor) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.train()(clip)
-    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) // len(clip)

@@ -28,7 +28,7 @@ def rounded_width(width: float, *, divisor: int = 8) -> int:
 
 
 class X3DStem(nn.Module):
-    """A spatial 1x3x3 convolution of stride 2, a depthwise temporal 5x1x1 one, BN, ReLU: (B, 3, T, H, W) -> half size."""
+    """1x3x3 convolution of stride 2, depthwise 5x1x1 one, BN, ReLU: (B, 3, T, H, W) -> (B, C, T, H / 2, W / 2)."""
 
     def __init__(self, *, in_channels: int, out_channels: int, norm: NormLayer):
         super().__init__()

@@ -29,6 +29,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
+def processes_per_machine(num_gpus: int) -> int:
+    """How many processes share a machine: one a GPU, or on CPUs as many as torchrun started (1 when alone)."""
+    return num_gpus if num_gpus > 0 else int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if is_initialized() else 1
+
+
 def is_main() -> bool:
     """Whether this process writes the files and the log lines."""
     return rank() == 0

@@ -20,6 +20,7 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
+    found["torch"] = str(torch.__version__)  # with the CUDA version it was built for
     found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     commit = git_commit()
     return {**found, **({"commit": commit} if commit else {})}

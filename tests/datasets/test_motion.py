@@ -297,12 +297,13 @@ def test_the_shape_stands_out(name):
         x, y, _, radius = scene.poses(1)[0] * 64
         assert np.sort(change.ravel())[-40:].min() > 0.25 * 255  # at least 40 pixels, clearly
         rows, columns = np.nonzero(change > 12)
-        assert np.hypot(columns + 0.5 - x, rows + 0.5 - y).max() < radius + 2.5  # and nothing else moved
+        assert np.hypot(columns + 0.5 - x, rows + 0.5 - y).max() < radius + 2  # and nothing else moved
 
 
 def test_drawing_is_anti_aliased():
     frames = render(scene_of("pie-slide-right", noise_level=0.0, turns_per_frame=0.001), 2)
-    assert 0 < (frames[0] != frames[1]).any(-1).sum() < 80  # a small step moves grey levels along the edge only
+    change = np.abs(frames[0].astype(int) - frames[1]).max(-1)  # after a step of 0.03 pixels
+    assert 20 < (change > 0).sum() < 250 and change.max() < 20  # small ones along the edge, no pixel flips
 
 
 def test_every_family_repeats_after_one_turn():
@@ -351,8 +352,8 @@ def test_other_names_are_refused(name):
         ({"shapes": ("arrow", "arrow")}, "shapes names something twice"),
         ({"motions": ("spin-cw", "spin")}, "motions: 'spin' is not known"),
         ({"motions": ("spin-cw", "orbit-ccw")}, "motions holds 'spin-cw' without 'spin-ccw'"),
-        ({"turns_per_interval": (0.25, 1.0)}, r"turns_per_interval=\(0.25, 1\): not a whole number of turns wide"),
-        ({"turns_per_interval": (1.0, 0.0)}, "turns_per_interval"),
+        ({"turns_per_interval": (0.25, 1.0)}, r"turns_per_interval=\(0.25, 1\): Slow frames would show the direction"),
+        ({"turns_per_interval": (1.0, 0.0)}, r"turns_per_interval=\(1, 0\): .* 0 <= low < high"),
         ({"turns_per_interval": (2.0, 3.0)}, r"slow_interval=5 frames is up to 0.60 turns a frame"),
     ],
 )

@@ -7,6 +7,7 @@ from torch import nn
 from slowfast.config import load_cfg
 from slowfast.models import SlowFast, build_model
 from slowfast.models.complexity import measure
+from slowfast.models.norm import norm_layer
 from tests import reference
 from tests.models.toys import seeded, toy_clip, toy_resnet, toy_slowfast
 
@@ -151,7 +152,13 @@ def test_stages_are_the_rows_of_the_papers_table():
     with torch.device("meta"):
         model = SlowFast(**SlowFast.from_config(cfg))
     outputs = {name: output for name, _, output in measure(model, (3, 32, 224, 224)).stages}
-    widths = {"stem": (64, 8, 56), "res2": (256, 32, 56), "res3": (512, 64, 28), "res4": (1024, 128, 14), "res5": (2048, 256, 7)}
+    widths = {
+        "stem": (64, 8, 56),
+        "res2": (256, 32, 56),
+        "res3": (512, 64, 28),
+        "res4": (1024, 128, 14),
+        "res5": (2048, 256, 7),
+    }
     for stage, (slow, fast, size) in widths.items():
         assert outputs[f"slow.{stage}"] == (slow, 4, size, size)
         assert outputs[f"fast.{stage}"] == (fast, 32, size, size)
@@ -172,3 +179,30 @@ def test_stages_come_in_the_order_of_execution_with_their_inputs():
 def test_a_network_of_one_pathway():
     stages = [name for name, _, _ in measure(toy_resnet(arch="c2d"), (3, 8, 32, 32)).stages]
     assert stages[0] == "pathway.stem" and "pathway.pool_after_res2" in stages and stages[-1] == "head"
+
+
+def test_norms_over_several_processes_or_parts_of_a_batch_do_not_hinder():
+    """Measuring takes no process group and no batch that NUM_SPLITS divides; the figures are those of plain norms."""
+    plain, split = toy_slowfast(), toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=4))
+    synced = nn.SyncBatchNorm.convert_sync_batchnorm(toy_slowfast())
+    for module in synced.modules():
+        if isinstance(module, nn.SyncBatchNorm):
+            module.process_group = NotCopied()
+    expected = measure(plain, (3, 8, 32, 32))
+    for model in (split, synced):
+        cost = measure(model, (3, 8, 32, 32))
+        assert (cost.conv_macs, cost.num_parameters) == (expected.conv_macs, expected.num_parameters)
+        assert cost.activation_bytes == pytest.approx(expected.activation_bytes, rel=0.5)
+    assert split.slow.stem.bn.num_splits == 4
+    assert split.slow.stem.bn.split_bn.num_features == 32
+
+
+class NotCopied:
+    """As a process group: it cannot be copied."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot be copied")
+
+
+def test_a_clip_that_leaves_one_value_a_channel():
+    assert measure(toy_slowfast(alpha=8), (3, 8, 32, 32)).activation_bytes > 0  # Slow: 1 x 1 x 1 in res5

@@ -107,7 +107,7 @@ def test_strict_loading_reports_what_is_left_over_and_what_is_missing(naming):
     with pytest.raises(RuntimeError) as error:
         model.load_state_dict(state)
     message = str(error.value)
-    assert "Missing key(s) in state_dict: \"fast.res2.block1.a.weight\"" in message
+    assert 'Missing key(s) in state_dict: "fast.res2.block1.a.weight"' in message
     assert "slow.res6.block0.a.weight" in message and "s1.pathway2_stem.conv.weight" in message
 
 

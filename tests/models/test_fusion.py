@@ -39,7 +39,13 @@ def test_output_has_the_channels_that_it_states_and_the_slow_shape(name):
 
 @pytest.mark.parametrize(
     "name, out_channels",
-    [("NoFusion", 8), ("TimeStridedConv", 12), ("TimeStridedSample", 10), ("TimeToChannelConcat", 16), ("TimeToChannelSum", 8)],
+    [
+        ("NoFusion", 8),
+        ("TimeStridedConv", 12),
+        ("TimeStridedSample", 10),
+        ("TimeToChannelConcat", 16),
+        ("TimeToChannelSum", 8),
+    ],
 )
 def test_out_channels(name, out_channels):
     assert make(name).out_channels == out_channels
@@ -106,7 +112,10 @@ def test_sum_needs_channels_that_match():
 
 
 def test_an_unknown_name_and_an_unknown_argument():
-    with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION: no lateral connection is called 'TimeStridedConf'\. Did you mean TimeStridedConv\?"):
+    with pytest.raises(
+        ValueError,
+        match=r"SLOWFAST\.FUSION: no lateral connection is called 'TimeStridedConf'\. Did you mean TimeStridedConv\?",
+    ):
         make("TimeStridedConf")
     with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION_ARGS: TimeStridedConv takes no argument 'kernel'"):
         make("TimeStridedConv", kernel=5)

@@ -71,7 +71,7 @@ def test_activations_act_in_eval_mode_alone(activation):
 
 
 def test_an_unknown_activation():
-    with pytest.raises(ValueError, match="MODEL.HEAD_ACT='relu' is not one of softmax, sigmoid, none"):
+    with pytest.raises(ValueError, match=r"MODEL\.HEAD_ACT='relu' is not one of softmax, sigmoid, none"):
         head(activation="relu")
 
 

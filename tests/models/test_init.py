@@ -59,7 +59,9 @@ def test_zero_final_bn_leaves_every_other_norm_at_one(block):
 @pytest.mark.parametrize("norm", ["batchnorm", "sub_batchnorm"])
 @pytest.mark.parametrize("arguments", [{"zero_init_final_bn": True}, {"zero_init_final_conv": True}])
 def test_every_block_starts_as_the_identity(norm, arguments):
-    model = seeded(lambda: toy_resnet(norm=norm_layer(norm), **{"nonlocal_after": ((), (1,), (), ()), **arguments})).train()
+    model = seeded(
+        lambda: toy_resnet(norm=norm_layer(norm), **{"nonlocal_after": ((), (1,), (), ()), **arguments})
+    ).train()
     seen = []
     for block in modules(model, ResidualBlock).values():
         block.register_forward_hook(lambda block, inputs, output: seen.append((block, inputs[0], output)))

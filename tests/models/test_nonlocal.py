@@ -89,5 +89,5 @@ def test_the_input_is_not_written_to():
 
 
 def test_an_unknown_instantiation():
-    with pytest.raises(ValueError, match="NONLOCAL.INSTANTIATION='gaussian' is not one of dot_product, softmax"):
+    with pytest.raises(ValueError, match=r"NONLOCAL\.INSTANTIATION='gaussian' is not one of dot_product, softmax"):
         NonLocalBlock(6, instantiation="gaussian")

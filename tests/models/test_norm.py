@@ -72,7 +72,7 @@ def test_state_dict_names_are_the_references():
 
 
 def test_a_batch_that_the_splits_do_not_divide():
-    with pytest.raises(ValueError, match="BN.NUM_SPLITS=4 does not divide the 6 clips of a batch."):
+    with pytest.raises(ValueError, match=r"BN\.NUM_SPLITS=4 does not divide the 6 clips of a batch\."):
         SubBatchNorm3d(3, num_splits=4)(clips())
 
 
@@ -110,5 +110,5 @@ def test_norms_have_the_papers_constants():
 
 
 def test_an_unknown_norm():
-    with pytest.raises(ValueError, match="no normalisation is called 'groupnorm'. Known: batchnorm, sync_batchnorm"):
+    with pytest.raises(ValueError, match=r"no normalisation is called 'groupnorm'\. Known: batchnorm, sync_batchnorm"):
         norm_layer("groupnorm")

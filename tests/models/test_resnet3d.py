@@ -135,7 +135,13 @@ def test_what_a_pathway_refuses(arguments, message):
 
 def test_non_local_blocks_stand_after_the_blocks_named():
     stage = Stage(
-        BottleneckBlock, in_channels=4, inner_channels=4, out_channels=8, kernels=[1, 1, 1], nonlocal_after=(0, 2), drop_path=0.0
+        BottleneckBlock,
+        in_channels=4,
+        inner_channels=4,
+        out_channels=8,
+        kernels=[1, 1, 1],
+        nonlocal_after=(0, 2),
+        drop_path=0.0,
     )
     assert [name for name, _ in stage.named_children()] == ["block0", "nonlocal0", "block1", "block2", "nonlocal2"]
     assert stage(torch.randn(2, 4, 2, 8, 8)).shape == (2, 8, 2, 8, 8)

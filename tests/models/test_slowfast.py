@@ -70,7 +70,9 @@ def test_alpha_and_beta_shape_the_pathways(alpha, beta):
     assert seen == {"slow": (256, 8 // alpha, 2, 2), "fast": (256 * beta, 8, 2, 2)}
 
 
-@pytest.mark.parametrize("beta_inv, widths", [(6, [10, 42, 85, 170, 341]), (12, [5, 21, 42, 85, 170]), (32, [2, 8, 16, 32, 64])])
+@pytest.mark.parametrize(
+    "beta_inv, widths", [(6, [10, 42, 85, 170, 341]), (12, [5, 21, 42, 85, 170]), (32, [2, 8, 16, 32, 64])]
+)
 def test_widths_that_do_not_divide_are_rounded_down(beta_inv, widths):
     with torch.device("meta"):
         fast = SlowFast(beta=1 / beta_inv).fast
@@ -174,7 +176,12 @@ def test_a_config_reaches_every_argument():
             *("SLOWFAST.FUSION", "TimeToChannelConcat", "SLOWFAST.SLOW_FRAMES", "strided", "MODEL.NUM_CLASSES", 7),
             *("MODEL.HEAD_ACT", "sigmoid", "MODEL.DROPOUT_RATE", 0.25, "DATA.TRAIN_CROP_SIZE", 64),
             *("MODEL.DROPCONNECT_RATE", 0.125, "RESNET.SPATIAL_STRIDES", [[1, 1], [2, 2], [2, 2], [1, 1]]),
-            *("RESNET.SPATIAL_DILATIONS", [[1, 1], [1, 1], [1, 1], [2, 2]], "NONLOCAL.LOCATION", [[[]], [[1]], [[]], [[]]]),
+            *(
+                "RESNET.SPATIAL_DILATIONS",
+                [[1, 1], [1, 1], [1, 1], [2, 2]],
+                "NONLOCAL.LOCATION",
+                [[[]], [[1]], [[]], [[]]],
+            ),
             *("RESNET.NUM_BLOCK_TEMP_KERNEL", [[2, 2], [2, 2], [1, 2], [2, 0]], "MODEL.DETACH_FINAL_FC", True),
         ],
     )

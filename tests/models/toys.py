@@ -11,7 +11,7 @@ TOY = {"depth": 18, "width": 8, "num_classes": 5, "window": 1, "dropout": 0.0, "
 
 
 def toy_slowfast(**arguments) -> SlowFast:
-    """SlowFast with 8 Slow and 4 Fast stem channels and two blocks a stage, for clips of 8 frames and 32 x 32 pixels."""
+    """SlowFast with 8 Slow and 4 Fast stem channels and two blocks a stage, for clips of 8 frames of 32 x 32."""
     return SlowFast(**{**TOY, "alpha": 4, "beta": 1 / 2, **arguments})
 
 

@@ -1,0 +1,37 @@
+"""A tiny Motion set and the settings that make a run on it take seconds."""
+
+import pytest
+
+from slowfast.datasets.motion import write_motion
+
+TINY = {"num_train": 8, "num_val": 4, "num_test": 6, "height": 32, "width": 40, "num_frames": 24}
+
+
+@pytest.fixture(scope="session")
+def tiny_motion(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "motion"
+    write_motion(root, **TINY)
+    return root
+
+
+@pytest.fixture
+def tiny_opts(tiny_motion, tmp_path):
+    """KEY value pairs: a net of 4 channels, 8 frames of 32 pixels, batches of 4."""
+    return [
+        "DATA.PATH_TO_DATA_DIR", str(tiny_motion),
+        "OUTPUT_DIR", str(tmp_path / "out"),
+        "DATA.NUM_FRAMES", "8",
+        "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
+        "DATA.TRAIN_CROP_SIZE", "32",
+        "DATA.TEST_CROP_SIZE", "32",
+        "RESNET.WIDTH_PER_GROUP", "8",
+        "SOLVER.MAX_EPOCH", "1",
+        "TRAIN.BATCH_SIZE", "4",
+        "TRAIN.CHECKPOINT_PERIOD", "1",
+        "TRAIN.MIXED_PRECISION", "False",
+        "TEST.NUM_ENSEMBLE_VIEWS", "2",
+        "TEST.BATCH_SIZE", "4",
+        "DATA_LOADER.NUM_WORKERS", "1",
+        "BN.NUM_BATCHES_PRECISE", "2",
+        "LOG_PERIOD", "1",
+    ]  # fmt: skip

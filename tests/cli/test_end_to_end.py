@@ -1,0 +1,154 @@
+"""The command line as a user runs it, in processes of its own, on real video files."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+RECIPE = "configs/Motion/SLOWFAST_4x4_R18.yaml"
+
+
+def run(command: list[str], *, env: dict | None = None) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(env or {})}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def run_net(*arguments: str) -> subprocess.CompletedProcess:
+    return run([sys.executable, "tools/run_net.py", "--cfg", RECIPE, *map(str, arguments)])
+
+
+def output_of(opts: list[str]) -> Path:
+    return Path(opts[opts.index("OUTPUT_DIR") + 1])
+
+
+def test_train_test_resume_test(tiny_opts):
+    out = output_of(tiny_opts)
+    first = run_net(*tiny_opts)
+    assert first.returncode == 0, first.stderr
+    assert "test (2 clips x 3 crops, sum of the scores): top1" in first.stdout
+    results = json.loads((out / "results.json").read_text())
+    assert results["num_videos"] == 6 and results["num_failed"] == 0
+    assert results["weights"].endswith("checkpoint_epoch_00001.pyth")
+    assert "SOLVER" in results["config"] and results["versions"]["torch"] == torch.__version__
+    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    assert len(rows) == 6
+    assert all("-spin-" in row["label_name"] or "-orbit-" in row["label_name"] for row in rows)
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if "train/loss" in r] == [1, 2]
+    assert [r["epoch"] for r in records if "val/clip_top1" in r] == [1]
+    first_scores = np.load(out / "predictions.npz")["scores"]
+
+    again = run_net(*tiny_opts, "TRAIN.ENABLE", "False")  # the same weights, the same scores
+    assert again.returncode == 0, again.stderr
+    assert np.array_equal(np.load(out / "predictions.npz")["scores"], first_scores)
+
+    more = run_net(*tiny_opts, "SOLVER.MAX_EPOCH", "2")
+    assert more.returncode == 0, more.stderr
+    assert "resuming from" in more.stdout and "from epoch 2 to 2" in more.stdout
+    assert (out / "checkpoints" / "checkpoint_epoch_00002.pyth").is_file()
+    assert not np.array_equal(np.load(out / "predictions.npz")["scores"], first_scores)
+
+
+def test_two_epochs_and_two_resumed_equal_four_straight(tiny_opts, tmp_path):
+    """Bitwise, through loaders, precise batch norm and processes."""
+    weights = {}
+    for name, stops in (("straight", [4]), ("resumed", [2, 4])):
+        opts = [*tiny_opts, "OUTPUT_DIR", str(tmp_path / name), "TEST.ENABLE", "False", "MODEL.DROPOUT_RATE", "0.5"]
+        opts += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 3]", "SOLVER.LRS", "[1, 0.1]"]
+        for stop in stops:
+            done = run_net(*opts, "SOLVER.MAX_EPOCH", stop)
+            assert done.returncode == 0, done.stderr
+        path = tmp_path / name / "checkpoints" / "checkpoint_epoch_00004.pyth"
+        weights[name] = torch.load(path, weights_only=True)["model_state"]
+    for name, value in weights["straight"].items():
+        assert torch.equal(value, weights["resumed"][name]), name
+
+
+def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
+    """torchrun on CPUs: the shards together are the whole list, and one evaluation comes out."""
+    opts = [*tiny_opts, "NUM_GPUS", "0"]
+    done = run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone",
+                "tools/run_net.py", "--cfg", RECIPE, *opts])  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "in batches of 4 (2 processes), 2 steps an epoch" in done.stdout
+    out = output_of(tiny_opts)
+    together = np.load(out / "predictions.npz")
+    alone = run_net(*tiny_opts, "TRAIN.ENABLE", "False", "OUTPUT_DIR", tmp_path / "alone",
+                    "TEST.CHECKPOINT_FILE_PATH", out / "checkpoints" / "checkpoint_epoch_00001.pyth")  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    single = np.load(tmp_path / "alone" / "predictions.npz")
+    np.testing.assert_allclose(together["scores"], single["scores"], rtol=1e-5)
+    assert together["paths"].tolist() == single["paths"].tolist()
+    both = [json.loads((folder / "results.json").read_text())["figures"] for folder in (out, tmp_path / "alone")]
+    assert both[0] == both[1]
+
+
+def test_two_files_are_two_jobs(tiny_opts, tmp_path):
+    paths = []
+    for name in "ab":
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(f"_BASE_: {ROOT / RECIPE}\nTEST:\n  ENABLE: False\n")
+        paths.append(str(path))
+    done = run(
+        [sys.executable, "tools/run_net.py", "--cfg", *paths, "--opts", *tiny_opts, "TRAIN.AUTO_RESUME", "False"]
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("training on 8 videos") == 2
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        (["NUM_GPUS", "4"], "NUM_GPUS=4, but torch sees"),
+        (["SLOWFAST.ALPA", "4"], "SLOWFAST.ALPA"),
+        (["TRAIN.ENABLE", "False"], "no weights to test"),
+        (["DATA.PATH_TO_DATA_DIR", "/nowhere"], "/nowhere/train.csv"),
+        (["TRAIN.BATCH_SIZE", "16"], "8 training videos do not fill one batch of TRAIN.BATCH_SIZE=16"),
+        (["MODEL.NUM_CLASSES", "3"], "3"),
+        (["DATA.NUM_FRAMES", "10"], "10"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_message(tiny_opts, extra, message):
+    done = run_net(*tiny_opts, *extra)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts, tiny_motion, tmp_path):
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("this is no video")
+    for split in ("train", "val", "test"):
+        rows = [line.split() for line in (tiny_motion / f"{split}.csv").read_text().splitlines()]
+        rows[0][0] = str(broken)
+        (lists / f"{split}.csv").write_text("".join(f"{tiny_motion / path} {label}\n" for path, label in rows))
+    done = run_net(*tiny_opts, "DATA.PATH_TO_DATA_DIR", lists)
+    assert done.returncode == 0, done.stderr
+    assert "train.csv:1: cannot open" in done.stdout and "Another video took its place" in done.stdout
+    results = json.loads((output_of(tiny_opts) / "results.json").read_text())
+    assert results["num_videos"] == 6 and results["num_failed"] == 1
+    assert "test.csv:1" in results["failures"][0]["reason"]
+
+
+@pytest.mark.slow
+def test_slow_alone_does_not_see_direction(tmp_path):
+    """The demo at a fraction of its budget: only the sign is asserted."""
+    arguments = ["SOLVER.MAX_EPOCH", "4", "TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"]
+    done = run(
+        [sys.executable, "-m", "slowfast.cli.demo", "--output", str(tmp_path), *arguments], env={"OMP_NUM_THREADS": "2"}
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "demo.json").read_text())
+    assert rows["SlowFast"]["top1"] > rows["Slow-only"]["top1"]
+    assert rows["SlowFast"]["direction"] > rows["Slow-only"]["direction"]
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+    assert (tmp_path / "samples.png").stat().st_size > 10_000

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from slowfast.evaluation import MissingViewsError, ViewEnsemble
+
+NUM_VIDEOS, NUM_VIEWS, NUM_CLASSES = 4, 6, 3
+
+
+def views(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((NUM_VIDEOS, NUM_VIEWS, NUM_CLASSES)).astype(np.float32)
+
+
+def ensemble(method: str = "mean", **sizes) -> ViewEnsemble:
+    sizes = {"num_videos": NUM_VIDEOS, "num_views": NUM_VIEWS, "num_classes": NUM_CLASSES, **sizes}
+    return ViewEnsemble(method=method, **sizes)
+
+
+def filled(method: str = "mean") -> ViewEnsemble:
+    collected = ensemble(method)
+    for video, scores in enumerate(views()):
+        collected.update(video, range(NUM_VIEWS), scores)
+    return collected
+
+
+@pytest.mark.parametrize("method, fuse", [("mean", np.mean), ("sum", np.sum), ("max", np.max)])
+def test_fused_scores(method, fuse):
+    scores = filled(method).scores()
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, fuse(views(), axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["mean", "sum", "max"])
+@pytest.mark.parametrize("seed", range(5))
+def test_neither_the_order_nor_the_cutting_of_the_views_matters(method, seed):
+    rng = np.random.default_rng(seed)
+    collected = ensemble(method)
+    pieces = [
+        (video, piece)
+        for video in range(NUM_VIDEOS)
+        for piece in np.array_split(rng.permutation(NUM_VIEWS), rng.integers(1, NUM_VIEWS + 1))
+    ]
+    for i in rng.permutation(len(pieces)):
+        video, piece = pieces[i]
+        collected.update(video, piece.tolist(), views()[video, piece])
+    np.testing.assert_allclose(collected.scores(), filled(method).scores(), rtol=1e-6)
+
+
+def test_max_works_on_negative_scores():
+    collected = ensemble("max", num_videos=1, num_views=2)
+    collected.update(0, [0, 1], [[-3.0, -1.0, -9.0], [-2.0, -5.0, -9.0]])
+    assert collected.scores().tolist() == [[-2.0, -1.0, -9.0]]
+
+
+def test_a_sum_keeps_its_digits():
+    """PySlowFast begins at -1e10 with several labels: in float32 a sum then keeps nothing of its scores."""
+    collected = ensemble("sum", num_videos=1, num_views=1000, num_classes=1)
+    for view in range(1000):
+        collected.update(0, [view], [[1e-4 + 1e-9 * view]])
+    expected = 1000 * 1e-4 + 1e-9 * 999 * 1000 / 2
+    assert collected.scores()[0, 0] == np.float32(expected)
+
+
+def test_missing_views_are_named():
+    collected = filled()
+    other = ensemble()
+    for video in range(NUM_VIDEOS):
+        present = [view for view in range(NUM_VIEWS) if video != 2 or view not in (1, 5)]
+        other.update(video, present, views()[video, present])
+    collected.scores()
+    message = "1 of 4 videos did not get each of their 6 views once (video 2: missing: 1, 5)."
+    with pytest.raises(MissingViewsError, match=re.escape(message)):
+        other.scores()
+
+
+def test_views_that_came_twice_are_named():
+    collected = filled()
+    collected.update(1, [0, 3], views()[1, [0, 3]])
+    collected.update(3, [2], views()[3, [2]])
+    message = "2 of 4 videos did not get each of their 6 views once (video 1: twice: 0, 3)."
+    with pytest.raises(MissingViewsError, match=re.escape(message)):
+        collected.scores()
+
+
+def test_missing_and_twice_together():
+    collected = ensemble(num_videos=1)
+    collected.update(0, [0, 1, 2, 3, 4, 4], views()[0])
+    with pytest.raises(MissingViewsError, match=re.escape("(video 0: missing: 5; twice: 4)")):
+        collected.scores()
+
+
+def test_a_video_that_nobody_saw_is_missing():
+    collected = ensemble(num_videos=1, num_views=2)
+    with pytest.raises(MissingViewsError, match=re.escape("1 of 1 videos did not get each of their 2 views once")):
+        collected.scores()
+
+
+@pytest.mark.parametrize("method", ["mean", "sum", "max"])
+def test_a_failed_video_has_no_scores_and_no_missing_views(method):
+    collected = ensemble(method)
+    for video in (0, 1, 3):
+        collected.update(video, range(NUM_VIEWS), views()[video])
+    collected.fail(2, "v.mp4: cannot be decoded")
+    scores = collected.scores()
+    assert np.isnan(scores).all(1).tolist() == [False, False, True, False]
+    assert collected.failures == {2: "v.mp4: cannot be decoded"}
+
+
+def test_a_video_that_failed_half_way_has_no_scores():
+    collected = filled()
+    collected.fail(0, "broke")
+    assert np.isnan(collected.scores()[0]).all()
+
+
+def test_gather_of_one_process_changes_nothing():
+    collected = filled()
+    before = collected.scores()
+    collected.gather()
+    np.testing.assert_array_equal(collected.scores(), before)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 4), (3,), (2, 1)])
+def test_scores_of_another_shape(shape):
+    message = f"video 1: expected scores (2, 3) (views, classes), got {shape}."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ensemble().update(1, [0, 1], np.zeros(shape))
+
+
+@pytest.mark.parametrize("video, view_ids", [(-1, [0, 1]), (4, [0, 1]), (0, [0, -1]), (0, [5, 6])])
+def test_videos_and_views_that_do_not_exist(video, view_ids):
+    message = f"video {video}, views {view_ids}: there are videos 0 to 3 with views 0 to 5."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ensemble().update(video, view_ids, np.zeros((2, 3)))
+
+
+def test_an_unknown_method():
+    with pytest.raises(ValueError, match=r"DATA\.ENSEMBLE_METHOD='median' is not one of mean, sum, max"):
+        ensemble("median")

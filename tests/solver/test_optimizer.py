@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from slowfast.config import load_cfg
+from slowfast.models.norm import norm_layer
+from slowfast.solver import build_optimizer
+from slowfast.solver.optimizer import make_optimizer, parameter_groups
+from tests.models.toys import toy_resnet, toy_slowfast
+
+
+def groups_of(model, **options) -> dict[float, set[str]]:
+    """Weight decay -> names of the parameters."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    options = {"weight_decay": 0.5, "bn_weight_decay": 0.25, **options}
+    return {g["weight_decay"]: {names[id(p)] for p in g["params"]} for g in parameter_groups(model, **options)}
+
+
+@pytest.mark.parametrize("norm", ["batchnorm", "sub_batchnorm"])
+def test_norms_have_a_decay_of_their_own(norm):
+    model = toy_slowfast(norm=norm_layer(norm, num_splits=2))
+    groups = groups_of(model)
+    norms = {name for name, _ in model.named_parameters() if "bn." in name}
+    assert len(norms) > 50
+    assert groups[0.25] == norms
+    assert groups[0.5] == {name for name, _ in model.named_parameters()} - norms
+    assert "head.classifier.bias" in groups[0.5]
+
+
+def test_other_one_dimensional_parameters_may_go_without():
+    model = toy_resnet(nonlocal_after=((), (1,), (), ()))
+    groups = groups_of(model, zero_decay_1d=True)
+    biases = {f"pathway.res3.nonlocal1.{name}.bias" for name in ("theta", "phi", "g", "out")}
+    assert groups[0.0] == biases | {"head.classifier.bias"}
+    assert all("bn." in name for name in groups[0.25])  # norms keep theirs
+    assert all(name.endswith(".weight") for name in groups[0.5])
+
+
+def test_other_norms_count_as_norms():
+    model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4))
+    assert groups_of(model)[0.25] == {f"{i}.{kind}" for i in (1, 2, 3) for kind in ("weight", "bias")}
+
+
+def test_frozen_parameters_and_empty_groups_are_left_out():
+    model = toy_resnet()
+    model.pathway.requires_grad_(False)
+    groups = groups_of(model)
+    assert groups == {0.5: {"head.classifier.weight", "head.classifier.bias"}}
+
+
+def test_every_trainable_parameter_is_in_one_group():
+    model = toy_slowfast()
+    listed = [id(p) for g in parameter_groups(model, weight_decay=1.0, bn_weight_decay=0.0) for p in g["params"]]
+    assert sorted(listed) == sorted(id(p) for p in model.parameters())
+
+
+def test_a_shared_parameter_is_listed_once():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    (group,) = parameter_groups(model, weight_decay=1.0, bn_weight_decay=0.0)
+    assert len(group["params"]) == 3
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("sgd", torch.optim.SGD),
+        ("adam", torch.optim.Adam),
+        ("adamw", torch.optim.AdamW),
+        ("mt_adamw", torch.optim.AdamW),
+    ],
+)
+def test_optimizers_by_name(name, kind):
+    groups = parameter_groups(toy_resnet(), weight_decay=0.5, bn_weight_decay=0.25)
+    optimizer = make_optimizer(groups, name=name, lr=0.3, momentum=0.8, nesterov=False, dampening=0.1, betas=[0.7, 0.9])
+    assert type(optimizer) is kind
+    assert {group["lr"] for group in optimizer.param_groups} == {0.3}
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.25, 0.5]
+    expected = {"momentum": 0.8, "dampening": 0.1, "nesterov": False} if name == "sgd" else {"betas": (0.7, 0.9)}
+    for key, value in expected.items():
+        assert optimizer.param_groups[0][key] == value
+
+
+def test_an_unknown_optimizer():
+    with pytest.raises(ValueError, match=r"SOLVER\.OPTIMIZING_METHOD='lion' is not one of sgd, adam, adamw, mt_adamw"):
+        make_optimizer([{"params": [nn.Parameter(torch.zeros(1))]}], name="lion")
+
+
+def test_the_config_reaches_the_optimizer():
+    overrides = ["SOLVER.BASE_LR", 0.7, "SOLVER.WEIGHT_DECAY", "1e-3", "BN.WEIGHT_DECAY", 0.125, "SOLVER.MOMENTUM", 0.6]
+    cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", [*overrides, "SOLVER.NESTEROV", False])
+    optimizer = build_optimizer(cfg, toy_resnet())
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.125, 1e-3]
+    assert {(g["lr"], g["momentum"], g["nesterov"]) for g in optimizer.param_groups} == {(0.7, 0.6, False)}
+    cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", ["SOLVER.OPTIMIZING_METHOD", "adamw", "SOLVER.BETAS", [0.5, 0.75]])
+    assert build_optimizer(cfg, toy_resnet()).param_groups[0]["betas"] == (0.5, 0.75)
+
+
+def test_the_decay_of_norms_is_what_moves_them():
+    """With zero gradients SGD moves a weight by lr * decay of its group alone."""
+    model = nn.Sequential(nn.Conv3d(1, 2, 1), nn.BatchNorm3d(2))
+    nn.init.ones_(model[0].weight)
+    groups = parameter_groups(model, weight_decay=0.5, bn_weight_decay=0.0)
+    optimizer = make_optimizer(groups, lr=0.1, momentum=0.0, nesterov=False)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    assert torch.allclose(model[0].weight, torch.full_like(model[0].weight, 0.95))
+    assert torch.equal(model[1].weight, torch.ones(2))

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from slowfast.config import get_cfg
+from slowfast.solver import LearningRateSchedule, build_schedule
+from tests import reference
+from tests.models.golden import GOLDEN
+
+CASES = json.loads((GOLDEN / "lr.json").read_text())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_point_of_the_reference(name):
+    cfg = get_cfg()
+    for key, value in CASES[name]["solver"].items():
+        cfg.SOLVER[key] = value
+    schedule = build_schedule(cfg)
+    for epoch, lr in zip(CASES[name]["epoch"], CASES[name]["lr"], strict=True):
+        assert schedule(epoch) == pytest.approx(lr, rel=1e-12), epoch
+
+
+def test_the_reference_covers_both_policies():
+    assert {case["solver"]["LR_POLICY"] for case in CASES.values()} == {"cosine", "steps_with_relative_lrs"}
+    assert all(len(case["epoch"]) >= 8 for case in CASES.values())
+
+
+def cosine(**arguments) -> LearningRateSchedule:
+    return LearningRateSchedule(**{"base_lr": 0.8, "max_epoch": 20, **arguments})
+
+
+def test_cosine_ends_and_middle():
+    schedule = cosine(end_lr=0.2)
+    assert [schedule(epoch) for epoch in (0, 10, 20)] == pytest.approx([0.8, 0.5, 0.2])
+
+
+@pytest.mark.parametrize("epoch", [0.1, 3, 7.77, 19.9])
+def test_cosine_is_the_papers_formula(epoch):
+    expected = reference.cosine_rate(epoch, base=0.8, end=0.0, num_epochs=20)
+    assert cosine()(epoch) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("after_warmup", [True, False])
+def test_warmup_is_a_line_that_meets_the_policy(after_warmup):
+    schedule = cosine(warmup_epochs=4, warmup_start_lr=0.1, cosine_after_warmup=after_warmup)
+    meets = 0.8 if after_warmup else reference.cosine_rate(4, base=0.8, end=0.0, num_epochs=20)
+    assert schedule(0) == 0.1
+    assert schedule(4) == pytest.approx(meets)
+    assert schedule(1) == pytest.approx(0.1 + (meets - 0.1) / 4)
+    assert schedule(4 - 1e-9) == pytest.approx(meets)
+    assert schedule(20) == pytest.approx(0, abs=1e-12)
+
+
+def test_of_the_steps_the_last_one_reached_counts():
+    schedule = LearningRateSchedule(
+        base_lr=2.0, max_epoch=30, policy="steps_with_relative_lrs", steps=(0, 10, 20), lrs=(1, 0.1, 0.01, 0.5)
+    )
+    rates = [schedule(epoch) for epoch in (0, 9.999, 10, 19.5, 20, 29.9)]
+    assert rates == pytest.approx([2.0, 2.0, 0.2, 0.2, 0.02, 0.02])
+
+
+def test_a_schedule_is_a_value():
+    assert cosine() == cosine()
+    with pytest.raises(AttributeError):
+        cosine().base_lr = 1.0
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"policy": "linear"}, "SOLVER.LR_POLICY='linear' is not one of cosine, steps_with_relative_lrs."),
+        ({"end_lr": 0.9}, "SOLVER.COSINE_END_LR=0.9 must lie below SOLVER.BASE_LR=0.8."),
+        ({"end_lr": 0.8}, "SOLVER.COSINE_END_LR=0.8 must lie below SOLVER.BASE_LR=0.8."),
+        ({"policy": "steps_with_relative_lrs"}, "SOLVER.STEPS=[] must ascend from 0"),
+        ({"policy": "steps_with_relative_lrs", "steps": (5, 9)}, "SOLVER.STEPS=[5, 9] must ascend from 0"),
+        ({"policy": "steps_with_relative_lrs", "steps": (0, 9, 5)}, "SOLVER.STEPS=[0, 9, 5] must ascend from 0"),
+        (
+            {"policy": "steps_with_relative_lrs", "steps": (0, 9), "lrs": (1,)},
+            "SOLVER.LRS=[1] needs a factor for each of SOLVER.STEPS=[0, 9].",
+        ),
+    ],
+)
+def test_schedules_that_make_no_sense(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cosine(**arguments)

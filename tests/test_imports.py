@@ -1,0 +1,104 @@
+"""Imports go one way.
+
+utils <- config <- {models, losses, datasets, solver, evaluation} <- engine <- {visualization, cli}, the five in braces
+not each other.
+
+Read from the import statements, wherever they stand (in functions and for type checkers too). tools and tests are free.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "slowfast"
+LAYERS = [
+    {"utils"},
+    {"config"},
+    {"models", "losses", "datasets", "solver", "evaluation"},
+    {"engine"},
+    {"visualization", "cli"},
+]
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+# cli calls what visualization draws; the parts of the middle layer do not know each other
+NEIGHBOURS = {("cli", "visualization")}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_modules(source: str, module: str) -> set[str]:
+    """Full names of all modules that ``source``, the text of ``module``, imports (or may import from)."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*module.split(".")[: -node.level], *([base] if base else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part_of(module: str) -> str:
+    """``models`` of ``slowfast.models.build``; empty for the top of the package and for others' modules."""
+    names = module.split(".")
+    return names[1] if names[0] == "slowfast" and len(names) > 1 and names[1] in LEVEL else ""
+
+
+def breaches(source: str, module: str) -> list[str]:
+    """Imports of ``source`` that go up, or sideways."""
+    own = part_of(module)
+    wrong = []
+    for name in sorted(imported_modules(source, module)):
+        other = part_of(name)
+        if not other or other == own:
+            continue
+        if not own:
+            wrong.append(f"{module} imports {name}: the top of the package imports no part of it")
+        elif LEVEL[other] >= LEVEL[own] and (own, other) not in NEIGHBOURS:
+            wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts)
+
+
+def test_every_folder_has_a_layer():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(LEVEL)
+    assert len(FILES) > 60
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_go_one_way(path):
+    assert breaches(path.read_text(), module_name(path)) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_the_package_stands_without_its_tools_and_tests(path):
+    roots = {name.split(".")[0] for name in imported_modules(path.read_text(), module_name(path))}
+    assert not roots & {"tools", "tests", "pytest"}
+
+
+@pytest.mark.parametrize(
+    "module, source, found",
+    [
+        ("slowfast.utils.x", "import slowfast.config", 1),
+        ("slowfast.models.x", "from slowfast.losses import build_loss", 1),
+        ("slowfast.models.x", "from ..datasets.reader import VideoReader", 1),
+        ("slowfast.models.x", "from .. import engine", 1),
+        ("slowfast.config.x", "def f():\n    from slowfast.models import build_model", 1),
+        ("slowfast.engine.x", "if TYPE_CHECKING:\n    from slowfast.cli import main", 1),
+        ("slowfast.visualization.x", "import slowfast.cli.run", 1),
+        ("slowfast.__init__", "from slowfast.models import build_model", 1),
+        ("slowfast.models.x", "from slowfast.utils import distributed\nfrom .build import FUSION_REGISTRY", 0),
+        ("slowfast.cli.x", "from slowfast import engine, visualization\nimport slowfast", 0),
+        ("slowfast.engine.x", "from slowfast.datasets import build_loader\nimport torch, modelsummary", 0),
+    ],
+)
+def test_the_rule_finds_what_it_should(module, source, found):
+    assert len(breaches(source, module)) == found

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from slowfast.utils.logging import MetricWriter, Progress, format_seconds, setup_logging
+
+
+def lines(folder) -> list[dict]:
+    return [
+        json.loads(line, parse_constant=pytest.fail) for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+def test_numbers_stay_numbers(tmp_path):
+    writer = MetricWriter(tmp_path / "new")
+    writer.write(3, {"train/loss": 4.5, "clips": np.int64(7), "lr": torch.tensor(0.25), "name": "x"})
+    writer.close()
+    assert lines(tmp_path / "new") == [{"step": 3, "train/loss": 4.5, "clips": 7, "lr": 0.25, "name": "x"}]
+
+
+def test_what_json_has_no_word_for_is_null(tmp_path):
+    writer = MetricWriter(tmp_path)
+    writer.write(0, {"a": float("nan"), "b": np.float32("inf"), "c": -float("inf")})
+    writer.close()
+    assert lines(tmp_path) == [{"step": 0, "a": None, "b": None, "c": None}]
+
+
+def test_a_second_run_appends(tmp_path):
+    for step in (1, 2):
+        writer = MetricWriter(tmp_path)
+        writer.write(step, {})
+        assert len(lines(tmp_path)) == step  # on disk before it is closed
+        writer.close()
+
+
+def test_tensorboard_gets_the_scalars(tmp_path):
+    writer = MetricWriter(tmp_path, tensorboard_dir=tmp_path / "board")
+    added = []
+    writer._tensorboard.add_scalar = lambda *arguments: added.append(arguments)
+    writer.write(5, {"loss": 1.5, "flag": True, "name": "x", "count": 2})
+    writer.close()
+    assert added == [("loss", 1.5, 5), ("count", 2, 5)]
+    assert list((tmp_path / "board").glob("events.*"))
+
+
+@pytest.mark.parametrize(
+    "seconds, expected",
+    [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (125, "2:05"), (3599.7, "1:00:00"), (36_000, "10:00:00")],
+)
+def test_format_seconds(seconds, expected):
+    assert format_seconds(seconds) == expected
+
+
+def test_logs_go_to_the_terminal_and_to_a_file_once(tmp_path, capsys):
+    for _ in range(2):  # again, as when several configs run in turn
+        setup_logging(tmp_path / "run")
+    logging.getLogger("slowfast.some.part").info("a line")
+    logging.getLogger("slowfast.some.part").debug("too fine")
+    assert capsys.readouterr().out.count("slowfast.some.part: a line") == 1
+    text = (tmp_path / "run" / "log.txt").read_text()
+    assert text.count("a line") == 1 and "too fine" not in text
+
+
+def test_a_second_set_up_leaves_the_first_file(tmp_path):
+    setup_logging(tmp_path / "one")
+    setup_logging(tmp_path / "two")
+    logging.getLogger("slowfast").warning("late")
+    assert "late" not in (tmp_path / "one" / "log.txt").read_text()
+    assert "late" in (tmp_path / "two" / "log.txt").read_text()
+
+
+def test_progress_passes_everything_on_and_is_silent_without_a_terminal(capsys):
+    with Progress(iter("abc"), total=3, name="letters") as progress:
+        assert not progress.is_shown
+        progress.note(loss=1.0)
+        assert list(progress) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_a_bar_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with Progress([1, 2], total=2, name="epoch 1/9") as progress:
+        assert progress.is_shown
+        for _ in progress:
+            progress.note(loss=0.123456)
+    assert "epoch 1/9" in capsys.readouterr().err

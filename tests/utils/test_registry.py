@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from slowfast.utils.registry import Registry
+from slowfast.utils.suggest import did_you_mean, nearest
+
+
+def registry() -> Registry:
+    made = Registry("vehicle", key="GARAGE.NAME")
+
+    @made.register()
+    class Lorry:
+        pass
+
+    @made.register("van")
+    class DeliveryVan:
+        pass
+
+    return made
+
+
+def test_entries_are_found_by_their_name_in_any_case():
+    made = registry()
+    assert made.names() == ["Lorry", "van"]
+    assert made.get("lorry").__name__ == "Lorry" and made.get("VAN").__name__ == "DeliveryVan"
+    assert "LORRY" in made and "DeliveryVan" not in made and 7 not in made
+
+
+def test_register_returns_the_class_itself():
+    class Bus:
+        pass
+
+    assert registry().register()(Bus) is Bus
+
+
+def test_a_miss_names_the_place_the_nearest_and_all():
+    message = "GARAGE.NAME: no vehicle is called 'lory'. Did you mean Lorry? Known: Lorry, van."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        registry().get("lory")
+    with pytest.raises(
+        ValueError, match=re.escape("GARAGE.NAME: no vehicle is called 'submarine'. Known: Lorry, van.")
+    ):
+        registry().get("submarine")
+
+
+def test_a_name_is_given_once():
+    made = registry()
+
+    class Other:
+        pass
+
+    with pytest.raises(ValueError, match=r"vehicle 'LORRY' is registered already, as .*Lorry.*: choose another name"):
+        made.register("LORRY")(Other)
+
+
+def test_the_same_class_may_come_again_as_when_a_module_is_reloaded():
+    made = registry()
+
+    def define():
+        class Bus:
+            pass
+
+        return Bus
+
+    first, second = define(), define()
+    made.register()(first)
+    made.register()(second)
+    assert made.get("bus") is second
+
+
+@pytest.mark.parametrize(
+    "word, expected", [("SLOWFAST.ALPA", "SLOWFAST.ALPHA"), ("slowfast.alpha", "SLOWFAST.ALPHA"), ("xyz", None)]
+)
+def test_nearest(word, expected):
+    assert nearest(word, ["SLOWFAST.ALPHA", "SLOWFAST.BETA_INV"]) == expected
+    assert did_you_mean(word, ["SLOWFAST.ALPHA"]) == (f" Did you mean {expected}?" if expected else "")
+
+
+def test_nearest_of_nothing():
+    assert nearest("a", []) is None
