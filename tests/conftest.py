@@ -1,10 +1,12 @@
-"""What every test needs: the package's logger as it was, so that caplog sees its records whatever ran before."""
+"""What tests share: the package's logger as it was, so that caplog sees its records, and a tiny Motion set."""
 
 from __future__ import annotations
 
 import logging
 
 import pytest
+
+from slowfast.datasets.motion import write_motion
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +19,36 @@ def package_logger():
         if handler not in before[2]:
             handler.close()
     logger.propagate, logger.level, logger.handlers[:] = before
+
+
+TINY = {"num_train": 8, "num_val": 4, "num_test": 6, "height": 32, "width": 40, "num_frames": 24}
+
+
+@pytest.fixture(scope="session")
+def tiny_motion(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "motion"
+    write_motion(root, **TINY)
+    return root
+
+
+@pytest.fixture
+def tiny_opts(tiny_motion, tmp_path):
+    """KEY value pairs: a net of 4 channels, 8 frames of 32 pixels, batches of 4."""
+    return [
+        "DATA.PATH_TO_DATA_DIR", str(tiny_motion),
+        "OUTPUT_DIR", str(tmp_path / "out"),
+        "DATA.NUM_FRAMES", "8",
+        "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
+        "DATA.TRAIN_CROP_SIZE", "32",
+        "DATA.TEST_CROP_SIZE", "32",
+        "RESNET.WIDTH_PER_GROUP", "8",
+        "SOLVER.MAX_EPOCH", "1",
+        "TRAIN.BATCH_SIZE", "4",
+        "TRAIN.CHECKPOINT_PERIOD", "1",
+        "TRAIN.MIXED_PRECISION", "False",
+        "TEST.NUM_ENSEMBLE_VIEWS", "2",
+        "TEST.BATCH_SIZE", "4",
+        "DATA_LOADER.NUM_WORKERS", "1",
+        "BN.NUM_BATCHES_PRECISE", "2",
+        "LOG_PERIOD", "1",
+    ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""Writes the Motion data set. See ``python tools/make_motion.py --help``."""
+#!/usr/bin/env python3
+"""Write the Motion data set (--help shows examples)."""
 
 import sys
 

@@ -45,7 +45,7 @@ def _config_for(cfg: CfgNode, folder: Path, video: Path, *, num_rows: int, overr
 
 
 def measure_loading(cfg: CfgNode, folder: Path, video: Path, *, repeats: int) -> dict[str, float]:
-    """Median milliseconds in one process with one thread: decoding alone, a training clip, all views of a test video."""
+    """Median milliseconds with one thread: decoding every frame, a training clip, all views of a test video."""
     cfg = _config_for(
         cfg, folder, video, num_rows=repeats + 1, overrides=["TRAIN.DATASET", "kinetics", "TEST.DATASET", "kinetics"]
     )
@@ -87,7 +87,7 @@ class _Records:
 
 
 def measure_training(cfg: CfgNode, folder: Path, video: Path, *, batch: int, steps: int) -> dict[str, float]:
-    """Clips a second of real training, and the percent of its time that it waits for data; the first step is left out."""
+    """Clips a second of real training, and the percent of its time spent waiting for data; without the first step."""
     processes = max(1, cfg.NUM_GPUS)
     workers = min(cfg.DATA_LOADER.NUM_WORKERS, 2 if cfg.NUM_GPUS == 0 else 8)
     overrides = ["TRAIN.DATASET", "kinetics", "TRAIN.BATCH_SIZE", batch * processes, "TRAIN.EVAL_PERIOD", 0]

@@ -46,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def accuracy_by(names: Sequence[str], part: Callable[[str], str], labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Percent of videos whose predicted class has the ``part`` (shape, direction) of the true one; failed videos are wrong.
+    """Percent of videos whose predicted class shares the ``part`` (shape, direction) of the true one.
 
     Args:
         predicted: class numbers (N,), -1 for a video without scores.

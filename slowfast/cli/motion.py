@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from slowfast.cli.errors import report_errors
 from slowfast.datasets.motion import (
     DEFAULT_MOTIONS,
     DEFAULT_SHAPES,
@@ -22,9 +22,6 @@ from slowfast.datasets.motion import (
 )
 from slowfast.datasets.motion_scene import SHAPES
 from slowfast.datasets.motion_sheet import sample_sheet
-from slowfast.utils.logging import setup_logging
-
-logger = logging.getLogger(__name__)
 
 EXAMPLE = """example:
   slowfast motion data/motion --sheet data/motion.png
@@ -43,21 +40,17 @@ HELP = {
 }
 
 
+@report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the set (or says that it is there already) and returns the exit status."""
     args = build_parser().parse_args(argv)
-    setup_logging(level=logging.WARNING if args.quiet else logging.INFO)
     options = {field.name: getattr(args, field.name) for field in fields(MotionSpec)}
-    try:
-        with _Progress(quiet=args.quiet) as progress:
-            result = write_motion(
-                args.root, **options, num_workers=args.num_workers, overwrite=args.overwrite, on_progress=progress
-            )
-        if args.sheet:
-            sample_sheet(args.root, args.sheet)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with _Progress(quiet=args.quiet) as progress:
+        result = write_motion(
+            args.root, **options, num_workers=args.num_workers, overwrite=args.overwrite, on_progress=progress
+        )
+    if args.sheet:
+        sample_sheet(args.root, args.sheet)
     if not args.quiet:
         print(_summary(result))
         if args.sheet:
@@ -87,7 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs=2,
         default=(low, high),
         metavar=("LOW", "HIGH"),
-        help=f"turns made in one such interval, a whole number of turns wide (default {low} {high})",
+        help="turns made in one such interval: a range one whole turn wide, or centred on half a turn, so that Slow "
+        f"frames show no direction (default {low} {high})",
     )
     parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="NAME", help=f"of {', '.join(SHAPES)}")
     parser.add_argument(

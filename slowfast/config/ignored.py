@@ -54,7 +54,7 @@ WITHOUT_EFFECT = {
 }
 
 # Keys of the groups above that do have an effect.
-WITH_EFFECT = {"MULTIGRID.SHORT_CYCLE"}
+WITH_EFFECT = {"DETECTION.ENABLE", "MULTIGRID.LONG_CYCLE", "MULTIGRID.SHORT_CYCLE"}
 
 # Keys without effect whose every value gets what it asks for: nothing to warn of.
 ALWAYS_MET = {

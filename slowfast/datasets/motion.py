@@ -221,7 +221,7 @@ def write_video(path: str | Path, frames: np.ndarray, *, fps: int = 30) -> None:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"preset": "veryfast", "qp": "20", "g": "24"}
+        stream.options = {"preset": "veryfast", "qp": "24", "g": "24"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

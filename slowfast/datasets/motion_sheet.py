@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from slowfast.datasets.reader import VideoReader
 
 TILE = 88  # pixels of one frame, cut to its middle square
 GAP = 6
@@ -54,8 +54,8 @@ def _first_video_per_class(root: Path, split: str) -> dict[int, Path]:
 
 def _read_frames(path: Path, num_frames: int) -> list[Image.Image]:
     """The first frames of a video, each cut to its middle square and scaled to a tile."""
-    with av.open(str(path)) as container:
-        frames = [frame.to_image() for frame in islice(container.decode(video=0), num_frames)]
+    with VideoReader(path) as reader:
+        frames = [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in reader.frames_at(range(num_frames))]
     width, height = frames[0].size
     left = (width - height) / 2
     return [frame.resize((TILE, TILE), Image.Resampling.BICUBIC, (left, 0, left + height, height)) for frame in frames]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-DATA_SHARE_TO_WARN = 0.2
-
 
 class TrainMeter:
     """Mean loss, throughput, and the time spent waiting for data, over the steps since the last ``take``."""

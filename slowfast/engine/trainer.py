@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Precise BN reads clips of its own: an epoch that no training reaches seeds their augmentation.
 _PRECISE_BN_EPOCH = 1_000_000
+_DATA_SHARE_TO_WARN = 0.2
 
 
 class NonFiniteLossError(RuntimeError):
@@ -108,6 +109,7 @@ class Trainer:
         self.epoch = 0  # the next one to run
         self.batch = 0  # the next one of that epoch
         self.num_bad_videos = 0
+        self._warned_of_data = False
 
     @property
     def steps_per_epoch(self) -> int:
@@ -278,7 +280,13 @@ class Trainer:
         steps_left = round((self.num_epochs - epoch) * self.steps_per_epoch)
         eta = format_seconds(steps_left * record["step_seconds"])
         if progress.is_shown:
-            progress.note(loss=record["train/loss"], lr=lr, clips_s=record["clips_per_second"], eta=eta)
+            progress.note(
+                loss=record["train/loss"],
+                lr=lr,
+                clips_s=record["clips_per_second"],
+                data=f"{100 * record['data_share']:.0f}%",
+                eta=eta,
+            )
         else:
             logger.info(
                 "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
@@ -289,6 +297,13 @@ class Trainer:
                 record["clips_per_second"],
                 100 * record["data_share"],
                 eta,
+            )
+        if record["data_share"] > _DATA_SHARE_TO_WARN and self.batch > self.log_period and not self._warned_of_data:
+            self._warned_of_data = True  # once a run
+            logger.warning(
+                "%.0f%% of the time goes into waiting for data. More DATA_LOADER.NUM_WORKERS, videos with a short side "
+                "of 256 pixels and a keyframe every 16 to 32 frames help; tools/benchmark.py measures a clip.",
+                100 * record["data_share"],
             )
         if self.writer is not None:
             step = self.epoch * self.steps_per_epoch + self.batch

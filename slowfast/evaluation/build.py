@@ -13,12 +13,13 @@ import numpy as np
 
 from slowfast.evaluation.ensemble import ViewEnsemble
 from slowfast.evaluation.metrics import mean_average_precision, topk_accuracy
+from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
-EVALUATOR_REGISTRY = Registry("evaluator")
+EVALUATOR_REGISTRY = Registry("evaluator", key="TEST.EVALUATOR")
 
 
 @EVALUATOR_REGISTRY.register("topk")
@@ -49,8 +50,9 @@ class MultiLabelMeanAveragePrecision:
 
 
 def build_evaluator(cfg: CfgNode):
-    """Mean average precision for ``DATA.MULTI_LABEL``, else top-k accuracy."""
-    return EVALUATOR_REGISTRY.get("multilabel_map" if cfg.DATA.MULTI_LABEL else "topk")()
+    """The evaluator of TEST.EVALUATOR; by default mean average precision for DATA.MULTI_LABEL, else top-k accuracy."""
+    import_extensions(cfg.IMPORTS)
+    return EVALUATOR_REGISTRY.get(cfg.TEST.EVALUATOR or ("multilabel_map" if cfg.DATA.MULTI_LABEL else "topk"))()
 
 
 def build_ensemble(cfg: CfgNode, *, num_videos: int, num_views: int) -> ViewEnsemble:

@@ -13,10 +13,12 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     """A copy of ``model`` in eval mode whose batch norms are part of the convolutions; the same scores, faster.
 
     A batch norm is folded where its name tells its convolution: ``a`` and ``a_bn``, ``conv`` and ``bn``, ``out`` and
-    ``bn`` (the naming of this package). Others stay.
+    ``bn`` (the naming of this package). Modules from elsewhere stay as they are: their names promise no order.
     """
     model = copy.deepcopy(model).eval()
     for module in model.modules():
+        if not type(module).__module__.startswith("slowfast.models."):
+            continue
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm3d):
                 conv = getattr(module, name.removesuffix("_bn"), None) if name.endswith("_bn") else None

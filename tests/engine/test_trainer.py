@@ -228,3 +228,14 @@ def test_train_step_can_be_overridden():
     own.train()
     assert own.epoch == 2
     assert not torch.equal(parameters_of(own.model), before)
+
+
+def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
+    frames, labels = random_clips(8)
+    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.take", lambda self, n: dict(record))
+    record = {"train/loss": 1.0, "data_seconds": 0.3, "step_seconds": 1.0, "data_share": 0.3, "clips_per_second": 2.0}
+    monkeypatch.setattr(logging.getLogger("slowfast"), "propagate", True)
+    with caplog.at_level(logging.WARNING, logger="slowfast"):
+        make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=1), log_period=1).train()
+    assert caplog.text.count("30% of the time goes into waiting for data") == 1
+    assert "DATA_LOADER.NUM_WORKERS" in caplog.text

@@ -33,7 +33,7 @@ def test_what_fits_passes():
 @pytest.mark.parametrize(
     "target, name, message",
     [
-        (Takes, "kernel_sise", "takes no argument 'kernel_sise'. Did you mean kernel_size? It takes: kernel_size, ratio"),
+        (Takes, "kernel_sise", "takes no argument 'kernel_sise'. Did you mean kernel_size? It takes: kernel_size"),
         (Takes, "self", "KEY: Takes takes no argument 'self'."),
         (TakesNothing, "width", "KEY: TakesNothing takes no argument 'width'. It takes: none."),
     ],
