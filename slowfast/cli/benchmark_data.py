@@ -10,7 +10,7 @@ import av
 import numpy as np
 import torch
 
-from slowfast.config import CfgNode, get_cfg
+from slowfast.config import CfgNode
 from slowfast.datasets import build_dataset
 from slowfast.datasets.reader import VideoReader
 from slowfast.engine.build import build_trainer
@@ -36,8 +36,7 @@ def _config_for(cfg: CfgNode, folder: Path, video: Path, *, num_rows: int, overr
     """``cfg`` with lists of one video, ``num_rows`` times, in ``folder``."""
     for split in ("train", "val", "test"):
         (folder / f"{split}.csv").write_text(f"{video} 0\n" * num_rows, encoding="utf-8")
-    made = get_cfg()
-    made.merge_from_other_cfg(cfg)
+    made = cfg.clone()
     made.defrost()
     made.merge_from_list(["DATA.PATH_TO_DATA_DIR", str(folder), "DATA.PATH_PREFIX", "", *overrides])
     made.freeze()
