@@ -174,8 +174,11 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
                     f"{path} is of another model than the config's: {report}. Choose another OUTPUT_DIR, or set "
                     "TRAIN.AUTO_RESUME False to begin anew (existing files will be overwritten)."
                 )
-            if "optimizer_state" not in state:
-                raise CheckpointError(f"{path} holds weights alone: use TRAIN.CHECKPOINT_FILE_PATH to start from them.")
+            if "optimizer_state" not in state or "versions" not in state:
+                raise CheckpointError(
+                    f"{path} was not written by this framework, so its training cannot be continued, but its weights "
+                    "can be used: choose another OUTPUT_DIR and set TRAIN.CHECKPOINT_FILE_PATH to the file."
+                )
             logger.info("resuming from %s (%s)", path, report)
             return state
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("slowfast", "torch", "torchvision", "av", "numpy", "fvcore")
+import slowfast
+
+_PACKAGES = ("torch", "torchvision", "av", "numpy", "fvcore")
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and the packages that shape a result, the device, and the commit of a git checkout."""
-    found = {"python": platform.python_version()}
+    found = {"slowfast": slowfast.__version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

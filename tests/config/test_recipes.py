@@ -37,8 +37,8 @@ def as_yaml(flat: dict) -> str:
     return yaml.safe_dump(tree)
 
 
-def test_all_kinetics_recipes_are_there_but_multigrid_and_x3d():
-    wanted = {n for n in GOLDEN if n.startswith("Kinetics/") and "multigrid" not in n and "X3D" not in n}
+def test_all_kinetics_recipes_are_there_but_multigrid():
+    wanted = {n for n in GOLDEN if n.startswith("Kinetics/") and "multigrid" not in n}
     assert wanted | OUR_CHOICE == set(KINETICS)
 
 
@@ -78,7 +78,8 @@ def test_every_header_gives_source_result_status_and_command(name):
 
 @pytest.mark.parametrize("row", [row for row in ZOO if row.get("config") in KINETICS], ids=lambda row: row["config"])
 def test_headers_quote_the_published_accuracy(row):
-    assert f"{row['top1']} top-1, {row['top5']} top-5" in header(row["config"])
+    published = f"{row['top1']} top-1, {row['top5']} top-5" if "top5" in row else f"{row['top1_30_views']} top-1"
+    assert published in header(row["config"])
 
 
 @pytest.mark.parametrize("name", KINETICS)
@@ -86,7 +87,7 @@ def test_leaves_say_only_what_differs(name):
     leaf = yaml.safe_load(find(name).read_text())
     assert "_BASE_" in leaf
     settings = sum(len(group) for key, group in leaf.items() if key != "_BASE_")
-    assert settings <= 4
+    assert settings <= (10 if "X3D" in name else 4)  # each X3D has sizes of its own
     without = get_cfg()
     bases = leaf["_BASE_"] if isinstance(leaf["_BASE_"], list) else [leaf["_BASE_"]]
     for base in bases:

@@ -100,3 +100,16 @@ def test_a_model_that_the_meta_device_does_not_run_trains_all_the_same(config, t
     with caplog.at_level(logging.WARNING, logger="slowfast"):
         train(config("IMPORTS", [str(own)], "MODEL.MODEL_NAME", "Peeks"))
     assert "the cost of Peeks cannot be measured" in caplog.text
+
+
+def test_training_of_another_framework_is_not_continued(config, tmp_path):
+    """PySlowFast's checkpoints have an optimizer state in an order of their own; their weights are welcome."""
+    train(config())
+    path = checkpoint_path(tmp_path, 1)
+    content = torch.load(path, weights_only=True)
+    theirs = {key: content[key] for key in ("epoch", "model_state", "optimizer_state", "cfg", "scaler_state")}
+    save_checkpoint(path, theirs)
+    with pytest.raises(CheckpointError, match=r"not written by this framework.*TRAIN.CHECKPOINT_FILE_PATH"):
+        build_trainer(config())
+    other = config("OUTPUT_DIR", str(tmp_path / "tuned"), "TRAIN.CHECKPOINT_FILE_PATH", str(path))
+    assert build_trainer(other).epoch == 0
