@@ -87,7 +87,7 @@ def run_job(cfg: CfgNode) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all jobs of the command line."""
     args = parse_args(argv)
-    paths = [Path(name) if Path(name).exists() else find(name) for name in args.cfg_files]
+    paths = [Path(name) if Path(name).is_absolute() or Path(name).exists() else find(name) for name in args.cfg_files]
     configs = [load_cfg(path, overrides=args.opts) for path in paths]  # all of them before the first job starts
     for cfg in configs:
         launch(run_job, cfg, init_method=args.init_method)

@@ -161,7 +161,9 @@ def find(name: str | Path) -> Path:
     path = root / f"{relative}.yaml"
     if path.is_file():
         return path
-    raise ConfigError(f"no recipe is called {str(name)!r} in {root}.{did_you_mean(relative, recipe_names())}")
+    raise ConfigError(
+        f"there is no file {str(name)!r}, and no recipe is called so in {root}.{did_you_mean(relative, recipe_names())}"
+    )
 
 
 def recipe_names() -> list[str]:

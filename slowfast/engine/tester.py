@@ -91,10 +91,16 @@ class Tester:
                     self.ensemble.fail(views.video_index, views.failure)
                 else:
                     self.ensemble.update(views.video_index, range(views.num_views), self.scores_of(views))
-                if not progress.is_shown and (time.perf_counter() - last_line > 10 or count == len(self.loader)):
+                if time.perf_counter() - last_line > 10 or count == len(self.loader):
                     last_line = time.perf_counter()
                     left = (last_line - start) / count * (len(self.loader) - count)
-                    logger.info("tested %d of %d videos, eta %s", count, len(self.loader), format_seconds(left))
+                    logger.info(
+                        "tested %d of %d videos, eta %s",
+                        count,
+                        len(self.loader),
+                        format_seconds(left),
+                        extra={"is_on_bar": progress.is_shown},
+                    )
         self.ensemble.gather()
         scores = self.ensemble.scores()
         figures = self.evaluator(scores, self.labels)

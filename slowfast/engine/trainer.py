@@ -287,17 +287,17 @@ class Trainer:
                 data=f"{100 * record['data_share']:.0f}%",
                 eta=eta,
             )
-        else:
-            logger.info(
-                "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
-                epoch,
-                self.num_epochs,
-                record["train/loss"],
-                lr,
-                record["clips_per_second"],
-                100 * record["data_share"],
-                eta,
-            )
+        logger.info(
+            "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
+            epoch,
+            self.num_epochs,
+            record["train/loss"],
+            lr,
+            record["clips_per_second"],
+            100 * record["data_share"],
+            eta,
+            extra={"is_on_bar": progress.is_shown},
+        )
         if record["data_share"] > _DATA_SHARE_TO_WARN and self.batch > self.log_period and not self._warned_of_data:
             self._warned_of_data = True  # once a run
             logger.warning(

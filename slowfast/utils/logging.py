@@ -17,9 +17,14 @@ _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
 class _TerminalHandler(logging.StreamHandler):
-    """Writes to standard output without tearing a progress bar apart."""
+    """Writes to standard output without tearing a progress bar apart.
+
+    A record with a true ``is_on_bar`` is left to the log file: a bar shows the same already.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "is_on_bar", False):
+            return
         try:
             tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()

@@ -174,7 +174,7 @@ def test_a_folder_or_binary_file_is_an_error_not_a_traceback(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ConfigError, match=r"binary\.yaml: cannot be read"):
         load_cfg(tmp_path / "binary.yaml")
-    with pytest.raises(ConfigError, match="no recipe is called"):
+    with pytest.raises(ConfigError, match=r"there is no file .*, and no recipe is called so"):
         load_cfg(tmp_path)
 
 
