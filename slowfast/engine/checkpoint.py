@@ -19,6 +19,7 @@ import torch
 from iopath.common.file_io import HTTPURLHandler, PathManager
 from torch import Tensor, nn
 
+from slowfast.models.caffe2 import read_caffe2
 from slowfast.models.convert import from_pyslowfast, is_pyslowfast_name
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken pickle fails in any way: IndexError, struct.error, ...
+        blobs = _caffe2_blobs(path)
+        if blobs is not None:
+            return {"model_state": blobs}
         cause = _one_line(error)
         raise CheckpointError(f"{path} cannot be read as a checkpoint: it {describe_file(path)} ({cause}).") from error
     fields = content if isinstance(content, dict) else {}
@@ -76,6 +80,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if isinstance(weights, dict) and weights and all(isinstance(value, Tensor) for value in weights.values()):
             return {"model_state": weights} if weights is fields else {**fields, "model_state": weights}
     raise CheckpointError(f"{path} holds no weights: expected a dict with model_state, found {_describe(content)}.")
+
+
+def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
+    """The weights of a Caffe2 file, or None if it is none."""
+    try:
+        return read_caffe2(path)
+    except Exception:  # not a Caffe2 file, in any way; the caller says what torch found
+        return None
 
 
 def local_path(path: str | Path) -> Path:
@@ -171,8 +183,8 @@ def load_weights(model: nn.Module, state: dict[str, Tensor]) -> LoadReport:
     )
     fitting = {}
     for name in own.keys() & state.keys():
-        if own[name].shape == state[name].shape:
-            fitting[name] = state[name]
+        if _core_shape(own[name]) == _core_shape(state[name]):
+            fitting[name] = state[name].reshape(own[name].shape)
         else:
             shapes = f"file {list(state[name].shape)}, model {list(own[name].shape)}"
             report.wrong_shape.append(f"{name} ({shapes})")
@@ -180,6 +192,14 @@ def load_weights(model: nn.Module, state: dict[str, Tensor]) -> LoadReport:
     report.wrong_shape.sort()
     model.load_state_dict(fitting, strict=False)
     return report
+
+
+def _core_shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape without trailing ones, which Caffe2 files may lack (or have, at the classifier)."""
+    shape = list(tensor.shape)
+    while shape and shape[-1] == 1:
+        shape.pop()
+    return tuple(shape)
 
 
 def load_for_test(model: nn.Module, path: str | Path) -> dict[str, Any]:
