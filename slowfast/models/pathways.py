@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,3 +41,17 @@ def split_pathways(clip: Tensor, alpha: int, *, mode: str = "linspace") -> list[
     """``[slow, fast]``: (B, C, T, H, W) -> [(B, C, T / alpha, H, W), the clip itself]."""
     indices = slow_frame_indices(clip.shape[2], alpha, mode=mode)
     return [clip.index_select(2, indices.to(clip.device)), clip]
+
+
+def single_clip(clip: Tensor | Sequence[Tensor], *, in_channels: int) -> Tensor:
+    """The clip (B, C, T, H, W) of a network of one pathway; a list of one, as PySlowFast gives it, is unpacked.
+
+    Raises:
+        ValueError: another shape, or several clips.
+    """
+    if not isinstance(clip, Tensor) and len(clip) == 1:
+        clip = clip[0]
+    if not isinstance(clip, Tensor) or clip.ndim != 5 or clip.shape[1] != in_channels:
+        shape = tuple(clip.shape) if isinstance(clip, Tensor) else [tuple(x.shape) for x in clip]
+        raise ValueError(f"expected a clip (B, {in_channels}, T, H, W); received {shape}.")
+    return clip

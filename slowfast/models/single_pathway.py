@@ -12,6 +12,7 @@ from slowfast.models.heads import ClipHead
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import per_pathway, resnet_options
+from slowfast.models.pathways import single_clip
 from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
 from slowfast.models.slowfast import FAST_KERNELS, SLOW_KERNELS
 
@@ -118,9 +119,5 @@ class ResNet(nn.Module):
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        if not isinstance(clip, Tensor) and len(clip) == 1:
-            clip = clip[0]
-        if not isinstance(clip, Tensor) or clip.ndim != 5 or clip.shape[1] != self.in_channels:
-            shape = tuple(clip.shape) if isinstance(clip, Tensor) else [tuple(x.shape) for x in clip]
-            raise ValueError(f"expected a clip (B, {self.in_channels}, T, H, W); received {shape}.")
+        clip = single_clip(clip, in_channels=self.in_channels)
         return self.head([self.pathway(clip)])

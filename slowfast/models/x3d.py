@@ -16,6 +16,7 @@ from slowfast.models.convert import accept_pyslowfast_names
 from slowfast.models.heads import ACTIVATIONS, activate
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer, norm_layer
+from slowfast.models.pathways import single_clip
 from slowfast.models.resnet3d import ResidualBlock
 
 BASE_DEPTHS = (1, 2, 5, 3)  # blocks of res2 .. res5 at depth factor 1 (paper, table 1)
@@ -280,9 +281,5 @@ class X3D(nn.Module):
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        if not isinstance(clip, Tensor) and len(clip) == 1:
-            clip = clip[0]
-        if not isinstance(clip, Tensor) or clip.ndim != 5 or clip.shape[1] != self.in_channels:
-            shape = tuple(clip.shape) if isinstance(clip, Tensor) else [tuple(x.shape) for x in clip]
-            raise ValueError(f"expected a clip (B, {self.in_channels}, T, H, W); received {shape}.")
+        clip = single_clip(clip, in_channels=self.in_channels)
         return self.head(self.pathway(clip))
