@@ -22,7 +22,7 @@ from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, find, load_cfg
 from slowfast.datasets.annotations import read_class_names
-from slowfast.datasets.motion import direction_of, shape_of, write_motion
+from slowfast.datasets.motion import MotionSpec, direction_of, shape_of, write_motion
 from slowfast.datasets.motion_sheet import sample_sheet
 from slowfast.engine.launch import launch
 from slowfast.visualization.comparison import plot_comparison
@@ -40,6 +40,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder for data, weights and pictures"
     )
+    parser.add_argument(
+        "--num-train", type=int, default=MotionSpec.num_train, help="training videos (default %(default)s)"
+    )
+    parser.add_argument("--num-test", type=int, default=MotionSpec.num_test, help="test videos (default %(default)s)")
     parser.add_argument("--gpu", action="store_true", help="train on the first GPU instead of the CPU")
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides for both networks")
     return parser.parse_args(argv)
@@ -100,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     start = time.perf_counter()
     data = args.output / "motion"
-    written = write_motion(data)
+    written = write_motion(data, num_train=args.num_train, num_test=args.num_test)
     state = f"written in {written.seconds:.0f} s" if written.written else "there already"
     print(f"Motion data set: {data} ({state})", flush=True)
     sample_sheet(data, args.output / "samples.png")

@@ -17,7 +17,7 @@ RECIPE = "configs/Motion/SLOWFAST_4x4_R18.yaml"
 
 def run(command: list[str], *, env: dict | None = None) -> subprocess.CompletedProcess:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(env or {})}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def run_net(*arguments: str) -> subprocess.CompletedProcess:
@@ -142,7 +142,18 @@ def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts,
 @pytest.mark.slow
 def test_slow_alone_does_not_see_direction(tmp_path):
     """The demo at a fraction of its budget: only the sign is asserted."""
-    arguments = ["SOLVER.MAX_EPOCH", "4", "TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"]
+    arguments = [
+        "--num-train",
+        "640",
+        "--num-test",
+        "64",
+        "SOLVER.MAX_EPOCH",
+        "4",
+        "TEST.NUM_ENSEMBLE_VIEWS",
+        "1",
+        "TEST.NUM_SPATIAL_CROPS",
+        "1",
+    ]
     done = run(
         [sys.executable, "-m", "slowfast.cli.demo", "--output", str(tmp_path), *arguments], env={"OMP_NUM_THREADS": "2"}
     )

@@ -33,6 +33,7 @@ OWN_KEYS = {
     "SLOWFAST.SLOW_FRAMES": "linspace",
     "TRAIN.MIXED_PRECISION_DTYPE": "auto",
     "TEST.MIXED_PRECISION": False,
+    "TEST.EVALUATOR": "",
     "TEST.FOLD_BN": False,
 }
 
