@@ -9,7 +9,6 @@ It has ``num_videos``, ``labels``, ``paths``, ``class_names`` (or None) and ``nu
 
 from __future__ import annotations
 
-import inspect
 import logging
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from slowfast.datasets.samples import collate_clips
 from slowfast.utils import distributed
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
-from slowfast.utils.signature import check_kwargs
+from slowfast.utils.signature import accepted, check_kwargs
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -50,21 +49,15 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> 
     if hasattr(dataset_class, "from_config"):
         kwargs = dataset_class.from_config(cfg, split)
     else:
-        kwargs = _accepted(dataset_class, split=split)
+        kwargs = accepted(dataset_class, split=split)
     if num_clips is not None:
-        kwargs |= _accepted(dataset_class, num_clips=num_clips)
+        kwargs |= accepted(dataset_class, num_clips=num_clips)
     dataset = dataset_class(**{**kwargs, **extra})
     logger.info("%s: %s videos to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", _VERBS[split])
     return dataset
 
 
 _VERBS = {"train": "train", "val": "validate", "test": "test"}
-
-
-def _accepted(target, **offered) -> dict:
-    """Those of ``offered`` that ``target`` takes by name."""
-    parameters = inspect.signature(target).parameters
-    return {name: value for name, value in offered.items() if name in parameters}
 
 
 def build_loader(

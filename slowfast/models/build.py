@@ -10,14 +10,13 @@ A registered fusion takes ``slow_channels``, ``fast_channels`` and ``alpha``, an
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
-from slowfast.utils.signature import check_kwargs
+from slowfast.utils.signature import accepted, check_kwargs
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -66,9 +65,3 @@ def build_fusion(
         alpha=alpha,
         **{**accepted(fusion_class, **defaults), **options},
     )
-
-
-def accepted(callable_, **arguments) -> dict:
-    """Those of ``arguments`` that ``callable_`` names in its signature."""
-    names = inspect.signature(callable_).parameters
-    return {key: value for key, value in arguments.items() if key in names}

@@ -32,3 +32,9 @@ def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> No
                 f"{key}: {target.__name__} takes no argument {name!r}.{did_you_mean(name, names)} "
                 f"It takes: {', '.join(names) or 'none'}."
             )
+
+
+def accepted(target: Callable, **offered: object) -> dict[str, object]:
+    """Those of ``offered`` that ``target`` takes by name."""
+    parameters = inspect.signature(target).parameters
+    return {name: value for name, value in offered.items() if name in parameters}
