@@ -177,6 +177,15 @@ _C.SLOWFAST.FUSION_ARGS = CfgNode(new_allowed=True)  # [own] its keyword argumen
 # [own] Which Fast frames the Slow pathway gets: "linspace" (first to last, evenly; PySlowFast's, and so the
 # released weights') or "strided" (every ALPHA-th, the paper's).
 _C.SLOWFAST.SLOW_FRAMES = "linspace"
+# [own] What the Fast pathway sees: "rgb", or the paper's weaker inputs "half_resolution", "gray", "time_difference"
+# (made from the clip by the model) and "flow" (made from the video by the loader, see FLOW).
+_C.SLOWFAST.FAST_INPUT = "rgb"
+
+_C.FLOW = CfgNode()  # [own] optical flow for SLOWFAST.FAST_INPUT flow
+_C.FLOW.METHOD = "dis"  # [own] "dis" or "farneback" (OpenCV, the extra [flow]), "raft" (torchvision, FLOW.WEIGHTS)
+_C.FLOW.WEIGHTS = ""  # [own] file of torchvision's RAFT-small weights, "raft" only
+_C.FLOW.CACHE_DIR = ""  # [own] folder that computed flow is kept in; "": OUTPUT_DIR/flow
+_C.FLOW.BOUND = 20.0  # [own] largest displacement kept, pixels a frame; larger ones are cut to it
 
 _C.RESNET = CfgNode()
 _C.RESNET.TRANS_FUNC = "bottleneck_transform"  # residual block: also "basic_transform", "x3d_transform"
@@ -261,6 +270,7 @@ _C.DATA.IN_VAL_CROP_RATIO = 0.875  # refused: still images
 _C.DATA.DUMMY_LOAD = False  # feed the first sample again and again, to time all else
 _C.DATA.MAX_BAD_VIDEOS = 100  # [own] undecodable training videos after which a run stops
 _C.DATA.CHECK_FILES = "sample"  # [own] files looked for at the start: a "sample", "all" or "none"
+_C.DATA.FOLD = 1  # [own] which of the three official splits of UCF101 and HMDB51
 _C.DATA.CLASS_NAMES = ""  # [own] file of class names; "": classids.json or class_names.txt with the lists
 _C.DATA.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a data set of your own; any keys
 
@@ -332,6 +342,12 @@ _C.AVA.FULL_TEST_ON_VAL = False  # evaluate on all of val while training
 _C.AVA.LABEL_MAP_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"  # classes that count
 _C.AVA.EXCLUSION_FILE = "ava_val_excluded_timestamps_v2.2.csv"  # seconds that do not count
 _C.AVA.GROUNDTRUTH_FILE = "ava_val_v2.2.csv"  # true boxes for testing
+_C.AVA.MOVIE_DIR = ""  # [own] folder of movie files, read where AVA.FRAME_DIR is ""
+_C.AVA.MOVIE_START_SECONDS = 0.0  # [own] second of the movie that these files begin at: 900 for cut ones
+_C.AVA.TEST_SCALES = []  # [own] short sides that a test averages over, pixels; []: DATA.TEST_CROP_SIZE
+_C.AVA.TEST_FLIP = False  # [own] average with the scores of the mirrored clip
+_C.AVA.PROTOCOL = "pyslowfast"  # [own] rules of the evaluation: or "official" (the challenge's program)
+_C.AVA.DROP_OUTSIDE_BOXES = False  # [own] leave out training boxes that lie wholly outside the crop
 _C.AVA.IMG_PROC_BACKEND = "cv2"  # PySlowFast's choice of image functions
 
 # ---- Multigrid training (arXiv 1912.00998) ----

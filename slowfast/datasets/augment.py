@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from slowfast.datasets.flow import ZERO
+
 
 def normalize(
     frames: Tensor,
@@ -25,7 +27,8 @@ def normalize(
     """(frames / 255 - mean) / std for every colour.
 
     Args:
-        frames: uint8, (B, 3, T, H, W) or (3, T, H, W).
+        frames: uint8, (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical flow (flow.py), which is centred on
+            zero and divided by the last of ``std``.
         mean, std: of R, G and B, for pixels in [0, 1].
         dtype: of the result; computed in float32.
         reverse_channels: give B, G, R; each colour is normalised by its own mean and std.
@@ -34,10 +37,14 @@ def normalize(
         A new tensor, same shape and device.
     """
     shape = (-1, 1, 1, 1)
+    num_flow = frames.shape[-4] - 3
+    mean, std = (*mean, *[ZERO / 255] * num_flow), (*std, *[std[-1]] * num_flow)
     scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=frames.device).view(shape)
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=frames.device).view(shape)
     clip = frames.float().mul_(scale).add_(shift)
-    return (clip.flip(-4) if reverse_channels else clip).to(dtype)
+    if reverse_channels:
+        clip = torch.cat([clip.narrow(-4, 0, 3).flip(-4), clip.narrow(-4, 3, num_flow)], dim=-4)
+    return clip.to(dtype)
 
 
 def batch_rng() -> np.random.Generator:

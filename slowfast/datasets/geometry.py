@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from slowfast.datasets.flow import scale_and_mirror
 from slowfast.datasets.sampling import scaled_size, uniform_crop_offsets
 
 
@@ -50,16 +51,22 @@ class Crop:
                 f"scaled to {self.scaled_height}x{self.scaled_width} (height x width). Scale it to a larger short side."
             )
 
-    def apply_to_frames(self, frames: Tensor) -> Tensor:
+    def apply_to_frames(self, frames: Tensor, *, has_flow: bool = False) -> Tensor:
         """The window of every frame: (T, 3, H, W) to (T, 3, size, size), same dtype.
 
         uint8 frames stay uint8; they are fast in channels-last memory. May be a view of ``frames``.
+
+        Args:
+            has_flow: frames are (T, 5, H, W), with optical flow (flow.py) whose vectors are scaled and mirrored too.
         """
         top, left, height, width = self.region
         frames = frames[..., top : top + height, left : left + width]
-        frames = resize(frames, self.scaled_height, self.scaled_width)
+        frames = resize(frames, self.scaled_height, self.scaled_width, has_flow=has_flow)
         frames = frames[..., self.top : self.top + self.size, self.left : self.left + self.size]
-        return frames.flip(-1) if self.flip else frames
+        if not self.flip:
+            return frames
+        frames = frames.flip(-1)
+        return _with_flow(frames, flip=True) if has_flow else frames
 
     def apply_to_boxes(self, boxes: Tensor) -> Tensor:
         """Boxes (R, 4), x1 y1 x2 y2 in pixels of the frame, in pixels of the window; clipped to it.
@@ -77,14 +84,22 @@ class Crop:
         return moved.clamp(0, self.size)
 
 
-def resize(frames: Tensor, height: int, width: int) -> Tensor:
+def resize(frames: Tensor, height: int, width: int, *, has_flow: bool = False) -> Tensor:
     """(..., C, H, W) frames at another size, same dtype; untouched if they have it.
 
     uint8 is rounded (once along each axis), about one level at most from the float result.
     """
     if frames.shape[-2:] == (height, width):
         return frames
-    return F.interpolate(frames, size=(height, width), mode="bilinear", align_corners=False, antialias=False)
+    resized = F.interpolate(frames, size=(height, width), mode="bilinear", align_corners=False, antialias=False)
+    if not has_flow:
+        return resized
+    return _with_flow(resized, scale_x=width / frames.shape[-1], scale_y=height / frames.shape[-2])
+
+
+def _with_flow(frames: Tensor, **change) -> Tensor:
+    """(T, 5, H, W) frames whose flow, channels 3 and 4, is scaled or mirrored (arguments of ``scale_and_mirror``)."""
+    return torch.cat([frames[:, :3], scale_and_mirror(frames[:, 3:], **change)], dim=1)
 
 
 def random_crop(

@@ -1,124 +1,26 @@
-"""Kinetics and every data set in its layout: train.csv, val.csv and test.csv name video files and their labels.
-
-Train: a random clip, scaled, cropped and mirrored at random. Val: the clip in the middle and its centre crop, always
-the same. Test: all views of a video as one sample, decoded once. Pixels stay uint8.
-"""
+"""Kinetics and every data set in its layout: train.csv, val.csv and test.csv name video files and their labels."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-
-from slowfast.datasets.annotations import (
-    AnnotationError,
-    VideoList,
-    check_files,
-    find_class_names,
-    read_class_names,
-    read_path_label_list,
-)
+from slowfast.datasets.annotations import VideoList, check_files, read_path_label_list
 from slowfast.datasets.build import DATASET_REGISTRY
-from slowfast.datasets.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
-from slowfast.datasets.reader import VideoReader, VideoReadError
-from slowfast.datasets.samplers import clip_rng
-from slowfast.datasets.samples import ClipSample, VideoViews
-from slowfast.datasets.sampling import center_clip_indices, scaled_size, test_clip_indices, train_clip_indices
+from slowfast.datasets.clips import ClipDataset, class_names_from_config
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
-
 
 @DATASET_REGISTRY.register("kinetics")
-class Kinetics(Dataset):
-    """Videos of a list, as clips (train, val) or with all their test views.
-
-    A training video that cannot be read is replaced by another one, drawn by the sample's own generator; the reason
-    stands in ``ClipSample.failures``. A val or test video that cannot be read is marked so, and never replaced.
-
-    Args:
-        videos: what the list holds.
-        split: "train", "val" or "test".
-        num_frames: frames of a clip, T.
-        sampling_rate: source frames from one frame of a clip to the next, at ``target_fps``.
-        crop_size: side of the crops of this split, pixels.
-        target_fps: rate that ``sampling_rate`` counts in; a training clip's is raised by up to ``target_fps_jitter``.
-        short_sides: [min, max] pixels of the shorter side before a training crop. Val, and test with one crop,
-            scale to the first.
-        inverse_uniform: draw the reciprocal of the shorter side uniformly.
-        area_fractions, aspect_ratios: instead of ``short_sides``, train on Inception's crops (random_resized_crop).
-        flip_probability: of mirroring a training clip.
-        num_clips, num_crops: test views of a video; 3 crops lie along its longer side, 1 in the centre.
-        offset_sampling: test clips from the first frame to the last; see ``test_clip_indices``.
-        class_names: in the order of labels, or None.
-        seed: of the training clips.
-        decoder_threads: of one video's decoder.
-        decoder_short_side: pixels that the decoder scales the shorter side to; None leaves pixels as they are.
-        max_tries: videos that may fail in a row for one training sample.
-    """
-
-    def __init__(
-        self,
-        videos: VideoList,
-        *,
-        split: str,
-        num_frames: int,
-        sampling_rate: float,
-        crop_size: int,
-        target_fps: float = 30.0,
-        target_fps_jitter: float = 0.0,
-        short_sides: Sequence[float] = (256, 320),
-        inverse_uniform: bool = False,
-        area_fractions: Sequence[float] | None = None,
-        aspect_ratios: Sequence[float] | None = None,
-        flip_probability: float = 0.5,
-        num_clips: int = 10,
-        num_crops: int = 3,
-        offset_sampling: bool = False,
-        class_names: list[str] | None = None,
-        seed: int = 0,
-        decoder_threads: int = 1,
-        decoder_short_side: int | None = None,
-        max_tries: int = 10,
-    ):
-        if split not in SPLITS:
-            raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
-        if num_crops not in (1, 3):
-            raise ValueError(f"num_crops must be 1 (centre) or 3 (along the longer side), got {num_crops}.")
-        if (area_fractions is None) != (aspect_ratios is None):
-            raise ValueError("area_fractions and aspect_ratios belong together: give both or neither.")
-        self.videos = videos
-        self.split = split
-        self.num_frames = num_frames
-        self.sampling_rate = sampling_rate
-        self.crop_size = crop_size
-        self.target_fps = target_fps
-        self.target_fps_jitter = target_fps_jitter
-        self.short_sides = tuple(short_sides)
-        self.inverse_uniform = inverse_uniform
-        self.area_fractions = area_fractions
-        self.aspect_ratios = aspect_ratios
-        self.flip_probability = flip_probability
-        self.num_clips = num_clips
-        self.num_crops = num_crops
-        self.offset_sampling = offset_sampling
-        self.class_names = class_names
-        self.seed = seed
-        self.decoder_threads = decoder_threads
-        self.decoder_short_side = decoder_short_side
-        self.max_tries = max_tries
+class Kinetics(ClipDataset):
+    """Videos of a list ``path label``; the arguments are those of ``ClipDataset``."""
 
     @classmethod
     def from_config(cls, cfg: CfgNode, split: str) -> dict:
@@ -127,154 +29,11 @@ class Kinetics(Dataset):
         Raises:
             AnnotationError: the list, its files or the class names are not usable.
         """
-        data = cfg.DATA
-        num_crops = cfg.TEST.NUM_SPATIAL_CROPS
-        relative = bool(data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_JITTER_ASPECT_RELATIVE)
-        is_test = split == "test"
         return {
             "videos": _read_list(cfg, split),
-            "split": split,
-            "num_frames": data.NUM_FRAMES,
-            "sampling_rate": data.SAMPLING_RATE,
-            "crop_size": data.TEST_CROP_SIZE if is_test else data.TRAIN_CROP_SIZE,
-            "target_fps": data.TARGET_FPS,
-            "target_fps_jitter": data.TRAIN_JITTER_FPS,
-            "short_sides": tuple(data.TRAIN_JITTER_SCALES),
-            "inverse_uniform": data.INV_UNIFORM_SAMPLE,
-            "area_fractions": tuple(data.TRAIN_JITTER_SCALES_RELATIVE) if relative else None,
-            "aspect_ratios": tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) if relative else None,
-            "flip_probability": 0.5 if data.RANDOM_FLIP else 0.0,
-            "num_clips": cfg.TEST.NUM_ENSEMBLE_VIEWS,
-            "num_crops": num_crops,
-            "offset_sampling": data.USE_OFFSET_SAMPLING,
-            "class_names": _class_names(cfg),
-            "seed": cfg.RNG_SEED,
-            "decoder_threads": data.DECODER_THREADS,
-            "decoder_short_side": data.DECODING_SHORT_SIZE if data.RESIZE_IN_DECODER else None,
+            "class_names": class_names_from_config(cfg),
+            **cls.clip_options(cfg, split),
         }
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    @property
-    def num_videos(self) -> int:
-        """Rows of the list."""
-        return len(self.videos)
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """The video files."""
-        return self.videos.paths
-
-    @property
-    def labels(self) -> np.ndarray:
-        """int64 (N,), or uint8 (N, K) when a video has several; -1 where the list gives none."""
-        return self.videos.labels
-
-    @property
-    def num_views(self) -> int:
-        """Test views of a video."""
-        return self.num_clips * self.num_crops
-
-    def __getitem__(self, key: int | tuple[int, int]) -> ClipSample | VideoViews:
-        """The sample ``index``, or in training ``(epoch, index)``, which gives another clip every epoch."""
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        if not 0 <= index < len(self):
-            raise IndexError(f"video {index} of {len(self)} in {self.videos.source}")
-        if self.split == "train":
-            return self._train_sample(index, clip_rng(self.seed, epoch, index))
-        return self._val_sample(index) if self.split == "val" else self._test_views(index)
-
-    def _train_sample(self, index: int, rng: np.random.Generator) -> ClipSample:
-        tried, failures = [], []
-        while True:
-            try:
-                frames = self._train_clip(index, rng)
-                return ClipSample(frames, self._label(index), index, tuple(failures))
-            except VideoReadError as error:
-                tried.append(index)
-                failures.append(self._reason(index, error))
-                if len(tried) >= min(self.max_tries, len(self)):
-                    every = "no video of the list" if len(tried) == len(self) else f"{len(tried)} videos in a row"
-                    verdict = "could be read" if len(tried) == len(self) else "could not be read"
-                    raise VideoReadError(f"{every} {verdict}; the first: {failures[0]}") from error
-            index = int(rng.choice(np.setdiff1d(np.arange(len(self)), tried)))
-
-    def _val_sample(self, index: int) -> ClipSample:
-        label = self._label(index)
-        try:
-            return ClipSample(self._centre_clip(index), label, index)
-        except VideoReadError as error:
-            black = torch.zeros(3, self.num_frames, self.crop_size, self.crop_size, dtype=torch.uint8)
-            return ClipSample(black, label, index, (self._reason(index, error),), is_valid=False)
-
-    def _train_clip(self, index: int, rng: np.random.Generator) -> Tensor:
-        with self._open(index) as video:
-            target_fps = self.target_fps + (rng.uniform(0, self.target_fps_jitter) if self.target_fps_jitter else 0)
-            clip = (video.num_frames, video.fps, self.num_frames, self.sampling_rate, target_fps)
-            return self._cut_clip(video, train_clip_indices(*clip, rng), partial(self._draw_crop, rng=rng))
-
-    def _centre_clip(self, index: int) -> Tensor:
-        with self._open(index) as video:
-            clip = (video.num_frames, video.fps, self.num_frames, self.sampling_rate, self.target_fps)
-            short_side = max(round(self.short_sides[0]), self.crop_size)
-            crop = partial(centre_crop, size=self.crop_size, short_side=short_side)
-            return self._cut_clip(video, center_clip_indices(*clip), crop)
-
-    def _cut_clip(self, video: VideoReader, indices: Tensor, crop_for: Callable[..., Crop]) -> Tensor:
-        """uint8 (3, T, S, S): one crop of the frames ``indices``, chosen when their size is known."""
-        crop: Crop | None = None
-
-        def cut(frames: Tensor) -> Tensor:
-            nonlocal crop
-            crop = crop or crop_for(height=frames.shape[-2], width=frames.shape[-1])
-            return crop.apply_to_frames(frames)
-
-        return video.frames_at(indices, self.decoder_short_side, apply=cut).permute(1, 0, 2, 3)
-
-    def _draw_crop(self, *, height: int, width: int, rng: np.random.Generator) -> Crop:
-        window = {"height": height, "width": width, "size": self.crop_size, "rng": rng}
-        window["flip_probability"] = self.flip_probability
-        if self.area_fractions is not None:
-            return random_resized_crop(**window, area_fractions=self.area_fractions, aspect_ratios=self.aspect_ratios)
-        return random_crop(**window, short_sides=self.short_sides, inverse_uniform=self.inverse_uniform)
-
-    def _test_views(self, index: int) -> VideoViews:
-        label, path = self._label(index), self.paths[index]
-        # One crop is cut from a frame of the training scale, three from one that they cover, as in PySlowFast.
-        short_side = self.crop_size if self.num_crops == 3 else max(round(self.short_sides[0]), self.crop_size)
-        try:
-            with self._open(index) as video:
-                clip = (video.num_frames, video.fps, self.num_frames, self.sampling_rate, self.target_fps)
-                clips = test_clip_indices(*clip, self.num_clips, self.offset_sampling)
-                wanted, positions = clips.unique(return_inverse=True)
-                decoder_short_side = None if self.decoder_short_side is None else short_side
-                frames = video.frames_at(wanted, decoder_short_side, apply=partial(_scale, short_side=short_side))
-        except VideoReadError as error:
-            none = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
-            clips = torch.zeros(self.num_clips, self.num_frames, dtype=torch.int64)
-            corners, reason = ((0, 0),) * self.num_crops, self._reason(index, error)
-            return VideoViews(none, clips, corners, self.crop_size, label, index, path, failure=reason)
-        height, width = frames.shape[-2:]
-        crops = uniform_crops(
-            height=height, width=width, size=self.crop_size, num_crops=self.num_crops, short_side=short_side
-        )
-        corners = tuple((crop.top, crop.left) for crop in crops)
-        return VideoViews(frames, positions, corners, self.crop_size, label, index, path)
-
-    def _open(self, index: int) -> VideoReader:
-        return VideoReader(self.paths[index], num_threads=self.decoder_threads)
-
-    def _label(self, index: int) -> Tensor:
-        label = self.labels[index]
-        return torch.tensor(int(label)) if label.ndim == 0 else torch.from_numpy(label.astype(np.float32))
-
-    def _reason(self, index: int, error: VideoReadError) -> str:
-        return f"{self.videos.place(index)}: {error}"
-
-
-def _scale(frames: Tensor, *, short_side: int) -> Tensor:
-    return resize(frames, *scaled_size(*frames.shape[-2:], short_side))
 
 
 def _read_list(cfg: CfgNode, split: str) -> VideoList:
@@ -298,17 +57,3 @@ def _read_list(cfg: CfgNode, split: str) -> VideoList:
     if not cfg.DATA.MULTI_LABEL and (videos.labels < 0).any():
         logger.warning("%s gives no labels for some videos: they count as wrong.", videos.source)
     return videos
-
-
-def _class_names(cfg: CfgNode) -> list[str] | None:
-    """The names that DATA.CLASS_NAMES holds, or else a file with the lists; None without any."""
-    path = cfg.DATA.CLASS_NAMES or find_class_names(cfg.DATA.PATH_TO_DATA_DIR)
-    if not path:
-        return None
-    names = read_class_names(path)
-    if len(names) != cfg.MODEL.NUM_CLASSES:
-        raise AnnotationError(
-            f"{path} names {len(names)} classes, but MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}. "
-            f"Set MODEL.NUM_CLASSES to {len(names)}, or DATA.CLASS_NAMES to the right file."
-        )
-    return names

@@ -39,7 +39,8 @@ class _Sample:
 
 def _check_frames(owner: str, frames: Tensor, shape: str) -> None:
     letters = shape.split()
-    if frames.dtype != torch.uint8 or frames.ndim != len(letters) or frames.shape[letters.index("3")] != 3:
+    channels = (3, 5)  # RGB, or with optical flow in x and y (flow.py)
+    if frames.dtype != torch.uint8 or frames.ndim != len(letters) or frames.shape[letters.index("3")] not in channels:
         raise ValueError(
             f"{owner}.frames must be uint8 ({', '.join(letters)}), got {frames.dtype} {tuple(frames.shape)}."
         )
@@ -124,6 +125,108 @@ def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
     )
 
 
+@dataclass(frozen=True)
+class ClipShape:
+    """What the clips of one training batch are to be, where it changes from batch to batch (multigrid training).
+
+    Attributes:
+        num_frames: T.
+        crop_size: side of the crops, pixels; the least short side is scaled with it.
+        max_sampling_rate: the sampling rate is an integer drawn from the data set's own to this one.
+    """
+
+    num_frames: int
+    crop_size: int
+    max_sampling_rate: int
+
+
+@dataclass(frozen=True, repr=False)
+class DetectionSample(_Sample):
+    """The clip around one key frame, with boxes.
+
+    Attributes:
+        frames: uint8 (3, T, H, W), RGB.
+        boxes: float32 (R, 4), x1 y1 x2 y2 in pixels of ``frames``.
+        labels: float32 (R, K) of 0 and 1.
+        boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
+        sample_index: place of the key frame in its data set.
+        failures: why the clip could not be read; empty if it could.
+        is_valid: False if it could not; the frames are then black.
+    """
+
+    frames: Tensor
+    boxes: Tensor
+    labels: Tensor
+    boxes_normalized: Tensor
+    sample_index: int
+    failures: tuple[str, ...] = ()
+    is_valid: bool = True
+
+    def __post_init__(self):
+        _check_frames("DetectionSample", self.frames, "3 T H W")
+        _check_boxes("DetectionSample", self, columns=4)
+
+
+def _check_boxes(owner: str, sample, *, columns: int) -> None:
+    shapes = {"boxes": (columns,), "labels": tuple(sample.labels.shape[1:]), "boxes_normalized": (4,)}
+    for name, rest in shapes.items():
+        value, expected = getattr(sample, name), (len(sample.boxes), *rest)
+        if value.dtype != torch.float32 or value.ndim != 2 or tuple(value.shape) != expected:
+            raise ValueError(f"{owner}.{name} must be float32 {expected}, got {value.dtype} {tuple(value.shape)}.")
+
+
+@dataclass(frozen=True, repr=False)
+class DetectionBatch(_Sample):
+    """Clips around several key frames, with the boxes of all. R boxes in all.
+
+    Attributes:
+        frames: uint8 (B, 3, T, H, W), RGB.
+        boxes: float32 (R, 5), place of the clip in the batch, then x1 y1 x2 y2 in pixels of ``frames``.
+        labels: float32 (R, K) of 0 and 1.
+        boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
+        sample_indices: int64 (R,), place of every box's key frame in its data set.
+        is_valid: bool (B,), False where the clip could not be read.
+        failures: for each clip that could not be read on the way here, the reason.
+    """
+
+    frames: Tensor
+    boxes: Tensor
+    labels: Tensor
+    boxes_normalized: Tensor
+    sample_indices: Tensor
+    is_valid: Tensor
+    failures: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        _check_frames("DetectionBatch", self.frames, "B 3 T H W")
+        _check_boxes("DetectionBatch", self, columns=5)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def collate_detections(samples: Sequence[DetectionSample]) -> DetectionBatch:
+    """One batch of key frames whose clips have equal shapes.
+
+    Raises:
+        ValueError: they have not; names the shapes.
+    """
+    shapes = {tuple(sample.frames.shape) for sample in samples}
+    if len(shapes) != 1:
+        raise ValueError(f"clips of a batch must have one shape (3, T, H, W), got {sorted(shapes)}.")
+    counts = torch.tensor([len(sample.boxes) for sample in samples])
+    clip_index = torch.arange(len(samples)).repeat_interleave(counts)
+    return DetectionBatch(
+        frames=torch.stack([sample.frames for sample in samples]),
+        boxes=torch.cat([clip_index[:, None].float(), torch.cat([sample.boxes for sample in samples])], dim=1),
+        labels=torch.cat([sample.labels for sample in samples]),
+        boxes_normalized=torch.cat([sample.boxes_normalized for sample in samples]),
+        sample_indices=torch.tensor([sample.sample_index for sample in samples])[clip_index],
+        is_valid=torch.tensor([sample.is_valid for sample in samples]),
+        failures=tuple(reason for sample in samples for reason in sample.failures),
+    )
+
+
 @dataclass(frozen=True, repr=False)
 class VideoViews(_Sample):
     """One video with all its test views, whose frames are shared. View i is clip i // num_crops, crop i % num_crops.
@@ -174,7 +277,8 @@ class VideoViews(_Sample):
         if self.failure:
             raise ValueError(f"there are no views of a video that could not be read: {self.failure}")
         view_ids, size = list(view_ids), self.crop_size
-        result = self.frames.new_empty(len(view_ids), 3, self.clip_indices.shape[1], size, size)
+        channels = self.frames.shape[1]
+        result = self.frames.new_empty(len(view_ids), channels, self.clip_indices.shape[1], size, size)
         for view, view_id in zip(result, view_ids, strict=True):
             if not 0 <= view_id < self.num_views:
                 raise IndexError(f"view {view_id} of {self.path}: it has views 0-{self.num_views - 1}.")
