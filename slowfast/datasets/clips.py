@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -260,8 +261,7 @@ class ClipDataset(Dataset):
 
     def _test_views(self, index: int) -> VideoViews:
         label, path = self._label(index), self.paths[index]
-        # One crop is cut from a frame of the training scale, three from one that they cover, as in PySlowFast.
-        short_side = self.crop_size if self.num_crops == 3 else max(round(self.short_sides[0]), self.crop_size)
+        short_side = self._test_short_side()
         try:
             with self._open_with_flow(index) as video:
                 clips = self._test_indices(video)
@@ -279,6 +279,11 @@ class ClipDataset(Dataset):
             return VideoViews(none, clips, corners, self.crop_size, label, index, path, failure=reason)
         corners = self._crop_corners(*frames.shape[-2:], short_side)
         return VideoViews(frames, positions, corners, self.crop_size, label, index, path)
+
+    def _test_short_side(self) -> int:
+        """Pixels that frames are scaled to before test crops are cut."""
+        # One crop is cut from a frame of the training scale, three from one that they cover, as in PySlowFast.
+        return self.crop_size if self.num_crops == 3 else max(round(self.short_sides[0]), self.crop_size)
 
     def _crop_corners(self, height: int, width: int, short_side: int) -> tuple[tuple[int, int], ...]:
         first_of_three = self.num_crops == 1 and self.single_crop == "first"
@@ -309,15 +314,23 @@ def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:
     return resize(frames, *scaled_size(*frames.shape[-2:], short_side), has_flow=has_flow)
 
 
-def class_names_from_config(cfg: CfgNode) -> list[str] | None:
-    """The names that DATA.CLASS_NAMES holds, or else a file with the lists; None without any."""
+def class_names_from_config(cfg: CfgNode, *, default: Path | None = None) -> list[str] | None:
+    """The names that DATA.CLASS_NAMES holds, or else a file with the lists, or else ``default``; None without any."""
     path = cfg.DATA.CLASS_NAMES or find_class_names(cfg.DATA.PATH_TO_DATA_DIR)
-    if not path:
-        return None
-    names = read_class_names(path)
-    if len(names) != cfg.MODEL.NUM_CLASSES:
+    if not path and default is not None and default.is_file():
+        path = default
+    return check_num_classes(path, read_class_names(path), cfg.MODEL.NUM_CLASSES) if path else None
+
+
+def check_num_classes(path: str | Path, names: list[str], num_classes: int) -> list[str]:
+    """``names``, which ``path`` holds, if they are as many as the model has classes.
+
+    Raises:
+        AnnotationError: they are not.
+    """
+    if len(names) != num_classes:
         raise AnnotationError(
-            f"{path} names {len(names)} classes, but MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}. "
+            f"{path} names {len(names)} classes, but MODEL.NUM_CLASSES is {num_classes}. "
             f"Set MODEL.NUM_CLASSES to {len(names)}, or DATA.CLASS_NAMES to the right file."
         )
     return names

@@ -106,6 +106,11 @@ class ClipBatch(_Sample):
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def extra_inputs(self) -> tuple[Tensor, ...]:
+        """What a model takes beside the clip: nothing."""
+        return ()
+
 
 def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
     """One batch of clips that have equal shapes.
@@ -203,6 +208,16 @@ class DetectionBatch(_Sample):
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def extra_inputs(self) -> tuple[Tensor, ...]:
+        """What a model takes beside the clip: the boxes."""
+        return (self.boxes,)
+
+    @property
+    def video_indices(self) -> Tensor:
+        """int64 (B,), places of the key frames in their data set."""
+        return self.sample_indices.unique_consecutive()
 
 
 def collate_detections(samples: Sequence[DetectionSample]) -> DetectionBatch:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from slowfast.models.fixed_size_norm import FixedSizeBatchNorm3d
 from slowfast.models.norm import SubBatchNorm3d
 
 
@@ -36,10 +37,20 @@ class Complexity:
     stages: list[tuple[str, tuple, tuple]] = field(default_factory=list)
 
 
+def clip_channels(model: nn.Module) -> int:
+    """Channels of the clips that ``model`` takes: 3, or what it says itself (5 with optical flow)."""
+    return getattr(model, "clip_channels", 3)
+
+
 def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
-    """The ``Complexity`` of ``model`` for one clip of ``clip_shape`` = (3, T, H, W); the model is not touched."""
+    """The ``Complexity`` of ``model`` for one clip of ``clip_shape`` = (T, H, W), or (C, T, H, W); it is not touched.
+
+    A model that scores boxes gets one box.
+    """
+    if len(clip_shape) == 3:
+        clip_shape = (clip_channels(model), *clip_shape)
     model = _copy_on_meta(model).eval()
-    clip = torch.empty((1, *clip_shape), device="meta")
+    inputs = _inputs(model, 1, clip_shape)
     conv_macs, stages = 0, []
 
     def count_conv(module: nn.Conv3d, _inputs, output: Tensor) -> None:
@@ -56,7 +67,7 @@ def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
         if _is_stage(name):
             hooks.append(module.register_forward_hook(note_stage(name)))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(clip)
+        model(*inputs)
     for hook in hooks:
         hook.remove()
     return Complexity(
@@ -74,7 +85,7 @@ def _copy_on_meta(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model, {id(group): group for group in groups}).to("meta")  # groups cannot be copied
     for parent in list(model.modules()):
         for name, norm in list(parent.named_children()):
-            if isinstance(norm, nn.SyncBatchNorm):
+            if isinstance(norm, (nn.SyncBatchNorm, FixedSizeBatchNorm3d)):
                 setattr(parent, name, nn.BatchNorm3d(norm.num_features, affine=norm.affine, device="meta"))
             elif isinstance(norm, SubBatchNorm3d):
                 norm.num_splits, norm.split_bn = 1, norm.bn
@@ -88,14 +99,15 @@ def _is_stage(name: str) -> bool:
 
 
 def _shape(value) -> tuple:
+    """Shape of a tensor without batch, or of each of several; what is no tensor (MViT passes sizes on) is left out."""
     if isinstance(value, Tensor):
         return tuple(value.shape[1:])
-    shapes = tuple(_shape(x) for x in value)
+    shapes = tuple(shape for x in value if isinstance(x, (Tensor, tuple, list)) and (shape := _shape(x)))
     return shapes[0] if len(shapes) == 1 else shapes
 
 
 def _activation_bytes(model: nn.Module, clip_shape: Sequence[int]) -> int:
-    clip = torch.empty((2, *clip_shape), device="meta")  # one clip may leave batch norm a single value
+    inputs = _inputs(model, 2, clip_shape)  # one clip may leave batch norm a single value
     parameters = {p.untyped_storage()._cdata for p in model.parameters()}
     saved: dict[int, Tensor] = {}  # by storage; the tensor is held so that its id is not given to another
 
@@ -106,5 +118,11 @@ def _activation_bytes(model: nn.Module, clip_shape: Sequence[int]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model.train()(clip)
-    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) // len(clip)
+        model.train()(*inputs)
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) // 2
+
+
+def _inputs(model: nn.Module, batch: int, clip_shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """Clips on the meta device, and a box for each where the model takes boxes."""
+    clip = torch.empty((batch, *clip_shape), device="meta")
+    return (clip, torch.empty((batch, 5), device="meta")) if getattr(model, "takes_boxes", False) else (clip,)

@@ -1,7 +1,8 @@
 """Lateral connections: how the Fast features enter the Slow pathway (paper, section 3.4 and table 5a).
 
 Every one takes slow (B, C, t, H, W) and fast (B, beta*C, alpha*t, H, W), states ``out_channels``, what the next Slow
-stage receives, and returns (B, out_channels, t, H, W).
+stage receives, and returns (B, out_channels, t, H, W). Fast features of a smaller map (half resolution, table 5c) are
+enlarged to Slow's by repeating pixels, after any convolution; the paper does not say how the two sizes meet.
 """
 
 from __future__ import annotations
@@ -12,6 +13,13 @@ from torch import Tensor, nn
 
 from slowfast.models.build import FUSION_REGISTRY
 from slowfast.models.norm import NormLayer
+
+
+def at_size_of(slow: Tensor, lateral: Tensor) -> Tensor:
+    """``lateral`` on the map of ``slow``: pixels repeated where its own is smaller."""
+    if lateral.shape[-2:] == slow.shape[-2:]:
+        return lateral
+    return F.interpolate(lateral, size=(lateral.shape[2], *slow.shape[-2:]), mode="nearest")
 
 
 @FUSION_REGISTRY.register()
@@ -42,7 +50,8 @@ class TimeStridedConv(nn.Module):
         self.bn = norm(channels)
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        return torch.cat([slow, F.relu(self.bn(self.conv(fast)), inplace=True)], dim=1)
+        lateral = F.relu(self.bn(self.conv(fast)), inplace=True)
+        return torch.cat([slow, at_size_of(slow, lateral)], dim=1)
 
 
 @FUSION_REGISTRY.register()
@@ -55,7 +64,7 @@ class TimeStridedSample(nn.Module):
         self.out_channels = slow_channels + fast_channels
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        return torch.cat([slow, fast[:, :, :: self.alpha]], dim=1)
+        return torch.cat([slow, at_size_of(slow, fast[:, :, :: self.alpha])], dim=1)
 
 
 def time_to_channel(fast: Tensor, alpha: int) -> Tensor:
@@ -78,7 +87,7 @@ class TimeToChannelConcat(nn.Module):
         self.out_channels = slow_channels + alpha * fast_channels
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        return torch.cat([slow, time_to_channel(fast, self.alpha)], dim=1)
+        return torch.cat([slow, at_size_of(slow, time_to_channel(fast, self.alpha))], dim=1)
 
 
 @FUSION_REGISTRY.register()
@@ -97,7 +106,7 @@ class TimeToChannelSum(nn.Module):
         self.out_channels = slow_channels
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        return slow + time_to_channel(fast, self.alpha)
+        return slow + at_size_of(slow, time_to_channel(fast, self.alpha))
 
 
 @FUSION_REGISTRY.register()

@@ -1,4 +1,4 @@
-"""From the features of the last stage to class logits and scores."""
+"""From the features of the last stage to class logits and scores: of a clip, or of boxes in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import roi_align
 
 ACTIVATIONS = ("softmax", "sigmoid", "none")
 
@@ -57,7 +58,10 @@ class ClipHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features of every pathway, (B, C_p, T_p, H, W) -> (B, K)."""
-        pooled = torch.cat([self._pool(x) for x in features], dim=1)  # (B, C, h, w)
+        first, *others = [self._pool(x) for x in features]
+        # A Fast pathway at half resolution has fewer windows; they are repeated.
+        others = [x if x.shape[2:] == first.shape[2:] else F.interpolate(x, size=first.shape[2:]) for x in others]
+        pooled = torch.cat([first, *others], dim=1)  # (B, C, h, w)
         if self.detach:
             pooled = pooled.detach()
         logits = self.classifier(self.dropout(pooled.flatten(2).transpose(1, 2)))  # (B, h * w, K)
@@ -69,3 +73,78 @@ class ClipHead(nn.Module):
             return x.mean((2, 3), keepdim=True)
         window = (min(self.window, x.shape[2]), min(self.window, x.shape[3]))
         return F.avg_pool2d(x, window, stride=1)
+
+
+class RoIHead(nn.Module):
+    """Scores of the people in boxes (paper, section 4.2): RoIAlign on the mean over time, max pool, dropout, linear.
+
+    A box on the key frame stands for the whole clip, which makes it a box in space and time. Train mode gives logits,
+    eval mode scores.
+
+    Args:
+        in_channels: channels of every pathway.
+        resolution: side of an aligned box, in samples.
+        spatial_scale: feature-map pixels per pixel of the clip, for every pathway alike.
+        aligned: half-pixel centres; the converted Caffe2 weights were trained without.
+        dropout, activation, detach: as for ``ClipHead``.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: Sequence[int],
+        num_classes: int,
+        resolution: int = 7,
+        spatial_scale: float = 1 / 16,
+        aligned: bool = True,
+        dropout: float = 0.5,
+        activation: str = "sigmoid",
+        detach: bool = False,
+    ):
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
+        self.resolution = resolution
+        self.spatial_scale = spatial_scale
+        self.aligned = aligned
+        self.activation = activation
+        self.detach = detach
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(sum(in_channels), num_classes)
+
+    def forward(self, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
+        """Features of every pathway, (B, C_p, T_p, H, W), and boxes (R, 5) -> (R, K).
+
+        Args:
+            boxes: float, place of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip.
+
+        Raises:
+            ValueError: boxes of another shape.
+        """
+        if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 5:
+            found = "none" if boxes is None else tuple(boxes.shape)
+            raise ValueError(
+                f"this model scores boxes: model(clip, boxes) with boxes (R, 5) = clip index, x1, y1, x2, y2 in "
+                f"pixels; got {found}. For scores of whole clips set DETECTION.ENABLE False."
+            )
+        pooled = torch.cat([self._pool(x, boxes) for x in features], dim=1)  # (R, C)
+        if self.detach:
+            pooled = pooled.detach()
+        logits = self.classifier(self.dropout(pooled))
+        return logits if self.training else activate(logits, self.activation)
+
+    def _pool(self, x: Tensor, boxes: Tensor) -> Tensor:
+        aligned = roi_align(
+            x.mean(2).contiguous(),  # over time
+            boxes.to(x.dtype),
+            output_size=self.resolution,
+            spatial_scale=self.spatial_scale,
+            sampling_ratio=0,  # as many samples as a bin has pixels
+            aligned=self.aligned,
+        )
+        return aligned.amax((2, 3))
+
+
+def make_head(*, window: int | None, roi: dict | None, **common) -> ClipHead | RoIHead:
+    """The head for whole clips, or the one for boxes if ``roi`` holds its own arguments; ``common`` are of either."""
+    return ClipHead(window=window, **common) if roi is None else RoIHead(**roi, **common)

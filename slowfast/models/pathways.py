@@ -1,13 +1,17 @@
-"""One clip -> the inputs of both pathways."""
+"""One clip -> the inputs of both pathways, and the weaker Fast inputs of the paper's table 5c."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SLOW_FRAMES = ("linspace", "strided")
+# What the Fast pathway may see: its channels.
+FAST_INPUTS = {"rgb": 3, "half_resolution": 3, "gray": 1, "time_difference": 3, "flow": 2}
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
 
 
 def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -> Tensor:
@@ -41,6 +45,30 @@ def split_pathways(clip: Tensor, alpha: int, *, mode: str = "linspace") -> list[
     """``[slow, fast]``: (B, C, T, H, W) -> [(B, C, T / alpha, H, W), the clip itself]."""
     indices = slow_frame_indices(clip.shape[2], alpha, mode=mode)
     return [clip.index_select(2, indices.to(clip.device)), clip]
+
+
+def fast_input(clip: Tensor, mode: str) -> Tensor:
+    """What the Fast pathway sees of a normalised clip (B, 3, T, H, W), or (B, 5, T, H, W) for "flow".
+
+    Args:
+        mode: "rgb", the clip; "half_resolution", means of 2 x 2 pixels, (B, 3, T, H / 2, W / 2); "gray", the luma,
+            (B, 1, T, H, W); "time_difference", each frame minus the one before, the first one zero; "flow", the
+            optical flow in channels 3 and 4, (B, 2, T, H, W).
+
+    Raises:
+        ValueError: unknown mode.
+    """
+    if mode == "rgb":
+        return clip
+    if mode == "half_resolution":
+        return F.avg_pool3d(clip, (1, 2, 2))
+    if mode == "gray":
+        return (clip * clip.new_tensor(LUMA).view(3, 1, 1, 1)).sum(1, keepdim=True)
+    if mode == "time_difference":
+        return torch.cat([torch.zeros_like(clip[:, :, :1]), clip[:, :, 1:] - clip[:, :, :-1]], dim=2)
+    if mode == "flow":
+        return clip[:, 3:]
+    raise ValueError(f"SLOWFAST.FAST_INPUT={mode!r} is not one of {', '.join(FAST_INPUTS)}.")
 
 
 def single_clip(clip: Tensor | Sequence[Tensor], *, in_channels: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
 from slowfast.models.convert import accept_pyslowfast_names
-from slowfast.models.heads import ClipHead
+from slowfast.models.heads import RoIHead, make_head
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import per_pathway, resnet_options
@@ -32,7 +32,7 @@ ARCHITECTURES = {
 
 @MODEL_REGISTRY.register("ResNet")
 class ResNet(nn.Module):
-    """One pathway over a clip; logits (B, K) in train mode, scores (B, K) in eval mode.
+    """One pathway over a clip; logits (B, K) in train mode, scores (B, K) in eval mode (with a ``roi_head`` (R, K)).
 
     Args:
         arch: a key of ``ARCHITECTURES``.
@@ -62,6 +62,7 @@ class ResNet(nn.Module):
         nonlocal_after: Sequence[Sequence[int]] = ((), (), (), ()),
         nonlocal_args: Sequence[dict] | None = None,
         window: int | None = 7,
+        roi_head: dict | None = None,
         dropout: float = 0.5,
         activation: str = "softmax",
         detach_features: bool = False,
@@ -94,10 +95,11 @@ class ResNet(nn.Module):
             drop_path=drop_path,
             norm=norm,
         )
-        self.head = ClipHead(
+        self.head = make_head(
             in_channels=stage_widths(width, beta=beta)[-1:],
             num_classes=num_classes,
             window=window,
+            roi=roi_head,
             dropout=dropout,
             activation=activation,
             detach=detach_features,
@@ -118,6 +120,16 @@ class ResNet(nn.Module):
             "in_channels": per_pathway(cfg.DATA.INPUT_CHANNEL_NUM, 1, "DATA.INPUT_CHANNEL_NUM")[0],
         }
 
-    def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        clip = single_clip(clip, in_channels=self.in_channels)
-        return self.head([self.pathway(clip)])
+    @property
+    def clip_channels(self) -> int:
+        """Channels of a clip."""
+        return self.in_channels
+
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether it is called as ``model(clip, boxes)``."""
+        return isinstance(self.head, RoIHead)
+
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
+        features = [self.pathway(single_clip(clip, in_channels=self.in_channels))]
+        return self.head(features, boxes) if self.takes_boxes else self.head(features)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY, build_fusion
 from slowfast.models.convert import accept_pyslowfast_names
-from slowfast.models.heads import ClipHead
+from slowfast.models.heads import RoIHead, make_head
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import per_pathway, resnet_options
-from slowfast.models.pathways import slow_frame_indices, split_pathways
+from slowfast.models.pathways import FAST_INPUTS, fast_input, slow_frame_indices, split_pathways
 from slowfast.models.resnet3d import STAGES
 from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
 
@@ -37,7 +37,8 @@ FAST_KERNELS = ((5,), (3,), (3,), (3,), (3,))
 class SlowFast(nn.Module):
     """Two pathways over one clip: few frames with many channels, and many frames with few channels.
 
-    ``model(clip)`` or ``model([slow, fast])``; logits (B, K) in train mode, scores (B, K) in eval mode.
+    ``model(clip)`` or ``model([slow, fast])``; logits (B, K) in train mode, scores (B, K) in eval mode. With a
+    ``roi_head``, ``model(clip, boxes)`` and (R, K); see ``RoIHead``.
 
     Args:
         depth: 18, 50 or 101.
@@ -54,7 +55,10 @@ class SlowFast(nn.Module):
         fusion: name of the lateral connection; ``fusion_kernel`` and ``fusion_channel_ratio`` are for those that
             take them, ``fusion_args`` for any other argument.
         slow_frames: "linspace" or "strided" (pathways.slow_frame_indices).
+        fast_input: what the Fast pathway sees of the clip, a key of pathways.FAST_INPUTS; but for "rgb" it sets the
+            second entry of ``in_channels``. For "flow" a clip has 5 channels.
         window, dropout, activation, detach_features: see ``ClipHead``.
+        roi_head: arguments of ``RoIHead`` (resolution, spatial_scale, aligned) to score boxes; None to score clips.
     """
 
     pathway_names = ("slow", "fast")
@@ -81,7 +85,9 @@ class SlowFast(nn.Module):
         fusion_channel_ratio: int = 2,
         fusion_args: dict | None = None,
         slow_frames: str = "linspace",
+        fast_input: str = "rgb",
         window: int | None = 7,
+        roi_head: dict | None = None,
         dropout: float = 0.5,
         activation: str = "softmax",
         detach_features: bool = False,
@@ -98,7 +104,11 @@ class SlowFast(nn.Module):
             )
         self.alpha = alpha
         self.slow_frames = slow_frames
-        self.in_channels = tuple(in_channels)
+        if fast_input not in FAST_INPUTS:
+            raise ValueError(f"SLOWFAST.FAST_INPUT={fast_input!r} is not one of {', '.join(FAST_INPUTS)}.")
+        self.fast_input = fast_input
+        self.in_channels = tuple(in_channels) if fast_input == "rgb" else (in_channels[0], FAST_INPUTS[fast_input])
+        self.clip_channels = sum(self.in_channels) if fast_input == "flow" else self.in_channels[0]
         slow_widths = stage_widths(width)
         fast_widths = stage_widths(width, beta=beta)
         self.laterals = nn.ModuleList(
@@ -119,7 +129,7 @@ class SlowFast(nn.Module):
             return ResNetPathway(
                 depth=depth,
                 block=block,
-                in_channels=in_channels[index],
+                in_channels=self.in_channels[index],
                 groups=groups,
                 num_temporal_blocks=num_temporal_blocks and [stage[index] for stage in num_temporal_blocks],
                 spatial_strides=[stage[index] for stage in spatial_strides],
@@ -134,10 +144,11 @@ class SlowFast(nn.Module):
 
         self.slow = pathway(0, width=width, kernels=SLOW_KERNELS, stage_inputs=[f.out_channels for f in self.laterals])
         self.fast = pathway(1, width=width, beta=beta, kernels=FAST_KERNELS)
-        self.head = ClipHead(
+        self.head = make_head(
             in_channels=(slow_widths[-1], fast_widths[-1]),
             num_classes=num_classes,
             window=window,
+            roi=roi_head,
             dropout=dropout,
             activation=activation,
             detach=detach_features,
@@ -166,18 +177,24 @@ class SlowFast(nn.Module):
             "fusion_channel_ratio": cfg.SLOWFAST.FUSION_CONV_CHANNEL_RATIO,
             "fusion_args": dict(cfg.SLOWFAST.FUSION_ARGS),
             "slow_frames": cfg.SLOWFAST.SLOW_FRAMES,
+            "fast_input": cfg.SLOWFAST.FAST_INPUT,
         }
 
-    def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether it is called as ``model(clip, boxes)``."""
+        return isinstance(self.head, RoIHead)
+
+    def forward(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         slow, fast = self.split(clip)
         slow, fast = self.slow.stem(slow), self.fast.stem(fast)
         for lateral, stage in zip(self.laterals, STAGES, strict=True):
             slow = getattr(self.slow, stage)(lateral(slow, fast))
             fast = getattr(self.fast, stage)(fast)
-        return self.head([slow, fast])
+        return self.head([slow, fast], boxes) if self.takes_boxes else self.head([slow, fast])
 
     def split(self, clip: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        """``[slow, fast]`` of a clip (B, C, T, H, W), or of a ready-made pair, checked.
+        """``[slow, fast]`` of a clip (B, C, T, H, W), or a ready-made pair (Fast as its pathway takes it), checked.
 
         Raises:
             ValueError: a shape that the model cannot take.
@@ -185,12 +202,14 @@ class SlowFast(nn.Module):
         if not isinstance(clip, Tensor) and len(clip) == 1:
             clip = clip[0]
         if isinstance(clip, Tensor):
-            if clip.ndim != 5 or {clip.shape[1]} != set(self.in_channels) or clip.shape[2] % self.alpha:
+            serves_both = self.fast_input != "rgb" or len(set(self.in_channels)) == 1
+            if clip.ndim != 5 or clip.shape[1] != self.clip_channels or clip.shape[2] % self.alpha or not serves_both:
                 raise ValueError(
-                    f"expected a clip (B, {self.in_channels[1]}, T, H, W) with T a multiple of alpha={self.alpha}, "
+                    f"expected a clip (B, {self.clip_channels}, T, H, W) with T a multiple of alpha={self.alpha}, "
                     f"or [slow, fast]; received {_shape(clip)}."
                 )
-            return split_pathways(clip, self.alpha, mode=self.slow_frames)
+            slow, fast = split_pathways(clip, self.alpha, mode=self.slow_frames)
+            return [slow[:, : self.in_channels[0]], fast_input(fast, self.fast_input)]
         if not self._is_pair(clip):
             raise ValueError(
                 f"expected [slow, fast] = [(B, {self.in_channels[0]}, t, H, W), (B, {self.in_channels[1]}, "
@@ -199,12 +218,14 @@ class SlowFast(nn.Module):
         return list(clip)
 
     def _is_pair(self, clip: Sequence[Tensor]) -> bool:
-        """Whether ``clip`` is [slow, fast] of one batch and one size, with the channels and frames that go together."""
+        """Whether ``clip`` is [slow, fast] of one batch, with the sizes, channels and frames that go together."""
         if len(clip) != 2 or not all(isinstance(x, Tensor) and x.ndim == 5 for x in clip):
             return False
         slow, fast = clip
-        expected = (fast.shape[0], self.in_channels[0], fast.shape[2] / self.alpha, *fast.shape[3:])
-        return tuple(slow.shape) == expected and fast.shape[1] == self.in_channels[1]
+        shrink = 2 if self.fast_input == "half_resolution" else 1
+        size = (slow.shape[3] // shrink, slow.shape[4] // shrink)
+        expected = (slow.shape[0], self.in_channels[1], slow.shape[2] * self.alpha, *size)
+        return slow.shape[1] == self.in_channels[0] and tuple(fast.shape) == expected
 
 
 def _shape(x: Tensor) -> str:

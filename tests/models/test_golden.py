@@ -12,6 +12,7 @@ from slowfast.losses import LOSS_REGISTRY
 from slowfast.models.convert import from_pyslowfast
 from slowfast.models.resnet3d import STAGES
 from tests.models.golden import (
+    case_boxes,
     case_clip,
     case_model,
     case_names,
@@ -25,23 +26,25 @@ CASES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name f
 
 
 def test_the_cases_are_those_that_can_be_built():
-    assert len(CASES) == 21
-    assert {name.split("__")[0] for name in case_names()} == {"Kinetics", "Charades", "SSv2"}
+    assert len(CASES) == 23
+    assert {name.split("__")[0] for name in case_names()} == {"Kinetics", "Charades", "SSv2", "AVA"}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_double_precision_agrees(name):
     case = load_case(name)
     model = case_model(case).double()  # strict load of PySlowFast's names
+    boxes = tuple(box.double() for box in case_boxes(case))
     assert sum(p.numel() for p in model.parameters()) == case["num_parameters"]
     assert len(model.state_dict()) == len(case["state_dict"])
     with torch.no_grad():
         for crop, expected in case["eval"].items():
-            scores = model(case_clip(case, int(crop)).double())
-            assert scores.shape == (case["batch"], case["num_classes"])
+            scores = model(case_clip(case, int(crop)).double(), *boxes)
+            assert scores.shape == (len(boxes[0]) if boxes else case["batch"], case["num_classes"])
             assert relative_error(scores, expected) < 1e-6, f"eval at crop {crop}"
-        logits = model.train()(case_clip(case).double())
-    assert relative_error(logits, case["train"]) < 1e-6, "train mode"
+        logits = model.train()(case_clip(case).double(), *boxes)
+    # of boxes, the reference gives sigmoid(logits) in train mode
+    assert relative_error(logits.sigmoid() if boxes else logits, case["train"]) < 1e-6, "train mode"
 
 
 @pytest.mark.parametrize("name", ["Kinetics__SLOWFAST_4x16_R50", "Kinetics__SLOWFAST_8x8_R50"])
