@@ -41,7 +41,7 @@ def plot_comparison(
     Raises:
         ImportError: matplotlib is not installed.
     """
-    plt = _pyplot()
+    plt = pyplot()
     figure, (loss_axes, accuracy_axes, bar_axes) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     figure.suptitle(title)
     for name, metrics in runs.items():
@@ -70,7 +70,8 @@ def _draw_bars(axes, bars: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_xticks(range(len(figures)), figures)
 
 
-def _pyplot():
+def pyplot():
+    """matplotlib.pyplot, drawing into files only."""
     try:
         import matplotlib
     except ImportError as error:

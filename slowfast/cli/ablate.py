@@ -1,0 +1,203 @@
+"""``slowfast ablate`` and ``tools/ablate.py``: many configs, several seeds, one budget, one table.
+
+Every (config, seed) is a run in a folder of its own; a run that is complete is not made again, so the command can be
+stopped and called again, with more seeds too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from slowfast.cli.errors import report_errors
+from slowfast.cli.info import describe
+from slowfast.cli.run import run_job
+from slowfast.config import CfgNode, find, load_cfg
+from slowfast.config.files import recipe_names
+from slowfast.datasets.motion import MotionSpec, write_motion
+from slowfast.engine.launch import launch
+from slowfast.evaluation import build_evaluator
+from slowfast.utils.logging import format_seconds
+from slowfast.visualization.ablation import plot_ablation
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "Motion/ablations/"
+# The order of the table, and the rows of each of its parts; what is not named here comes last.
+GROUPS = {
+    "pathways": ("slow_only", "fast_only", "t_conv"),
+    "lateral connection": ("no_fusion", "ttoc_sum", "ttoc_concat", "t_sample"),
+    "beta": ("beta_2", "beta_8"),
+    "alpha": ("alpha_1", "alpha_2"),
+    "Fast input": ("half_resolution", "gray", "time_difference", "flow"),
+}
+EXAMPLE = """examples:
+  python tools/ablate.py --output ablation                         (all of configs/Motion/ablations)
+  python tools/ablate.py --output ablation --seeds 5 --cfg t_conv no_fusion
+  python tools/ablate.py --output mine --data /data/k400 --cfg a.yaml b.yaml SOLVER.MAX_EPOCH 30
+"""
+
+
+@dataclass
+class Row:
+    """One config over all its seeds.
+
+    Attributes:
+        figures: per seed, the figure that the evaluator calls primary, in percent.
+        gflops: of one test view, convolutions.
+        seconds: of all its runs that this call made.
+    """
+
+    name: str
+    figure: str
+    figures: dict[int, float]
+    gflops: float
+    parameters: int
+    seconds: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.figures.values())))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over the seeds (n - 1); NaN for one seed."""
+        values = list(self.figures.values())
+        return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="slowfast ablate",
+        description="Train and test configs with several seeds and one budget; write one table and one plot.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder for the runs, ablation.md, .json and .png")
+    parser.add_argument(
+        "--cfg", nargs="+", metavar="NAME", help="configs: names in configs/Motion/ablations, or files (default: all)"
+    )
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (default %(default)s)")
+    parser.add_argument("--data", type=Path, help="folder of the lists (default: a Motion set written into OUTPUT)")
+    parser.add_argument(
+        "--num-train", type=int, default=MotionSpec.num_train, metavar="N", help="Motion videos (default %(default)s)"
+    )
+    parser.add_argument("--num-gpus", type=int, default=0, metavar="N", help="GPUs of a run; 0: the CPU")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides for all")
+    return parser
+
+
+def split_names(tokens: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """(configs, KEY value pairs) of what follows --cfg: the first token that looks like a key begins the pairs."""
+    tokens = list(tokens or [])
+    keys = [i for i, token in enumerate(tokens) if token.split(".")[0].isupper() and not Path(token).exists()]
+    first = keys[0] if keys else len(tokens)
+    return tokens[:first], tokens[first:]
+
+
+def default_names() -> list[str]:
+    """The leaves of configs/Motion/ablations in the order of GROUPS."""
+    found = [name.removeprefix(FOLDER) for name in recipe_names() if name.startswith(FOLDER)]
+    order = [name for names in GROUPS.values() for name in names]
+    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def config_of(name: str) -> Path:
+    """The file of a row: a name in configs/Motion/ablations, a recipe, or a path."""
+    if Path(name).is_file():
+        return Path(name)
+    inside = FOLDER + name.removesuffix(".yaml")
+    return find(inside if inside in recipe_names() else name)
+
+
+def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequence) -> Row:
+    """The row of a config with one more seed; ``row`` is what earlier seeds gave."""
+    output = folder / Path(name).stem / f"seed{seed}"
+    cfg = load_cfg(config_of(name), [*overrides, "OUTPUT_DIR", str(output), "RNG_SEED", seed])
+    row = row or _new_row(name, cfg)
+    start = time.perf_counter()
+    if not _is_complete(output, cfg):
+        launch(run_job, cfg)
+    row.seconds += time.perf_counter() - start
+    row.figures[seed] = json.loads((output / "results.json").read_text(encoding="utf-8"))["figures"][row.figure]
+    return row
+
+
+def _new_row(name: str, cfg: CfgNode) -> Row:
+    cost = describe(cfg, crop=cfg.DATA.TEST_CROP_SIZE)
+    figure = build_evaluator(cfg).primary
+    return Row(Path(name).stem, figure, {}, cost["gflops_per_view"], cost["num_parameters"])
+
+
+def _is_complete(output: Path, cfg: CfgNode) -> bool:
+    """Whether a test with this very config left its results."""
+    results = output / "results.json"
+    return results.is_file() and json.loads(results.read_text(encoding="utf-8"))["config"] == cfg.dump()
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """The table as Markdown."""
+    figure = rows[0].figure
+    lines = [f"| config | {figure} mean | spread | each seed | GFLOPs | parameters |", "| --- " * 6 + "|"]
+    for row in rows:
+        each = ", ".join(f"{value:.1f}" for value in row.figures.values())
+        spread = "" if np.isnan(row.spread) else f"{row.spread:.1f}"
+        lines.append(f"| {row.name} | {row.mean:.1f} | {spread} | {each} | {row.gflops:.3f} | {row.parameters:,} |")
+    return "\n".join(lines)
+
+
+def write_report(folder: Path, rows: Sequence[Row], *, command: str) -> None:
+    """Write ablation.md, ablation.json and ablation.png; called after every run."""
+    text = f"`{command}`\n\n{format_table(rows)}\n\nspread: standard deviation over the seeds.\n"
+    (folder / "ablation.md").write_text(text, encoding="utf-8")
+    content = [
+        {**asdict(row), "mean": row.mean, "spread": None if np.isnan(row.spread) else row.spread} for row in rows
+    ]
+    (folder / "ablation.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    groups = {row.name: next((g for g, names in GROUPS.items() if row.name in names), "configs") for row in rows}
+    plot_ablation(folder / "ablation.png", [(row.name, groups[row.name], list(row.figures.values())) for row in rows])
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is missing and write the report."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(argv)
+    names, opts = split_names(args.cfg)
+    names, opts = names or default_names(), [*opts, *args.opts]
+    if args.seeds < 1:
+        raise ValueError(f"--seeds {args.seeds}: must be at least 1.")
+    args.output.mkdir(parents=True, exist_ok=True)
+    data = args.data or args.output / "motion"
+    if args.data is None:
+        write_motion(data, num_train=args.num_train)
+    overrides = ["DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(data), "NUM_GPUS", args.num_gpus]
+    overrides += ["FLOW.CACHE_DIR", str(args.output / "flow_cache"), *opts]
+    for name in names:
+        load_cfg(config_of(name), overrides)  # all of them before the first run starts
+    rows: dict[str, Row] = {}
+    start, total = time.perf_counter(), len(names) * args.seeds
+    # Seed by seed, so that a run that is stopped leaves a table of all configs.
+    for done, (seed, name) in enumerate(itertools.product(range(args.seeds), names), 1):
+        row = rows[name] = run_one(rows.get(name), name, seed, args.output / "runs", overrides)
+        write_report(args.output, list(rows.values()), command=f"python tools/ablate.py {' '.join(argv)}")
+        left = format_seconds((time.perf_counter() - start) / done * (total - done))
+        print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
+    print(
+        f"\n{format_table(list(rows.values()))}\n\ntable and plot: {args.output / 'ablation.md'}, {args.output / 'ablation.png'}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
