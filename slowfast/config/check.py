@@ -16,8 +16,10 @@ from slowfast.config.ignored import changed_keys, ignored_settings
 from slowfast.config.merge import coerce, key_names
 from slowfast.config.refused import REFUSED_KEYS, REFUSED_VALUES, unknown_key
 from slowfast.config.rules import at_least, one_of
+from slowfast.config.rules_ava import ava_problems
 from slowfast.config.rules_data import data_problems
 from slowfast.config.rules_model import model_problems
+from slowfast.config.rules_multigrid import multigrid_problems
 from slowfast.config.rules_solver import solver_problems
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,9 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode) -> CfgNode:
         *run_problems(cfg),
         *model_problems(cfg),
         *data_problems(cfg),
+        *ava_problems(cfg),
         *solver_problems(cfg),
+        *multigrid_problems(cfg),
     ]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -132,10 +136,10 @@ def odd_settings(cfg: CfgNode) -> Iterator[str]:
         )
     if cfg.AUG.ENABLE:
         yield "AUG.ENABLE turns on random erasing alone: RandAugment and colour jitter are not built."
-    if cfg.MULTIGRID.SHORT_CYCLE:
+    if (cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE) and cfg.BN.NORM_TYPE == "sub_batchnorm":
         yield (
-            "MULTIGRID.SHORT_CYCLE makes the head pool globally; the schedule itself is not built yet, so "
-            "training keeps one clip size."
+            "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: batch norm's statistics are of "
+            f"MULTIGRID.BN_BASE_SIZE={cfg.MULTIGRID.BN_BASE_SIZE} clips."
         )
     if cfg.TRAIN.ENABLE and cfg.SOLVER.WARMUP_EPOCHS > cfg.SOLVER.MAX_EPOCH:
         yield (

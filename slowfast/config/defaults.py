@@ -146,7 +146,7 @@ _C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions befor
 # ---- Networks ----
 
 _C.MODEL = CfgNode()
-_C.MODEL.ARCH = "slowfast"  # temporal kernels: "slowfast", "slow", "fast", "c2d", "2d", "i3d", "x3d"
+_C.MODEL.ARCH = "slowfast"  # temporal kernels: "slowfast", "slow", "fast", "c2d", "i3d" (both also _nopool), "2d", "x3d"
 _C.MODEL.MODEL_NAME = "SlowFast"  # registered model: "SlowFast", "ResNet" (one pathway), ...
 _C.MODEL.NUM_CLASSES = 400  # K
 _C.MODEL.LOSS_FUNC = "cross_entropy"  # registered loss: also "soft_cross_entropy", "bce", "bce_logit"
@@ -287,7 +287,7 @@ _C.SOLVER = CfgNode()
 _C.SOLVER.BASE_LR = 0.1  # learning rate for TRAIN.BATCH_SIZE clips
 _C.SOLVER.LR_POLICY = "cosine"  # or "steps_with_relative_lrs"
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
-_C.SOLVER.GAMMA = 0.1  # factor of a step in multigrid training
+_C.SOLVER.GAMMA = 0.1  # factor of the learning rate at a step, with MULTIGRID.LONG_CYCLE (LRS are not read then)
 _C.SOLVER.STEP_SIZE = 1  # epochs of a step
 _C.SOLVER.STEPS = []  # epochs at which the steps of steps_with_relative_lrs begin, from 0
 _C.SOLVER.LRS = []  # learning rates of these steps, in BASE_LR
@@ -350,20 +350,24 @@ _C.AVA.PROTOCOL = "pyslowfast"  # [own] rules of the evaluation: or "official" (
 _C.AVA.DROP_OUTSIDE_BOXES = False  # [own] leave out training boxes that lie wholly outside the crop
 _C.AVA.IMG_PROC_BACKEND = "cv2"  # PySlowFast's choice of image functions
 
-# ---- Multigrid training (arXiv 1912.00998) ----
+# ---- Multigrid training (arXiv 1912.00998): small clips in large batches first ----
 
 _C.MULTIGRID = CfgNode()
-_C.MULTIGRID.EPOCH_FACTOR = 1.5  # epochs in MAX_EPOCH
+_C.MULTIGRID.EPOCH_FACTOR = 1.5  # epochs with multigrid in SOLVER.MAX_EPOCH; the solver's steps move with them
 _C.MULTIGRID.SHORT_CYCLE = False  # the crop size changes from batch to batch; the head pools globally
-_C.MULTIGRID.SHORT_CYCLE_FACTORS = [0.5, 0.5**0.5]  # of the crop size
-_C.MULTIGRID.LONG_CYCLE = False  # frames and crop size change from stage to stage
-_C.MULTIGRID.LONG_CYCLE_FACTORS = [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], [1, 1]]  # (T, crop)
-_C.MULTIGRID.BN_BASE_SIZE = 8  # clips that batch norm's statistics are of
-_C.MULTIGRID.EVAL_FREQ = 3  # evaluations of every long-cycle stage
-_C.MULTIGRID.LONG_CYCLE_SAMPLING_RATE = 0  # of the stage; 0: DATA.SAMPLING_RATE
-_C.MULTIGRID.DEFAULT_B = 0  # TRAIN.BATCH_SIZE of the recipe; 0: as set
-_C.MULTIGRID.DEFAULT_T = 0  # DATA.NUM_FRAMES of the recipe; 0: as set
-_C.MULTIGRID.DEFAULT_S = 0  # DATA.TRAIN_CROP_SIZE of the recipe; 0: as set
+_C.MULTIGRID.SHORT_CYCLE_FACTORS = [0.5, 0.5**0.5]  # crops of the short cycle, in DATA.TRAIN_CROP_SIZE
+# Frames and crop size change from stage to stage. SOLVER.LR_POLICY must be steps_with_relative_lrs; the learning
+# rate is then SOLVER.BASE_LR * SOLVER.GAMMA ^ (steps so far) * (batch of the stage in TRAIN.BATCH_SIZE).
+_C.MULTIGRID.LONG_CYCLE = False
+# Of the stages before every step: (frames in DATA.NUM_FRAMES, crop in DATA.TRAIN_CROP_SIZE).
+_C.MULTIGRID.LONG_CYCLE_FACTORS = [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], [1, 1]]
+# Clips that batch norm's statistics are of, whatever the batch; BN.NORM_TYPE and the BN keys below it are not read.
+_C.MULTIGRID.BN_BASE_SIZE = 8
+_C.MULTIGRID.EVAL_FREQ = 3  # evaluations of a long-cycle stage, at most, instead of TRAIN.EVAL_PERIOD (0 there: none)
+_C.MULTIGRID.LONG_CYCLE_SAMPLING_RATE = 0  # PySlowFast's note of a stage's largest sampling rate
+_C.MULTIGRID.DEFAULT_B = 0  # PySlowFast's note of the recipe's TRAIN.BATCH_SIZE
+_C.MULTIGRID.DEFAULT_T = 0  # PySlowFast's note of the recipe's DATA.NUM_FRAMES
+_C.MULTIGRID.DEFAULT_S = 0  # PySlowFast's note of the recipe's DATA.TRAIN_CROP_SIZE
 
 # ---- TensorBoard ----
 

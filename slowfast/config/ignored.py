@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fvcore.common.config import CfgNode
 
-_DETECTION = "not built yet (detection on AVA)"
-_MULTIGRID = "not built yet (multigrid training)"
+_MULTIGRID = "PySlowFast writes it while it trains; here a stage is no setting"
 _DRAWING = "not built yet (drawings for TensorBoard)"
 _DEMO = "not built yet (demo on a video or camera)"
 _BENCHMARK = "tools/benchmark.py has arguments of its own"
@@ -17,7 +16,6 @@ WITHOUT_EFFECT = {
     "AUG.COLOR_JITTER": _RECENT_AUGMENTATION,
     "AUG.AA_TYPE": _RECENT_AUGMENTATION,
     "AUG.INTERPOLATION": _RECENT_AUGMENTATION,
-    "AVA.": _DETECTION,
     "BENCHMARK.": _BENCHMARK,
     "DATA.DUMMY_LOAD": "tools/benchmark.py times the parts apart",
     "DATA.LOADER_CHUNK_OVERALL_SIZE": "lists are read whole",
@@ -26,17 +24,16 @@ WITHOUT_EFFECT = {
     "DATA.TRAIN_CROP_NUM_SPATIAL": "a training video gives one crop",
     "DATA.TRAIN_CROP_NUM_TEMPORAL": "a training video gives one clip",
     "DATA.TRAIN_JITTER_MOTION_SHIFT": "not built: a crop stays where it is through its clip",
-    "DATA.TRAIN_PCA_EIGVAL": _DETECTION,
-    "DATA.TRAIN_PCA_EIGVEC": _DETECTION,
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.": _DEMO,
-    "DETECTION.": _DETECTION,
     "MODEL.ACT_CHECKPOINT": "not built yet (recomputing activations)",
     "MODEL.FP16_ALLREDUCE": "not built: gradients are exchanged in the type they have",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
-    "MULTIGRID.": _MULTIGRID,
-    "SOLVER.GAMMA": _MULTIGRID,
+    "MULTIGRID.DEFAULT_B": _MULTIGRID,
+    "MULTIGRID.DEFAULT_S": _MULTIGRID,
+    "MULTIGRID.DEFAULT_T": _MULTIGRID,
+    "MULTIGRID.LONG_CYCLE_SAMPLING_RATE": _MULTIGRID,
     "SOLVER.LAYER_DECAY": "not built: every layer has the same learning rate",
     "SOLVER.STEP_SIZE": "PySlowFast does not read it either; set SOLVER.STEPS and SOLVER.LRS",
     "SOLVER.WARMUP_FACTOR": "PySlowFast does not read it either; set SOLVER.WARMUP_START_LR",
@@ -49,12 +46,8 @@ WITHOUT_EFFECT = {
     "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
     "TRAIN.CHECKPOINT_EPOCH_RESET": "TRAIN.CHECKPOINT_FILE_PATH gives weights alone: training begins at epoch 0",
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
-    "TRAIN.CHECKPOINT_INFLATE": "not built yet (weights of image networks)",
     "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": "not built: a loss that is not finite stops a run",
 }
-
-# Keys of the groups above that do have an effect.
-WITH_EFFECT = {"DETECTION.ENABLE", "MULTIGRID.LONG_CYCLE", "MULTIGRID.SHORT_CYCLE"}
 
 # Keys without effect whose every value gets what it asks for: nothing to warn of.
 ALWAYS_MET = {
@@ -68,7 +61,7 @@ ALWAYS_MET = {
 
 def reason_without_effect(name: str) -> str | None:
     """Why the key ``name`` does not do what it says, or None when there is nothing to warn of."""
-    if name in WITH_EFFECT or name in ALWAYS_MET:
+    if name in ALWAYS_MET:
         return None
     groups = [name[: index + 1] for index, letter in enumerate(name) if letter == "."]
     return next((WITHOUT_EFFECT[entry] for entry in (name, *groups) if entry in WITHOUT_EFFECT), None)

@@ -42,9 +42,9 @@ def fraction(cfg: CfgNode, *names: str) -> Iterator[str]:
             yield f"{name}={value}: must lie between 0 and 1."
 
 
-def one_of(cfg: CfgNode, name: str, choices: Iterable[str]) -> Iterator[str]:
+def one_of(cfg: CfgNode, name: str, choices: Iterable[str | int]) -> Iterator[str]:
     """A closed choice that holds something else."""
     value, choices = value_of(cfg, name), list(choices)
     if value not in choices:
-        accepted = ", ".join(choices)
-        yield f"{name}={value!r} is not one of {accepted}.{did_you_mean(str(value), choices)}"
+        names = [str(choice) for choice in choices]
+        yield f"{name}={value!r} is not one of {', '.join(names)}.{did_you_mean(str(value), names)}"

@@ -18,6 +18,7 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 0, "DATA.TRAIN_JITTER_FPS", "DATA.SKIP_ROWS", "DATA.MAX_BAD_VIDEOS")
     yield from one_of(cfg, "DATA.CHECK_FILES", ("sample", "all", "none"))
     yield from one_of(cfg, "DATA.ENSEMBLE_METHOD", ("sum", "mean", "max"))
+    yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
         yield 'DATA.PATH_LABEL_SEPARATOR is empty; set what stands between path and label, e.g. " " or ",".'
     yield from colour_problems(cfg)

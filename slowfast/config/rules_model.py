@@ -10,8 +10,9 @@ from slowfast.config.refused import REFUSED_VALUES
 from slowfast.config.rules import above, at_least, fraction, one_of
 
 BUILT_IN_MODELS = ("SlowFast", "ResNet", "X3D")
-ARCHS = ("slowfast", "slow", "fast", "c2d", "2d", "i3d", "x3d")
+ARCHS = ("slowfast", "slow", "fast", "c2d", "c2d_nopool", "2d", "i3d", "i3d_nopool", "x3d")
 BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+FAST_INPUTS = ("rgb", "half_resolution", "gray", "time_difference", "flow")
 LOSSES = ("cross_entropy", "soft_cross_entropy", "bce", "bce_logit")
 
 
@@ -72,11 +73,27 @@ def slowfast_problems(cfg: CfgNode) -> Iterator[str]:
     )
     yield from at_least(cfg, 1, "SLOWFAST.BETA_INV")
     yield from one_of(cfg, "SLOWFAST.SLOW_FRAMES", ("linspace", "strided"))
+    yield from fast_input_problems(cfg)
     if cfg.SLOWFAST.FUSION_KERNEL_SZ % 2 == 0:
         yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centred on a frame."
     alpha, num_frames = cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
     if alpha >= 1 and num_frames >= 1 and num_frames % alpha:
         yield alpha_problem(alpha, num_frames)
+
+
+def fast_input_problems(cfg: CfgNode) -> Iterator[str]:
+    """Weaker inputs of the Fast pathway."""
+    yield from one_of(cfg, "SLOWFAST.FAST_INPUT", FAST_INPUTS)
+    if cfg.SLOWFAST.FAST_INPUT == "flow":
+        yield from one_of(cfg, "FLOW.METHOD", ("dis", "farneback", "raft"))
+        yield from above(cfg, 0, "FLOW.BOUND")
+        if cfg.DATA.RESIZE_IN_DECODER:
+            yield "SLOWFAST.FAST_INPUT=flow with DATA.RESIZE_IN_DECODER: flow is of frames as stored. Turn it off."
+    if cfg.SLOWFAST.FAST_INPUT in ("flow", "half_resolution") and cfg.DETECTION.ENABLE:
+        yield (
+            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT} with DETECTION.ENABLE: boxes are pooled from maps of one "
+            "size, of RGB frames. Use rgb, gray or time_difference."
+        )
 
 
 def alpha_problem(alpha: int, num_frames: int) -> str:

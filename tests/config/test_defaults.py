@@ -35,6 +35,18 @@ OWN_KEYS = {
     "TEST.MIXED_PRECISION": False,
     "TEST.EVALUATOR": "",
     "TEST.FOLD_BN": False,
+    "SLOWFAST.FAST_INPUT": "rgb",
+    "FLOW.METHOD": "dis",
+    "FLOW.WEIGHTS": "",
+    "FLOW.CACHE_DIR": "",
+    "FLOW.BOUND": 20.0,
+    "AVA.MOVIE_DIR": "",
+    "AVA.MOVIE_START_SECONDS": 0.0,
+    "AVA.TEST_SCALES": [],
+    "AVA.TEST_FLIP": False,
+    "AVA.PROTOCOL": "pyslowfast",
+    "AVA.DROP_OUTSIDE_BOXES": False,
+    "DATA.FOLD": 1,
 }
 
 

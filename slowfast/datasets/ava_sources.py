@@ -1,0 +1,123 @@
+"""Where the frames around a key frame of AVA come from: folders of extracted frames, or the movies themselves.
+
+Both count in AVA's time: seconds from the start of the movie, 30 frames a second. Frames were cut from second 900 on,
+so that frame 30 * (t - 900) of a list, from 0, shows second t.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.frame_lists import FrameLists
+from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader
+
+logger = logging.getLogger(__name__)
+
+FPS = 30  # of extracted frames, and so of sampling rates
+FIRST_FRAME_SECOND = 900  # of the movie, shown by the first frame of a list
+VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
+
+_ROUNDING = 1e-6  # frames: seconds * fps may come out a hair below the integer that it is
+
+
+def clip_offsets(num_frames: int, sampling_rate: int) -> Tensor:
+    """Frames of a clip relative to its key frame: int64 (T,), range(-half, half, sampling_rate), half = T * rate / 2.
+
+    The key frame is number T / 2, right of the middle.
+
+    Raises:
+        ValueError: T * sampling_rate is odd, so that no such clip has T frames.
+    """
+    span = num_frames * sampling_rate
+    if span % 2:
+        raise ValueError(
+            f"num_frames={num_frames} times sampling_rate={sampling_rate} is odd: a clip reaches as far before its key "
+            "frame as after it. Make one of DATA.NUM_FRAMES and DATA.SAMPLING_RATE even."
+        )
+    return torch.arange(-span // 2, span // 2, sampling_rate)
+
+
+class FrameFolders:
+    """Frames that were extracted at 30 a second from second 900 on, as frame lists name them."""
+
+    def __init__(self, lists: FrameLists):
+        self.lists = lists
+        self.video_ids = lists.video_ids
+
+    def open(self, video_id: str) -> FrameReader:
+        """The frames of a video."""
+        return FrameFolderReader(self.lists.frame_paths(self.lists.index_of(video_id)), FPS)
+
+    def frame_numbers(self, video: FrameReader, second: int, offsets: Tensor) -> Tensor:
+        """Frames of ``video`` that lie ``offsets`` frames from a second; at either end of it the last one repeats."""
+        return (FPS * (second - FIRST_FRAME_SECOND) + offsets).clamp(0, video.num_frames - 1)
+
+    def warn_of_short_videos(self, key_frames: Iterable[tuple[str, int]]) -> None:
+        """Log a warning if videos end before some of their key frames: the clips there show the last frame alone."""
+        num_frames = {video_id: len(self.lists.frame_paths(i)) for i, video_id in enumerate(self.video_ids)}
+        last_seconds = {video_id: FIRST_FRAME_SECOND + (count - 1) / FPS for video_id, count in num_frames.items()}
+        late = [(video_id, second) for video_id, second in key_frames if second > last_seconds[video_id]]
+        if late:
+            video_id, second = late[0]
+            logger.warning(
+                "%s key frames of %s videos lie beyond the last frame of their frame list (first: %s,%04d; it has %s "
+                "frames, the last at %.1f seconds). Their clips show the last frame. A whole cut has 27,000 or more.",
+                *(f"{len(late):,}", f"{len({video_id for video_id, _ in late}):,}", video_id, second),
+                *(f"{num_frames[video_id]:,}", last_seconds[video_id]),
+            )
+
+
+class MovieFiles:
+    """Frames of movie files of any frame rate, by the time that they are on the screen.
+
+    The index of a file is remembered for some hundred files of 15 minutes, but only for a few whole movies, and takes
+    seconds to read there: for training, cut the movies to the annotated 15 minutes.
+
+    Args:
+        paths: of the movies by id.
+        start_seconds: second of the movie that the files begin at: 0 for whole movies, 900 for cut ones.
+        num_threads: of one movie's decoder.
+    """
+
+    def __init__(self, paths: Mapping[str, str], *, start_seconds: float = 0.0, num_threads: int = 1):
+        self.paths = dict(paths)
+        self.video_ids = list(self.paths)
+        self.start_seconds = start_seconds
+        self.num_threads = num_threads
+
+    def open(self, video_id: str) -> FrameReader:
+        """The frames of a movie."""
+        return VideoReader(self.paths[video_id], num_threads=self.num_threads)
+
+    def frame_numbers(self, video: FrameReader, second: int, offsets: Tensor) -> Tensor:
+        """Frames of ``video`` on the screen ``offsets`` / 30 seconds from a second; clamped to the file."""
+        seconds = second - self.start_seconds + offsets.double() / FPS
+        return (seconds * video.fps + _ROUNDING).floor().long().clamp(0, video.num_frames - 1)
+
+
+def find_movies(folder: str | os.PathLike) -> dict[str, str]:
+    """Path by id, sorted, of the movies ``<folder>/<id>.<any ending of a video file>``.
+
+    Raises:
+        AnnotationError: no such folder, no video in it, or two of one id.
+    """
+    folder = Path(folder)
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_ENDINGS)
+    except OSError as error:
+        raise AnnotationError(f"cannot read AVA.MOVIE_DIR {folder}: {error.strerror}.") from error
+    movies: dict[str, str] = {}
+    for path in files:
+        if path.stem in movies:
+            raise AnnotationError(f"two files for the movie {path.stem}: {movies[path.stem]} and {path}. Keep one.")
+        movies[path.stem] = str(path)
+    if not movies:
+        raise AnnotationError(f"AVA.MOVIE_DIR {folder} holds no video file ({', '.join(VIDEO_ENDINGS)}).")
+    return movies

@@ -1,0 +1,83 @@
+"""Random colours of a training clip: brightness, contrast, saturation, and the lighting noise of AlexNet.
+
+Each of these is an affine map of a pixel's RGB, so all of them together are one matrix and one offset, drawn once and
+applied once to every pixel of the clip. Colours are in [0, 1] where numbers are drawn, and uint8 in clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LUMA = np.array([0.299, 0.587, 0.114])  # gray of R, G and B (ITU-R BT.601)
+
+
+class ColourAugment:
+    """Clips in other colours, the same for all frames of a clip.
+
+    Brightness, contrast and saturation are changed in random order, each by a factor that is uniform in 1 - strength
+    to 1 + strength: of the pixel, of its distance from the clip's mean gray, of its distance from its own gray. Then
+    comes lighting noise: eigenvectors of natural RGB, times their eigenvalues, times normal draws.
+
+    Args:
+        strength: of the three, in [0, 1); 0 leaves lighting noise alone.
+        lighting_std: of the normal draws.
+        eigenvalues: (3,) of the covariance of R, G and B.
+        eigenvectors: (3, 3); column k belongs to eigenvalue k, rows are R, G and B.
+    """
+
+    def __init__(
+        self,
+        *,
+        strength: float = 0.4,
+        lighting_std: float = 0.1,
+        eigenvalues: Sequence[float] = (0.225, 0.224, 0.229),
+        eigenvectors: Sequence[Sequence[float]] = (
+            (-0.5675, 0.7192, 0.4009),
+            (-0.5808, -0.0045, -0.8140),
+            (-0.5836, -0.6948, 0.4203),
+        ),
+    ):
+        if not 0 <= strength < 1:
+            raise ValueError(f"strength must be in [0, 1), got {strength}.")
+        self.strength = strength
+        self.lighting_std = lighting_std
+        self.eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
+        self.eigenvectors = np.asarray(eigenvectors, dtype=np.float64)
+
+    def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """uint8 (3, T, H, W) to the same; colours beyond black or white are cut off."""
+        mean = frames.sum((1, 2, 3), dtype=torch.int64).numpy() / frames[0].numel() / 255
+        matrix, offset = self.draw(mean, rng)
+        matrix, offset = torch.from_numpy(matrix).float(), torch.from_numpy(255 * offset).float()[:, None]
+        result = torch.empty_like(frames)
+        for t in range(frames.shape[1]):  # a frame at a time fits into the cache
+            colours = torch.addmm(offset, matrix, frames[:, t].reshape(3, -1).float())
+            result[:, t] = colours.round_().clamp_(0, 255).view(3, *frames.shape[2:])
+        return result
+
+    def draw(self, mean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (3, 3) and offset (3,) of one clip, for colours in [0, 1], whose mean is ``mean`` (3,)."""
+        matrix, offset = np.eye(3), np.zeros(3)
+        if self.strength:
+            for change in rng.permutation([_brightness, _contrast, _saturation]):
+                factor = 1 + rng.uniform(-self.strength, self.strength)
+                step, shift = change(factor, matrix @ mean + offset)
+                matrix, offset = step @ matrix, step @ offset + shift
+        noise = rng.normal(0, self.lighting_std, 3)
+        return matrix, offset + self.eigenvectors @ (noise * self.eigenvalues)
+
+
+def _brightness(factor: float, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return factor * np.eye(3), np.zeros(3)
+
+
+def _contrast(factor: float, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return factor * np.eye(3), np.full(3, (1 - factor) * (LUMA @ mean))
+
+
+def _saturation(factor: float, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return factor * np.eye(3) + (1 - factor) * np.tile(LUMA, (3, 1)), np.zeros(3)

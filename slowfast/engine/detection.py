@@ -1,0 +1,221 @@
+"""Scoring and evaluating the boxes of key frames (AVA): while training and as a test, with several scales and flips.
+
+Letters: R boxes, K classes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from slowfast.engine.precision import autocast
+from slowfast.evaluation.box_table import BoxTable
+from slowfast.utils import distributed
+from slowfast.utils.logging import Progress, format_seconds
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class BoxScores:
+    """What a model gives for the boxes of a data set, in the order of its key frames.
+
+    Attributes:
+        sample_indices: int64 (R,), place of every box's key frame.
+        boxes: float32 (R, 4), fractions of the frame.
+        scores: float32 (R, K).
+        failures: place of a key frame that could not be read -> reason; its boxes are not among the rows.
+    """
+
+    sample_indices: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+@torch.inference_mode()
+def score_boxes(
+    model: nn.Module,
+    loader,
+    preprocess: Callable[[Tensor], Tensor],
+    *,
+    num_classes: int,
+    amp_dtype: torch.dtype | None = None,
+    name: str = "test",
+) -> BoxScores:
+    """Scores of all boxes, gathered from all processes.
+
+    Args:
+        model: in eval mode, on its device.
+        loader: yields ``DetectionBatch`` of this process's share.
+        name: on the progress bar.
+    """
+    device = next(model.parameters()).device
+    parts = [(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, num_classes), np.float32))]
+    failures: dict[int, str] = {}
+    start = last_line = time.perf_counter()
+    with Progress(loader, total=len(loader), name=name) as progress:
+        for count, batch in enumerate(progress, 1):
+            _note_failures(batch, failures)
+            with autocast(device, amp_dtype):
+                scores = model(preprocess(batch.frames), batch.boxes.to(device)).float().cpu()
+            kept = batch.is_valid[batch.boxes[:, 0].long()]
+            parts.append(tuple(x[kept].numpy() for x in (batch.sample_indices, batch.boxes_normalized, scores)))
+            if time.perf_counter() - last_line > 10:
+                last_line = time.perf_counter()
+                left = format_seconds((last_line - start) / count * (len(loader) - count))
+                logger.info(
+                    "%s: %d of %d batches, eta %s", name, count, len(loader), left,
+                    extra={"is_on_bar": progress.is_shown},
+                )  # fmt: skip
+    return _gather(BoxScores(*(np.concatenate(column) for column in zip(*parts, strict=True)), failures))
+
+
+def _note_failures(batch, failures: dict[int, str]) -> None:
+    """Log and keep the reasons for the clips of a batch that could not be read."""
+    invalid = torch.nonzero(~batch.is_valid).flatten().tolist()
+    for clip, reason in zip(invalid, batch.failures, strict=True):
+        first_box = int(torch.nonzero(batch.boxes[:, 0] == clip).flatten()[0])
+        failures[int(batch.sample_indices[first_box])] = reason
+        logger.warning("%s Its boxes count as not detected.", reason)
+
+
+def _gather(own: BoxScores) -> BoxScores:
+    """What all processes have, by key frame; boxes of one key frame keep their order."""
+    parts = distributed.all_gather_objects(own)
+    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("sample_indices", "boxes", "scores")]
+    order = np.argsort(columns[0], kind="stable")
+    failures = {index: reason for part in parts for index, reason in part.failures.items()}
+    return BoxScores(*(column[order] for column in columns), failures)
+
+
+def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
+    """The mean over several looks (scales, flips) at the same boxes.
+
+    Raises:
+        ValueError: they are not of the same boxes.
+    """
+    first = passes[0]
+    for other in passes[1:]:
+        same = np.array_equal(other.sample_indices, first.sample_indices) and np.array_equal(other.boxes, first.boxes)
+        if not same:
+            raise ValueError(
+                f"passes of {len(first.boxes)} and {len(other.boxes)} boxes cannot be averaged: they are not the same "
+                "boxes (could a clip be read in one pass alone?)."
+            )
+    scores = np.mean([one.scores for one in passes], axis=0, dtype=np.float64).astype(np.float32)
+    return BoxScores(first.sample_indices, first.boxes, scores, first.failures)
+
+
+@dataclass
+class DetectionResult:
+    """What an evaluation gives.
+
+    Attributes:
+        figures: {"mAP": percent}.
+        report: what ``slowfast.evaluation.ava.evaluate`` returned: fractions by class, counts, the protocol.
+        table: all detections.
+        failures: (video, second) as text -> reason.
+    """
+
+    figures: dict[str, float]
+    report: dict
+    table: BoxTable
+    failures: dict[str, str]
+    num_key_frames: int
+    seconds: float
+
+
+class DetectionEvaluator:
+    """Scores all boxes of a data set and evaluates them: ``evaluator(model) -> {"mAP": percent}``.
+
+    Args:
+        loaders: of the same key frames, one a look (scale, flip); the scores are averaged.
+        key_frames: (video, second) by place.
+        evaluate: detections -> report with "mAP" as a fraction and "protocol".
+        preprocess: uint8 frames -> normalised clip on the device.
+        name: what the log calls it.
+    """
+
+    def __init__(
+        self,
+        *,
+        loaders: Sequence,
+        key_frames: Sequence[tuple[str, int]],
+        num_classes: int,
+        evaluate: Callable[[BoxTable], dict],
+        preprocess: Callable[[Tensor], Tensor],
+        amp_dtype: torch.dtype | None = None,
+        name: str = "test",
+    ):
+        self.loaders = list(loaders)
+        self.key_frames = key_frames
+        self.num_classes = num_classes
+        self.evaluate = evaluate
+        self.preprocess = preprocess
+        self.amp_dtype = amp_dtype
+        self.name = name
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        return self.run(model).figures
+
+    def run(self, model: nn.Module) -> DetectionResult:
+        """The same, with everything that comes out on the way; the model's mode is as before."""
+        was_training = model.training
+        model.eval()
+        start = time.perf_counter()
+        passes = [
+            score_boxes(
+                model,
+                loader,
+                self.preprocess,
+                num_classes=self.num_classes,
+                amp_dtype=self.amp_dtype,
+                name=self.name if len(self.loaders) == 1 else f"{self.name} {number}/{len(self.loaders)}",
+            )
+            for number, loader in enumerate(self.loaders, 1)
+        ]
+        model.train(was_training)
+        scored = mean_scores(passes)
+        table = BoxTable.from_score_matrix(
+            list(self.key_frames), scored.sample_indices, scored.boxes, scored.scores, source="detections"
+        )
+        report = self.evaluate(table)
+        result = DetectionResult(
+            figures={"mAP": 100 * report["mAP"]},
+            report=report,
+            table=table,
+            failures={_name(self.key_frames[i]): reason for i, reason in sorted(scored.failures.items())},
+            num_key_frames=len(self.key_frames),
+            seconds=time.perf_counter() - start,
+        )
+        self._log(result)
+        return result
+
+    def _log(self, result: DetectionResult) -> None:
+        if not distributed.is_main():
+            return
+        scored = [value for value in result.report["ap"].values() if not np.isnan(value)]
+        failed = f", {len(result.failures)} not decodable" if result.failures else ""
+        logger.info(
+            "%s (frame mAP at IoU 0.5, protocol %s): mAP %.2f over %d classes  (%s boxes on %s key frames%s, %s)",
+            self.name,
+            result.report["protocol"],
+            result.figures["mAP"],
+            len(scored),
+            f"{len(result.table) // self.num_classes:,}",
+            f"{result.num_key_frames:,}",
+            failed,
+            format_seconds(result.seconds),
+        )
+
+
+def _name(key_frame: tuple[str, int]) -> str:
+    video, second = key_frame
+    return f"{video},{second:04d}"

@@ -1,0 +1,139 @@
+"""Frames around key frames: which ones they are, from frame lists and from movie files."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, clip_offsets, find_movies
+from slowfast.datasets.frame_lists import HEADER, read_frame_lists
+from slowfast.datasets.reader import FrameFolderReader
+
+
+def folders(tmp_path, num_frames: int, video_id: str = "mvA_0-xyz12") -> FrameFolders:
+    """A source whose frames are named but need not exist."""
+    rows = [f'{video_id} 0 {i} {video_id}/{video_id}_{i + 1:06d}.jpg ""' for i in range(num_frames)]
+    (tmp_path / "list.csv").write_text("\n".join([HEADER, *rows]))
+    return FrameFolders(read_frame_lists([tmp_path / "list.csv"], prefix=str(tmp_path)))
+
+
+@pytest.mark.parametrize("second, index, file_number", [(902, 60, 61), (1798, 26_940, 26_941)])
+def test_seconds_and_files(tmp_path, second, index, file_number):
+    """data_formats.md, 4.3."""
+    source = folders(tmp_path, 27_030)
+    with source.open("mvA_0-xyz12") as video:
+        assert isinstance(video, FrameFolderReader) and (video.fps, video.num_frames) == (30, 27_030)
+        (number,) = source.frame_numbers(video, second, torch.tensor([0])).tolist()
+        assert number == index
+        assert video.paths[number].endswith(f"mvA_0-xyz12/mvA_0-xyz12_{file_number:06d}.jpg")
+
+
+def test_the_clip_of_the_documentation(tmp_path):
+    """data_formats.md, 4.5: T = 32, tau = 2, t = 904: frames 88, 90, ... 150, files 89 to 151."""
+    source = folders(tmp_path, 27_030)
+    with source.open("mvA_0-xyz12") as video:
+        numbers = source.frame_numbers(video, 904, clip_offsets(32, 2)).tolist()
+    assert numbers == list(range(88, 151, 2)) and numbers[16] == 120
+    assert video.paths[numbers[0]].endswith("_000089.jpg") and video.paths[numbers[-1]].endswith("_000151.jpg")
+
+
+@pytest.mark.parametrize("num_frames, rate", [(1, 2), (4, 1), (8, 8), (3, 2), (64, 2), (2, 7)])
+def test_offsets_are_as_many_as_frames_and_hold_the_key_frame(num_frames, rate):
+    offsets = clip_offsets(num_frames, rate).tolist()
+    half = num_frames * rate // 2
+    assert offsets == list(range(-half, half, rate)) and len(offsets) == num_frames
+    if num_frames % 2 == 0:
+        assert offsets[num_frames // 2] == 0
+
+
+def test_a_clip_that_cannot_be_centred_is_refused():
+    with pytest.raises(ValueError, match=r"num_frames=3 times sampling_rate=5 is odd: .*DATA\.SAMPLING_RATE even"):
+        clip_offsets(3, 5)
+
+
+def test_clips_end_where_the_video_does(tmp_path):
+    source = folders(tmp_path, 70)
+    with source.open("mvA_0-xyz12") as video:
+        assert source.frame_numbers(video, 902, clip_offsets(4, 10)).tolist() == [40, 50, 60, 69]
+        assert source.frame_numbers(video, 1500, clip_offsets(2, 2)).tolist() == [69, 69]
+        assert source.frame_numbers(video, 900, clip_offsets(4, 10)).tolist() == [0, 0, 0, 10]
+
+
+# ---- Movies ----
+
+
+def test_movies_and_frames_extracted_from_them_agree(make_video, helpers, tmp_path):
+    movie = make_video("mvA_0-xyz12.mp4", num_frames=100, options={"bf": "2", "g": "12"})
+    (tmp_path / "mvA_0-xyz12").mkdir()
+    for i, pixels in enumerate(helpers.decode_all(movie)):
+        Image.fromarray(pixels).save(tmp_path / f"mvA_0-xyz12/mvA_0-xyz12_{i + 1:06d}.png")
+    rows = [f'mvA_0-xyz12 0 {i} mvA_0-xyz12/mvA_0-xyz12_{i + 1:06d}.png ""' for i in range(100)]
+    (tmp_path / "list.csv").write_text("\n".join([HEADER, *rows]))
+    sources = (
+        FrameFolders(read_frame_lists([tmp_path / "list.csv"], prefix=str(tmp_path))),
+        MovieFiles(find_movies(tmp_path), start_seconds=900),
+    )
+    for second in (902, 903):
+        clips = []
+        for source in sources:
+            with source.open("mvA_0-xyz12") as video:
+                numbers = source.frame_numbers(video, second, clip_offsets(8, 5))
+                clips.append(video.frames_at(numbers))
+        assert torch.equal(*clips)
+
+
+@pytest.mark.parametrize("start_seconds, second", [(0.0, 2), (900.0, 902), (899.5, 901.5)])
+def test_movies_of_other_rates_are_read_by_time(make_video, start_seconds, second):
+    path = make_video("a.mp4", num_frames=60, fps=25)
+    source = MovieFiles(find_movies(path.parent), start_seconds=start_seconds)
+    with source.open("a") as video:
+        numbers = source.frame_numbers(video, second, torch.arange(-30, 30)).tolist()
+    # Frame i is on the screen from i / 25 to (i + 1) / 25 seconds; n / 30 seconds in integers to be exact.
+    assert numbers == [min((60 + n) * 25 // 30, 59) for n in range(-30, 30)]
+
+
+def test_movies_of_varying_rate_are_read_by_time(make_video, helpers):
+    """Every other frame is on the screen three times as long: counting frames would be up to two frames off."""
+    pts = np.array([4 * (i // 2) + i % 2 for i in range(40)])
+    path = make_video("a.mp4", num_frames=40, pts=pts.tolist(), options={"bf": "0"})
+    source = MovieFiles({"a": str(path)}, start_seconds=900)
+    offsets = torch.arange(-6, 6)
+    with source.open("a") as video:
+        frames = video.frames_at(source.frame_numbers(video, 901, offsets))
+    # A time is rounded down to a multiple of the average duration of a frame, of which there are 40 in 79 / 30 s or so.
+    times = np.floor((30 + offsets.numpy()) / 30 * video.fps + 1e-6) / video.fps
+    shown = np.searchsorted(pts, 30 * times + 0.01, side="right") - 1
+    assert video.fps == pytest.approx(15, rel=0.05)
+    assert (frames.permute(0, 2, 3, 1).numpy() == helpers.decode_all(path)[shown]).all()
+
+
+def test_movies_are_found_by_id_whatever_their_ending(tmp_path):
+    for name in ("mvA.mp4", "mvB.webm", "-vC_9.MKV", "mvA.json", "notes.txt"):
+        (tmp_path / name).touch()
+    assert find_movies(tmp_path) == {
+        "-vC_9": str(tmp_path / "-vC_9.MKV"),
+        "mvA": str(tmp_path / "mvA.mp4"),
+        "mvB": str(tmp_path / "mvB.webm"),
+    }
+
+
+def test_folders_without_movies_are_named(tmp_path):
+    with pytest.raises(AnnotationError, match=r"cannot read AVA\.MOVIE_DIR .*none: No such file"):
+        find_movies(tmp_path / "none")
+    with pytest.raises(AnnotationError, match=r"AVA\.MOVIE_DIR .* holds no video file \(\.mp4, "):
+        find_movies(tmp_path)
+    for name in ("mvA.mp4", "mvA.webm"):
+        (tmp_path / name).touch()
+    with pytest.raises(AnnotationError, match=r"two files for the movie mvA: .*mvA\.mp4 and .*mvA\.webm"):
+        find_movies(tmp_path)
+
+
+def test_defect_24_lists_that_end_before_a_key_frame_are_warned_of(tmp_path, caplog):
+    source = folders(tmp_path, 121)
+    source.warn_of_short_videos([("mvA_0-xyz12", 902), ("mvA_0-xyz12", 904)])
+    assert not caplog.records  # frame 120, the last, shows second 904
+    source.warn_of_short_videos([("mvA_0-xyz12", 904), ("mvA_0-xyz12", 905), ("mvA_0-xyz12", 906)])
+    (record,) = caplog.records
+    assert "2 key frames of 1 videos lie beyond" in record.message
+    assert "(first: mvA_0-xyz12,0905; it has 121 frames, the last at 904.0 seconds)" in record.message

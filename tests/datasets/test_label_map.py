@@ -1,0 +1,31 @@
+"""Class names out of AVA's label maps."""
+
+import pytest
+
+from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.label_map import class_names_of_map
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'item {\n  name: "bend/bow (at the waist)"\n  id: 1\n}\nitem {\n  name: "stand"\n  id: 3\n}\n',
+        'label {\n  name: "bend/bow (at the waist)"\n  label_id: 1\n  label_type: PERSON_MOVEMENT\n}\n'
+        "label { name: 'stand' label_id: 3 label_type: PERSON_MOVEMENT }",
+    ],
+)
+def test_both_dialects(tmp_path, text):
+    path = tmp_path / "map.pbtxt"
+    path.write_text(text)
+    assert class_names_of_map(path, 4) == ["bend/bow (at the waist)", "class 2", "stand", "class 4"]
+
+
+def test_no_map_no_names(tmp_path):
+    assert class_names_of_map(tmp_path / "none.pbtxt", 4) is None
+
+
+def test_a_map_of_more_classes_is_an_error(tmp_path):
+    path = tmp_path / "map.pbtxt"
+    path.write_text('item { name: "stand" id: 12 }')
+    with pytest.raises(AnnotationError, match=r"map\.pbtxt names class 12 \(stand\), but .*MODEL\.NUM_CLASSES = 3"):
+        class_names_of_map(path, 3)

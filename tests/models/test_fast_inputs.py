@@ -1,0 +1,79 @@
+"""The weaker Fast inputs of table 5c, alone and in a network."""
+
+import pytest
+import torch
+
+from slowfast.models import SlowFast
+from slowfast.models.pathways import FAST_INPUTS, fast_input
+
+CLIP = torch.randn(2, 5, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+SMALL = {"depth": 18, "width": 8, "num_classes": 3, "alpha": 4, "beta": 1 / 4, "window": 1, "dropout": 0.0}
+FUSIONS = ["TimeStridedConv", "TimeStridedSample", "TimeToChannelConcat", "TimeToChannelSum", "NoFusion"]
+
+
+def test_rgb_is_the_clip_itself():
+    assert fast_input(CLIP, "rgb") is CLIP
+
+
+def test_gray_is_the_luma_of_every_pixel():
+    gray = fast_input(CLIP[:, :3], "gray")
+    assert gray.shape == (2, 1, 8, 32, 32)
+    red, green, blue = CLIP[1, :3, 4, 5, 6]
+    assert gray[1, 0, 4, 5, 6].item() == pytest.approx((0.299 * red + 0.587 * green + 0.114 * blue).item(), abs=1e-6)
+    assert torch.allclose(fast_input(torch.ones(1, 3, 2, 4, 4), "gray"), torch.ones(1, 1, 2, 4, 4))
+
+
+def test_half_resolution_is_the_mean_of_four_pixels():
+    half = fast_input(CLIP[:, :3], "half_resolution")
+    assert half.shape == (2, 3, 8, 16, 16)
+    assert half[0, 1, 2, 3, 4].item() == pytest.approx(CLIP[0, 1, 2, 6:8, 8:10].mean().item(), abs=1e-6)
+
+
+def test_time_difference_sums_up_to_the_clip():
+    difference = fast_input(CLIP[:, :3], "time_difference")
+    assert (difference[:, :, 0] == 0).all()
+    assert torch.allclose(CLIP[:, :3, :1] + difference.cumsum(2), CLIP[:, :3], atol=1e-5)
+
+
+def test_flow_is_the_last_two_channels():
+    assert torch.equal(fast_input(CLIP, "flow"), CLIP[:, 3:])
+
+
+def test_an_unknown_input_is_refused():
+    with pytest.raises(ValueError, match=r"SLOWFAST\.FAST_INPUT='grey' is not one of rgb, half_resolution, gray"):
+        fast_input(CLIP, "grey")
+    with pytest.raises(ValueError, match=r"SLOWFAST\.FAST_INPUT='grey'"):
+        SlowFast(**SMALL, fast_input="grey")
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("mode", FAST_INPUTS)
+def test_every_input_goes_with_every_lateral_connection(mode, fusion):
+    model = SlowFast(**SMALL, fast_input=mode, fusion=fusion)
+    assert model.clip_channels == (5 if mode == "flow" else 3)
+    clip = CLIP[:, : model.clip_channels]
+    assert model.fast.stem.conv.in_channels == FAST_INPUTS[mode]
+    assert model(clip).shape == (2, 3)
+    scores = model.eval()(clip)
+    assert torch.allclose(scores.sum(1), torch.ones(2))
+    slow, fast = model.split(clip)
+    assert torch.allclose(model([slow, fast]), scores)
+    with pytest.raises(ValueError, match="expected a clip"):
+        model(CLIP[:, :4])
+
+
+def test_half_resolution_shares_its_windows_with_a_larger_test_crop():
+    model = SlowFast(**{**SMALL, "window": 2}, fast_input="half_resolution").eval()
+    clip = torch.randn(1, 3, 8, 96, 96)
+    with torch.no_grad():
+        assert model(clip).shape == (1, 3)  # Slow has 3 x 3 with 2 x 2 windows, Fast 2 x 2 with one
+    slow, fast = model.split(clip)
+    with pytest.raises(ValueError, match=r"expected \[slow, fast\]"):
+        model([slow, torch.randn(1, 3, 8, 96, 96)])
+    assert fast.shape == (1, 3, 8, 48, 48)
+
+
+def test_slow_sees_colours_whatever_fast_sees():
+    model = SlowFast(**SMALL, fast_input="time_difference", fusion="NoFusion").eval()
+    slow, _ = model.split(CLIP[:, :3])
+    assert torch.equal(slow, CLIP[:, :3, [0, 7]])
