@@ -1,0 +1,164 @@
+"""``slowfast eval-ava`` and ``tools/eval_ava.py``: frame mAP of detection files, and ensembles of such files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from slowfast.cli.errors import report_errors
+from slowfast.evaluation.ava import IOU_THRESHOLD, PROTOCOLS, evaluate
+from slowfast.evaluation.ava_files import (
+    read_detections,
+    read_excluded_timestamps,
+    read_groundtruth,
+    read_label_map,
+)
+from slowfast.evaluation.box_table import BoxTable
+from slowfast.evaluation.detections import drop_duplicate_rows, merge_scores, write_detections
+
+EXAMPLE = """examples:
+  slowfast eval-ava ava_val_v2.2.csv detections.csv --excluded ava_val_excluded_timestamps_v2.2.csv \\
+      --label-map ava_action_list_v2.2_for_activitynet_2019.pbtxt
+  slowfast eval-ava ava_val_v2.2.csv a/detections.csv b/detections.csv --weights 2 1 --write merged.csv --label-map ...
+
+protocols (figures of different ones must not be compared):
+  pyslowfast  as published SlowFast figures; detections claim boxes in file order
+  official    as the ActivityNet challenge; by score, best 50 rows (box x class) of an image, no exclusion file
+  mmaction2   by score, scores above 0.002, images without ground truth ignored
+"""
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the report, writes what was asked for, and returns the exit status."""
+    args = build_parser().parse_args(argv)
+    class_names = read_label_map(args.label_map)  # the small files first: a slip shows before the long read
+    excluded = read_excluded_timestamps(args.excluded) if args.excluded else ()
+    groundtruth = read_groundtruth(args.groundtruth)
+    detections, num_duplicates = _read_all(args)
+    if args.write:
+        write_detections(args.write, detections)
+    result = evaluate(groundtruth, detections, class_names=class_names, excluded=excluded, protocol=args.protocol)
+    result["counts"]["duplicate_detections"] = num_duplicates
+    print(_report(result, class_names, args))
+    if args.json:
+        args.json.write_text(json.dumps(_record(result, args), indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="slowfast eval-ava",
+        description="Frame mAP at IoU 0.5 of AVA detections. Several detection files are evaluated as one: scores of "
+        "the same image, box and class are averaged.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("groundtruth", type=Path, help="CSV: video,second,x1,y1,x2,y2,action_id[,person_id]")
+    parser.add_argument(
+        "detections", type=Path, nargs="+", help="CSV: video,second,x1,y1,x2,y2,action_id,score; boxes as fractions"
+    )
+    parser.add_argument("--label-map", type=Path, required=True, metavar="PBTXT", help="the classes to evaluate")
+    parser.add_argument("--excluded", type=Path, metavar="CSV", help="video,second rows that are not evaluated")
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="pyslowfast", help="default: %(default)s")
+    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one a detection file (default: equal)")
+    parser.add_argument(
+        "--missing",
+        choices=["error", "zero"],
+        default="error",
+        help="a box that some detection file lacks is an error (default), or has score 0 there",
+    )
+    parser.add_argument(
+        "--deduplicate",
+        action="store_true",
+        help="drop rows that repeat an earlier one of their file; PySlowFast counts both, the second as wrong",
+    )
+    parser.add_argument("--write", type=Path, metavar="CSV", help="write the detections (merged) to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--sort", choices=["class", "ap"], default="class", help="order of the table of classes")
+    return parser
+
+
+def _read_all(args: argparse.Namespace) -> tuple[BoxTable, int]:
+    """The detections, merged if there are several files, and how many rows repeated others."""
+    tables, num_duplicates = [], 0
+    for path in args.detections:
+        table = read_detections(path)
+        unique, num_repeated = drop_duplicate_rows(table)
+        tables.append(unique if args.deduplicate else table)
+        num_duplicates += num_repeated
+    if len(tables) == 1 and args.weights is None:
+        return tables[0], num_duplicates
+    return merge_scores(tables, args.weights, missing=args.missing), num_duplicates
+
+
+def _report(result: dict, class_names: dict[int, str], args: argparse.Namespace) -> str:
+    ap, counts = result["ap"], result["counts"]
+    num_averaged = sum(not math.isnan(value) for value in ap.values())
+    lines = [*_table(result, class_names, args.sort), ""]
+    lines.append(
+        f"mAP@{IOU_THRESHOLD} {100 * result['mAP']:.2f} percent (fraction {result['mAP']:.6f}), protocol "
+        f"{result['protocol']}, mean over {num_averaged} of {len(ap)} classes"
+    )
+    lines.append(
+        f"counted: {counts['detections']:,} detections (box x class) and {counts['groundtruth_boxes']:,} ground-truth "
+        f"boxes (box x class) on {counts['images']:,} images"
+    )
+    for name in ("detections", "groundtruth"):
+        dropped = ", ".join(f"{number:,} {reason}" for reason, number in counts[f"dropped_{name}"].items())
+        lines.append(f"dropped {name}: {dropped or 'none'}")
+    if counts["duplicate_detections"]:
+        what = "dropped" if args.deduplicate else "counted; --deduplicate drops them"
+        lines.append(f"rows that repeat another: {counts['duplicate_detections']:,} ({what})")
+    return "\n".join(lines)
+
+
+def _table(result: dict, class_names: dict[int, str], order: str) -> list[str]:
+    """One line a class; those without ground truth show a dash and stand last when sorted by average precision."""
+    rows = list(class_names.items())
+    ap = result["ap"]
+    if order == "ap":
+        rows.sort(key=lambda row: (math.isnan(ap[row[1]]), -ap[row[1]]))
+    width = max(len(name) for name in [*ap, "class"])
+    lines = [f"{'id':>4}  {'class':<{width}}  {'AP percent':>10}  {'ground truth':>12}  {'detections':>10}"]
+    for class_id, name in rows:
+        shown = "-" if math.isnan(ap[name]) else f"{100 * ap[name]:.2f}"
+        numbers = f"{result['num_groundtruth'][name]:>12,}  {result['num_detections'][name]:>10,}"
+        lines.append(f"{class_id:>4}  {name:<{width}}  {shown:>10}  {numbers}")
+    return lines
+
+
+def _record(result: dict, args: argparse.Namespace) -> dict:
+    """The report as JSON, NaN as null."""
+
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return {
+        "protocol": result["protocol"],
+        "iou_threshold": IOU_THRESHOLD,
+        "mAP_fraction": number(result["mAP"]),
+        "mAP_percent": number(100 * result["mAP"]),
+        "ap_fraction": {name: number(value) for name, value in result["ap"].items()},
+        "num_groundtruth": result["num_groundtruth"],
+        "num_detections": result["num_detections"],
+        "counts": result["counts"],
+        "files": {
+            "groundtruth": str(args.groundtruth),
+            "detections": [str(path) for path in args.detections],
+            "excluded_timestamps": str(args.excluded) if args.excluded else None,
+            "label_map": str(args.label_map),
+        },
+        "weights": args.weights,
+        "missing": args.missing,
+        "deduplicate": args.deduplicate,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
