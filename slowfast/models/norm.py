@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from slowfast.utils import distributed
@@ -15,6 +15,7 @@ from slowfast.utils import distributed
 logger = logging.getLogger(__name__)
 
 NormLayer = Callable[[int], nn.Module]
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of a batch norm's state
 NORM_TYPES = ("batchnorm", "sync_batchnorm", "sub_batchnorm")
 
 
@@ -52,17 +53,23 @@ def _sync_norm_layer(group_size: int) -> NormLayer:
         logger.warning(
             "BN.NUM_SYNC_DEVICES=%d is more than the %d processes: all of them share.", group_size, world_size
         )
-    group_size = min(group_size, world_size)
-    # Every process has to create every group, its own and the others'.
-    groups = [dist.new_group(range(start, start + group_size)) for start in range(0, world_size, group_size)]
-    return partial(nn.SyncBatchNorm, process_group=groups[distributed.rank() // group_size])
+    return partial(nn.SyncBatchNorm, process_group=distributed.consecutive_group(min(group_size, world_size)))
+
+
+def aggregate_statistics(means: Tensor, variances: Tensor, num_features: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the whole, (C,) each, from those of equal parts, (num_splits * C,) each.
+
+    Mean of the means, and mean of the variances plus variance of the means.
+    """
+    means, variances = means.view(-1, num_features), variances.view(-1, num_features)
+    return means.mean(0), variances.mean(0) + means.var(0, unbiased=False)
 
 
 class SubBatchNorm3d(nn.Module):
     """Batch norm whose training statistics are those of each of ``num_splits`` parts of the batch.
 
     State-dict names are PySlowFast's: weight, bias, bn.* (aggregate statistics, used in eval mode), split_bn.* (the
-    parts'). Going to eval mode aggregates: mean of means, and mean of variances plus variance of means.
+    parts'). Going to eval mode aggregates, and so does taking the state dict in train mode.
     """
 
     def __init__(self, num_features: int, *, num_splits: int = 1):
@@ -72,6 +79,7 @@ class SubBatchNorm3d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_features))
         self.bn = nn.BatchNorm3d(num_features, affine=False)
         self.split_bn = nn.BatchNorm3d(num_features * num_splits, affine=False)
+        self.register_state_dict_pre_hook(_aggregate_before_saving)
 
     def train(self, mode: bool = True) -> SubBatchNorm3d:
         if self.training and not mode:
@@ -80,10 +88,11 @@ class SubBatchNorm3d(nn.Module):
 
     def aggregate(self) -> None:
         """Put the statistics of the whole into ``bn``, from those of the parts."""
-        means = self.split_bn.running_mean.view(self.num_splits, -1)
-        variances = self.split_bn.running_var.view(self.num_splits, -1)
-        self.bn.running_mean.copy_(means.mean(0))
-        self.bn.running_var.copy_(variances.mean(0) + means.var(0, unbiased=False))
+        mean, variance = aggregate_statistics(
+            self.split_bn.running_mean, self.split_bn.running_var, self.bn.num_features
+        )
+        self.bn.running_mean.copy_(mean)
+        self.bn.running_var.copy_(variance)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
@@ -96,3 +105,77 @@ class SubBatchNorm3d(nn.Module):
         else:
             x = self.bn(x)
         return x * self.weight.view(-1, 1, 1, 1) + self.bias.view(-1, 1, 1, 1)
+
+
+def _aggregate_before_saving(norm: SubBatchNorm3d, *_) -> None:
+    if norm.training:  # in eval mode ``bn`` holds what the model computes with
+        norm.aggregate()
+
+
+def fit_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """``state`` with its running statistics in the form that the batch norms of ``model`` have, and what was done.
+
+    Sub-batch norms become plain ones by their aggregate. Plain ones, and sub-batch norms of another number of parts,
+    become sub-batch norms whose parts all have the statistics of the whole. In eval mode nothing changes.
+    """
+    state, done = dict(state), Counter()
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(module, SubBatchNorm3d):
+            change = _to_parts(state, prefix, module)
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            change = _to_plain(state, prefix, module.num_features)
+        else:
+            continue
+        done[change] += 1
+    return state, [f"{count} {change}" for change, count in done.items() if change]
+
+
+def _to_plain(state: dict[str, Tensor], prefix: str, num_features: int) -> str | None:
+    if f"{prefix}running_mean" in state or not _has_parts(state, prefix, num_features):
+        return None
+    mean, variance, num_batches = _take_whole(state, prefix, num_features)
+    state |= _statistics(prefix, mean, variance, num_batches)
+    return "sub-batch norms joined into plain ones"
+
+
+def _to_parts(state: dict[str, Tensor], prefix: str, norm: SubBatchNorm3d) -> str | None:
+    num_features, num_splits = norm.bn.num_features, norm.num_splits
+    if f"{prefix}running_mean" in state:
+        mean, variance = state.pop(f"{prefix}running_mean"), state.pop(f"{prefix}running_var")
+        num_batches = state.pop(f"{prefix}num_batches_tracked", None)
+        change = f"batch norms made sub-batch norms of {num_splits} parts"
+    elif _has_parts(state, prefix, num_features) and (
+        state[f"{prefix}split_bn.running_mean"].numel() != num_features * num_splits
+    ):
+        parts = state[f"{prefix}split_bn.running_mean"].numel() // num_features
+        mean, variance, num_batches = _take_whole(state, prefix, num_features)
+        change = f"sub-batch norms of {parts} parts made ones of {num_splits}"
+    else:
+        return None
+    state |= _statistics(f"{prefix}bn.", mean, variance, num_batches)
+    state |= _statistics(f"{prefix}split_bn.", mean.repeat(num_splits), variance.repeat(num_splits), num_batches)
+    return change
+
+
+def _has_parts(state: Mapping[str, Tensor], prefix: str, num_features: int) -> bool:
+    means = state.get(f"{prefix}split_bn.running_mean")
+    return means is not None and means.numel() % num_features == 0
+
+
+def _take_whole(state: dict[str, Tensor], prefix: str, num_features: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Remove the statistics of a sub-batch norm from ``state``; those of the whole, from the parts.
+
+    Not the aggregate in the file: it is of the last time that the model was in eval mode.
+    """
+    taken = {key: state.pop(f"{prefix}split_bn.{key}", None) for key in _STATISTICS}
+    for key in _STATISTICS:
+        state.pop(f"{prefix}bn.{key}", None)
+    mean, variance = aggregate_statistics(taken["running_mean"], taken["running_var"], num_features)
+    return mean, variance, taken["num_batches_tracked"]
+
+
+def _statistics(prefix: str, mean: Tensor, variance: Tensor, num_batches: Tensor | None) -> dict[str, Tensor]:
+    """Entries of a state dict; the count is left out where there is none (older files)."""
+    values = dict(zip(_STATISTICS, (mean, variance, num_batches), strict=True))
+    return {f"{prefix}{key}": value for key, value in values.items() if value is not None}

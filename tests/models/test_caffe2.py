@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.engine.checkpoint import CheckpointError, load_for_test, read_checkpoint
 from slowfast.models import ResNet
 from slowfast.models.caffe2 import pyslowfast_name
 from slowfast.models.convert import to_pyslowfast
+from slowfast.models.weights import CheckpointError, load_exactly, read_checkpoint
 
 NAMES = json.loads((Path(__file__).parents[1] / "data/golden/caffe2_names.json").read_text())
 
@@ -45,7 +45,7 @@ def test_a_file_loads_strictly_with_and_without_trailing_ones(tmp_path):
     path = tmp_path / "weights.pkl"
     path.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
     fresh = ResNet(width=8, num_classes=5)
-    load_for_test(fresh, path)
+    load_exactly(fresh, path)
     for name, value in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             assert torch.equal(value, fresh.state_dict()[name]), name

@@ -76,6 +76,23 @@ def test_a_batch_that_the_splits_do_not_divide():
         SubBatchNorm3d(3, num_splits=4)(clips())
 
 
+def test_a_state_dict_taken_in_train_mode_holds_the_aggregate_of_now():
+    norm = SubBatchNorm3d(3, num_splits=2)
+    norm.eval().train()
+    norm(clips())
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    norm.eval()
+    assert torch.equal(state["bn.running_mean"], norm.bn.running_mean)
+    assert torch.equal(state["bn.running_var"], norm.bn.running_var)
+    assert state["bn.running_mean"].abs().sum() > 0
+
+
+def test_a_state_dict_taken_in_eval_mode_is_what_the_norm_computes_with():
+    norm = SubBatchNorm3d(3, num_splits=2).eval()
+    norm.bn.running_mean.fill_(7.0)  # as after loading a file whose aggregate is not that of its parts
+    assert norm.state_dict()["bn.running_mean"].tolist() == [7.0] * 3
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
 def test_a_network_with_sub_batch_norm_trains_and_tests(memory_format):
     model = seeded(lambda: toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=2)))

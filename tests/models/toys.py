@@ -38,6 +38,12 @@ def seeded(make, seed: int = 0):
         return make()
 
 
+def same_weights(first, second) -> bool:
+    """Whether every entry of the first state dict is in the second, bit by bit."""
+    other = second.state_dict()
+    return all(torch.equal(value, other[name]) for name, value in first.state_dict().items())
+
+
 def randomize_batch_norms(model, seed: int = 0) -> None:
     """Running statistics and scales as after some training, so that an eval run shows what they do."""
     generator = torch.Generator().manual_seed(seed)

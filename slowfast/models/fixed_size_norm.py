@@ -1,0 +1,136 @@
+"""Batch norm for batches whose size changes, as in multigrid training: statistics of a fixed number of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slowfast.models.norm import NormLayer
+from slowfast.utils import distributed
+
+
+def statistics_size(num_clips: int, wanted: int, processes: Sequence[int] = ()) -> int:
+    """Clips that statistics are of: the number nearest to ``wanted`` that can be had, of two the larger.
+
+    Args:
+        num_clips: clips of this process, >= 1. A divisor of it can be had by splitting the batch evenly.
+        processes: numbers of processes that can share statistics; num_clips times one of them can be had as well.
+    """
+    parts = [size for size in range(1, num_clips + 1) if num_clips % size == 0]
+    shared = [num_clips * size for size in processes]
+    return min({*parts, *shared}, key=lambda size: (abs(size - wanted), -size))
+
+
+def group_sizes(num_clips: int, num_processes: int) -> list[int]:
+    """Numbers of processes, 2 or more, that can share statistics of ``num_clips`` clips in equal groups."""
+    return [size for size in range(2, min(num_clips, num_processes) + 1) if num_processes % size == 0]
+
+
+class ProcessGroups(Mapping[int, "dist.ProcessGroup"]):
+    """Groups of consecutive processes that this one belongs to, by size; a copy of a model shares them."""
+
+    def __init__(self, groups: Mapping[int, dist.ProcessGroup]):
+        self._groups = dict(groups)
+
+    def __getitem__(self, size: int) -> dist.ProcessGroup:
+        return self._groups[size]
+
+    def __iter__(self):
+        return iter(self._groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __deepcopy__(self, memo: dict) -> ProcessGroups:
+        return self  # a process group is no data
+
+
+def fixed_size_norm(num_clips: int) -> NormLayer:
+    """A function from a channel count to a ``FixedSizeBatchNorm3d``. Every process has to call it."""
+    sizes = group_sizes(num_clips, distributed.world_size())
+    groups = ProcessGroups({size: distributed.consecutive_group(size) for size in sizes})
+    return partial(FixedSizeBatchNorm3d, num_clips=num_clips, groups=groups)
+
+
+class FixedSizeBatchNorm3d(nn.BatchNorm3d):
+    """Batch norm whose training statistics are those of ``num_clips`` clips, or the nearest number that divides.
+
+    A larger batch is split ("sub" or "ghost" batch norm, Hoffer et al., 2017), a smaller one shares its statistics
+    with other processes (every process must then have equally many clips). Running statistics are those of all clips
+    together; the state dict and eval mode are plain batch norm's.
+
+    Args:
+        groups: process groups by size that this process can share statistics with.
+    """
+
+    def __init__(self, num_features: int, *, num_clips: int, groups: Mapping[int, dist.ProcessGroup] | None = None):
+        super().__init__(num_features)
+        self.num_clips = num_clips
+        self.groups = groups or {}
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, num_clips={self.num_clips}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        size = statistics_size(len(x), self.num_clips, tuple(self.groups))
+        if size < len(x):
+            return self._forward_split(x, size)
+        if size > len(x):
+            return self._forward_shared(x, size // len(x))
+        return super().forward(x)
+
+    def _forward_split(self, x: Tensor, size: int) -> Tensor:
+        parts = x.split(size)
+        # With a momentum of 1, batch_norm leaves the statistics of its input in what it is given as running ones.
+        means = torch.zeros(len(parts), self.num_features, dtype=self.running_mean.dtype, device=x.device)
+        variances = torch.ones_like(means)
+        normalised = [
+            F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+            for part, mean, variance in zip(parts, means, variances, strict=True)
+        ]
+        count = parts[0].numel() // self.num_features
+        biased = variances * ((count - 1) / count)
+        self._update(means.mean(0), biased.mean(0) + means.var(0, unbiased=False), count * len(parts))
+        return torch.cat(normalised)
+
+    def _forward_shared(self, x: Tensor, num_processes: int) -> Tensor:
+        wide = x.to(self.running_mean.dtype)  # half precision is too coarse for the sums
+        variance, mean = torch.var_mean(wide, (0, 2, 3, 4), unbiased=False)
+        moments = torch.stack([mean, variance + mean.square()])  # their averages are those of all clips
+        mean, square = _AllReduceSum.apply(moments, self.groups[num_processes]) / num_processes
+        variance = (square - mean.square()).clamp(min=0)  # rounding may leave a little less than 0
+        self._update(mean.detach(), variance.detach(), num_processes * x.numel() // self.num_features)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (wide * scale.view(-1, 1, 1, 1) + shift.view(-1, 1, 1, 1)).to(x.dtype)
+
+    @torch.no_grad()
+    def _update(self, mean: Tensor, biased_variance: Tensor, count: int) -> None:
+        """Move the running statistics towards those of ``count`` values a channel, as batch norm does."""
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(biased_variance * (count / (count - 1)), self.momentum)
+
+
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over a process group, and in the backward pass the sum of the gradients."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, group: dist.ProcessGroup) -> Tensor:
+        ctx.group = group
+        value = value.contiguous().clone()
+        dist.all_reduce(value, group=group)
+        return value
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient, group=ctx.group)
+        return gradient, None

@@ -1,0 +1,191 @@
+"""Files from the web: resumed after a cut, verified, and there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from urllib.error import HTTPError
+from urllib.parse import urlparse
+from urllib.request import Request, urlopen
+
+from iopath.common.file_io import file_lock, get_cache_dir
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS = 30.0  # without a byte
+_CHUNK_BYTES = 1 << 18
+_REQUEST = {"User-Agent": "slowfast", "Accept-Encoding": "identity"}  # identity: lengths and ranges are the file's own
+_RANGE_NOT_SATISFIABLE = 416
+
+
+class DownloadError(ValueError):
+    """A file that could not be had; the message says where to put it by hand."""
+
+
+def is_url(path: str | os.PathLike) -> bool:
+    """Whether ``path`` is of the web rather than of the disk."""
+    return str(path).startswith(("http://", "https://"))
+
+
+def cache_path(url: str) -> Path:
+    """Where iopath's cache keeps ``url``: the URL's own path below $FVCORE_CACHE (default ~/.torch/iopath_cache).
+
+    Other tools of that cache find what was downloaded here, and the other way round.
+
+    Raises:
+        DownloadError: the URL ends without the name of a file, or climbs with "..".
+    """
+    folders = PurePosixPath(urlparse(url).path.lstrip("/")).parent
+    name = url.rpartition("/")[2]
+    if not name or ".." in (name, *folders.parts):
+        raise DownloadError(f"{url} names no file that could be kept in the cache.")
+    return Path(get_cache_dir()) / folders / name
+
+
+def fetch(url: str, path: Path, *, sha256: str | None = None) -> Path:
+    """``path``, downloaded from ``url`` when it is not there; of several processes one downloads, the others wait.
+
+    Args:
+        sha256: of the whole file, in hexadecimal; None: its size is compared with what the server announced.
+
+    Raises:
+        DownloadError: no connection, a reply other than the file, or another content than ``sha256`` says.
+    """
+    if path.is_file():
+        if sha256 is not None:
+            _verify(path, sha256, f"Delete it to download {url} again.")  # it may have been put there by hand
+    else:
+        try:
+            with file_lock(str(path)):  # makes the folder, too
+                if not path.is_file():
+                    _download(url, path, sha256)
+        except HTTPError as error:
+            raise _failure(url, path, f"the server answers {error.code} {error.reason}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _failure(url, path, str(getattr(error, "reason", error)) or type(error).__name__) from error
+    return path
+
+
+def _failure(url: str, path: Path, reason: str) -> DownloadError:
+    part = _part(path)
+    kept = f" {part.stat().st_size:,} bytes are kept in {part}: the next attempt goes on there." if _size(part) else ""
+    return DownloadError(f"{url} cannot be downloaded ({reason}). Get it by other means and put it at {path}.{kept}")
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _download(url: str, path: Path, sha256: str | None) -> None:
+    """Receive ``path`` under a temporary name, going on after a cut as long as every connection brings something."""
+    part = _part(path)
+    while True:
+        before = _size(part)
+        try:
+            _receive(url, part)
+            break
+        except HTTPError as error:
+            if error.code != _RANGE_NOT_SATISFIABLE or not before:
+                raise
+            part.unlink()  # it is not a beginning of the file
+        except (OSError, http.client.HTTPException) as error:
+            if _size(part) <= before:
+                raise
+            logger.warning("%s: %s. Going on from byte %d.", url, error, _size(part))
+    _tag(part).unlink(missing_ok=True)
+    if sha256 is not None:
+        try:
+            _verify(part, sha256, f"{url} holds another file than it should.")
+        except DownloadError:
+            part.unlink()
+            raise
+    os.replace(part, path)
+    logger.info("downloaded %s (%d bytes) to %s", url, _size(path), path)
+
+
+def _tag(part: Path) -> Path:
+    """File that holds the server's mark of the version of which ``part`` is the beginning."""
+    return part.with_name(part.name + ".tag")
+
+
+def _receive(url: str, part: Path) -> None:
+    """One connection: the rest of ``part``, or the whole file where the server cannot go on in the same version."""
+    headers, start, tag = dict(_REQUEST), _size(part), _tag(part)
+    if start and tag.is_file():
+        # If-Range: a file that has changed since comes whole, with status 200, and replaces the part.
+        headers |= {"Range": f"bytes={start}-", "If-Range": tag.read_text()}
+    with urlopen(Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as reply:
+        if reply.headers.get_content_type() == "text/html":
+            raise http.client.HTTPException("the server sends an HTML page instead of the file")
+        if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
+            start = 0
+        _remember_version(reply.headers, tag)
+        length = reply.headers.get("Content-Length")
+        total = start + int(length) if length else None
+        with open(part, "ab" if start else "wb") as file:
+            for chunk in _shown(_chunks(reply), start=start, total=total, name=part.stem):
+                file.write(chunk)
+    if total is not None and _size(part) != total:
+        raise ConnectionError(f"the connection ended after {_size(part):,} of {total:,} bytes")
+
+
+def _remember_version(headers, tag: Path) -> None:
+    """Store what If-Range takes: a strong ETag, or the date of the last change; without either nothing is resumed."""
+    version = headers.get("ETag", "")
+    if not version or version.startswith("W/"):
+        version = headers.get("Last-Modified", "")
+    if version:
+        tag.write_text(version)
+    else:
+        tag.unlink(missing_ok=True)
+
+
+def _chunks(reply) -> Iterator[bytes]:
+    while chunk := reply.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _shown(chunks: Iterable[bytes], *, start: int, total: int | None, name: str) -> Iterator[bytes]:
+    """``chunks``, with a bar on a terminal and a log line every tenth elsewhere."""
+    done, began, tenth = start, time.perf_counter(), 0
+    bar = tqdm(
+        total=total,
+        initial=start,
+        desc=name,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        for chunk in chunks:
+            yield chunk
+            done += len(chunk)
+            bar.update(len(chunk))
+            if bar.disable and total and done * 10 // total > tenth:
+                tenth = done * 10 // total
+                speed = (done - start) / 2**20 / max(time.perf_counter() - began, 1e-9)
+                logger.info("%s: %d %% of %.1f MiB, %.1f MiB/s", name, 10 * tenth, total / 2**20, speed)
+
+
+def _verify(path: Path, sha256: str, advice: str) -> None:
+    """Raise, with ``advice``, unless the file has this checksum."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    if digest.hexdigest() != sha256.lower():
+        raise DownloadError(f"{path} has the SHA-256 {digest.hexdigest()}, expected {sha256}. {advice}")

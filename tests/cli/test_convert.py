@@ -1,0 +1,168 @@
+"""``slowfast convert``: weights in the other naming, bit by bit."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from slowfast.cli.convert import main
+from slowfast.cli.main import main as command
+from slowfast.models.convert import rename
+from slowfast.models.weights import load_exactly, read_checkpoint
+from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast, toy_x3d
+
+ROOT = Path(__file__).parents[2]
+FIELDS = {
+    "epoch": 195,
+    "cfg": "MODEL:\n  NUM_CLASSES: 5\n",
+    "optimizer_state": {"state": {0: torch.ones(3)}},
+    "x": None,
+}
+
+
+@pytest.fixture(params=[toy_slowfast, toy_resnet, toy_x3d])
+def model(request):
+    model = seeded(request.param)
+    randomize_batch_norms(model)
+    return model
+
+
+def bits(state) -> list[tuple[str, torch.dtype, bytes]]:
+    """Names in order, types and bytes."""
+    return [(name, value.dtype, value.numpy().tobytes()) for name, value in state.items()]
+
+
+def checkpoint(path: Path, state) -> Path:
+    torch.save({"epoch": 195, "model_state": state, **FIELDS}, path)
+    return path
+
+
+@pytest.mark.parametrize("first, second", [("pyslowfast", "slowfast"), ("slowfast", "pyslowfast")])
+def test_there_and_back_gives_the_same_bits_in_the_same_order(model, first, second, tmp_path):
+    source = checkpoint(tmp_path / "a.pyth", rename(model.state_dict(), to=first))
+    there, back = tmp_path / "b.pyth", tmp_path / "c.pyth"
+    assert main([str(source), str(there), "--to", second]) == 0
+    assert main([str(there), str(back), "--to", first]) == 0
+    state = read_checkpoint(source)["model_state"]
+    assert bits(read_checkpoint(there)["model_state"]) == bits(rename(model.state_dict(), to=second))
+    assert bits(read_checkpoint(back)["model_state"]) == bits(state)
+
+
+def test_other_fields_and_their_order_stay(tmp_path):
+    source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
+    main([str(source), str(tmp_path / "b.pyth"), "--to", "pyslowfast"])
+    content = read_checkpoint(tmp_path / "b.pyth")
+    assert list(content) == ["epoch", "model_state", "cfg", "optimizer_state", "x"]
+    assert torch.equal(content["optimizer_state"]["state"][0], torch.ones(3))
+    assert (content["epoch"], content["cfg"], content["x"]) == (195, FIELDS["cfg"], None)
+
+
+def test_the_result_loads(model, tmp_path):
+    source = checkpoint(tmp_path / "a.pyth", rename(model.state_dict(), to="pyslowfast"))
+    main([str(source), str(tmp_path / "b.pyth")])
+    makers = {"SlowFast": toy_slowfast, "ResNet": toy_resnet, "X3D": toy_x3d}
+    fresh = seeded(makers[type(model).__name__], 1)
+    load_exactly(fresh, tmp_path / "b.pyth")
+    assert same_weights(model, fresh)
+
+
+def test_what_is_said(tmp_path, capsys):
+    state = rename(toy_resnet().state_dict(), to="pyslowfast")
+    source, target = checkpoint(tmp_path / "a.pyth", state), tmp_path / "b.pyth"
+    assert main([str(source), str(target)]) == 0
+    values = sum(value.numel() for value in state.values())
+    assert capsys.readouterr().out == (
+        f"{source}: checkpoint, PySlowFast's names, {len(state)} tensors, {values:,} values; "
+        "fields epoch, cfg, optimizer_state, x\n"
+        f"{target}: {len(state)} of {len(state)} renamed, "
+        "e.g. s1.pathway0_stem.conv.weight -> pathway.stem.conv.weight\n"
+        "optimizer_state is kept as it is; it continues training only in the framework that wrote it.\n"
+    )
+    assert main([str(target), str(tmp_path / "c.pyth")]) == 0
+    assert f"0 of {len(state)} renamed: the names are this framework's already" in capsys.readouterr().out
+
+
+def test_a_caffe2_file(tmp_path, capsys):
+    blobs = {"conv1_w": np.arange(6, dtype=np.float32).reshape(2, 3), "lr": np.float32(0.1), "pred_b": np.ones(2)}
+    source = tmp_path / "a.pkl"
+    source.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
+    assert main([str(source), str(tmp_path / "b.pyth")]) == 0
+    assert capsys.readouterr().out.startswith(f"{source}: Caffe2 file, PySlowFast's names, 2 tensors, 8 values\n")
+    state = read_checkpoint(tmp_path / "b.pyth")["model_state"]
+    assert list(state) == ["pathway.stem.conv.weight", "head.classifier.bias"]
+    assert state["pathway.stem.conv.weight"].flatten().tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_prefix_of_wrapped_models_goes(tmp_path):
+    state = {f"module.{name}": value for name, value in toy_slowfast().state_dict().items()}
+    torch.save(state, tmp_path / "a.pth")
+    assert main([str(tmp_path / "a.pth"), str(tmp_path / "b.pyth"), "--to", "pyslowfast"]) == 0
+    assert "s1.pathway1_stem.conv.weight" in read_checkpoint(tmp_path / "b.pyth")["model_state"]
+
+
+# --- refused ---
+
+
+def refusal(capsys, *arguments) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_an_existing_file_is_replaced_only_by_force(tmp_path, capsys):
+    source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
+    target = tmp_path / "b.pyth"
+    target.write_text("mine")
+    assert f"error: {target} exists. Choose another OUT, or --force to replace it." in refusal(capsys, source, target)
+    assert target.read_text() == "mine"
+    assert main([str(source), str(target), "--force"]) == 0
+    assert read_checkpoint(target)["epoch"] == 195
+
+
+def test_the_input_is_never_overwritten(tmp_path, capsys):
+    source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
+    before = source.read_bytes()
+    os.symlink(source, tmp_path / "same.pyth")
+    for target in (source, tmp_path / "." / "a.pyth", tmp_path / "same.pyth"):
+        assert "IN and OUT are the same file" in refusal(capsys, source, target, "--force")
+    assert source.read_bytes() == before
+
+
+def test_a_folder_is_no_place_for_it(tmp_path, capsys):
+    source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
+    assert f"{tmp_path} is a folder. Name the file to write." in refusal(capsys, source, tmp_path, "--force")
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
+    (tmp_path / "a.pyth").write_text("<html>")
+    assert "it is an HTML or XML page" in refusal(capsys, tmp_path / "a.pyth", tmp_path / "b.pyth")
+    assert "there is no checkpoint" in refusal(capsys, tmp_path / "absent.pyth", tmp_path / "b.pyth")
+    assert not (tmp_path / "b.pyth").exists()
+
+
+def test_names_of_neither_framework(tmp_path, capsys):
+    torch.save({"conv1.weight": torch.ones(2)}, tmp_path / "a.pth")
+    message = "has names of neither framework, e.g. conv1.weight: there is nothing to convert."
+    assert message in refusal(capsys, tmp_path / "a.pth", tmp_path / "b.pyth")
+
+
+def test_both_namings_in_one_file(tmp_path, capsys):
+    ours = toy_resnet().state_dict()
+    torch.save({**ours, **rename(ours, to="pyslowfast")}, tmp_path / "a.pth")
+    message = rf"holds weights in both namings: {2 * len(ours)} tensors would have {len(ours)} names\."
+    assert re.search(message, refusal(capsys, tmp_path / "a.pth", tmp_path / "b.pyth"))
+
+
+def test_the_tool_and_the_command_are_the_same(capsys):
+    done = subprocess.run([sys.executable, "tools/convert.py", "--help"], cwd=ROOT, capture_output=True, text=True)
+    with pytest.raises(SystemExit):
+        command(["convert", "--help"])
+    assert done.stdout == capsys.readouterr().out
+    assert "--to {slowfast,pyslowfast}" in done.stdout
