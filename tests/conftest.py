@@ -18,7 +18,8 @@ def package_logger():
     for handler in logger.handlers:
         if handler not in before[2]:
             handler.close()
-    logger.propagate, logger.level, logger.handlers[:] = before
+    logger.setLevel(before[1])  # not by assignment: loggers below it remember what is enabled
+    logger.propagate, logger.handlers[:] = before[0], before[2]
 
 
 TINY = {"num_train": 8, "num_val": 4, "num_test": 6, "height": 32, "width": 40, "num_frames": 24}

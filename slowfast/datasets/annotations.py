@@ -159,7 +159,8 @@ class _Rows:
 
     def _parse(self, line: str) -> tuple[str, int | tuple[int, ...]]:
         head, separator, label = self._split_last(line)
-        if self.labels_optional and not _is_label(label, self.multi_label):
+        has_none = self.multi_label and separator and not label  # `a.mp4 ""`: known to have no label
+        if self.labels_optional and not has_none and not _is_label(label, self.multi_label):
             head, separator, label = line, self.separator, ""
             if not _FILE_ENDING.search(_unquoted(line)):
                 raise ValueError("neither a label nor a file name ends this line")

@@ -4,20 +4,24 @@ A registered data set is a ``torch.utils.data.Dataset`` class. A classmethod ``f
 keyword arguments; a class without one gets ``split``, when it takes it. Entries of ``DATA.ARGS`` are added to either.
 
 It has ``num_videos``, ``labels``, ``paths``, ``class_names`` (or None) and ``num_views``. The train split gives a
-``ClipSample`` for ``(epoch, index)``, the val split one for ``index``, the test split ``VideoViews`` for ``index``.
+``ClipSample`` for ``(epoch, index)`` (in multigrid training ``(epoch, index, ClipShape)``), the val split one for
+``index``, the test split ``VideoViews`` for ``index``. One whose samples are ``DetectionSample`` names its ``collate``
+function, and has ``key_frames`` and no ``num_views``.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from slowfast.datasets.augment import BatchAugment, Mixup, RandomErasing
+from slowfast.datasets.detection_batches import VideoBatches
 from slowfast.datasets.samplers import EvalSampler, TrainSampler
-from slowfast.datasets.samples import collate_clips
+from slowfast.datasets.samples import ClipShape, collate_clips
 from slowfast.utils import distributed
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
@@ -53,7 +57,8 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> 
     if num_clips is not None:
         kwargs |= accepted(dataset_class, num_clips=num_clips)
     dataset = dataset_class(**{**kwargs, **extra})
-    logger.info("%s: %s videos to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", _VERBS[split])
+    unit = "key frames" if hasattr(dataset, "key_frames") else "videos"
+    logger.info("%s: %s %s to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", unit, _VERBS[split])
     return dataset
 
 
@@ -67,6 +72,7 @@ def build_loader(
     dataset: Dataset | None = None,
     rank: int | None = None,
     world_size: int | None = None,
+    shapes: Callable[[int], Sequence[tuple[int, ClipShape | None]]] | None = None,
 ) -> DataLoader:
     """A loader of this process's share of a split.
 
@@ -77,19 +83,20 @@ def build_loader(
     Args:
         dataset: default ``build_dataset(cfg, split)``.
         rank, world_size: default those of this process.
+        shapes: of training batches in multigrid training; see ``TrainSampler``.
     """
     dataset = build_dataset(cfg, split) if dataset is None else dataset
     rank = distributed.rank() if rank is None else rank
     world_size = distributed.world_size() if world_size is None else world_size
     batch_size = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
     if split == "train":
-        order = {
-            "batch_sampler": TrainSampler(
-                len(dataset), batch_size=batch_size, seed=cfg.RNG_SEED, rank=rank, world_size=world_size
-            )
-        }
+        share = {"batch_size": batch_size, "rank": rank, "world_size": world_size}
+        order = {"batch_sampler": TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, **share)}
     elif split == "val":
         order = {"batch_sampler": BatchSampler(EvalSampler(len(dataset), rank, world_size), batch_size, False)}
+    elif hasattr(dataset, "key_frames"):
+        per_forward = max(1, cfg.TEST.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
+        order = {"batch_sampler": VideoBatches(dataset.key_frames, per_forward, rank, world_size)}
     else:
         order = {"sampler": EvalSampler(len(dataset), rank, world_size), "batch_size": None}
     num_workers = cfg.DATA_LOADER.NUM_WORKERS
@@ -97,7 +104,7 @@ def build_loader(
         dataset,
         **order,
         num_workers=num_workers,
-        collate_fn=None if split == "test" else collate_clips,
+        collate_fn=None if "sampler" in order else getattr(dataset, "collate", collate_clips),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         worker_init_fn=_init_worker,
         prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR if num_workers else None,

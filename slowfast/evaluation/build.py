@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slowfast.evaluation.ensemble import ViewEnsemble
-from slowfast.evaluation.metrics import mean_average_precision, topk_accuracy
+from slowfast.evaluation.metrics import mean_average_precision, topk_accuracy, ungrouped_average_precision
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 
@@ -47,6 +47,33 @@ class MultiLabelMeanAveragePrecision:
     def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         mean, per_class = mean_average_precision(np.nan_to_num(scores, nan=-np.inf), labels)
         return {"mAP": 100.0 * mean, "num_classes_scored": int((~np.isnan(per_class)).sum())}
+
+
+@EVALUATOR_REGISTRY.register("charades_map")
+class CharadesMeanAveragePrecision:
+    """The official Charades figures, in percent, for labels (N, K) of 0 and 1.
+
+    Average precision does not group ties (``ungrouped_average_precision``). A video without any label ranks last in
+    every class, as does one without scores (NaN). ``mAP`` is the plain mean over the classes that have a positive, all
+    of them in the official test set, ``wAP`` weights classes by their positives.
+    """
+
+    primary = "mAP"
+
+    def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        labels = np.asarray(labels).astype(bool)
+        scores = np.where(labels.any(1, keepdims=True), np.nan_to_num(scores, nan=-np.inf), -np.inf)
+        pairs = zip(scores.T, labels.T, strict=True)
+        per_class = np.array([ungrouped_average_precision(*pair) for pair in pairs])
+        kept = ~np.isnan(per_class)
+        if not kept.any():
+            return {"mAP": float("nan"), "wAP": float("nan"), "num_classes_scored": 0}
+        weights = labels.sum(0)[kept]
+        return {
+            "mAP": 100.0 * float(per_class[kept].mean()),
+            "wAP": 100.0 * float(np.average(per_class[kept], weights=weights)),
+            "num_classes_scored": int(kept.sum()),
+        }
 
 
 def build_evaluator(cfg: CfgNode):

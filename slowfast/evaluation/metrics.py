@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike
 def in_top_k(scores: ArrayLike, labels: ArrayLike, k: int) -> np.ndarray:
     """Whether the label is among the k largest scores: bool (N,).
 
-    A class with the same score as the label's counts as larger when its number is smaller.
+    A class with the same score as the label's counts as larger when its number is smaller. A label below 0 (none is
+    known) is never among them.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     before = np.arange(scores.shape[1])[None] < labels[:, None]
     rank = (scores > own).sum(1) + ((scores == own) & before).sum(1)
-    return (rank < k) & np.isfinite(own[:, 0])
+    return (rank < k) & np.isfinite(own[:, 0]) & (labels >= 0)
 
 
 def topk_accuracy(scores: ArrayLike, labels: ArrayLike, k: int) -> float:
@@ -44,6 +45,20 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     precision = true_positives / (last_of_step + 1)
     recall = true_positives / labels.sum()
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def ungrouped_average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Mean of the precision at the rank of every positive of one class, a fraction: the official Charades rule.
+
+    Equal scores are not grouped: they rank in the order in which they come.
+
+    Args:
+        scores: (N,).
+        labels: (N,) of 0 and 1; NaN is returned when none is 1.
+    """
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    ranks = np.flatnonzero(np.asarray(labels).astype(bool)[order]) + 1
+    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else float("nan")
 
 
 def mean_average_precision(scores: ArrayLike, labels: ArrayLike) -> tuple[float, np.ndarray]:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 SHARED_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
 
@@ -57,6 +58,38 @@ def shared_video(name: str) -> Path:
     return path
 
 
+GRAY_STEP = 8  # between the frames of ``write_gray_images`` and ``write_gray_video``: survives compression
+
+
+def write_gray_images(
+    folder: Path, *, num_frames: int, pattern: str = "{:06d}.jpg", height: int = 24, width: int = 32
+) -> Path:
+    """Images, named by their numbers from 1, of which number n has the gray value GRAY_STEP * (n - 1)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(num_frames):
+        Image.new("L", (width, height), GRAY_STEP * i).save(folder / pattern.format(i + 1), quality=95)
+    return folder
+
+
+def write_gray_video(path: Path, *, num_frames: int, fps: int, height: int = 24, width: int = 32) -> Path:
+    """A video whose frame n, from 0, has the gray value GRAY_STEP * n."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        codec = "libvpx-vp9" if path.suffix == ".webm" else "libx264"
+        stream = container.add_stream(codec, rate=fps, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for i in range(num_frames):
+            picture = np.full((height, width, 3), GRAY_STEP * i, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def gray_frame_numbers(frames) -> list[int]:
+    """Which frames of such a video ``frames``, uint8 (3, T, H, W), are."""
+    return (frames.float().mean((0, 2, 3)) / GRAY_STEP).round().int().tolist()
+
+
 @pytest.fixture
 def make_video(tmp_path: Path) -> Callable[..., Path]:
     """``make_video("a.mp4", num_frames=10, ...)``: see ``write_video``."""
@@ -66,4 +99,11 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def helpers() -> SimpleNamespace:
     """The functions above; a conftest cannot be imported."""
-    return SimpleNamespace(write_video=write_video, decode_all=decode_all, shared_video=shared_video)
+    return SimpleNamespace(
+        write_video=write_video,
+        decode_all=decode_all,
+        shared_video=shared_video,
+        write_gray_images=write_gray_images,
+        write_gray_video=write_gray_video,
+        gray_frame_numbers=gray_frame_numbers,
+    )

@@ -140,7 +140,9 @@ def test_several_labels(read, line, separator):
 
 
 def test_no_label_is_a_row_of_zeros_and_ambiguous_ones_are_refused(read):
-    assert read('a.mp4 ""', multi_label=True, num_classes=3).labels.tolist() == [[0, 0, 0]]
+    for optional in (False, True):
+        rows = read('a b.mp4 ""\n"c.mp4" 1,2', multi_label=True, num_classes=3, labels_optional=optional)
+        assert rows.labels.tolist() == [[0, 0, 0], [0, 1, 1]] and list(rows.paths) == ["a b.mp4", "c.mp4"]
     with pytest.raises(AnnotationError, match="several labels must stand in double quotes"):
         read("a.mp4,0,2", separator=",", multi_label=True, num_classes=3)
     with pytest.raises(AnnotationError, match="label 3 is not in 0-2"):

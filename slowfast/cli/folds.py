@@ -1,0 +1,119 @@
+"""Mean figures over the splits of UCF101 and HMDB51: ``slowfast folds outputs/ucf101_1 outputs/ucf101_2 ...``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from slowfast.cli.errors import report_errors
+
+EXAMPLE = """example:
+  for fold in 1 2 3; do
+    slowfast run --cfg configs/UCF101/SLOWFAST_8x8_R50.yaml DATA.FOLD $fold OUTPUT_DIR outputs/ucf101_$fold
+  done
+  slowfast folds outputs/ucf101_1 outputs/ucf101_2 outputs/ucf101_3
+"""
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What results.json tells of the test on one split.
+
+    Attributes:
+        path: the file.
+        fold: DATA.FOLD.
+        setting: what must be equal in all splits: set, protocol and model.
+        figures: name -> value.
+        num_videos, num_failed: tested, and of them not decodable.
+    """
+
+    path: Path
+    fold: int
+    setting: dict[str, str]
+    figures: dict[str, float]
+    num_videos: int
+    num_failed: int
+
+
+def read_result(path: str | Path) -> FoldResult:
+    """The result in a results.json, or in that of an OUTPUT_DIR.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is no results.json of a test.
+    """
+    path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cfg = yaml.safe_load(content["config"])
+        setting = {"TEST.DATASET": cfg["TEST"]["DATASET"], "protocol": content["protocol"]}
+        setting |= {f"MODEL.{key}": cfg["MODEL"][key] for key in ("MODEL_NAME", "ARCH", "NUM_CLASSES")}
+        figures = {name: math.nan if value is None else value for name, value in content["figures"].items()}
+        return FoldResult(path, cfg["DATA"]["FOLD"], setting, figures, content["num_videos"], content["num_failed"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no results.json of a test ({type(error).__name__}: {error}).") from error
+
+
+def mean_over_folds(results: Sequence[FoldResult]) -> dict[str, float]:
+    """The plain mean of every figure that all results have: each split counts the same, whatever its size.
+
+    Raises:
+        ValueError: a split is there twice, or the results are of different sets, protocols or models.
+    """
+    seen: dict[int, FoldResult] = {}
+    for result in results:
+        if result.fold in seen:
+            raise ValueError(f"{seen[result.fold].path} and {result.path} are both of split {result.fold} (DATA.FOLD).")
+        seen[result.fold] = result
+        for name, value in result.setting.items():
+            expected = results[0].setting[name]
+            if value != expected:
+                raise ValueError(f"{result.path} has {name} {value}, but {results[0].path} has {expected}.")
+    names = [name for name in results[0].figures if all(name in result.figures for result in results)]
+    return {name: sum(result.figures[name] for result in results) / len(results) for name in names}
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a table of the splits and their mean; the exit status."""
+    args = build_parser().parse_args(argv)
+    results = sorted((read_result(path) for path in args.results), key=lambda result: result.fold)
+    print(format_table(results, mean_over_folds(results)))
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="slowfast folds",
+        description="Average the figures of tests on the splits of UCF101 or HMDB51.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("results", nargs="+", metavar="RESULT", help="results.json of a split, or the folder it is in")
+    return parser
+
+
+def format_table(results: Sequence[FoldResult], means: dict[str, float]) -> str:
+    """One line a split and one for the mean, below what was tested."""
+    first = results[0].setting
+    lines = [f"{first['TEST.DATASET']}, {first['protocol']}"]
+    lines.append(f"{'split':<6}{'videos':>8}{'failed':>8}" + "".join(f"{name:>10}" for name in means))
+    for result in results:
+        figures = "".join(f"{result.figures[name]:>10.2f}" for name in means)
+        lines.append(f"{result.fold:<6}{result.num_videos:>8,}{result.num_failed:>8,}{figures}")
+    lines.append(f"{'mean':<22}" + "".join(f"{value:>10.2f}" for value in means.values()))
+    if len(results) != 3:
+        lines.append(f"These are {len(results)} of 3 splits: published figures are means over all three.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

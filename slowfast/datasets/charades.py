@@ -1,0 +1,208 @@
+"""Charades: half-minute videos in which any number of 157 actions go on, each for a while.
+
+A training clip has the labels of all frames from its first to its last, also of those between that it does not show.
+A validation or test video has all labels of the video, for every clip. Frames come from frame lists, or, by the
+official annotation files, from folders of images or video files: always 24 a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.build import DATASET_REGISTRY
+from slowfast.datasets.charades_files import TimedActions, read_charades_csv
+from slowfast.datasets.clips import class_names_from_config
+from slowfast.datasets.footage import FilmedVideos, FootageDataset, find_footage, listed_footage
+from slowfast.datasets.frame_lists import FrameLists, check_frame_files, read_frame_lists
+from slowfast.datasets.frame_sampling import test_strided_indices, train_strided_indices
+from slowfast.datasets.reader import FrameReader
+from slowfast.datasets.row_problems import RowProblems
+from slowfast.datasets.samples import ClipShape
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+logger = logging.getLogger(__name__)
+
+FPS = 24.0  # of the published frames
+CLASSES_FILE = "Charades_v1_classes.txt"
+FOLDERS = (
+    "",
+    "Charades_v1_rgb",
+    "frames",
+    "Charades_v1_480",
+    "Charades_v1",
+    "videos",
+)  # in which videos are looked for
+
+
+class FrameLabels(Protocol):
+    """Labels of videos that hold for some of their frames."""
+
+    def between(self, index: int, first: int, last: int) -> set[int]:
+        """Labels that hold for any of the frames ``first`` to ``last``, from 0 and both included, of a video."""
+
+
+class ListedLabels:
+    """Labels of frame lists, which give them frame by frame; the videos are numbered as there."""
+
+    def __init__(self, lists: FrameLists):
+        self._lists = lists
+
+    def between(self, index: int, first: int, last: int) -> set[int]:
+        """As of ``FrameLabels``."""
+        return set().union(*self._lists.labels(index)[first : last + 1])
+
+
+@dataclass(frozen=True)
+class CharadesVideos(FilmedVideos):
+    """Videos whose ``labels``, uint8 (N, K), are all of the video, and ``frame_labels`` say when they hold."""
+
+    frame_labels: FrameLabels
+
+
+@DATASET_REGISTRY.register("charades")
+class Charades(FootageDataset):
+    """Clips of ``CharadesVideos``; the other arguments are those of ``ClipDataset``.
+
+    Clips have an exact stride of ``sampling_rate`` frames, and may lie where frame_sampling.py says. Validation takes
+    the clip in the middle. Labels are float32 (K,) of 0 and 1.
+    """
+
+    videos: CharadesVideos
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, split: str) -> dict:
+        """The keyword arguments that the config describes; reads and checks the annotations of ``split``.
+
+        ``train.csv`` and ``val.csv`` (also for the test) in DATA.PATH_TO_DATA_DIR are taken for frame lists; without
+        them Charades_v1_train.csv and Charades_v1_test.csv are read.
+
+        Raises:
+            ValueError: DATA.MULTI_LABEL is off.
+            AnnotationError: the annotations, the frames or the class names are not usable.
+        """
+        if not cfg.DATA.MULTI_LABEL:
+            raise ValueError(
+                "Charades has several labels a video, but DATA.MULTI_LABEL is False: the loss and the figures would "
+                "be those of one label. Set DATA.MULTI_LABEL True, MODEL.LOSS_FUNC bce_logit, MODEL.HEAD_ACT sigmoid "
+                "and DATA.ENSEMBLE_METHOD max, as configs/Charades does."
+            )
+        folder = Path(cfg.DATA.PATH_TO_DATA_DIR)
+        files = {"list": folder / ("train.csv" if split == "train" else "val.csv")}
+        files["csv"] = folder / ("Charades_v1_train.csv" if split == "train" else "Charades_v1_test.csv")
+        sources = {
+            "num_classes": cfg.MODEL.NUM_CLASSES,
+            "prefix": cfg.DATA.PATH_PREFIX or str(folder),
+            "check": cfg.DATA.CHECK_FILES,
+        }
+        if files["list"].is_file():
+            videos = videos_of_frame_list(files["list"], **sources)
+        elif files["csv"].is_file():
+            videos = videos_of_annotations(files["csv"], **sources)
+        else:
+            raise AnnotationError(
+                f"{folder} holds neither the frame list {files['list'].name} nor the annotations {files['csv'].name}. "
+                "DATA.PATH_TO_DATA_DIR names the folder of one of them."
+            )
+        return {"videos": videos, "class_names": _class_names(cfg), **cls.clip_options(cfg, split)}
+
+    def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
+        stride = int(self._draw_sampling_rate(rng, shape))
+        return train_strided_indices(video.num_frames, shape.num_frames, stride, rng)
+
+    def _centre_indices(self, video: FrameReader) -> Tensor:
+        return test_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), 1)[0]
+
+    def _test_indices(self, video: FrameReader) -> Tensor:
+        return test_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), self.num_clips)
+
+    def _label(self, index: int, indices: Tensor | None = None) -> Tensor:
+        if indices is None:
+            return super()._label(index)
+        label = torch.zeros(self.labels.shape[1])
+        label[list(self.videos.frame_labels.between(index, int(indices[0]), int(indices[-1])))] = 1
+        return label
+
+
+def videos_of_frame_list(path: Path, *, num_classes: int, prefix: str, check: str = "sample") -> CharadesVideos:
+    """The videos of a frame list, with the labels of its frames.
+
+    Args:
+        num_classes: labels must be below it.
+        prefix: folder that relative paths start in.
+        check: frames looked for; see ``check_frame_files``.
+
+    Raises:
+        AnnotationError: the list cannot be used, or frames are missing.
+    """
+    lists = read_frame_lists([path], prefix=prefix)
+    hint = "Paths in a list are relative to DATA.PATH_PREFIX, or else to its folder. DATA.CHECK_FILES none starts so."
+    check_frame_files(lists, check, hint=hint)
+    problems = RowProblems(path, f"MODEL.NUM_CLASSES is {num_classes}: raise it, or correct the list.")
+    labels = np.zeros((len(lists), num_classes), dtype=np.uint8)
+    line_numbers = [int(lists.place(i).rpartition(":")[2]) for i in range(len(lists))]
+    for index, row in enumerate(labels):
+        found = set().union(*set(lists.labels(index)))
+        if found and max(found) >= num_classes:
+            wrong = f"video {lists.video_ids[index]}, which begins here, has label {max(found)}"
+            problems.add(line_numbers[index], f"{wrong}, not in 0-{num_classes - 1}")
+            continue
+        row[list(found)] = 1
+    problems.report(len(lists), "videos")
+    footage = listed_footage(lists, lists.video_ids, FPS)
+    return CharadesVideos(
+        source=path.name,
+        paths=footage.paths,
+        labels=labels,
+        line_numbers=np.array(line_numbers, dtype=np.int32),
+        footage=footage,
+        frame_labels=ListedLabels(lists),
+    )
+
+
+def videos_of_annotations(path: Path, *, num_classes: int, prefix: str, check: str = "sample") -> CharadesVideos:
+    """The videos of Charades_v1_train.csv or Charades_v1_test.csv whose frames are there.
+
+    Frame n, from 0, has the time n / 24 and the label of every action that encloses it. A video has all classes that
+    its row names, as in the official evaluation, even if none of its frames shows one.
+
+    Args:
+        num_classes: classes must be below it.
+        prefix: folder in which, or in ``FOLDERS`` below it, the videos are looked for.
+        check: see ``find_footage``.
+
+    Raises:
+        AnnotationError: the annotations cannot be used, or no video is there.
+    """
+    rows = read_charades_csv(path, num_classes)
+    roots = [os.path.join(prefix, folder) for folder in FOLDERS]
+    footage, present = find_footage(rows.video_ids, roots, fps=FPS, source=path.name, check=check)
+    rows = rows.take(present)
+    return CharadesVideos(
+        source=path.name,
+        paths=footage.paths,
+        labels=rows.labels(num_classes),
+        line_numbers=rows.line_numbers,
+        footage=footage,
+        frame_labels=TimedActions(rows.actions, FPS),
+    )
+
+
+def _class_names(cfg: CfgNode) -> list[str] | None:
+    """Names without their codes: Charades_v1_classes.txt has lines such as ``c008 Opening a door``."""
+    names = class_names_from_config(cfg, default=Path(cfg.DATA.PATH_TO_DATA_DIR) / CLASSES_FILE)
+    codes = [re.fullmatch(r"c([0-9]{3}) (.+)", name) for name in names or []]
+    if names and all(code and int(code[1]) == label for label, code in enumerate(codes)):
+        return [code[2] for code in codes]
+    return names

@@ -1,0 +1,278 @@
+"""The frames of videos that are named by an id: image files of frame lists, folders of images, or video files.
+
+All of them are opened as one thing, a ``FrameReader`` at the frame rate that the data set counts in: frame n is what is
+on the screen n / fps seconds after the first. Images are taken to have that rate, a video file is brought to it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slowfast.datasets.annotations import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings, VideoList
+from slowfast.datasets.clips import ClipDataset
+from slowfast.datasets.frame_lists import FrameLists
+from slowfast.datasets.preparation.files import VIDEO_ENDINGS
+from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+logger = logging.getLogger(__name__)
+
+IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_SAME_RATE = 1e-3  # relative difference of frame rates that are taken for equal
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Where the frames of a list of videos are.
+
+    Attributes:
+        kind: what was found, in words.
+        paths: one a video: a video file, or the folder of its images.
+        fps: frames per second that frames are counted in.
+        lists: frame lists that name the images, or None.
+        list_indices: int64 (N,), places of the videos in ``lists``.
+    """
+
+    kind: str
+    paths: Sequence[str]
+    fps: float
+    lists: FrameLists | None = None
+    list_indices: np.ndarray | None = None
+
+    def open(self, index: int, *, num_threads: int = 1) -> FrameReader:
+        """The frames of a video at ``fps``.
+
+        Args:
+            num_threads: of the decoder of a video file.
+
+        Raises:
+            VideoReadError: there are none.
+        """
+        if self.lists is not None:
+            return FrameFolderReader(self.lists.frame_paths(int(self.list_indices[index])), self.fps)
+        path = self.paths[index]
+        if os.path.isdir(path):
+            return FrameFolderReader(image_files(path), self.fps)
+        video = VideoReader(path, num_threads=num_threads)
+        return video if abs(video.fps / self.fps - 1) < _SAME_RATE else ResampledReader(video, self.fps)
+
+
+@dataclass(frozen=True)
+class FilmedVideos(VideoList):
+    """A list of videos with their footage; ``paths`` are those of the footage."""
+
+    footage: Footage
+
+
+class FootageDataset(ClipDataset):
+    """Clips of ``FilmedVideos``, for sets that PySlowFast reads as single images, counting frames and not seconds."""
+
+    pyslowfast_reads_bgr = True
+    videos: FilmedVideos
+
+    @classmethod
+    def clip_options(cls, cfg: CfgNode, split: str) -> dict:
+        """As of ``ClipDataset``, but one test crop is the left or top one, as in PySlowFast; DATA.ARGS may say else."""
+        data = cfg.DATA
+        unused = {"TARGET_FPS": data.TARGET_FPS != 30, "TRAIN_JITTER_FPS": data.TRAIN_JITTER_FPS}
+        unused["USE_OFFSET_SAMPLING"] = data.USE_OFFSET_SAMPLING
+        for key in (key for key, is_set in unused.items() if is_set):
+            logger.warning("DATA.%s=%s has no effect on %s: its clips count frames.", key, data[key], cls.__name__)
+        return {**super().clip_options(cfg, split), "single_crop": "first"}
+
+    def _test_short_side(self) -> int:
+        return self.crop_size  # whatever the number of crops, as PySlowFast has it for these sets
+
+    def _open(self, index: int) -> FrameReader:
+        return self.videos.footage.open(index, num_threads=self.decoder_threads)
+
+
+class ResampledReader(FrameReader):
+    """A video as if it had another frame rate: frame n is what it shows n / fps seconds after its first frame.
+
+    Args:
+        video: the frames as they are.
+        fps: frames per second of the result.
+    """
+
+    def __init__(self, video: FrameReader, fps: float):
+        self.video = video
+        self.fps = float(fps)
+        self._ratio = video.fps / self.fps
+        # Rates are rounded: a frame that begins a billionth after the end is none.
+        self.num_frames = max(1, math.ceil(video.num_frames / self._ratio - 1e-6))
+
+    def __repr__(self) -> str:
+        return repr(self.video)
+
+    def close(self) -> None:
+        self.video.close()
+
+    def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
+        source = np.floor(indices * self._ratio + 1e-6).astype(np.int64)
+        return self.video._frame_numbers(np.minimum(source, self.video.num_frames - 1))
+
+    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        return self.video._read(wanted, short_side)
+
+
+def listed_footage(lists: FrameLists, video_ids: Iterable[str], fps: float) -> Footage:
+    """The footage of some videos of frame lists.
+
+    Raises:
+        KeyError: a video that is in no list.
+    """
+    indices = np.array([lists.index_of(video_id) for video_id in video_ids], dtype=np.int64)
+    first_frames = [lists.frame_paths(int(index))[0] for index in indices]
+    folders = [os.path.dirname(path) for path in first_frames]
+    # Where all images lie in one folder, a video is called by its first one.
+    paths = folders if len(set(folders)) == len(folders) else first_frames
+    return Footage("frame lists", PackedStrings(paths), fps, lists, indices)
+
+
+def find_footage(
+    video_ids: Sequence[str],
+    roots: Sequence[str | os.PathLike],
+    *,
+    fps: float,
+    source: str,
+    check: str = "sample",
+) -> tuple[Footage, np.ndarray]:
+    """The folders ``<root>/<id>/`` of images, or the files ``<root>/<id>.<ending>``, of videos.
+
+    Args:
+        video_ids: of all videos that the annotations name.
+        roots: folders, of which the first that holds any of the videos is taken.
+        fps: that frames are counted in; folders of images must have it.
+        source: the annotation file, for messages.
+        check: "all": every video must be there; "sample" and "none": those that are not are passed over with a warning.
+            "all" and "sample" also look into folders of images for holes in the numbering.
+
+    Returns:
+        The footage of the videos that are there, and their places in ``video_ids``, int64.
+
+    Raises:
+        AnnotationError: no video is there, or not all of them with ``check`` "all".
+    """
+    if check not in ("all", "sample", "none"):
+        raise ValueError(f'check must be "all", "sample" or "none", got {check!r}.')
+    for root in map(os.fspath, roots):
+        entries = _videos_in(root)
+        present = np.array([i for i, video_id in enumerate(video_ids) if video_id in entries], dtype=np.int64)
+        if len(present):
+            break
+    else:
+        looked = ", ".join(map(os.fspath, roots))
+        raise AnnotationError(
+            f"{source} names {len(video_ids):,} videos, and none of them is in {looked}: neither a folder of images "
+            f"such as {video_ids[0]}/ nor a file such as {video_ids[0]}.mp4. DATA.PATH_PREFIX names the folder."
+        )
+    missing = [video_id for video_id in video_ids if video_id not in entries]
+    if missing and check == "all":
+        raise AnnotationError(
+            f"{source}: {len(missing):,} of its {len(video_ids):,} videos are not in {root}: {_first_of(missing)}. "
+            "DATA.CHECK_FILES sample goes on with the others."
+        )
+    warn_of_missing(missing, source, root)
+    names = [entries[video_ids[i]] for i in present]
+    folders = [name for name in names if os.path.splitext(name)[1].lower() not in VIDEO_ENDINGS]
+    kinds = {"folders of images": len(folders), "video files": len(names) - len(folders)}
+    kind = " and ".join(f"{count:,} {name}" for name, count in kinds.items() if count)
+    logger.info("%s: %s in %s", source, kind, root)
+    _check_numbering([os.path.join(root, name) for name in folders], check)
+    return Footage(kind, PackedStrings(os.path.join(root, name) for name in names), fps), present
+
+
+def _videos_in(root: str) -> dict[str, str]:
+    """Video id -> name in the folder ``root``; a folder goes before a file of the same id."""
+    if not os.path.isdir(root):
+        return {}
+    with os.scandir(root) as entries:
+        names = sorted((not entry.is_dir(), entry.name) for entry in entries if not entry.name.startswith("."))
+    found: dict[str, str] = {}
+    for is_file, name in names:
+        stem, ending = os.path.splitext(name) if is_file else (name, "")
+        if not is_file or ending.lower() in VIDEO_ENDINGS:
+            found.setdefault(stem, name)
+    return found
+
+
+def warn_of_missing(video_ids: Sequence[str], source: str, place: str) -> None:
+    """Count and name videos of ``source`` that ``place`` lacks; nothing where there are none."""
+    if video_ids:
+        text = "%s: %s of its videos are not in %s and are passed over: %s. Figures are of the others alone."
+        logger.warning(text, source, f"{len(video_ids):,}", place, _first_of(video_ids))
+
+
+def _first_of(video_ids: Sequence[str]) -> str:
+    return ", ".join(video_ids[:MAX_REPORTED]) + (", ..." if len(video_ids) > MAX_REPORTED else "")
+
+
+def image_files(folder: str | os.PathLike) -> list[str]:
+    """The image files of a folder by their numbers, so that 2.jpg stands before 10.jpg.
+
+    Raises:
+        VideoReadError: no such folder, or no image in it.
+    """
+    folder = os.fspath(folder)
+    try:
+        names = [name for name in os.listdir(folder) if _is_image(name)]
+    except OSError as error:
+        raise VideoReadError(f"cannot open {folder}: {error.strerror}.") from error
+    if not names:
+        raise VideoReadError(f"cannot open {folder}: it holds no image ({', '.join(sorted(IMAGE_ENDINGS))}).")
+    # Names of one length sort by their numbers as they are, in a tenth of the time.
+    names.sort(key=None if len({len(name) for name in names}) == 1 else _by_numbers)
+    return [os.path.join(folder, name) for name in names]
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
+
+
+def _by_numbers(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
+
+
+def _check_numbering(folders: list[str], check: str) -> None:
+    """Warn of folders, all or a sample of them, in which frames are missing or that hold none."""
+    num_looked = {"all": len(folders), "sample": min(SAMPLED_FILES // 10, len(folders)), "none": 0}[check]
+    odd = []
+    for i in range(num_looked):
+        folder = folders[i * len(folders) // num_looked]
+        try:
+            hole = _hole_in([os.path.basename(path) for path in image_files(folder)])
+        except VideoReadError:
+            hole = "no image"
+        if hole:
+            odd.append(f"{folder}: {hole}")
+    if odd:
+        logger.warning(
+            "%d of %d folders of images looked into have holes (first: %s). Frames count by their place, so what "
+            "follows a hole is taken for earlier than it was.",
+            len(odd),
+            num_looked,
+            odd[0],
+        )
+
+
+def _hole_in(names: list[str]) -> str:
+    """The first place where the last number in the names does not count on; "" where it always does."""
+    numbers = [
+        int(found[-1]) if (found := re.findall(r"[0-9]+", os.path.splitext(name)[0])) else None for name in names
+    ]
+    for (name, number), after in itertools.pairwise(zip(names, numbers, strict=True)):
+        if number is not None and after[1] is not None and after[1] != number + 1:
+            return f"after {name} comes {after[0]}"
+    return ""

@@ -1,0 +1,147 @@
+"""Something-Something V2: short videos of 174 things done to objects, where the order of time tells the class.
+
+A clip spreads over the whole video: one frame from each of T equal segments, a random one in training, else the middle
+one. Frames come from frame lists, folders of images, or video files; these are seen at 30 frames a second, at
+which the published frames were taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.build import DATASET_REGISTRY
+from slowfast.datasets.clips import check_num_classes, class_names_from_config
+from slowfast.datasets.footage import (
+    FilmedVideos,
+    Footage,
+    FootageDataset,
+    find_footage,
+    listed_footage,
+    warn_of_missing,
+)
+from slowfast.datasets.frame_lists import check_frame_files, read_frame_lists
+from slowfast.datasets.frame_sampling import center_segment_indices, train_segment_indices
+from slowfast.datasets.reader import FrameReader
+from slowfast.datasets.samples import ClipShape
+from slowfast.datasets.ssv2_files import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+logger = logging.getLogger(__name__)
+
+FPS = 30.0  # of the published frames; the files themselves have 12
+FOLDERS = ("", "20bn-something-something-v2", "videos", "frames")  # in which videos are looked for
+
+
+@DATASET_REGISTRY.register("ssv2")
+class SomethingSomething(FootageDataset):
+    """Clips of ``FilmedVideos``; the arguments are those of ``ClipDataset``.
+
+    ``sampling_rate`` changes nothing, and neither does ``num_clips``: all test clips of a video are the same.
+    """
+
+    test_entries = "validation"  # of which JSON file the test is; so in PySlowFast, for lack of published labels
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, split: str) -> dict:
+        """The keyword arguments that the config describes; reads and checks the annotations of ``split``.
+
+        The JSON files lie in DATA.PATH_TO_DATA_DIR. ``train.csv`` and ``val.csv`` (also for the test) there are taken
+        for frame lists; without them frames are looked for in DATA.PATH_PREFIX.
+
+        Raises:
+            ValueError: DATA.MULTI_LABEL is on.
+            AnnotationError: the annotations, or the frames, are not usable.
+        """
+        _check_settings(cfg, split)
+        folder = Path(cfg.DATA.PATH_TO_DATA_DIR)
+        labels_file = find_json(folder, "labels")
+        labels = read_labels(labels_file)
+        names = check_num_classes(labels_file, list(labels), cfg.MODEL.NUM_CLASSES)
+        entries = {"train": "train", "val": "validation", "test": cls.test_entries}[split]
+        read = read_test_entries if entries == "test" else read_entries
+        rows = read(find_json(folder, entries), labels)
+        frame_list = folder / {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}[entries]
+        prefix = cfg.DATA.PATH_PREFIX or str(folder)
+        if frame_list.is_file():
+            footage, present = listed(frame_list, rows, prefix=prefix, check=cfg.DATA.CHECK_FILES)
+        else:
+            roots = [os.path.join(prefix, name) for name in FOLDERS]
+            search = {"fps": FPS, "source": rows.source, "check": cfg.DATA.CHECK_FILES}
+            footage, present = find_footage(rows.video_ids, roots, **search)
+        rows = rows.take(present)
+        if (rows.labels < 0).any():
+            logger.warning(
+                "%s gives no labels, and test-answers.csv is not beside it: all count as wrong.", rows.source
+            )
+        return {
+            "videos": FilmedVideos(rows.source, footage.paths, rows.labels, rows.line_numbers, footage),
+            "class_names": class_names_from_config(cfg) if cfg.DATA.CLASS_NAMES else names,
+            **cls.clip_options(cfg, split),
+        }
+
+    def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
+        return train_segment_indices(video.num_frames, shape.num_frames, rng)
+
+    def _centre_indices(self, video: FrameReader) -> Tensor:
+        return center_segment_indices(video.num_frames, self.num_frames)
+
+    def _test_indices(self, video: FrameReader) -> Tensor:
+        return self._centre_indices(video).repeat(self.num_clips, 1)
+
+
+@DATASET_REGISTRY.register("ssv2_test")
+class SomethingSomethingTest(SomethingSomething):
+    """The official test set, for TEST.DATASET: test.json with the labels of test-answers.csv, frame list test.csv."""
+
+    test_entries = "test"
+
+
+def listed(path: Path, rows: SomethingAnnotations, *, prefix: str, check: str = "sample") -> tuple[Footage, np.ndarray]:
+    """The footage that a frame list gives of annotated videos, and their places in ``rows``, int64.
+
+    Videos that only one of the two knows are passed over with a warning that counts and names them.
+
+    Args:
+        prefix: folder that relative paths start in.
+        check: frames looked for; see ``check_frame_files``.
+
+    Raises:
+        AnnotationError: the list cannot be used, frames are missing, or it has no annotated video.
+    """
+    lists = read_frame_lists([path], prefix=prefix)
+    hint = "Paths in a list are relative to DATA.PATH_PREFIX, or else to its folder. DATA.CHECK_FILES none starts so."
+    check_frame_files(lists, check, hint=hint)
+    present = np.array([i for i, video_id in enumerate(rows.video_ids) if video_id in lists], dtype=np.int64)
+    if not len(present):
+        raise AnnotationError(
+            f"{path} has no video of {rows.source}: its first is {lists.video_ids[0]}, theirs {rows.video_ids[0]}."
+        )
+    without_frames = [video_id for video_id in rows.video_ids if video_id not in lists]
+    known = set(rows.video_ids)
+    without_label = [video_id for video_id in lists.video_ids if video_id not in known]
+    for video_ids, of, lacks in ((without_frames, rows.source, path.name), (without_label, path.name, rows.source)):
+        warn_of_missing(video_ids, of, lacks)
+    return listed_footage(lists, [rows.video_ids[i] for i in present], FPS), present
+
+
+def _check_settings(cfg: CfgNode, split: str) -> None:
+    """Raise for what would make figures wrong, warn of what makes them odd."""
+    if cfg.DATA.MULTI_LABEL:
+        raise ValueError("Something-Something has one label a video: set DATA.MULTI_LABEL False.")
+    if split == "train" and cfg.DATA.RANDOM_FLIP:
+        logger.warning("DATA.RANDOM_FLIP mirrors Something-Something, where left and right tell classes. Set it False.")
+    if split == "test" and cfg.TEST.NUM_ENSEMBLE_VIEWS > 1:
+        logger.warning(
+            "TEST.NUM_ENSEMBLE_VIEWS=%d: the clips of a Something-Something video are all the same, so more than 1 "
+            "only costs time.",
+            cfg.TEST.NUM_ENSEMBLE_VIEWS,
+        )
