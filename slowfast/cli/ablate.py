@@ -193,9 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_report(args.output, list(rows.values()), command=f"python tools/ablate.py {' '.join(argv)}")
         left = format_seconds((time.perf_counter() - start) / done * (total - done))
         print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
-    print(
-        f"\n{format_table(list(rows.values()))}\n\ntable and plot: {args.output / 'ablation.md'}, {args.output / 'ablation.png'}"
-    )
+    print(f"\n{format_table(list(rows.values()))}\n\ntable and plot: ablation.md and ablation.png in {args.output}")
     return 0
 
 
