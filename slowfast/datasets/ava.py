@@ -28,11 +28,11 @@ from slowfast.datasets.clips import class_names_from_config
 from slowfast.datasets.colour import ColourAugment
 from slowfast.datasets.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.geometry import Crop, centre_crop, random_crop
-from slowfast.datasets.label_map import class_names_of_map
 from slowfast.datasets.reader import VideoReadError
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample, collate_detections
 from slowfast.datasets.whole_frame import WholeFrame, whole_frame
+from slowfast.utils.label_map import names_of_labels
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -370,7 +370,7 @@ def _class_names(cfg: CfgNode) -> list[str] | None:
     """The names that DATA.CLASS_NAMES holds, or else those of AVA.LABEL_MAP_FILE; None without either."""
     if cfg.DATA.CLASS_NAMES:
         return class_names_from_config(cfg)
-    return class_names_of_map(Path(cfg.AVA.ANNOTATION_DIR, cfg.AVA.LABEL_MAP_FILE), cfg.MODEL.NUM_CLASSES)
+    return names_of_labels(Path(cfg.AVA.ANNOTATION_DIR, cfg.AVA.LABEL_MAP_FILE), cfg.MODEL.NUM_CLASSES)
 
 
 def _colour(cfg: CfgNode) -> ColourAugment:

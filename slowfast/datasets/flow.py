@@ -83,7 +83,7 @@ class FlowStore:
 
     def flow_at(self, indices: Sequence[int] | Tensor, video: FrameReader, path: str | os.PathLike) -> Tensor:
         """uint8 (F, 2, H, W): flow of the frames ``indices`` of ``video``, whose file or folder is ``path``."""
-        file = self.file_of(path)
+        file = self.file_of(path, fps=video.fps)
         if not file.exists():
             self._write(file, video)
         numbers = torch.as_tensor(indices).tolist()
@@ -91,11 +91,15 @@ class FlowStore:
             found = {number: torch.from_numpy(frames[str(number)]) for number in set(numbers)}
         return torch.stack([found[number] for number in numbers])
 
-    def file_of(self, path: str | os.PathLike) -> Path:
-        """Where the flow of a video lies: named after the video, its size and date, and how flow is computed."""
+    def file_of(self, path: str | os.PathLike, *, fps: float) -> Path:
+        """Where the flow of a video lies: named after the video, its size and date, and how flow is computed.
+
+        Args:
+            fps: frames a second that it is read at; a data set may read a file at another rate than its own.
+        """
         path = Path(os.path.abspath(path))
         status = path.stat()
-        key = f"{os.fspath(path)}|{status.st_size}|{status.st_mtime_ns}|{self.method}|{self.bound}"
+        key = f"{os.fspath(path)}|{status.st_size}|{status.st_mtime_ns}|{fps}|{self.method}|{self.bound}"
         digest = hashlib.sha1(key.encode(errors="surrogateescape")).hexdigest()
         return self.cache_dir / digest[:2] / f"{digest}.npz"
 

@@ -59,11 +59,12 @@ def test_flow_is_computed_once_and_read_frame_by_frame(tmp_path, video_file):
 
 def test_another_file_method_or_bound_has_flow_of_its_own(tmp_path, video_file):
     store = FlowStore(tmp_path, bound=20.0)
-    before = store.file_of(video_file)
-    assert before != FlowStore(tmp_path, bound=10.0).file_of(video_file)
-    assert before != FlowStore(tmp_path, method="farneback").file_of(video_file)
+    before = store.file_of(video_file, fps=30.0)
+    assert before != FlowStore(tmp_path, bound=10.0).file_of(video_file, fps=30.0)
+    assert before != store.file_of(video_file, fps=24.0)
+    assert before != FlowStore(tmp_path, method="farneback").file_of(video_file, fps=30.0)
     video_file.write_bytes(b"another content")
-    assert before != store.file_of(video_file)
+    assert before != store.file_of(video_file, fps=30.0)
 
 
 def test_an_interrupted_computation_leaves_no_file(tmp_path, video_file):
@@ -88,7 +89,7 @@ def test_frames_of_a_flow_reader_have_five_channels(tmp_path, video_file):
     assert frames.shape == (2, 5, 80, 96)
     assert torch.equal(frames[:, :3], video.frames_at([1, 3]))
     assert torch.equal(frames[:, 3:], store.flow_at([1, 3], video, video_file))
-    with pytest.raises(ValueError, match="RESIZE_IN_DECODER does not go with SLOWFAST.FAST_INPUT flow"):
+    with pytest.raises(ValueError, match=r"RESIZE_IN_DECODER does not go with SLOWFAST\.FAST_INPUT flow"):
         FlowReader(video, store, video_file).frames_at([0], 64)
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from slowfast.datasets.annotations import AnnotationError
-from slowfast.datasets.label_map import class_names_of_map
+from slowfast.utils.label_map import names_of_labels
 
 
 @pytest.mark.parametrize(
@@ -17,15 +16,15 @@ from slowfast.datasets.label_map import class_names_of_map
 def test_both_dialects(tmp_path, text):
     path = tmp_path / "map.pbtxt"
     path.write_text(text)
-    assert class_names_of_map(path, 4) == ["bend/bow (at the waist)", "class 2", "stand", "class 4"]
+    assert names_of_labels(path, 4) == ["bend/bow (at the waist)", "class 2", "stand", "class 4"]
 
 
 def test_no_map_no_names(tmp_path):
-    assert class_names_of_map(tmp_path / "none.pbtxt", 4) is None
+    assert names_of_labels(tmp_path / "none.pbtxt", 4) is None
 
 
 def test_a_map_of_more_classes_is_an_error(tmp_path):
     path = tmp_path / "map.pbtxt"
     path.write_text('item { name: "stand" id: 12 }')
-    with pytest.raises(AnnotationError, match=r"map\.pbtxt names class 12 \(stand\), but .*MODEL\.NUM_CLASSES = 3"):
-        class_names_of_map(path, 3)
+    with pytest.raises(ValueError, match=r"map\.pbtxt names class 12 \(stand\), but .*MODEL\.NUM_CLASSES = 3"):
+        names_of_labels(path, 3)
