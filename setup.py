@@ -24,8 +24,19 @@ REQUIRED = [
 ]
 EXTRAS = {
     "plot": ["matplotlib"],  # the demo's plot and pictures
+    "flow": ["opencv-python-headless"],  # optical flow for the Fast pathway (FLOW.METHOD dis, farneback)
+    # 36 MB together, 112 MB installed; a model is also exported with torch alone (--format torch)
+    "export": [
+        "onnx",  # the file format
+        "onnxscript",  # torch.onnx builds its operators with it
+        "onnxruntime",  # runs the file, to check it
+    ],
     "dev": [
+        "onnx",  # exported models are checked in the tests
+        "onnxscript",
+        "onnxruntime",
         "matplotlib",  # tests draw too
+        "opencv-python-headless",  # and compute flow
         "pytest",  # make test
         "ruff",  # make lint
         "build",  # wheels
@@ -46,7 +57,7 @@ setup(
     extras_require=EXTRAS,
     packages=[*find_packages(include=["slowfast", "slowfast.*"]), "slowfast.configs"],
     package_dir={"slowfast.configs": "configs"},
-    package_data={"slowfast": ["py.typed"], "slowfast.configs": ["**/*.yaml"]},
+    package_data={"slowfast": ["py.typed", "models/model_zoo.json"], "slowfast.configs": ["**/*.yaml"]},
     entry_points={"console_scripts": ["slowfast = slowfast.cli.main:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",

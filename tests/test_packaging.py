@@ -18,7 +18,7 @@ import slowfast
 ROOT = Path(__file__).parents[1]
 PACKED = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "slowfast", "configs")
 # Extras: what is imported without them must not need them.
-OPTIONAL = ("matplotlib", "pytest", "ruff", "build", "setuptools", "wheel")
+OPTIONAL = ("cv2", "matplotlib", "onnx", "onnxruntime", "onnxscript", "pytest", "ruff", "build", "setuptools", "wheel")
 
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
@@ -72,7 +72,7 @@ def test_the_wheel_holds_every_module_and_every_recipe(wheel):
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert checkout_files("slowfast", ".py") <= packed
     assert {f"slowfast/{recipe}" for recipe in checkout_files("configs", ".yaml")} <= packed
-    assert "slowfast/py.typed" in packed
+    assert {"slowfast/py.typed", "slowfast/models/model_zoo.json"} <= packed
     top_level = {name.split("/")[0] for name in packed}
     assert top_level == {"slowfast", f"slowfast-{slowfast.__version__}.dist-info"}
 
@@ -84,7 +84,7 @@ def test_the_wheel_says_what_it_needs(wheel):
     assert metadata["Version"] == slowfast.__version__
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License"] == "Apache-2.0" or metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"dev", "plot"}
+    assert set(metadata.get_all("Provides-Extra")) == {"dev", "export", "plot"}
     needed = {re.match(r"[\w-]+", line).group() for line in metadata.get_all("Requires-Dist") if "extra" not in line}
     assert needed == set(required())
     scripts = configparser.ConfigParser()

@@ -13,7 +13,7 @@ import torch
 from slowfast.cli.errors import report_errors
 from slowfast.config import CfgNode, find, load_cfg
 from slowfast.models import build_model
-from slowfast.models.complexity import measure
+from slowfast.models.complexity import clip_channels, measure
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,10 +34,10 @@ def describe(cfg: CfgNode, *, crop: int | None = None) -> dict:
     """All figures of the config's model, numbers as numbers."""
     with torch.device("meta"):
         model = build_model(cfg)
-    channels = max(cfg.DATA.INPUT_CHANNEL_NUM)
+    channels = clip_channels(model)
     crop = crop or cfg.DATA.TEST_CROP_SIZE
-    test_view = measure(model, (channels, cfg.DATA.NUM_FRAMES, crop, crop))
-    training = measure(model, (channels, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE))
+    test_view = measure(model, (cfg.DATA.NUM_FRAMES, crop, crop))
+    training = measure(model, (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE))
     num_views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS
     return {
         "model": cfg.MODEL.MODEL_NAME,
@@ -57,7 +57,7 @@ def describe(cfg: CfgNode, *, crop: int | None = None) -> dict:
 def format_tables(info: dict) -> str:
     """The figures as a person reads them, with a table of shapes like the paper's table 1."""
     lines = [
-        f"{info['model']} ({info['arch']}): {info['num_parameters']:,} parameters",
+        f"{_name(info)}: {info['num_parameters']:,} parameters",
         f"{info['gflops_per_view']:.2f} GFLOPs a view (multiply-adds of the convolutions; "
         f"{info['gflops_per_view_all_operators']:.2f} of all operators) for a clip of {_shape(info['clip'])}",
         f"{info['gflops_per_video']:,.0f} GFLOPs a video of {info['num_views']} views",
@@ -69,6 +69,11 @@ def format_tables(info: dict) -> str:
     for stage in info["stages"]:
         lines.append(f"{stage['name']:<14} {_shape(stage['output'])}")
     return "\n".join(lines)
+
+
+def _name(info: dict) -> str:
+    """The model, and its kind of temporal kernels where MODEL.ARCH decides on them."""
+    return info["model"] if info["model"].startswith("torchvision/") else f"{info['model']} ({info['arch']})"
 
 
 def _shape(shape) -> str:

@@ -13,7 +13,15 @@ COMMANDS = {
     "run": ("run", "train and test what a config describes"),
     "info": ("info", "parameters, GFLOPs, memory and shapes of a config's model"),
     "motion": ("motion", "write the built-in Motion data set of video files"),
+    "ablate": ("ablate", "train and test configs with several seeds into one table"),
+    "prepare-data": ("prepare.main", "lists, checks, smaller copies and frames of videos"),
     "benchmark": ("benchmark", "measure model steps and data loading on this machine"),
+    "convert": ("convert", "write weights in PySlowFast's naming or ours"),
+    "zoo": ("zoo", "list the published weights by name"),
+    "eval-ava": ("eval_ava", "frame mAP of AVA detection files and their ensembles"),
+    "ensemble": ("ensemble", "average the scores of several tests"),
+    "folds": ("folds", "mean accuracy over the three splits of UCF101 or HMDB51"),
+    "export": ("export", "write a model as a torch.export program and as ONNX"),
     "demo": ("demo", "write Motion, train SlowFast and Slow-only on it, compare"),
 }
 
@@ -36,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """The list of commands."""
-    lines = [f"  {name:<10} {meaning}" for name, (_, meaning) in COMMANDS.items()]
+    lines = [f"  {name:<12} {meaning}" for name, (_, meaning) in COMMANDS.items()]
     return "usage: slowfast COMMAND [ARGUMENTS]\n\n" + "\n".join(lines) + "\n\nslowfast COMMAND --help tells more."
 
 

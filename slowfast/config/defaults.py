@@ -146,7 +146,7 @@ _C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions befor
 # ---- Networks ----
 
 _C.MODEL = CfgNode()
-_C.MODEL.ARCH = "slowfast"  # temporal kernels: "slowfast", "slow", "fast", "c2d", "i3d" (both also _nopool), "2d", "x3d"
+_C.MODEL.ARCH = "slowfast"  # temporal kernels: "slowfast", "slow", "fast", "c2d", "i3d" (or _nopool), "2d", "x3d"
 _C.MODEL.MODEL_NAME = "SlowFast"  # registered model: "SlowFast", "ResNet" (one pathway), ...
 _C.MODEL.NUM_CLASSES = 400  # K
 _C.MODEL.LOSS_FUNC = "cross_entropy"  # registered loss: also "soft_cross_entropy", "bce", "bce_logit"

@@ -1,0 +1,117 @@
+"""Late fusion of tests: ``python tools/ensemble.py rgb/predictions flow/predictions --output fused``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from slowfast.cli.errors import report_errors
+from slowfast.engine.results import write_results
+from slowfast.engine.tester import TestResult
+from slowfast.evaluation import EVALUATOR_REGISTRY
+from slowfast.evaluation.late_fusion import METHODS, Predictions, fuse, read_predictions
+from slowfast.utils.environment import versions
+from slowfast.utils.logging import setup_logging
+
+_DESCRIPTION = """
+Average the scores of several tests of the same videos, which are matched by path, and evaluate each and the fusion.
+"""
+_EPILOG = """
+examples:
+  python tools/ensemble.py outputs/rgb/predictions.npz outputs/flow/predictions.npz --weights 1 1.5
+  python tools/ensemble.py outputs/slowfast outputs/swin outputs/x3d --method geometric --output outputs/fused
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="ensemble.py",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("tests", nargs="+", metavar="TEST", help="predictions.npz of a test, or the folder it is in")
+    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a test; default equal ones")
+    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="mean of the scores (default), or theirs "
+                        "in the logarithm")  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write results.json and predictions there")
+    return parser
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print a table of each test and the fusion; with --output, write the fusion as a test is written."""
+    args = build_parser().parse_args(argv)
+    setup_logging()
+    start = time.perf_counter()
+    members = [read_predictions(path) for path in args.tests]
+    fused = fuse(members, weights=args.weights, method=args.method)
+    figures = [evaluate(member) for member in (*members, fused)]
+    weights = args.weights or [1.0] * len(members)
+    print(format_table(members, weights, fused, figures))
+    if args.output:
+        result = TestResult(
+            figures=figures[-1],
+            scores=fused.scores.astype(np.float32),
+            labels=fused.labels,
+            failures={int(i): "no test has scores for it" for i in np.flatnonzero(~fused.has_scores)},
+            seconds=time.perf_counter() - start,
+        )
+        inputs = [describe(*row) for row in zip(members, weights, figures[:-1], strict=True)]
+        details = {"protocol": f"late fusion of {len(members)} tests, {args.method} of the scores", "inputs": inputs}
+        details["versions"] = versions()
+        write_results(args.output, result, paths=fused.paths.tolist(), class_names=None, details=details)
+    return 0
+
+
+def evaluate(predictions: Predictions) -> dict[str, float]:
+    """Top-k accuracy where a video has one label, else mean average precision."""
+    name = "topk" if predictions.labels.ndim == 1 else "multilabel_map"
+    return EVALUATOR_REGISTRY.get(name)()(predictions.scores, predictions.labels)
+
+
+def describe(member: Predictions, weight: float, figures: dict[str, float]) -> dict:
+    """What results.json tells of one input: its figures here, and what its own results.json says of its making."""
+    told = {}
+    path = Path(member.name).with_name("results.json")
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        told = {key: content[key] for key in ("protocol", "weights") if key in content}
+    figures = {name: None if math.isnan(value) else value for name, value in figures.items()}  # NaN is no JSON
+    return {"file": member.name, "weight": weight, "figures": figures, **told}
+
+
+def format_table(
+    members: Sequence[Predictions],
+    weights: Sequence[float],
+    fused: Predictions,
+    figures: Sequence[dict[str, float]],
+) -> str:
+    """One line for each test and one for the fusion; videos without scores count as wrong."""
+    names = [*(member.name for member in members), "fusion"]
+    width = max(map(len, names))
+    columns = {name: max(8, len(name) + 2) for name in figures[-1]}
+    header = "".join(f"{name:>{size}}" for name, size in columns.items())
+    lines = [f"{'test':<{width}}  weight{header}  videos  without scores"]
+    for name, weight, member, row in zip(names, [*weights, None], [*members, fused], figures, strict=True):
+        cells = "".join(f"{_shown(row[column]):>{size}}" for column, size in columns.items())
+        shown = "" if weight is None else f"{weight:g}"
+        missing = int((~member.has_scores).sum())
+        lines.append(f"{name:<{width}}  {shown:>6}{cells}  {len(member.paths):>6,}  {missing:>14,}")
+    return "\n".join(lines)
+
+
+def _shown(figure: float) -> str:
+    return str(figure) if isinstance(figure, int) else f"{figure:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""A config's model as files that run elsewhere: ``tools/export.py --cfg FILE --checkpoint FILE --output DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from slowfast.cli.errors import report_errors
+from slowfast.config import CfgNode, find, load_cfg
+from slowfast.datasets import DATASET_REGISTRY
+from slowfast.datasets.clips import class_names_from_config
+from slowfast.engine.build import build_preprocessor, weights_for_test
+from slowfast.engine.checkpoint import load_for_test
+from slowfast.engine.export import (
+    CHECKED_BATCHES,
+    ExportError,
+    check_against,
+    export_program,
+    takes_boxes,
+    write_onnx,
+    write_program,
+)
+from slowfast.models import build_model
+from slowfast.models.complexity import clip_channels
+from slowfast.models.folding import fold_batch_norms
+from slowfast.utils.environment import versions
+from slowfast.utils.logging import setup_logging
+
+logger = logging.getLogger(__name__)
+
+# --format: (file, what writes it and gives it back to be run)
+FORMATS: dict[str, tuple[str, Callable]] = {
+    "torch": ("model.pt2", write_program),
+    "onnx": ("model.onnx", write_onnx),
+}
+_DESCRIPTION = """
+Write a model as a torch.export program (model.pt2) and as ONNX (model.onnx), check that both give the model's scores,
+and store beside them what their input must be (preprocessing.json). The batch may vary; the size of a clip may not.
+"""
+_EPILOG = """
+examples:
+  python tools/export.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml --checkpoint weights.pyth --output exported
+  python tools/export.py --cfg configs/Kinetics/X3D_S.yaml --checkpoint x3d_s.pyth --output exported --fold-bn \\
+      --format onnx DATA.TEST_CROP_SIZE 160
+"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One written file and its largest difference to the model, as a share of the model's largest score."""
+
+    path: Path
+    difference: float
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="export.py",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--cfg", required=True, metavar="FILE", help="config file, or its name below configs/")
+    parser.add_argument("--checkpoint", default="", metavar="FILE", help="weights; default: those a test would take")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the files")
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        default=list(FORMATS),
+        metavar="NAME",
+        help=f"of {', '.join(FORMATS)}; default all; onnx needs the extra [export]",
+    )
+    parser.add_argument("--fold-bn", action="store_true", help="multiply batch norms into convolutions")
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("H", "W"), help="of a clip, pixels; default DATA.TEST_CROP_SIZE squared"
+    )
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides, last")
+    return parser
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parsed arguments; what follows --format and is no format begins the overrides."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    is_format = [name in FORMATS for name in args.format]
+    num_formats = is_format.index(False) if False in is_format else len(is_format)
+    if num_formats == 0:
+        parser.error(f"--format {args.format[0]}: expected {' or '.join(FORMATS)}")
+    args.opts = args.format[num_formats:] + args.opts
+    args.format = args.format[:num_formats]
+    return args
+
+
+def load_model(cfg: CfgNode, *, fold_bn: bool) -> tuple[nn.Module, dict]:
+    """The config's model in eval mode on the CPU with its weights, and what else the checkpoint holds.
+
+    Raises:
+        ExportError: its clips hold optical flow, which is computed from videos and not in the model.
+    """
+    model = build_model(cfg)
+    if clip_channels(model) != 3:
+        raise ExportError(
+            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r}: the model's clips have {clip_channels(model)} channels. "
+            "Optical flow is computed while videos are loaded, which no exported file can do. Export an RGB model."
+        )
+    content = load_for_test(model, weights_for_test(cfg))
+    content.pop("model_state")
+    model = model.eval()
+    return (fold_batch_norms(model) if fold_bn else model), content
+
+
+def export(model: nn.Module, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> list[Exported]:
+    """Write ``formats`` into ``folder`` and run each file against ``model``.
+
+    Raises:
+        ExportError: the model cannot be exported, or a file gives other scores; such a file is removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    logger.info("tracing %s for clips of %s", type(model).__name__, " x ".join(map(str, clip_shape)))
+    program = export_program(model, clip_shape)
+    written = []
+    for name in formats:
+        file_name, write = FORMATS[name]
+        path = folder / file_name
+        logger.info("writing %s and running it with batches of %s", path, " and ".join(map(str, CHECKED_BATCHES)))
+        run = write(program, path)
+        written.append(Exported(path, check_against(model, run, clip_shape, path)))
+    return written
+
+
+def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], class_names: list[str] | None) -> dict:
+    """All that a program needs to know to feed the files and to read their scores."""
+    dataset = DATASET_REGISTRY.get(cfg.TEST.DATASET)
+    preprocess = build_preprocessor(cfg, torch.device("cpu"), dataset)
+    num_frames, height, width = clip_shape[1:]
+    inputs = [
+        {
+            "name": "clip",
+            "dtype": "float32",
+            "shape": ["batch", *clip_shape],
+            "layout": ["batch", "channel", "frame", "row", "column"],
+            "channel_order": "BGR" if preprocess.reverse_channels else "RGB",
+        }
+    ]
+    if takes_boxes(model):
+        meaning = "place of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip"
+        inputs.append({"name": "boxes", "dtype": "float32", "shape": ["boxes", 5], "meaning": meaning})
+    return {
+        "inputs": inputs,
+        "pixels": {
+            "formula": "(pixel / 255 - mean) / std, with mean and std of R, G, B",
+            "mean": list(preprocess.mean),
+            "std": list(preprocess.std),
+        },
+        "frames": {
+            "num_frames": num_frames,
+            "sampling_rate": cfg.DATA.SAMPLING_RATE,
+            "target_fps": cfg.DATA.TARGET_FPS,
+            "span_seconds": num_frames * cfg.DATA.SAMPLING_RATE / cfg.DATA.TARGET_FPS,
+            "of_a_video_file": "frame k of a clip is source frame floor(start + k * (span - 1) / (num_frames - 1)), "
+            "with span = num_frames * sampling_rate * fps / target_fps",
+        },
+        "resize": {
+            "short_side": min(height, width),
+            "crop": [height, width],
+            "interpolation": "bilinear, half-pixel centres, no antialiasing",
+        },
+        "output": {
+            "name": "scores",
+            "dtype": "float32",
+            "shape": ["boxes" if takes_boxes(model) else "batch", cfg.MODEL.NUM_CLASSES],
+            "activation": cfg.MODEL.HEAD_ACT,
+        },
+        "test": {
+            "clips": cfg.TEST.NUM_ENSEMBLE_VIEWS,
+            "crops": cfg.TEST.NUM_SPATIAL_CROPS,
+            "fusion": cfg.DATA.ENSEMBLE_METHOD,
+        },
+        "class_names": class_names,
+    }
+
+
+def _class_names(cfg: CfgNode, content: dict) -> list[str] | None:
+    if content.get("class_names"):
+        return list(content["class_names"])
+    return class_names_from_config(cfg) if cfg.DATA.CLASS_NAMES or cfg.DATA.PATH_TO_DATA_DIR else None
+
+
+def _versions() -> dict[str, str]:
+    found = versions()
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export one model; one line for each file written."""
+    args = parse_args(argv)
+    setup_logging()
+    path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
+    weights = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
+    # Statistics of parts of a batch, or of several processes, are for training alone.
+    cfg = load_cfg(path, overrides=["BN.NORM_TYPE", "batchnorm", *args.opts, *weights])
+    model, content = load_model(cfg, fold_bn=args.fold_bn)
+    size = args.size or (cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE)
+    clip_shape = (clip_channels(model), cfg.DATA.NUM_FRAMES, *size)
+    written = export(model, clip_shape, args.output, args.format)
+    facts = {
+        "model": cfg.MODEL.MODEL_NAME,
+        "weights": weights_for_test(cfg),
+        "batch_norms_folded": args.fold_bn,
+        **preprocessing(cfg, model, clip_shape, _class_names(cfg, content)),
+        "files": {item.path.name: {"largest_difference": item.difference} for item in written},
+        "versions": _versions(),
+        "config": cfg.dump(),
+    }
+    facts_path = args.output / "preprocessing.json"
+    facts_path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    for item in written:
+        size_mib = item.path.stat().st_size / 2**20
+        print(f"{item.path}: {size_mib:.1f} MiB, differs from the model by {item.difference:.1e} of its largest score")
+    print(f"{facts_path}: what the input must be, the classes, the config")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

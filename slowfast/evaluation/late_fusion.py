@@ -1,0 +1,212 @@
+"""Late fusion: the scores of several tests of the same videos, averaged (two streams, ensembles).
+
+Letters: N videos, K classes, M members of the fusion.
+"""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+METHODS = ("mean", "geometric")
+_SMALLEST = 1e-12  # stands for a score of zero in a geometric mean, which would otherwise be a veto
+_FILE = "predictions.npz"
+
+
+class FusionError(ValueError):
+    """Predictions that cannot be read, or do not belong together."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one test gave.
+
+    Attributes:
+        name: what messages call it, e.g. its file.
+        scores: float64 (N, K); a row of NaN for a video that could not be decoded.
+        labels: int64 (N,), or (N, K) of 0 and 1.
+        paths: str (N,), the videos; each once.
+    """
+
+    name: str
+    scores: np.ndarray
+    labels: np.ndarray
+    paths: np.ndarray
+
+    def __post_init__(self):
+        num_videos = len(self.paths)
+        if self.scores.ndim != 2 or len(self.scores) != num_videos or len(self.labels) != num_videos:
+            raise FusionError(
+                f"{self.name}: scores {self.scores.shape}, labels {self.labels.shape} and paths {self.paths.shape} do "
+                "not go together; expected scores (N, K), labels (N,) or (N, K), paths (N,)."
+            )
+        names, counts = np.unique(self.paths, return_counts=True)
+        if (counts > 1).any():
+            twice = names[counts > 1]
+            raise FusionError(f"{self.name}: {len(twice)} videos stand there more than once, e.g. {twice[0]}.")
+
+    @property
+    def has_scores(self) -> np.ndarray:
+        """bool (N,): False for a video that could not be decoded."""
+        return ~np.isnan(self.scores).any(1)
+
+
+def find_predictions(path: str | Path) -> Path:
+    """The file that ``path`` means: itself, itself with ".npz", or predictions.npz in it.
+
+    Raises:
+        FusionError: there is none.
+    """
+    path = Path(path)
+    candidates = (path, path.with_name(path.name + ".npz"), path / _FILE)
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise FusionError(f"there are no predictions {path}: tried {', '.join(map(str, candidates))}.")
+    return found
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """What a test wrote as predictions.npz (see ``engine.results``).
+
+    Raises:
+        FusionError: no such file, or another kind of file.
+    """
+    path = find_predictions(path)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = {"scores", "labels", "paths"} - set(arrays)
+            if missing:
+                raise FusionError(f"{path} lacks {', '.join(sorted(missing))}; a test writes it as {_FILE}.")
+            scores, labels, paths = (arrays[name] for name in ("scores", "labels", "paths"))
+    except (zipfile.BadZipFile, EOFError, OSError, TypeError, ValueError) as error:
+        if isinstance(error, FusionError):
+            raise
+        raise FusionError(f"{path} cannot be read as the {_FILE} of a test ({error}).") from error
+    return Predictions(str(path), scores.astype(np.float64), labels, paths)
+
+
+def fuse(
+    members: Sequence[Predictions], *, weights: Sequence[float] | None = None, method: str = "mean"
+) -> Predictions:
+    """The fused scores, in the videos' order of the first member.
+
+    Videos are matched by path. Where some members could not decode a video, the others' mean stands, and their number
+    is logged; where none could, it has no scores. Single-label scores are first divided by their sum, since a test
+    may have summed over its views; multi-label ones must be means or maxima over views already.
+
+    Args:
+        weights: one a member, at least 0; default equal ones. Only their ratio counts.
+        method: "mean" of the scores, or "geometric": the weighted geometric mean, which favours classes that no
+            member excludes; over a single label it is divided by its sum again.
+
+    Raises:
+        FusionError: other videos, labels or classes, scores that are no probabilities, or weights that do not fit.
+    """
+    if method not in METHODS:
+        raise FusionError(f"method={method!r} is not one of {', '.join(METHODS)}.")
+    shares = _shares(weights, members)
+    members = [align(member, members[0]) for member in members]
+    scores = np.stack([probabilities(member) for member in members])  # (M, N, K)
+    has_scores = np.stack([member.has_scores for member in members])
+    for member, found in zip(members, has_scores, strict=True):
+        if not found.all():
+            logger.warning(
+                "%s has no scores for %d of %d videos: there the mean of the others stands.",
+                member.name,
+                int((~found).sum()),
+                len(found),
+            )
+    fused = _weighted_mean(scores if method == "mean" else np.log(np.maximum(scores, _SMALLEST)), shares, has_scores)
+    if method == "geometric":
+        fused = np.exp(fused)
+        if members[0].labels.ndim == 1:
+            fused /= fused.sum(1, keepdims=True)
+    name = " + ".join(member.name for member in members)
+    return Predictions(name, fused, members[0].labels, members[0].paths)
+
+
+def _shares(weights: Sequence[float] | None, members: Sequence[Predictions]) -> np.ndarray:
+    """Weights that sum to one."""
+    if len(members) < 2:
+        raise FusionError(f"a fusion needs at least 2 tests, got {len(members)}.")
+    shares = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
+    if len(shares) != len(members) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
+        raise FusionError(
+            f"weights={list(weights)}: give one for each of the {len(members)} tests, at least 0, not all 0."
+        )
+    return shares / shares.sum()
+
+
+def align(member: Predictions, reference: Predictions) -> Predictions:
+    """``member`` with its videos in the order of ``reference``.
+
+    Raises:
+        FusionError: they are not of the same videos, labels and number of classes.
+    """
+    missing = np.setdiff1d(reference.paths, member.paths)
+    extra = np.setdiff1d(member.paths, reference.paths)
+    if len(missing) or len(extra):
+        parts = [
+            f"{len(names)} of the videos of {owner} are not in {other}, e.g. {names[0]}"
+            for names, owner, other in ((missing, reference.name, member.name), (extra, member.name, reference.name))
+            if len(names)
+        ]
+        raise FusionError(f"{'; '.join(parts)}. Fuse tests of one list, called by the same paths.")
+    if member.scores.shape[1] != reference.scores.shape[1]:
+        raise FusionError(
+            f"{member.name} has {member.scores.shape[1]} classes, {reference.name} {reference.scores.shape[1]}."
+        )
+    place = {path: i for i, path in enumerate(member.paths.tolist())}
+    order = np.array([place[path] for path in reference.paths.tolist()], np.int64)
+    labels = member.labels[order]
+    if labels.shape != reference.labels.shape:
+        raise FusionError(
+            f"{member.name} has labels {labels.shape}, {reference.name} {reference.labels.shape}: one is of a "
+            "multi-label test, the other is not."
+        )
+    differs = (labels != reference.labels).reshape(len(labels), -1).any(1)
+    if differs.any():
+        raise FusionError(
+            f"{int(differs.sum())} videos have other labels in {member.name} than in {reference.name}, e.g. "
+            f"{reference.paths[differs][0]}."
+        )
+    return Predictions(member.name, member.scores[order], labels, reference.paths)
+
+
+def probabilities(member: Predictions) -> np.ndarray:
+    """Scores float64 (N, K) on the scale [0, 1] that members share; a single label's sum to one.
+
+    Raises:
+        FusionError: scores below 0, or multi-label ones above 1.
+    """
+    scores = member.scores
+    known = scores[member.has_scores]
+    if known.size and known.min() < 0:
+        raise FusionError(
+            f"{member.name}: scores go down to {known.min():.3g}, so they are logits. Test with MODEL.HEAD_ACT softmax "
+            "or sigmoid."
+        )
+    if member.labels.ndim == 1:
+        return scores / scores.sum(1, keepdims=True)
+    if known.size and known.max() > 1 + 1e-5:
+        raise FusionError(
+            f"{member.name}: scores go up to {known.max():.3g}, so they are sums over views, which cannot be compared "
+            "with another test's. Test with DATA.ENSEMBLE_METHOD mean or max."
+        )
+    return scores
+
+
+def _weighted_mean(values: np.ndarray, shares: np.ndarray, has_scores: np.ndarray) -> np.ndarray:
+    """Mean (N, K) of ``values`` (M, N, K) over the members that have scores; NaN where none with a share has."""
+    weight = shares[:, None] * has_scores  # (M, N)
+    total = weight.sum(0)
+    mean = (weight[:, :, None] * np.where(has_scores[:, :, None], values, 0.0)).sum(0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN meant
+        return mean / total[:, None]

@@ -1,0 +1,210 @@
+"""torchvision's video networks as "torchvision/r3d_18", ..., to compare with in the same trainer and tester.
+
+The networks are torchvision's own objects, so their parameters have torchvision's names and its weight files load as
+they are. Two hooks make them behave as every model here does: a clip of a wrong shape is refused in words, and eval
+mode gives scores.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor, nn
+
+from slowfast.models.build import MODEL_REGISTRY
+from slowfast.models.heads import ACTIVATIONS, activate
+from slowfast.models.pathways import single_clip
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What networks of one kind have in common.
+
+    Attributes:
+        classifier: name of the layer that gives the logits.
+        has_dropout: before the classifier.
+        drop_path: p of dropping the residual of the last block, where torchvision's network does so; else 0.
+        least_clip: (frames, side in pixels) that the network takes at least; a transformer with a table of positions
+            takes these alone (``is_fixed``).
+    """
+
+    classifier: str
+    has_dropout: bool = False
+    drop_path: float = 0.0
+    least_clip: tuple[int, int] = (1, 1)
+    is_fixed: bool = False
+
+    def size_problem(self, num_frames: int, height: int, width: int) -> str:
+        """Why a clip of that size does not fit; empty if it does."""
+        frames, side = self.least_clip
+        if self.is_fixed and (num_frames, height, width) != (frames, side, side):
+            return f"takes clips of exactly {frames} frames of {side}x{side} pixels"
+        if num_frames < frames or min(height, width) < side:
+            return f"takes clips of at least {frames} frames of {side}x{side} pixels"
+        return ""
+
+
+_RESNET = _Family("fc")
+_S3D = _Family("classifier.1", has_dropout=True, least_clip=(14, 224))
+_MVIT = _Family("head.1", has_dropout=True, drop_path=0.2, least_clip=(16, 224), is_fixed=True)
+_SWIN = _Family("head", drop_path=0.1)
+FAMILIES = {
+    "r3d_18": _RESNET,
+    "mc3_18": _RESNET,
+    "r2plus1d_18": _RESNET,
+    "s3d": _S3D,
+    "mvit_v1_b": _MVIT,
+    "mvit_v2_s": _MVIT,
+    "swin3d_t": _SWIN,
+    "swin3d_s": _SWIN,
+    "swin3d_b": _SWIN,
+}
+
+
+def torchvision_model(
+    name: str,
+    *,
+    num_classes: int = 400,
+    dropout: float | None = None,
+    drop_path: float | None = None,
+    activation: str = "softmax",
+    detach_features: bool = False,
+) -> nn.Module:
+    """torchvision's network ``name``, freshly initialised as torchvision does it, in train mode.
+
+    It takes a clip (B, 3, T, H, W) and gives logits (B, K) in train mode, scores (B, K) in eval mode. Over a clip
+    larger than that of training, S3D averages logits of several places, then activates.
+
+    Args:
+        name: one of ``FAMILIES``.
+        dropout: p of dropping a feature before the classifier (S3D, MViT); default torchvision's.
+        drop_path: p of dropping a residual in the last block, less in earlier ones (MViT, Swin); default torchvision's.
+        activation: "softmax", "sigmoid" or "none".
+        detach_features: only the classifier learns.
+
+    Raises:
+        ValueError: an argument that the network does not have.
+    """
+    from torchvision.models import get_model  # a second of imports that other models do without
+
+    family = FAMILIES[name]
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
+    if dropout is not None and not family.has_dropout:
+        raise ValueError(f"torchvision/{name} has no dropout before its classifier, got dropout={dropout}.")
+    if drop_path is not None and not family.drop_path:
+        raise ValueError(f"torchvision/{name} drops no residuals, got drop_path={drop_path}.")
+    options = {} if dropout is None else {"dropout": dropout}
+    model = get_model(name, weights=None, num_classes=num_classes, **options)
+    if drop_path is not None:
+        _scale_drop_path(model, drop_path / family.drop_path)
+    model.register_forward_pre_hook(partial(_check_clip, name=name))
+    model.register_forward_hook(partial(_scores_in_eval_mode, activation=activation))
+    if detach_features:
+        model.get_submodule(family.classifier).register_forward_pre_hook(_detach)
+    return model
+
+
+def _scale_drop_path(model: nn.Module, factor: float) -> None:
+    """Multiply every block's p of dropping its residual; not all of torchvision's builders take it as an argument."""
+    from torchvision.ops import StochasticDepth
+
+    for module in model.modules():
+        if isinstance(module, StochasticDepth):
+            module.p *= factor
+
+
+def _check_clip(_module: nn.Module, inputs: tuple[Tensor | Sequence[Tensor]], *, name: str) -> tuple[Tensor]:
+    clip = single_clip(inputs[0], in_channels=3)
+    problem = FAMILIES[name].size_problem(*clip.shape[2:])
+    if problem:
+        raise ValueError(f"torchvision/{name} {problem}; received {tuple(clip.shape)}.")
+    return (clip,)
+
+
+def _detach(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    return (inputs[0].detach(),)
+
+
+def _scores_in_eval_mode(module: nn.Module, _inputs, logits: Tensor, *, activation: str) -> Tensor:
+    return logits if module.training else activate(logits, activation)
+
+
+class TorchvisionBuilder:
+    """The registry's entry for one network: called with keyword arguments, it makes the network."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.family = FAMILIES[name]
+        self.__name__ = self.__qualname__ = f"torchvision/{name}"
+
+    def __call__(
+        self,
+        *,
+        num_classes: int = 400,
+        dropout: float | None = None,
+        drop_path: float | None = None,
+        activation: str = "softmax",
+        detach_features: bool = False,
+    ) -> nn.Module:
+        return torchvision_model(
+            self.name,
+            num_classes=num_classes,
+            dropout=dropout,
+            drop_path=drop_path,
+            activation=activation,
+            detach_features=detach_features,
+        )
+
+    def from_config(self, cfg) -> dict:
+        """Keyword arguments for the config's MODEL keys.
+
+        Raises:
+            ValueError: clips, channels or batch norms that the network does not take.
+        """
+        self._check(cfg)
+        arguments = {
+            "num_classes": cfg.MODEL.NUM_CLASSES,
+            "activation": cfg.MODEL.HEAD_ACT,
+            "detach_features": cfg.MODEL.DETACH_FINAL_FC,
+        }
+        for argument, key, value, is_there in (
+            ("dropout", "DROPOUT_RATE", cfg.MODEL.DROPOUT_RATE, self.family.has_dropout),
+            ("drop_path", "DROPCONNECT_RATE", cfg.MODEL.DROPCONNECT_RATE, self.family.drop_path > 0),
+        ):
+            if is_there:
+                arguments[argument] = value
+            elif value:
+                logger.warning("MODEL.%s=%s has no effect on %s, which has none.", key, value, self.__name__)
+        return arguments
+
+    def _check(self, cfg) -> None:
+        for key, crop in (
+            ("TRAIN_CROP_SIZE", cfg.DATA.TRAIN_CROP_SIZE),
+            ("TEST_CROP_SIZE", cfg.DATA.TEST_CROP_SIZE),
+        ):
+            problem = self.family.size_problem(cfg.DATA.NUM_FRAMES, crop, crop)
+            if problem:
+                frames, side = self.family.least_clip
+                raise ValueError(
+                    f"DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES}, DATA.{key}={crop}: {self.__name__} {problem}. Set "
+                    f"DATA.NUM_FRAMES {frames}, DATA.TRAIN_CROP_SIZE {side} and DATA.TEST_CROP_SIZE {side}."
+                )
+        if cfg.DATA.INPUT_CHANNEL_NUM[0] != 3:
+            raise ValueError(
+                f"DATA.INPUT_CHANNEL_NUM={list(cfg.DATA.INPUT_CHANNEL_NUM)}: {self.__name__} takes 3 colour channels."
+            )
+        if cfg.BN.NORM_TYPE != "batchnorm":
+            raise ValueError(
+                f"BN.NORM_TYPE={cfg.BN.NORM_TYPE!r}: {self.__name__} is torchvision's network and has its norms. "
+                "Set BN.NORM_TYPE batchnorm."
+            )
+
+
+for _name in FAMILIES:
+    MODEL_REGISTRY.register(f"torchvision/{_name}")(TorchvisionBuilder(_name))

@@ -1,0 +1,88 @@
+"""tools/ensemble.py: the table and the files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from slowfast.cli.ensemble import main
+
+PATHS = ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+
+
+def write_test(folder, scores, labels, *, order=(0, 1, 2, 3)) -> str:
+    """What engine.results leaves of a test, as far as it is read."""
+    folder.mkdir()
+    order = list(order)
+    scores, labels, paths = np.asarray(scores, np.float32), np.asarray(labels), np.asarray(PATHS)
+    np.savez(folder / "predictions.npz", scores=scores[order], labels=labels[order], paths=paths[order])
+    content = {"figures": {}, "protocol": "10 clips x 3 crops, sum of the scores", "weights": f"{folder.name}.pyth"}
+    (folder / "results.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+@pytest.fixture
+def two_streams(tmp_path):
+    """Each is right where the other is nearly sure of the wrong, so that the mean is right four times."""
+    rgb = write_test(tmp_path / "rgb", [[0.9, 0.1], [0.1, 0.9], [0.6, 0.4], [0.6, 0.4]], [0, 1, 1, 1])
+    flow_scores = [[0.4, 0.6], [0.6, 0.4], [0.1, 0.9], [0.1, 0.9]]
+    flow = write_test(tmp_path / "flow", flow_scores, [0, 1, 1, 1], order=(2, 0, 3, 1))
+    return rgb, flow
+
+
+def test_two_streams_are_better_than_each(two_streams, tmp_path, capsys):
+    assert main([*two_streams, "--output", str(tmp_path / "fused")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["test", "weight", "top1", "videos", "without", "scores"]
+    assert [line.split()[-3] for line in lines[1:4]] == ["50.00", "50.00", "100.00"]
+    content = json.loads((tmp_path / "fused/results.json").read_text())
+    assert content["figures"] == {"top1": 100.0}
+    assert content["protocol"] == "late fusion of 2 tests, mean of the scores"
+    first = content["inputs"][0]
+    assert (first["weight"], first["figures"], first["weights"]) == (1.0, {"top1": 50.0}, "rgb.pyth")
+    assert first["protocol"].startswith("10 clips x 3 crops")
+    saved = np.load(tmp_path / "fused/predictions.npz")
+    np.testing.assert_allclose(saved["scores"][0], [0.65, 0.35], rtol=1e-6)
+    assert saved["paths"].tolist() == PATHS
+
+
+def test_a_fusion_can_be_fused_again(two_streams, tmp_path, capsys):
+    main([*two_streams, "--output", str(tmp_path / "fused")])
+    capsys.readouterr()
+    assert main([str(tmp_path / "fused"), two_streams[0], "--weights", "2", "1", "--method", "geometric"]) == 0
+    assert "fusion" in capsys.readouterr().out
+
+
+def test_weights_decide(two_streams, capsys):
+    assert main([*two_streams, "--weights", "1", "0"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == "50.00"
+
+
+def test_what_no_member_could_decode_counts_as_wrong(tmp_path, capsys):
+    nan = [np.nan, np.nan]
+    first = write_test(tmp_path / "x", [[0.9, 0.1], nan, nan, [0.1, 0.9]], [0, 1, 1, 1])
+    second = write_test(tmp_path / "y", [[0.9, 0.1], [0.2, 0.8], nan, [0.1, 0.9]], [0, 1, 1, 1])
+    assert main([first, second, "--output", str(tmp_path / "fused")]) == 0
+    assert capsys.readouterr().out.splitlines()[-2].split() == ["fusion", "75.00", "4", "1"]
+    content = json.loads((tmp_path / "fused/results.json").read_text())
+    assert content["failures"] == [{"video": "c.mp4", "reason": "no test has scores for it"}]
+
+
+def test_multi_label_tests_give_mean_average_precision(tmp_path, capsys):
+    labels = [[1, 0], [0, 1], [1, 1], [0, 0]]
+    first = write_test(tmp_path / "x", [[0.9, 0.1], [0.2, 0.3], [0.8, 0.2], [0.1, 0.4]], labels)
+    second = write_test(tmp_path / "y", [[0.7, 0.1], [0.2, 0.9], [0.6, 0.8], [0.3, 0.1]], labels)
+    assert main([first, second]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[2:4] == ["mAP", "num_classes_scored"]
+    assert lines[2].split()[-4:-2] == ["100.00", "2"]
+
+
+def test_misuse_is_one_message(two_streams, tmp_path, capsys):
+    assert main([two_streams[0], str(tmp_path / "nothing")]) == 2
+    error = capsys.readouterr().err
+    assert "there are no predictions" in error and "Traceback" not in error
+    assert main([*two_streams, "--weights", "1"]) == 2
+    assert "weights=[1.0]: give one for each of the 2 tests" in capsys.readouterr().err

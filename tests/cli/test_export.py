@@ -1,0 +1,169 @@
+"""tools/export.py: the files, what stands beside them, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from slowfast.cli import export as cli
+from slowfast.cli.export import main, parse_args
+from slowfast.config import load_cfg
+from slowfast.engine.checkpoint import save_checkpoint
+from slowfast.engine.inputs import ClipPreprocessor
+from slowfast.models import build_model
+from tests.models.toys import randomize_batch_norms, seeded
+
+RECIPE = "Motion/SLOWFAST_4x4_R18"
+TINY = [
+    "RESNET.WIDTH_PER_GROUP",
+    "8",
+    "DATA.NUM_FRAMES",
+    "8",
+    "DATA.TEST_CROP_SIZE",
+    "32",
+    "DATA.TRAIN_CROP_SIZE",
+    "32",
+]
+NAMES = [f"class {i}" for i in range(8)]
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """(model, path of its checkpoint)."""
+    model = seeded(lambda: build_model(load_cfg(RECIPE, TINY))).eval()
+    randomize_batch_norms(model)
+    path = tmp_path / "weights.pyth"
+    save_checkpoint(path, {"model_state": model.state_dict(), "class_names": NAMES})
+    return model, path
+
+
+def run(weights, output, *arguments: str) -> int:
+    return main(["--cfg", RECIPE, "--checkpoint", str(weights[1]), "--output", str(output), *arguments, *TINY])
+
+
+def test_the_program_and_its_description_are_all_one_needs(weights, tmp_path, capsys):
+    """uint8 frames, preprocessed by hand from the JSON, give the scores of the model, batch norms folded or not."""
+    assert run(weights, tmp_path / "out", "--format", "torch", "--fold-bn") == 0
+    shown = capsys.readouterr().out
+    assert "model.pt2: 2." in shown or "model.pt2: 3." in shown, shown
+    assert "of its largest score" in shown
+    facts = json.loads((tmp_path / "out/preprocessing.json").read_text())
+    clip_input = facts["inputs"][0]
+    assert clip_input["shape"] == ["batch", 3, 8, 32, 32] and clip_input["channel_order"] == "RGB"
+    assert facts["frames"] | {"of_a_video_file": ""} == {
+        "num_frames": 8,
+        "sampling_rate": 1,
+        "target_fps": 30,
+        "span_seconds": pytest.approx(8 / 30),
+        "of_a_video_file": "",
+    }
+    assert facts["resize"]["short_side"] == 32 and facts["resize"]["crop"] == [32, 32]
+    assert facts["output"] == {"name": "scores", "dtype": "float32", "shape": ["batch", 8], "activation": "softmax"}
+    assert facts["class_names"] == NAMES and facts["batch_norms_folded"] is True
+    assert facts["files"]["model.pt2"]["largest_difference"] < 1e-4
+    assert "WIDTH_PER_GROUP: 8" in facts["config"] and facts["versions"]["torch"] == torch.__version__
+    assert facts["weights"] == str(weights[1])
+
+    frames = torch.randint(0, 256, (3, 3, 8, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = (np.array(facts["pixels"][name]).reshape(1, 3, 1, 1, 1) for name in ("mean", "std"))
+    by_hand = torch.from_numpy((frames.numpy() / 255 - mean) / std).float()
+    program = torch.export.load(tmp_path / "out/model.pt2").module()
+    with torch.no_grad():
+        expected = weights[0](ClipPreprocessor(device=torch.device("cpu"))(frames))
+        torch.testing.assert_close(program(by_hand), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_all_formats_are_the_default_and_each_is_checked(weights, tmp_path, capsys, monkeypatch):
+    """The writers themselves are tested in tests/engine/test_export.py; each takes seconds."""
+
+    def write(program, path):
+        path.write_text("written")
+        return program.module()
+
+    monkeypatch.setattr(cli, "FORMATS", {name: (file, write) for name, (file, _) in cli.FORMATS.items()})
+    assert run(weights, tmp_path / "out") == 0
+    found = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert found == ["model.onnx", "model.pt2", "preprocessing.json"]
+    facts = json.loads((tmp_path / "out/preprocessing.json").read_text())
+    assert set(facts["files"]) == {"model.pt2", "model.onnx"}
+    assert capsys.readouterr().out.count("of its largest score") == 2
+
+
+def test_a_model_of_boxes_takes_boxes(tmp_path):
+    dilated = ["RESNET.SPATIAL_STRIDES", "[[1, 1], [2, 2], [2, 2], [1, 1]]"]
+    dilated += [
+        "RESNET.SPATIAL_DILATIONS",
+        "[[1, 1], [1, 1], [1, 1], [2, 2]]",
+        "MODEL.HEAD_ACT",
+        "sigmoid",
+        "MODEL.LOSS_FUNC",
+        "bce",
+    ]
+    opts = [*TINY, *dilated, "DETECTION.ENABLE", "True"]
+    torch.save(build_model(load_cfg(RECIPE, opts)).state_dict(), tmp_path / "weights.pyth")
+    arguments = ["--checkpoint", str(tmp_path / "weights.pyth"), "--output", str(tmp_path / "out")]
+    assert main(["--cfg", RECIPE, *arguments, "--format", "torch", "--size", "32", "48", *opts]) == 0
+    facts = json.loads((tmp_path / "out/preprocessing.json").read_text())
+    assert [entry["name"] for entry in facts["inputs"]] == ["clip", "boxes"]
+    assert facts["inputs"][0]["shape"] == ["batch", 3, 8, 32, 48]
+    assert facts["output"]["shape"] == ["boxes", 8] and facts["output"]["activation"] == "sigmoid"
+    assert facts["class_names"] is None
+    boxes = torch.tensor([[0, 1.0, 2, 30, 40], [1, 5, 5, 20, 20], [1, 0, 0, 48, 32]])
+    scores = torch.export.load(tmp_path / "out/model.pt2").module()(torch.zeros(2, 3, 8, 32, 48), boxes)
+    assert scores.shape == (3, 8)
+
+
+def test_formats_end_where_the_overrides_begin():
+    args = parse_args(["--cfg", "a", "--output", "o", "--format", "onnx", "torch", "DATA.NUM_FRAMES", "8"])
+    assert (args.format, args.opts) == (["onnx", "torch"], ["DATA.NUM_FRAMES", "8"])
+    args = parse_args(["--cfg", "a", "--output", "o", "DATA.NUM_FRAMES", "8"])
+    assert (args.format, args.opts) == (["torch", "onnx"], ["DATA.NUM_FRAMES", "8"])
+
+
+def test_an_unknown_format_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(["--cfg", "a", "--output", "o", "--format", "tensorrt"])
+    assert "--format tensorrt: expected torch or onnx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["MODEL.NUM_CLASSES", "5"], "is of another model"),
+        (["SLOWFAST.FAST_INPUT", "flow"], "SLOWFAST.FAST_INPUT='flow': the model's clips have 5 channels"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_message(weights, tmp_path, capsys, overrides, message):
+    arguments = ["--cfg", RECIPE, "--checkpoint", str(weights[1]), "--output", str(tmp_path / "out")]
+    assert main([*arguments, *TINY, *overrides]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_without_weights_nothing_is_written(tmp_path, capsys):
+    assert main(["--cfg", RECIPE, "--output", str(tmp_path / "out"), *TINY, "OUTPUT_DIR", str(tmp_path)]) == 2
+    assert "no weights to test" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+class Branching(nn.Module):
+    """A model of somebody's own that no trace can follow."""
+
+    def __init__(self, *, num_classes: int):
+        super().__init__()
+        self.classifier = nn.Linear(3, num_classes)
+
+    def forward(self, clip):
+        scores = self.classifier(clip.mean((2, 3, 4)))
+        return scores if clip.sum() > 0 else -scores
+
+
+def test_a_model_that_cannot_be_traced_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("slowfast.cli.export.build_model", lambda cfg: Branching(num_classes=8))
+    torch.save(Branching(num_classes=8).state_dict(), tmp_path / "weights.pyth")
+    assert run((None, tmp_path / "weights.pyth"), tmp_path / "out", "--format", "torch") == 2
+    assert "torch.export cannot follow Branching" in capsys.readouterr().err

@@ -1,0 +1,171 @@
+"""torchvision's networks behind the adapter: the same numbers under the same names, in our modes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torchvision.models import get_model, get_model_weights
+from torchvision.ops import StochasticDepth
+
+from slowfast.cli.run import main as run_net
+from slowfast.config import find, load_cfg
+from slowfast.models import MODEL_REGISTRY, build_model
+from slowfast.models.complexity import measure
+from slowfast.models.torchvision_models import FAMILIES, torchvision_model
+from tests.models.toys import seeded, toy_clip
+
+PUBLISHED = {name: get_model_weights(name)["KINETICS400_V1"] for name in FAMILIES}
+
+
+def on_meta(name: str, **arguments):
+    with torch.device("meta"):
+        return torchvision_model(name, **arguments)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_parameters_and_gflops_are_the_published_ones(name):
+    """Golden: torchvision's own record beside its weights; it counts a clip of 16 frames."""
+    meta = PUBLISHED[name].meta
+    crop = 112 if FAMILIES[name].classifier == "fc" else 224
+    cost = measure(on_meta(name), (3, 16, crop, crop))
+    assert cost.num_parameters == meta["num_params"]
+    assert cost.all_macs / 1e9 == pytest.approx(meta["_ops"], abs=0.0006)
+    assert cost.conv_macs <= cost.all_macs
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_names_are_torchvisions(name):
+    with torch.device("meta"):
+        theirs = get_model(name, weights=None)
+    assert list(on_meta(name).state_dict()) == list(theirs.state_dict())
+
+
+@pytest.mark.parametrize("name, frames", [("mc3_18", 4), ("swin3d_t", 2)])
+def test_the_numbers_are_torchvisions(name, frames):
+    ours = seeded(lambda: torchvision_model(name, num_classes=5)).eval()
+    theirs = get_model(name, weights=None, num_classes=5).eval()
+    theirs.load_state_dict(ours.state_dict())
+    clip = toy_clip(frames=frames)
+    with torch.no_grad():
+        expected = theirs(clip)
+        torch.testing.assert_close(ours(clip), expected.softmax(1))
+        assert torch.equal(ours([clip]), ours(clip))  # a list of one, as PySlowFast gives it
+        logits = torchvision_model(name, num_classes=5, activation="none").eval()
+        logits.load_state_dict(ours.state_dict())
+        torch.testing.assert_close(logits(clip), expected)
+
+
+def test_train_mode_gives_logits():
+    model = seeded(lambda: torchvision_model("mc3_18", num_classes=5))
+    logits = model(toy_clip(frames=4))
+    assert logits.shape == (2, 5) and (logits < 0).any()
+
+
+def test_dropout_and_drop_path_arrive():
+    assert on_meta("s3d", dropout=0.7).classifier[0].p == 0.7
+    assert on_meta("mvit_v1_b", dropout=0.1).head[0].p == 0.1
+    for name in ("mvit_v2_s", "swin3d_t"):
+        rates = [m.p for m in on_meta(name, drop_path=0.4).modules() if isinstance(m, StochasticDepth)]
+        assert rates[0] == 0 and rates[-1] == pytest.approx(0.4) and rates == sorted(rates)
+        assert {m.p for m in on_meta(name, drop_path=0.0).modules() if isinstance(m, StochasticDepth)} == {0.0}
+
+
+@pytest.mark.parametrize(
+    "name, argument, message",
+    [
+        ("r3d_18", "dropout", r"torchvision/r3d_18 has no dropout before its classifier, got dropout=0\.5"),
+        ("swin3d_t", "dropout", "torchvision/swin3d_t has no dropout"),
+        ("s3d", "drop_path", r"torchvision/s3d drops no residuals, got drop_path=0\.5"),
+    ],
+)
+def test_arguments_that_a_network_does_not_have(name, argument, message):
+    with pytest.raises(ValueError, match=message):
+        on_meta(name, **{argument: 0.5})
+
+
+def test_detached_features_teach_the_classifier_alone():
+    model = seeded(lambda: torchvision_model("mc3_18", num_classes=5, detach_features=True))
+    model(toy_clip(frames=4)).sum().backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == {"fc.weight", "fc.bias"}
+
+
+@pytest.mark.parametrize(
+    "name, shape, message",
+    [
+        ("mvit_v2_s", (2, 3, 16, 256, 256), "mvit_v2_s takes clips of exactly 16 frames of 224x224 pixels; received"),
+        ("mvit_v1_b", (2, 3, 8, 224, 224), r"exactly 16 frames .* \(2, 3, 8, 224, 224\)"),
+        ("s3d", (2, 3, 8, 224, 224), "s3d takes clips of at least 14 frames of 224x224 pixels"),
+        ("r3d_18", (2, 1, 8, 32, 32), r"expected a clip \(B, 3, T, H, W\); received \(2, 1, 8, 32, 32\)"),
+    ],
+)
+def test_clips_that_do_not_fit(name, shape, message):
+    with pytest.raises(ValueError, match=message):
+        on_meta(name)(torch.empty(shape, device="meta"))
+
+
+@pytest.mark.parametrize("name", ["swin3d_t", "r3d_18"])
+@pytest.mark.parametrize("size", [(1, 32, 32), (5, 45, 33)])
+def test_these_take_any_size(name, size):
+    assert on_meta(name, num_classes=7)(torch.empty(2, 3, *size, device="meta")).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    "recipe, overrides, message",
+    [
+        ("mvit_v2_s", ["DATA.TEST_CROP_SIZE", 256], r"DATA\.TEST_CROP_SIZE=256: .* Set DATA\.NUM_FRAMES 16, .* 224"),
+        ("mvit_v1_b", ["DATA.NUM_FRAMES", 32], r"DATA\.NUM_FRAMES=32, .* exactly 16 frames"),
+        ("s3d", ["DATA.NUM_FRAMES", 8], r"DATA\.NUM_FRAMES=8, .* at least 14 frames"),
+        ("r3d_18", ["DATA.INPUT_CHANNEL_NUM", [2]], r"DATA\.INPUT_CHANNEL_NUM=\[2\]: .* 3 colour channels"),
+        ("r3d_18", ["BN.NORM_TYPE", "sub_batchnorm"], r"BN\.NORM_TYPE='sub_batchnorm'.* Set BN\.NORM_TYPE batchnorm"),
+        ("r3d_18", ["MODEL.MODEL_NAME", "torchvision/r2plus18"], r"Did you mean torchvision/r2plus1d_18\?"),
+        ("r3d_18", ["MODEL.ARGS.pretrained", True], r"torchvision/r3d_18 takes no argument 'pretrained'"),
+    ],
+)
+def test_configs_that_do_not_fit(recipe, overrides, message):
+    cfg = load_cfg(f"comparators/{recipe}", overrides)
+    with torch.device("meta"), pytest.raises(ValueError, match=message):
+        build_model(cfg)
+
+
+def test_a_rate_without_effect_is_said(caplog):
+    with torch.device("meta"):
+        build_model(load_cfg("comparators/r3d_18", ["MODEL.DROPOUT_RATE", 0.5]))
+    assert "MODEL.DROPOUT_RATE=0.5 has no effect on torchvision/r3d_18" in caplog.text
+
+
+def test_the_registry_names_them():
+    assert {f"torchvision/{name}" for name in FAMILIES} <= set(MODEL_REGISTRY.names())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_recipes_say_what_torchvision_published(name):
+    """Sampling, colours and accuracy, from torchvision's record."""
+    weights, path = PUBLISHED[name], find(f"comparators/{name}")
+    cfg, text, docs = load_cfg(path), path.read_text(), weights.meta["_docs"]
+    found = re.search(r"frame_rate=([\d.]+)`, `clips_per_video=(\d+)`, and `clip_len=(\d+)`", docs)
+    assert cfg.DATA.TARGET_FPS / cfg.DATA.SAMPLING_RATE == float(found[1])
+    assert (cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.DATA.NUM_FRAMES) == (int(found[2]), int(found[3]))
+    preset = weights.transforms()
+    assert (cfg.DATA.MEAN, cfg.DATA.STD) == (list(preset.mean), list(preset.std))
+    assert cfg.DATA.TRAIN_CROP_SIZE == preset.crop_size[0]
+    accuracy = weights.meta["_metrics"]["Kinetics-400"]
+    assert f"{accuracy['acc@1']} top-1, {accuracy['acc@5']} top-5 (torchvision" in text
+    clips = "1 clip " if found[2] == "1" else f"{found[2]} clips "
+    assert f"{clips}of {found[3]} frames at {float(found[1]):g} a second" in text
+
+
+def test_the_same_trainer_and_tester_run_them(tiny_opts, tmp_path):
+    opts = [
+        *tiny_opts,
+        "MODEL.MODEL_NAME",
+        "torchvision/mc3_18",
+        "DATA.NUM_FRAMES",
+        "4",
+        "DATA_LOADER.NUM_WORKERS",
+        "0",
+    ]
+    assert run_net(["--cfg", str(find("Motion/SLOWFAST_4x4_R18")), *map(str, opts)]) == 0
+    assert (tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth").is_file()
+    assert '"num_failed": 0' in (tmp_path / "out/results.json").read_text()
