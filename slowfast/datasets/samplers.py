@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 from torch.utils.data import Sampler
+
+from slowfast.datasets.samples import ClipShape
 
 
 def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -13,21 +17,46 @@ def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, index])
 
 
+def num_batches(num_samples: int, sizes: Sequence[int]) -> int:
+    """Batches that ``num_samples`` fill, whose sizes are ``sizes`` in turn, up to the first that is not filled."""
+    rounds, rest = divmod(num_samples, sum(sizes))
+    return rounds * len(sizes) + bisect_right(list(accumulate(sizes)), rest)
+
+
+def batch_span(batch: int, sizes: Sequence[int]) -> tuple[int, int]:
+    """Where batch number ``batch``, from 0, begins in the order of samples, and where it ends."""
+    rounds, place = divmod(batch, len(sizes))
+    start = rounds * sum(sizes) + sum(sizes[:place])
+    return start, start + sizes[place]
+
+
 class TrainSampler(Sampler):
     """Batches of ``(epoch, index)`` in an order that depends on the seed and the epoch alone.
 
-    Every process gets equally many batches; the tail of the list that fills no batch on all of them is left out, a
-    different one every epoch. Batch b of all processes together is the same for any number of them, if the batch
-    size changes in turn.
+    Every process gets equally many batches, and of a batch an equal share; the tail of the list that fills no batch
+    on all of them is left out, a different one every epoch. Batch b of all processes together is the same for any
+    number of them, if the batch size changes in turn.
 
     Args:
         num_samples: length of the data set.
         batch_size: samples in a batch of this process.
         seed: of the order.
         rank, world_size: which process this is, of how many.
+        shapes: multigrid training: epoch -> (factor, shape) of consecutive batches, in turn. A batch then holds
+            ``factor * batch_size`` keys ``(epoch, index, shape)``, or ``(epoch, index)`` where the shape is None.
+            Default: all alike.
     """
 
-    def __init__(self, num_samples: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        shapes: Callable[[int], Sequence[tuple[int, ClipShape | None]]] | None = None,
+    ):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         _check_rank(rank, world_size)
@@ -36,6 +65,7 @@ class TrainSampler(Sampler):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.shapes = shapes or (lambda epoch: [(1, None)])
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -43,17 +73,27 @@ class TrainSampler(Sampler):
         self.epoch = epoch
         self.start_batch = start_batch
 
-    def __len__(self) -> int:
-        """Batches in a whole epoch."""
-        return self.num_samples // (self.batch_size * self.world_size)
+    def num_batches(self, epoch: int) -> int:
+        """Batches in the whole of ``epoch``."""
+        return num_batches(self.num_samples, self._sizes(epoch))
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples)
-        total = self.batch_size * self.world_size  # of all processes
+    def __len__(self) -> int:
+        """Batches in the whole of the present epoch."""
+        return self.num_batches(self.epoch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int] | tuple[int, int, ClipShape]]]:
         epoch = self.epoch  # of this iteration, whatever is chosen for the next one meanwhile
-        for batch in range(self.start_batch, len(self)):
-            share = order[batch * total : (batch + 1) * total][self.rank :: self.world_size]
-            yield [(epoch, int(index)) for index in share]
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_samples)
+        shapes, sizes = self.shapes(epoch), self._sizes(epoch)
+        for batch in range(self.start_batch, self.num_batches(epoch)):
+            start, stop = batch_span(batch, sizes)
+            _, shape = shapes[batch % len(shapes)]
+            rest = () if shape is None else (shape,)
+            yield [(epoch, int(index), *rest) for index in order[start:stop][self.rank :: self.world_size]]
+
+    def _sizes(self, epoch: int) -> list[int]:
+        """Samples of all processes together in consecutive batches, in turn."""
+        return [factor * self.batch_size * self.world_size for factor, _ in self.shapes(epoch)]
 
 
 class EvalSampler(Sampler):

@@ -12,15 +12,10 @@ import torch
 from torch import nn
 
 from slowfast.datasets import build_augment, build_dataset, build_loader
-from slowfast.engine.checkpoint import (
-    CheckpointError,
-    find_checkpoints,
-    load_for_finetuning,
-    load_for_test,
-    load_weights,
-    read_checkpoint,
-)
+from slowfast.engine.build_detection import build_detection_evaluator, protocol_of, write_detection_results
+from slowfast.engine.checkpoint import find_checkpoints, load_for_finetuning, load_for_test
 from slowfast.engine.inputs import ClipPreprocessor
+from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.engine.precision import autocast_dtype
 from slowfast.engine.results import write_pyslowfast_results, write_results
 from slowfast.engine.tester import ClipEvaluator, Tester, TestResult
@@ -30,7 +25,8 @@ from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.folding import fold_batch_norms
-from slowfast.solver import build_optimizer, build_schedule
+from slowfast.models.weights import CheckpointError, load_weights, read_checkpoint
+from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
 from slowfast.utils import distributed
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import MetricWriter, format_seconds
@@ -39,21 +35,6 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
-
-
-def refuse_unbuilt(cfg: CfgNode) -> None:
-    """Return when the config asks for nothing whose absence would make a result wrong.
-
-    Raises:
-        ValueError: it asks for detection, or for training with a multigrid schedule.
-    """
-    if cfg.DETECTION.ENABLE:
-        raise ValueError("DETECTION.ENABLE True: detection on AVA is not built yet.")
-    if cfg.TRAIN.ENABLE and (cfg.MULTIGRID.LONG_CYCLE or cfg.MULTIGRID.SHORT_CYCLE):
-        raise ValueError(
-            "MULTIGRID: multigrid training is not built yet. Set MULTIGRID.LONG_CYCLE and MULTIGRID.SHORT_CYCLE False "
-            "to train with the plain schedule, or TRAIN.ENABLE False to test weights."
-        )
 
 
 def build_device(cfg: CfgNode) -> torch.device:
@@ -65,13 +46,21 @@ def build_device(cfg: CfgNode) -> torch.device:
     return device
 
 
-def build_preprocessor(cfg: CfgNode, device: torch.device) -> ClipPreprocessor:
-    """From frames to clips by the config's DATA keys."""
+def build_preprocessor(cfg: CfgNode, device: torch.device, dataset) -> ClipPreprocessor:
+    """From frames to clips by the config's DATA keys, in the channel order that PySlowFast feeds of this data set."""
+    reads_bgr = cfg.AVA.BGR if cfg.DETECTION.ENABLE else getattr(dataset, "pyslowfast_reads_bgr", False)
+    feeds_bgr = cfg.DATA.REVERSE_INPUT_CHANNEL != reads_bgr
+    if feeds_bgr and not cfg.DATA.REVERSE_INPUT_CHANNEL and not cfg.DETECTION.ENABLE:
+        logger.warning(
+            "%s: clips are fed as BGR, as PySlowFast reads the images of this set. Weights of Kinetics want RGB: set "
+            "DATA.REVERSE_INPUT_CHANNEL True.",
+            type(dataset).__name__,
+        )
     return ClipPreprocessor(
         device=device,
         mean=tuple(cfg.DATA.MEAN),
         std=tuple(cfg.DATA.STD),
-        reverse_channels=cfg.DATA.REVERSE_INPUT_CHANNEL,
+        reverse_channels=feeds_bgr,
         channels_last=cfg.MODEL.CHANNELS_LAST,
     )
 
@@ -87,16 +76,19 @@ def place_model(cfg: CfgNode, model: nn.Module, device: torch.device) -> nn.Modu
 
 def build_trainer(cfg: CfgNode) -> Trainer:
     """A ``Trainer``, resumed from the newest readable checkpoint of OUTPUT_DIR if TRAIN.AUTO_RESUME says so."""
-    refuse_unbuilt(cfg)
     device = build_device(cfg)
     dataset = build_dataset(cfg, "train")
-    train_loader = build_loader(cfg, "train", dataset=dataset)
+    shapes = ShapeSchedule.from_config(cfg)
+    train_loader = build_loader(
+        cfg, "train", dataset=dataset, shapes=BatchShapes(shapes, sampling_rate=cfg.DATA.SAMPLING_RATE)
+    )
+    check_batches(shapes, train_loader.batch_sampler, batch_size=cfg.TRAIN.BATCH_SIZE)
     model = build_model(cfg)
     if cfg.LOG_MODEL_INFO:
         _log_model(cfg, model)
     model = place_model(cfg, model, device)
     state = _initial_state(cfg, model)
-    preprocess = build_preprocessor(cfg, device)
+    preprocess = build_preprocessor(cfg, device, dataset)
     amp_dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
     trainer = Trainer(
         model=model,
@@ -105,10 +97,11 @@ def build_trainer(cfg: CfgNode) -> Trainer:
         schedule=build_schedule(cfg),
         train_loader=train_loader,
         preprocess=preprocess,
-        num_epochs=cfg.SOLVER.MAX_EPOCH,
+        num_epochs=shapes.max_epoch,
         augment=build_augment(cfg),
-        evaluate=_build_clip_evaluator(cfg, preprocess, amp_dtype),
+        evaluate=_build_evaluation(cfg, preprocess, amp_dtype),
         eval_period=cfg.TRAIN.EVAL_PERIOD,
+        eval_epochs=_evaluation_epochs(cfg, shapes),
         checkpoint_period=cfg.TRAIN.CHECKPOINT_PERIOD,
         output_dir=cfg.OUTPUT_DIR,
         writer=build_writer(cfg),
@@ -118,33 +111,45 @@ def build_trainer(cfg: CfgNode) -> Trainer:
         clip_grad_norm=cfg.SOLVER.CLIP_GRAD_L2NORM,
         precise_bn_batches=cfg.BN.NUM_BATCHES_PRECISE if cfg.BN.USE_PRECISE_STATS else 0,
         freeze_bn=cfg.MODEL.FROZEN_BN,
+        describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
         max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
         checkpoint_extra={"cfg": cfg.dump(), "class_names": dataset.class_names, "versions": versions()},
     )
-    if trainer.steps_per_epoch == 0:
-        raise ValueError(
-            f"{dataset.num_videos} training videos do not fill one batch of TRAIN.BATCH_SIZE={cfg.TRAIN.BATCH_SIZE}. "
-            f"Set TRAIN.BATCH_SIZE to {dataset.num_videos} or less."
-        )
     if state is not None:
         trainer.resume(state)
+    _log_start(trainer, shapes)
+    if not shapes.is_constant:
+        logger.info(describe_plan(shapes))
+        warn_of_statistics(shapes, train_loader.batch_sampler, wanted=cfg.MULTIGRID.BN_BASE_SIZE)
+    return trainer
+
+
+def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
+    """Epochs to evaluate after, where a long cycle says so; None where TRAIN.EVAL_PERIOD does."""
+    if not cfg.MULTIGRID.LONG_CYCLE:
+        return None
+    return evaluation_epochs(shapes.stages, per_stage=cfg.MULTIGRID.EVAL_FREQ)
+
+
+def _log_start(trainer: Trainer, shapes: ShapeSchedule) -> None:
+    sampler = trainer.train_loader.batch_sampler
+    steps = sorted({sampler.num_batches(start) for start, _, _ in shapes.spans()})
     logger.info(
-        "training on %d videos in batches of %d (%d processes), %d steps an epoch, from epoch %d to %d",
-        dataset.num_videos,
-        train_loader.batch_sampler.batch_size * distributed.world_size(),
-        distributed.world_size(),
-        trainer.steps_per_epoch,
+        "training on %d videos in batches of %d (%d processes), %s steps an epoch, from epoch %d to %d",
+        sampler.num_samples,
+        sampler.batch_size * sampler.world_size,
+        sampler.world_size,
+        steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}",
         trainer.epoch + 1,
         trainer.num_epochs,
     )
-    return trainer
 
 
 def _log_model(cfg: CfgNode, model: nn.Module) -> None:
     """One line on what the model costs. A model that does not run on the meta device costs a warning, not the run."""
     crop = cfg.DATA.TRAIN_CROP_SIZE
     try:
-        cost = measure(model, (max(cfg.DATA.INPUT_CHANNEL_NUM), cfg.DATA.NUM_FRAMES, crop, crop))
+        cost = measure(model, (cfg.DATA.NUM_FRAMES, crop, crop))
     except Exception as error:  # any: the model may be anybody's
         logger.warning("the cost of %s cannot be measured on the meta device: %s", cfg.MODEL.MODEL_NAME, error)
         return
@@ -168,7 +173,7 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
             except CheckpointError as error:
                 logger.warning("%s Trying the one before.", error)
                 continue
-            report = load_weights(model, state["model_state"])
+            report = load_weights(model, state["model_state"], source=path)
             if not report.is_complete:
                 raise CheckpointError(
                     f"{path} is of another model than the config's: {report}. Choose another OUTPUT_DIR, or set "
@@ -183,7 +188,9 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
             return state
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
         patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
-        state = load_for_finetuning(model, cfg.TRAIN.CHECKPOINT_FILE_PATH, clear_patterns=patterns)
+        state = load_for_finetuning(
+            model, cfg.TRAIN.CHECKPOINT_FILE_PATH, clear_patterns=patterns, inflate=cfg.TRAIN.CHECKPOINT_INFLATE
+        )
         state.clear()
     return None
 
@@ -196,11 +203,13 @@ def build_writer(cfg: CfgNode) -> MetricWriter:
     return MetricWriter(cfg.OUTPUT_DIR, tensorboard_dir=folder)
 
 
-def _build_clip_evaluator(cfg: CfgNode, preprocess: ClipPreprocessor, amp_dtype: torch.dtype | None):
+def _build_evaluation(cfg: CfgNode, preprocess: ClipPreprocessor, amp_dtype: torch.dtype | None):
     """Validation during training, or None when TRAIN.EVAL_PERIOD asks for none."""
     if cfg.TRAIN.EVAL_PERIOD <= 0:
         return None
     dataset = build_dataset(cfg, "val")
+    if cfg.DETECTION.ENABLE:
+        return build_detection_evaluator(cfg, "val", dataset, preprocess, amp_dtype)
     return ClipEvaluator(
         loader=build_loader(cfg, "val", dataset=dataset),
         labels=np.asarray(dataset.labels),
@@ -219,8 +228,8 @@ def train(cfg: CfgNode) -> dict[str, float]:
 
         def evaluate_and_write(model: nn.Module) -> dict[str, float]:
             figures = evaluate(model)
-            step = trainer.epoch * trainer.steps_per_epoch
-            trainer.writer.write(step, {"epoch": trainer.epoch, **{f"val/clip_{k}": v for k, v in figures.items()}})
+            record = {"epoch": trainer.epoch, **{f"val/clip_{k}": v for k, v in figures.items()}}
+            trainer.writer.write(trainer.step, record)
             return figures
 
         trainer.evaluate = evaluate_and_write
@@ -255,29 +264,62 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
     Args:
         num_clips: clips a video; default TEST.NUM_ENSEMBLE_VIEWS.
     """
-    refuse_unbuilt(cfg)
     device = build_device(cfg)
     dataset = build_dataset(cfg, "test", num_clips=num_clips)
-    if model is None:
-        model = build_model(cfg)
-        content = load_for_test(model, weights_for_test(cfg))
-        if dataset.class_names is None and content.get("class_names"):
-            dataset.class_names = content["class_names"]
-    model = place_model(cfg, fold_batch_norms(model) if cfg.TEST.FOLD_BN else model, device)
+    model = _model_to_test(cfg, model, dataset, device)
     return Tester(
         model=model,
         loader=build_loader(cfg, "test", dataset=dataset),
         labels=np.asarray(dataset.labels),
         ensemble=build_ensemble(cfg, num_videos=dataset.num_videos, num_views=dataset.num_views),
         evaluator=build_evaluator(cfg),
-        preprocess=build_preprocessor(cfg, device),
+        preprocess=build_preprocessor(cfg, device, dataset),
         views_per_forward=max(1, cfg.TEST.BATCH_SIZE // max(1, cfg.NUM_GPUS)),
-        amp_dtype=autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None,
+        amp_dtype=_test_dtype(cfg, device),
     )
+
+
+def _model_to_test(cfg: CfgNode, model: nn.Module | None, dataset, device: torch.device) -> nn.Module:
+    """``model``, or else the one whose weights the config names, ready on ``device``."""
+    if model is None:
+        model = build_model(cfg)
+        content = load_for_test(model, weights_for_test(cfg))
+        if dataset.class_names is None and content.get("class_names"):
+            dataset.class_names = content["class_names"]
+    return place_model(cfg, fold_batch_norms(model) if cfg.TEST.FOLD_BN else model, device)
+
+
+def _test_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
+    return autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None
+
+
+def test_detection(cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
+    """Test the detection model of the config on all key frames and write the results; ``{"mAP": percent}``."""
+    device = build_device(cfg)
+    dataset = build_dataset(cfg, "test")
+    model = _model_to_test(cfg, model, dataset, device)
+    preprocess = build_preprocessor(cfg, device, dataset)
+    evaluator = build_detection_evaluator(cfg, "test", dataset, preprocess, _test_dtype(cfg, device))
+    result = evaluator.run(model)
+    if distributed.is_main():
+        details = {"protocol": protocol_of(cfg), **_details(cfg)}
+        write_detection_results(cfg.OUTPUT_DIR, result, details=details)
+    distributed.barrier()
+    return result.figures
+
+
+test_detection.__test__ = False  # no test, though its name begins like one
+
+
+def _details(cfg: CfgNode) -> dict[str, Any]:
+    """What every results.json says of how it came about."""
+    return {"weights": weights_for_test(cfg), "versions": versions(), "config": cfg.dump()}
 
 
 def test(cfg: CfgNode) -> dict[str, float]:
     """Test as the config says, once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures of the last."""
+    if cfg.DETECTION.ENABLE:
+        return test_detection(cfg)
     counts = list(cfg.TEST.NUM_TEMPORAL_CLIPS) or [cfg.TEST.NUM_ENSEMBLE_VIEWS]
     figures: dict[str, float] = {}
     for num_clips in counts:
@@ -299,12 +341,7 @@ def _report(cfg: CfgNode, result: TestResult, tester: Tester, folder: Path, num_
         result,
         paths=dataset.paths,
         class_names=dataset.class_names,
-        details={
-            "protocol": protocol,
-            "weights": weights_for_test(cfg),
-            "versions": versions(),
-            "config": cfg.dump(),
-        },
+        details={"protocol": protocol, **_details(cfg)},
     )
     if cfg.TEST.SAVE_RESULTS_PATH:
         write_pyslowfast_results(Path(cfg.OUTPUT_DIR) / cfg.TEST.SAVE_RESULTS_PATH, result)

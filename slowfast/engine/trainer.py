@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from slowfast.engine.checkpoint import checkpoint_path, save_checkpoint
 from slowfast.engine.meters import TrainMeter
 from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.engine.precision import autocast, grad_scaler
+from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed
 from slowfast.utils.logging import MetricWriter, Progress, format_seconds
 
@@ -43,16 +44,19 @@ class Trainer:
         model: on its device; wrapped here for several processes.
         loss_fn: (logits, labels) -> mean loss.
         schedule: learning rate of a fractional epoch.
-        train_loader: its batch sampler has ``set_epoch(epoch, start_batch=0)``.
+        train_loader: its batch sampler has ``set_epoch(epoch, start_batch=0)``, the epoch's length, and
+            ``num_batches(epoch)`` for that of any; see ``TrainSampler``.
         preprocess: uint8 frames -> normalised clip on the device.
         num_epochs: where training ends.
         augment: (clip, labels) -> (clip, labels), on the device, in train mode only; or None.
-        evaluate: called with the model after ``eval_period`` epochs; returns named figures.
+        evaluate: called with the model after every ``eval_period`` epochs, or after those numbers of epochs that
+            ``eval_epochs`` has, and at the end; returns named figures.
         output_dir: for checkpoints, or None for none.
         amp_dtype: autocast type, or None for full precision.
         clip_grad_value, clip_grad_norm: limits of every gradient and of their L2 norm; None for none.
         precise_bn_batches: batches for precise batch norm statistics before evaluation; 0 for none.
         freeze_bn: batch norms keep their running statistics (their scale and shift still learn).
+        describe_epoch: epoch, from 0 -> what its batches are like, logged whenever it changes; or None.
         max_bad_videos: undecodable videos after which training stops.
         checkpoint_extra: further fields of every checkpoint (config, class names, versions).
     """
@@ -70,6 +74,7 @@ class Trainer:
         augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
         evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
         eval_period: int = 1,
+        eval_epochs: Container[int] | None = None,
         checkpoint_period: int = 1,
         output_dir: str | Path | None = None,
         writer: MetricWriter | None = None,
@@ -79,6 +84,7 @@ class Trainer:
         clip_grad_norm: float | None = None,
         precise_bn_batches: int = 0,
         freeze_bn: bool = False,
+        describe_epoch: Callable[[int], str] | None = None,
         max_bad_videos: int = 100,
         checkpoint_extra: dict[str, Any] | None = None,
     ):
@@ -94,6 +100,7 @@ class Trainer:
         self.evaluate = evaluate
         self.num_epochs = num_epochs
         self.eval_period = eval_period
+        self.eval_epochs = eval_epochs
         self.checkpoint_period = checkpoint_period
         self.output_dir = output_dir
         self.writer = writer
@@ -104,15 +111,19 @@ class Trainer:
         self.clip_grad_norm = clip_grad_norm
         self.precise_bn_batches = precise_bn_batches
         self.freeze_bn = freeze_bn
+        self.describe_epoch = describe_epoch
         self.max_bad_videos = max_bad_videos
         self.checkpoint_extra = checkpoint_extra or {}
         self.epoch = 0  # the next one to run
         self.batch = 0  # the next one of that epoch
+        self.step = 0  # batches trained on in all
         self.num_bad_videos = 0
         self._warned_of_data = False
+        self._described = ""
 
     @property
     def steps_per_epoch(self) -> int:
+        """Batches of the epoch that the loader is set to: in multigrid training they differ from stage to stage."""
         return len(self.train_loader.batch_sampler)
 
     def train(self) -> dict[str, float]:
@@ -120,7 +131,7 @@ class Trainer:
         figures: dict[str, float] = {}
         while self.epoch < self.num_epochs:
             self.train_epoch()
-            evaluates = self.evaluate is not None and self._is_due(self.eval_period)
+            evaluates = self.evaluate is not None and self._evaluation_is_due()
             saves = self.output_dir is not None and self._is_due(self.checkpoint_period)
             if self.precise_bn_batches and (evaluates or saves):
                 self.update_precise_bn()
@@ -133,6 +144,7 @@ class Trainer:
     def train_epoch(self) -> None:
         """Train on the rest of the present epoch; afterwards ``epoch`` counts it."""
         self._set_train_mode()
+        self._describe_epoch()
         self.train_loader.batch_sampler.set_epoch(self.epoch, start_batch=self.batch)
         meter = TrainMeter(self.log_period)
         num_left = self.steps_per_epoch - self.batch
@@ -144,7 +156,7 @@ class Trainer:
                 lr = self._set_lr(progress_epoch)
                 loss = self.train_step(batch)
                 meter.step_is_done(loss=loss, num_clips=len(batch))
-                self.batch += 1
+                self.batch, self.step = self.batch + 1, self.step + 1
                 if self.batch % self.log_period == 0 or self.batch == self.steps_per_epoch:
                     self._log(meter, lr=lr, progress=progress)
         self.epoch, self.batch = self.epoch + 1, 0
@@ -159,7 +171,7 @@ class Trainer:
         if self.augment is not None:
             clip, labels = self.augment(clip, labels)
         with autocast(self.device, self.amp_dtype):
-            logits = self.parallel_model(clip)
+            logits = self.parallel_model(clip, *self._extra_inputs(batch))
         loss = self.loss_fn(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -181,13 +193,17 @@ class Trainer:
         def forward(batch) -> None:
             self._note_failures(batch.failures)
             with autocast(self.device, self.amp_dtype):
-                self.model(self.preprocess(batch.frames))
+                self.model(self.preprocess(batch.frames), *self._extra_inputs(batch))
 
         with Progress(
             itertools.islice(self.train_loader, num_batches), total=num_batches, name="precise BN"
         ) as batches:
             done = update_precise_statistics(self.model, batches, forward)
         logger.info("precise batch norm over %d batches in %s", done, format_seconds(time.perf_counter() - start))
+
+    def _extra_inputs(self, batch) -> list[Tensor]:
+        """What the model takes beside the clip, on the device: the boxes of a ``DetectionBatch``."""
+        return [x.to(self.device, non_blocking=True) for x in batch.extra_inputs]
 
     def save(self) -> None:
         """Write the state after the epochs so far, on the main process."""
@@ -203,6 +219,7 @@ class Trainer:
             **self.checkpoint_extra,
             "epoch": self.epoch - 1,
             "batch": self.batch,
+            "step": self.step,
             "model_state": self.model.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "scaler_state": self.scaler.state_dict(),
@@ -215,19 +232,35 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer_state"])
         if state.get("scaler_state"):
             self.scaler.load_state_dict(state["scaler_state"])
-        self.epoch, self.batch = state["epoch"] + 1, state.get("batch", 0)
+        self.epoch, self.batch, self.step = state["epoch"] + 1, state["batch"], state["step"]
         self.num_bad_videos = state.get("num_bad_videos", 0)
         if "rng_state" in state and distributed.is_main():  # it is the main process's
             torch.set_rng_state(state["rng_state"])
 
+    def _evaluation_is_due(self) -> bool:
+        if self.eval_epochs is None:
+            return self._is_due(self.eval_period)
+        return self.epoch == self.num_epochs or self.epoch in self.eval_epochs
+
     def _is_due(self, period: int) -> bool:
         return self.epoch == self.num_epochs or (period > 0 and self.epoch % period == 0)
+
+    def _describe_epoch(self) -> None:
+        text = "" if self.describe_epoch is None else self.describe_epoch(self.epoch)
+        if text != self._described:
+            logger.info(text)
+            self._described = text
+
+    def _steps_left(self) -> int:
+        sampler = self.train_loader.batch_sampler
+        later = sum(sampler.num_batches(epoch) for epoch in range(self.epoch + 1, self.num_epochs))
+        return self.steps_per_epoch - self.batch + later
 
     def _set_train_mode(self) -> None:
         self.parallel_model.train()
         if self.freeze_bn:
             for module in self.model.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d)):
                     module.eval()
 
     def _set_lr(self, epoch: float) -> float:
@@ -277,8 +310,8 @@ class Trainer:
     def _log(self, meter: TrainMeter, *, lr: float, progress: Progress) -> None:
         record = meter.take(distributed.world_size())
         epoch = self.epoch + self.batch / self.steps_per_epoch
-        steps_left = round((self.num_epochs - epoch) * self.steps_per_epoch)
-        eta = format_seconds(steps_left * record["step_seconds"])
+        # In multigrid training too: a step costs about the same in every stage, by design.
+        eta = format_seconds(self._steps_left() * record["step_seconds"])
         if progress.is_shown:
             progress.note(
                 loss=record["train/loss"],
@@ -306,8 +339,7 @@ class Trainer:
                 100 * record["data_share"],
             )
         if self.writer is not None:
-            step = self.epoch * self.steps_per_epoch + self.batch
-            self.writer.write(step, {"epoch": epoch, "lr": lr, **record})
+            self.writer.write(self.step, {"epoch": epoch, "lr": lr, **record})
 
 
 def _wrap(model: nn.Module, device: torch.device) -> nn.Module:

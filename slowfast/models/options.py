@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slowfast.models.norm import norm_layer
+from slowfast.models.fixed_size_norm import fixed_size_norm
+from slowfast.models.norm import NormLayer, norm_layer
 
 
 def per_pathway(values: Sequence, num_pathways: int, key: str) -> list:
@@ -18,6 +19,18 @@ def per_pathway(values: Sequence, num_pathways: int, key: str) -> list:
     if len(values) < num_pathways:
         raise ValueError(f"{key}={values} needs one value for each of the {num_pathways} pathways.")
     return values[:num_pathways]
+
+
+def norm_from_config(cfg) -> NormLayer:
+    """The normalisation of the BN keys; in multigrid training the one that keeps MULTIGRID.BN_BASE_SIZE."""
+    if cfg.MULTIGRID.LONG_CYCLE or cfg.MULTIGRID.SHORT_CYCLE:
+        return fixed_size_norm(cfg.MULTIGRID.BN_BASE_SIZE)
+    return norm_layer(
+        cfg.BN.NORM_TYPE.removesuffix("_apex"),  # sync_batchnorm_apex: torch has its own by now
+        num_splits=cfg.BN.NUM_SPLITS,
+        num_sync_devices=cfg.BN.NUM_SYNC_DEVICES,
+        global_sync=cfg.BN.GLOBAL_SYNC,
+    )
 
 
 def resnet_options(cfg, *, lengths: Sequence[int]) -> dict:
@@ -47,6 +60,7 @@ def resnet_options(cfg, *, lengths: Sequence[int]) -> dict:
         "nonlocal_args": _nonlocal_args(cfg, stages),
         # A global pool for the short cycle of multigrid training, whose crops change from batch to batch.
         "window": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
+        "roi_head": _roi_head(cfg),
         "dropout": cfg.MODEL.DROPOUT_RATE,
         "activation": cfg.MODEL.HEAD_ACT,
         "detach_features": cfg.MODEL.DETACH_FINAL_FC,
@@ -54,12 +68,18 @@ def resnet_options(cfg, *, lengths: Sequence[int]) -> dict:
         "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
         "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
         "fc_init_std": cfg.MODEL.FC_INIT_STD,
-        "norm": norm_layer(
-            cfg.BN.NORM_TYPE.removesuffix("_apex"),  # sync_batchnorm_apex: torch has its own by now
-            num_splits=cfg.BN.NUM_SPLITS,
-            num_sync_devices=cfg.BN.NUM_SYNC_DEVICES,
-            global_sync=cfg.BN.GLOBAL_SYNC,
-        ),
+        "norm": norm_from_config(cfg),
+    }
+
+
+def _roi_head(cfg) -> dict | None:
+    """Arguments of ``RoIHead`` alone, or None where clips are scored."""
+    if not cfg.DETECTION.ENABLE:
+        return None
+    return {
+        "resolution": cfg.DETECTION.ROI_XFORM_RESOLUTION,
+        "spatial_scale": 1 / cfg.DETECTION.SPATIAL_SCALE_FACTOR,
+        "aligned": cfg.DETECTION.ALIGNED,
     }
 
 

@@ -15,7 +15,8 @@ from slowfast.models.build import MODEL_REGISTRY
 from slowfast.models.convert import accept_pyslowfast_names
 from slowfast.models.heads import ACTIVATIONS, activate
 from slowfast.models.init import init_weights
-from slowfast.models.norm import NormLayer, norm_layer
+from slowfast.models.norm import NormLayer
+from slowfast.models.options import norm_from_config
 from slowfast.models.pathways import single_clip
 from slowfast.models.resnet3d import ResidualBlock
 
@@ -272,12 +273,7 @@ class X3D(nn.Module):
             "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
             "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
             "fc_init_std": cfg.MODEL.FC_INIT_STD,
-            "norm": norm_layer(
-                cfg.BN.NORM_TYPE,
-                num_splits=cfg.BN.NUM_SPLITS,
-                num_sync_devices=cfg.BN.NUM_SYNC_DEVICES,
-                global_sync=cfg.BN.GLOBAL_SYNC,
-            ),
+            "norm": norm_from_config(cfg),
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
-"""Optimizers and learning rates."""
+"""Optimizers, learning rates, and the shapes of multigrid training."""
 
 from slowfast.solver.build import build_optimizer, build_schedule
+from slowfast.solver.multigrid import ShapeSchedule, evaluation_epochs
 from slowfast.solver.schedule import LearningRateSchedule
 
-__all__ = ["LearningRateSchedule", "build_optimizer", "build_schedule"]
+__all__ = ["LearningRateSchedule", "ShapeSchedule", "build_optimizer", "build_schedule", "evaluation_epochs"]

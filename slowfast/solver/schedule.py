@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from slowfast.solver.multigrid import ShapeSchedule, long_cycle_rates
+
 POLICIES = ("cosine", "steps_with_relative_lrs")
 
 
@@ -51,18 +53,25 @@ class LearningRateSchedule:
 
     @classmethod
     def from_config(cls, cfg) -> LearningRateSchedule:
-        """The schedule of the config's SOLVER keys."""
+        """The schedule of the config's SOLVER keys, and of MULTIGRID's where they change its epochs."""
         solver = cfg.SOLVER
+        multigrid = cfg.MULTIGRID
+        stages = ShapeSchedule.from_config(cfg).stages
+        steps, lrs = solver.STEPS, solver.LRS
+        if multigrid.LONG_CYCLE:
+            steps, lrs = long_cycle_rates(stages, gamma=solver.GAMMA)
+        elif multigrid.SHORT_CYCLE:
+            steps = [int(step * multigrid.EPOCH_FACTOR) for step in steps]
         return cls(
             base_lr=solver.BASE_LR,
-            max_epoch=solver.MAX_EPOCH,
+            max_epoch=stages[-1].until_epoch,
             policy=solver.LR_POLICY,
             warmup_epochs=solver.WARMUP_EPOCHS,
             warmup_start_lr=solver.WARMUP_START_LR,
             end_lr=solver.COSINE_END_LR,
             cosine_after_warmup=solver.COSINE_AFTER_WARMUP,
-            steps=tuple(solver.STEPS),
-            lrs=tuple(solver.LRS),
+            steps=tuple(steps),
+            lrs=tuple(lrs),
         )
 
     def __call__(self, epoch: float) -> float:

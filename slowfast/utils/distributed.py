@@ -45,6 +45,17 @@ def barrier() -> None:
         dist.barrier()
 
 
+def consecutive_group(size: int) -> dist.ProcessGroup:
+    """The group of ``size`` consecutive processes that this one belongs to; every process has to call it.
+
+    Args:
+        size: divides the number of processes.
+    """
+    # Every process has to create every group, its own and the others'.
+    groups = [dist.new_group(range(start, start + size)) for start in range(0, world_size(), size)]
+    return groups[rank() // size]
+
+
 def all_gather_objects(value: Any) -> list[Any]:
     """``value`` of every process, in rank order; picklable objects of any size."""
     if world_size() == 1:

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from slowfast.datasets.samplers import EvalSampler, TrainSampler, clip_rng
+from slowfast.datasets.samplers import EvalSampler, TrainSampler, batch_span, clip_rng, num_batches
+from slowfast.datasets.samples import ClipShape
 
 
 def indices(sampler: TrainSampler) -> list[int]:
@@ -52,6 +53,86 @@ def test_resuming_within_an_epoch():
     assert len(sampler) == 5  # of a whole epoch: what a schedule counts in
     sampler.set_epoch(8)
     assert len(list(sampler)) == 5
+
+
+# ---- batches of several shapes in turn ----
+
+
+def cut(num_samples: int, sizes: list[int]) -> list[range]:
+    """The slow way: batch after batch until one is not filled."""
+    spans, start = [], 0
+    for size in itertools.cycle(sizes):
+        if start + size > num_samples:
+            return spans
+        spans.append(range(start, start + size))
+        start += size
+
+
+@pytest.mark.parametrize("sizes", [[1], [4], [4, 2, 1], [1, 2, 4], [8, 4, 4], [3, 3], [5, 1, 1, 1]])
+@pytest.mark.parametrize("num_samples", [0, 1, 3, 4, 5, 7, 11, 12, 29, 100])
+def test_batches_are_cut_one_after_the_other(sizes, num_samples):
+    spans = [range(*batch_span(batch, sizes)) for batch in range(num_batches(num_samples, sizes))]
+    assert spans == cut(num_samples, sizes)
+
+
+SMALL, LARGE = ClipShape(4, 16, 8), ClipShape(8, 32, 4)
+
+
+def by_stage(epoch: int) -> list[tuple[int, ClipShape | None]]:
+    """Epochs 0 and 1: batches of 4 and 2; epoch 2: of 1, in the data set's own shape."""
+    return [(4, SMALL), (2, LARGE)] if epoch < 2 else [(1, None)]
+
+
+def multigrid_sampler(num_samples: int = 41, **arguments) -> TrainSampler:
+    return TrainSampler(num_samples, batch_size=2, seed=5, shapes=by_stage, **arguments)
+
+
+def test_size_and_shape_change_from_batch_to_batch():
+    batches = list(multigrid_sampler())
+    assert [len(batch) for batch in batches] == [8, 4, 8, 4, 8, 4]
+    assert [{shape for _, _, shape in batch} for batch in batches] == [{SMALL}, {LARGE}] * 3
+    seen = [index for batch in batches for _, index, _ in batch]
+    assert len(seen) == len(set(seen)) == 36 and set(seen) <= set(range(41))
+
+
+def test_the_number_of_batches_changes_from_epoch_to_epoch():
+    sampler = multigrid_sampler()
+    assert [sampler.num_batches(epoch) for epoch in range(4)] == [6, 6, 20, 20]
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        assert len(sampler) == len(list(sampler)) == sampler.num_batches(epoch)
+    assert {len(key) for batch in sampler for key in batch} == {2}  # no shape: the key of plain training
+
+
+def test_without_shapes_the_order_is_that_of_one_size():
+    sampler = multigrid_sampler()
+    sampler.set_epoch(2)
+    plain = TrainSampler(41, batch_size=2, seed=5)
+    plain.set_epoch(2)
+    assert list(sampler) == list(plain)
+
+
+@pytest.mark.parametrize("start_batch", range(7))
+def test_resuming_within_an_epoch_of_several_shapes(start_batch):
+    sampler = multigrid_sampler()
+    whole = list(sampler)
+    sampler.set_epoch(0, start_batch=start_batch)
+    assert list(sampler) == whole[start_batch:]
+
+
+@pytest.mark.parametrize("num_samples", [0, 11, 12, 24, 47, 100])
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_ranks_share_batches_of_every_shape_evenly(num_samples, world_size):
+    samplers = [multigrid_sampler(num_samples, rank=rank, world_size=world_size) for rank in range(world_size)]
+    batches = [list(sampler) for sampler in samplers]
+    for together in zip(*batches, strict=True):  # equally many
+        assert len({len(batch) for batch in together}) == 1
+        assert len({shape for batch in together for _, _, shape in batch}) == 1
+    seen = [index for share in batches for batch in share for _, index, _ in batch]
+    assert len(seen) == len(set(seen)) and set(seen) <= set(range(num_samples))
+
+
+# ---- evaluation ----
 
 
 @pytest.mark.parametrize("num_samples, world_size", [(10, 1), (10, 3), (2, 4), (0, 2)])

@@ -7,7 +7,8 @@ import torch
 
 from slowfast.config import find, load_cfg
 from slowfast.engine.build import build_tester, build_trainer, train, weights_for_test
-from slowfast.engine.checkpoint import CheckpointError, checkpoint_path, find_checkpoints, save_checkpoint
+from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, save_checkpoint
+from slowfast.models.weights import CheckpointError
 
 
 @pytest.fixture
@@ -73,13 +74,6 @@ def test_folding_and_the_chunk_size_do_not_change_the_scores(config, tmp_path):
     plain = build_tester(config("TEST.BATCH_SIZE", 9)).test()
     folded = build_tester(config("TEST.BATCH_SIZE", 2, "TEST.FOLD_BN", True)).test()
     torch.testing.assert_close(torch.from_numpy(plain.scores), torch.from_numpy(folded.scores), rtol=1e-4, atol=1e-5)
-
-
-def test_what_is_not_built_is_refused(config):
-    with pytest.raises(ValueError, match=r"DETECTION\.ENABLE True: detection on AVA is not built yet"):
-        build_trainer(config("DETECTION.ENABLE", True))
-    with pytest.raises(ValueError, match="multigrid training is not built yet"):
-        build_trainer(config("MULTIGRID.LONG_CYCLE", True))
 
 
 def test_a_model_that_the_meta_device_does_not_run_trains_all_the_same(config, tmp_path, caplog):

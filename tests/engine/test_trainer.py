@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.engine.checkpoint import checkpoint_path, load_weights, read_checkpoint
+from slowfast.engine.checkpoint import checkpoint_path
 from slowfast.engine.trainer import NonFiniteLossError, TooManyBadVideosError
+from slowfast.models.norm import SubBatchNorm3d
+from slowfast.models.weights import load_weights, read_checkpoint
 from slowfast.utils.logging import MetricWriter
 from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips, tiny_slowfast
 
@@ -161,6 +163,24 @@ def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale():
         make_trainer(model, MemoryLoader(frames, labels, batch_size=2), freeze_bn=frozen).train()
         assert (model.bn.running_mean == 0).all() == frozen
         assert not torch.equal(model.bn.weight, scale)
+
+
+def test_frozen_sub_batch_norm_normalises_by_its_aggregate_and_learns_its_scale():
+    frames, labels = random_clips(3)  # not a multiple of the parts: frozen, these do not matter
+    model = TinyNet(norm=True)
+    model.bn = SubBatchNorm3d(8, num_splits=2)
+    model.bn.split_bn.running_mean.copy_(torch.arange(16.0) / 10)
+    before = {name: value.clone() for name, value in model.bn.split_bn.state_dict().items()}
+    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=3), freeze_bn=True)
+    trainer._set_train_mode()
+    x = torch.randn(3, 8, 1, 2, 2)
+    mean = torch.arange(8.0) / 10 + 0.4  # of 0 .. 0.7 and 0.8 .. 1.5; their variance is 0.16, beside the parts' own 1
+    expected = (x - mean.view(-1, 1, 1, 1)) / (1.16 + 1e-5) ** 0.5
+    torch.testing.assert_close(model.bn(x), expected)
+    scale = model.bn.weight.detach().clone()
+    trainer.train()
+    assert all(torch.equal(value, before[name]) for name, value in model.bn.split_bn.state_dict().items())
+    assert not torch.equal(model.bn.weight, scale)
 
 
 def test_precise_statistics_are_those_of_the_whole_set():

@@ -44,8 +44,11 @@ class MemorySampler:
             start_batch:
         ]
 
-    def __len__(self) -> int:
+    def num_batches(self, epoch: int) -> int:
         return self.num_samples // self.batch_size
+
+    def __len__(self) -> int:
+        return self.num_batches(0)
 
 
 class MemoryLoader:

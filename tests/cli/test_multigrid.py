@@ -1,0 +1,29 @@
+"""Multigrid training from the command line, on real video files, and the test of its weights."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.test_end_to_end import output_of, run_net
+
+
+def test_two_stages_and_a_test(tiny_opts):
+    opts = [*tiny_opts, "TRAIN.BATCH_SIZE", "1", "SOLVER.MAX_EPOCH", "2", "SOLVER.WARMUP_EPOCHS", "0"]
+    opts += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 1]", "SOLVER.LRS", "[1, 0.1]"]
+    opts += ["MULTIGRID.LONG_CYCLE", "True", "MULTIGRID.SHORT_CYCLE", "True", "MULTIGRID.EPOCH_FACTOR", "1"]
+    opts += ["MULTIGRID.LONG_CYCLE_FACTORS", "[[0.5, 1], [1, 1]]", "MULTIGRID.BN_BASE_SIZE", "2"]
+    done = run_net(*opts)
+    assert done.returncode == 0, done.stderr
+    plan = "multigrid training: 2 epochs in 2 stages, frames x pixels: 4 x 32 to epoch 1, 8 x 32 to epoch 2"
+    small = "stage 1 of 2 (epochs 1 to 1): clips of 4 frames, crops of 16, 23, 32 pixels in batches of 8, 4, 2 in turn"
+    whole = "stage 2 of 2 (epochs 2 to 2): clips of 8 frames, crops of 16, 23, 32 pixels in batches of 4, 2, 1 in turn"
+    for line in (plan, small, whole):
+        assert line in done.stdout, done.stdout
+    out = output_of(tiny_opts)
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "train/loss" in record] == [1, 2, 3, 4]  # 8 clips; 4, 2 and 1
+    # In BASE_LR: twice the batch in the first stage; GAMMA in the second, whose first half is no epoch here.
+    base = 0.004
+    rates = [record["lr"] / base for record in records if "lr" in record]
+    assert [round(rate, 6) for rate in rates] == [2.0, 0.1, 0.1, 0.1]
+    assert json.loads((out / "results.json").read_text())["num_videos"] == 6
