@@ -20,7 +20,7 @@ from slowfast.engine.precision import autocast_dtype
 from slowfast.engine.results import write_pyslowfast_results, write_results
 from slowfast.engine.tester import ClipEvaluator, Tester, TestResult
 from slowfast.engine.trainer import Trainer
-from slowfast.evaluation import build_ensemble, build_evaluator
+from slowfast.evaluation import build_ensemble, build_evaluator, evaluator_name
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
@@ -135,8 +135,9 @@ def _log_start(trainer: Trainer, shapes: ShapeSchedule) -> None:
     sampler = trainer.train_loader.batch_sampler
     steps = sorted({sampler.num_batches(start) for start, _, _ in shapes.spans()})
     logger.info(
-        "training on %d videos in batches of %d (%d processes), %s steps an epoch, from epoch %d to %d",
+        "training on %d %s in batches of %d (%d processes), %s steps an epoch, from epoch %d to %d",
         sampler.num_samples,
+        "key frames" if hasattr(trainer.train_loader.dataset, "key_frames") else "videos",
         sampler.batch_size * sampler.world_size,
         sampler.world_size,
         steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}",
@@ -334,7 +335,8 @@ def test(cfg: CfgNode) -> dict[str, float]:
 
 
 def _report(cfg: CfgNode, result: TestResult, tester: Tester, folder: Path, num_clips: int) -> None:
-    protocol = f"{num_clips} clips x {cfg.TEST.NUM_SPATIAL_CROPS} crops, {cfg.DATA.ENSEMBLE_METHOD} of the scores"
+    views = f"{num_clips} clips x {cfg.TEST.NUM_SPATIAL_CROPS} crops, {cfg.DATA.ENSEMBLE_METHOD} of the scores"
+    protocol = f"{views}, {evaluator_name(cfg)}"
     dataset = tester.loader.dataset
     write_results(
         folder,

@@ -79,7 +79,12 @@ class CharadesMeanAveragePrecision:
 def build_evaluator(cfg: CfgNode):
     """The evaluator of TEST.EVALUATOR; by default mean average precision for DATA.MULTI_LABEL, else top-k accuracy."""
     import_extensions(cfg.IMPORTS)
-    return EVALUATOR_REGISTRY.get(cfg.TEST.EVALUATOR or ("multilabel_map" if cfg.DATA.MULTI_LABEL else "topk"))()
+    return EVALUATOR_REGISTRY.get(evaluator_name(cfg))()
+
+
+def evaluator_name(cfg: CfgNode) -> str:
+    """TEST.EVALUATOR, or the default in its place; stands in the protocol of a report."""
+    return cfg.TEST.EVALUATOR or ("multilabel_map" if cfg.DATA.MULTI_LABEL else "topk")
 
 
 def build_ensemble(cfg: CfgNode, *, num_videos: int, num_views: int) -> ViewEnsemble:
