@@ -13,7 +13,7 @@ REQUIRED = [
     "torch>=2.6",  # the networks and their training
     "torchvision>=0.21",  # RoIAlign and image operations; the release that belongs to the torch above
     "numpy",  # random numbers of a sample, and arrays of scores
-    "av>=15",  # PyAV: reads and writes video files, with FFmpeg inside its wheel
+    "av>=17",  # PyAV: reads and writes video files, with FFmpeg inside its wheel; 16 takes BT.709 for BT.601
     "fvcore",  # the config node
     "iopath",  # weights by URL, through its cache
     "simplejson",  # log records with NaN written as null, which is JSON

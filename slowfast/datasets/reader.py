@@ -2,6 +2,11 @@
 
 ``with VideoReader("a.mp4") as video: frames = video.frames_at([0, 7, 7, 300])`` gives exactly the pixels that decoding
 the whole file in order would, after one seek and one pass from the keyframe before the first wanted frame.
+
+Pictures are those that FFmpeg's command line writes: turned and mirrored as the file says, colours by the range and
+matrix that it notes (BT.601 where it notes none), transparency dropped, both fields of an interlaced frame in one.
+Pixels that are not square stay as they are stored: the usual 340x256 copies of Kinetics, which published models learned
+from, hold pictures of 16:9 in that way.
 Letters: F frames asked for, H W pixels.
 """
 
@@ -10,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -20,15 +26,12 @@ from torch import Tensor
 from slowfast.datasets.sampling import scaled_size
 from slowfast.datasets.video_index import VideoIndex, VideoReadError, open_stream, video_index
 
-__all__ = ["FrameFolderReader", "FrameReader", "VideoReadError", "VideoReader"]
+__all__ = ["FrameFolderReader", "FrameReader", "Orientation", "VideoReadError", "VideoReader"]
 
 # Decoders in which a frame that no other refers to can be passed over without changing any other frame.
 # Not HEVC: a frame marked so may still be referred to from a higher temporal layer.
 SKIPPING_CODECS = frozenset({"h264", "mpeg2video", "mpeg4"})
 CHUNK = 8  # frames converted at a time: large enough for the resize kernel, small enough for the cache
-
-# From PyAV 17 on, colours are converted in as many threads as there are cores unless one is asked for.
-_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 class FrameReader:
@@ -139,8 +142,8 @@ def _assemble(
 class VideoReader(FrameReader):
     """Frames of the best video stream of a file.
 
-    Frames are counted from the file's packets, not from its header. Rotation metadata is honoured: a phone's
-    portrait video comes out upright.
+    Frames are counted from the file's packets, not from its header. The display matrix is honoured: a phone's
+    portrait video comes out upright, that of its front camera mirrored if it says so.
 
     Args:
         path: the file.
@@ -283,6 +286,37 @@ class _FrameCounter:
         return first + seen if 0 <= first < len(self.pts) and self.pts[first] == time else -1
 
 
+class Orientation(NamedTuple):
+    """How a stored picture is to be turned and mirrored before it is looked at.
+
+    Attributes:
+        swaps_sides: whether rows become columns, before the mirroring.
+        mirrors_rows: whether the top becomes the bottom.
+        mirrors_columns: whether left becomes right.
+    """
+
+    swaps_sides: bool = False
+    mirrors_rows: bool = False
+    mirrors_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Orientation:
+        """That of a frame's display matrix, to the nearest quarter turn; none without a matrix."""
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        # libavutil/display.h: a stored pixel (x, y) is shown at (a x + c y, b x + d y), y counting downwards.
+        a, b, _, c, d, *_ = np.frombuffer(matrix, dtype=np.int32).tolist()
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, mirrors_rows=b < 0, mirrors_columns=c < 0)
+        return cls(False, mirrors_rows=d < 0, mirrors_columns=a < 0)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """A view of ``pixels`` (H, W, ...) as it is to be shown."""
+        pixels = pixels.swapaxes(0, 1) if self.swaps_sides else pixels
+        return pixels[:: -1 if self.mirrors_rows else 1, :: -1 if self.mirrors_columns else 1]
+
+
 class _RgbConverter:
     """Turns decoded frames into upright RGB pixels, all of the size of the first one."""
 
@@ -298,9 +332,9 @@ class _RgbConverter:
             if self.short_side is not None:
                 self.size = scaled_size(*self.size, self.short_side)
         height, width = self.size
-        pixels = self.reformatter.reformat(frame, width, height, "rgb24", **_ONE_THREAD).to_ndarray()
-        quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
-        return np.rot90(pixels, quarter_turns) if quarter_turns else pixels
+        # Unless one thread is asked for, there are as many as cores.
+        pixels = self.reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
+        return Orientation.of(frame).apply(pixels)
 
 
 class FrameFolderReader(FrameReader):

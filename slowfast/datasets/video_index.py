@@ -6,7 +6,9 @@ Reading all packets of a file costs a few milliseconds, decodes nothing, and is 
 
 from __future__ import annotations
 
+import math
 import os
+import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,8 +16,10 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.format import Flags as FormatFlags
 
 FALLBACK_FPS = 30.0  # of a file that tells no rate and has too few frames to measure one
+LONGEST_STEP_SECONDS = 10  # where clocks may jump, a longer one is a jump: FFmpeg's -dts_delta_threshold
 CACHE_BYTES = 64 * 2**20  # of remembered indices in one process, about 10,000 videos of 300 frames
 
 
@@ -31,7 +35,7 @@ class VideoIndex:
         num_frames: frames in the file, N.
         fps: average frames per second.
         pts: int64 (N,), ascending: when each frame is shown, in the stream's time base. None if the file has no
-            reliable times; its frames are then known by their order of decoding alone.
+            times that tell its frames apart; they are then known by their order of decoding alone.
         keyframe_pts: int64, ascending: the frames that decoding may start from.
         keyframe_dts: int64, same order: when each is decoded; formats seek by the one or by the other.
         shown: int64 (N,), or None for the identity: which frame is shown at i / fps (variable frame rate).
@@ -99,6 +103,16 @@ def _what_it_is(path: str) -> str:
     return f" ({os.path.getsize(path):,} bytes, of no known or of an unfinished format)"
 
 
+def _other_spelling(path: str) -> str:
+    """What to know of a missing file whose name is there in another Unicode form, as copies from a Mac have it."""
+    folder, name = os.path.split(path)
+    for form in ("NFC", "NFD"):
+        for twin in (os.path.join(folder, unicodedata.normalize(form, name)), unicodedata.normalize(form, path)):
+            if twin != path and os.path.lexists(twin):
+                return f" (but there is a file of that name in Unicode form {form}: rename it, or correct the list)"
+    return ""
+
+
 _cache: OrderedDict[tuple[str, int, int], VideoIndex] = OrderedDict()
 _cache_bytes = 0
 
@@ -113,7 +127,7 @@ def video_index(path: str) -> VideoIndex:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise VideoReadError(f"cannot open {path}: {error.strerror}.") from error
+        raise VideoReadError(f"cannot open {path}: {error.strerror}{_other_spelling(path)}.") from error
     key = (path, status.st_mtime_ns, status.st_size)
     if key in _cache:
         _cache.move_to_end(key)
@@ -137,16 +151,19 @@ def read_index(container: av.container.InputContainer, stream: av.video.stream.V
     packets, reason = _read_packets(container, stream)
     if not packets:
         raise VideoReadError(f"cannot decode {_name(container)}: its video stream holds no frame{reason}.")
-    unordered = _has_guessed_times(container, stream) or any(packet.pts is None for packet in packets)
-    pts = np.sort(np.array([packet.pts for packet in packets if packet.pts is not None], dtype=np.int64))
-    keyframes = sorted((p.pts, p.pts if p.dts is None else p.dts) for p in packets if p.is_keyframe and not unordered)
     tick = stream.time_base or Fraction(1, 90_000)
+    may_jump = container.format.flags & FormatFlags.ts_discont.value
+    packets, has_jumped = _on_one_clock(packets, LONGEST_STEP_SECONDS / tick if may_jump else math.inf)
+    unordered = _has_guessed_times(container, stream) or any(packet.pts is None for packet in packets)
+    has_times = not (unordered or has_jumped)
+    pts = np.sort(np.array([packet.pts for packet in packets if packet.pts is not None], dtype=np.int64))
+    keyframes = sorted((p.pts, p.pts if p.dts is None else p.dts) for p in packets if p.is_keyframe and has_times)
     stated = 1 / (stream.average_rate * tick) if stream.average_rate else None
     ticks_per_frame, constant = _ticks_per_frame(pts, packets[-1].duration, stated)
     return VideoIndex(
         num_frames=len(packets),
         fps=float(1 / (Fraction(ticks_per_frame) * tick)) if ticks_per_frame else FALLBACK_FPS,
-        pts=None if unordered else pts,
+        pts=pts if has_times else None,
         keyframe_pts=np.array([pts for pts, _ in keyframes], dtype=np.int64),
         keyframe_dts=np.array([dts for _, dts in keyframes], dtype=np.int64),
         shown=None if unordered or constant else _frames_on_screen(pts, float(ticks_per_frame)),
@@ -159,6 +176,11 @@ class _Packet(NamedTuple):
     duration: int
     is_keyframe: bool
     is_cut_off: bool
+
+    def shifted(self, ticks: int) -> _Packet:
+        """The same packet, so much later."""
+        pts, dts = (None if time is None else time + ticks for time in (self.pts, self.dts))
+        return self._replace(pts=pts, dts=dts)
 
 
 def _read_packets(container, stream) -> tuple[list[_Packet], str]:
@@ -176,6 +198,25 @@ def _read_packets(container, stream) -> tuple[list[_Packet], str]:
     while packets and packets[-1].is_cut_off:
         packets.pop()  # by the end of the file: never a whole picture
     return packets, reason
+
+
+def _on_one_clock(packets: list[_Packet], longest_step: float) -> tuple[list[_Packet], bool]:
+    """The packets with the times of one clock, and whether they had several.
+
+    In a file joined from others the clock starts anew, or leaps, where the next part begins; what follows is moved to
+    where the part before it ends. Times of decoding never fall otherwise.
+    """
+    moved: list[_Packet] = []
+    last: _Packet | None = None  # as it was
+    shift = num_jumps = 0
+    for packet in packets:
+        if packet.dts is not None:
+            if last is not None and not 0 <= packet.dts - last.dts <= longest_step:
+                shift += last.dts + last.duration - packet.dts
+                num_jumps += 1
+            last = packet
+        moved.append(packet.shifted(shift) if shift else packet)
+    return moved, num_jumps > 0
 
 
 def _has_guessed_times(container, stream) -> bool:

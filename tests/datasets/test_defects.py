@@ -1,0 +1,577 @@
+"""The 37 defects of real data sets in data_formats.md section 7: each gives the right outcome, or names its cause.
+
+Tests are called ``test_defect_NN_...`` by the number there. ``ELSEWHERE`` says where those stand that are tested beside
+the code they concern, ``NOT_MADE`` what cannot be made here.
+"""
+
+import ast
+import re
+import struct
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from slowfast.datasets import Kinetics
+from slowfast.datasets.annotations import VideoList, check_files, read_path_label_list
+from slowfast.datasets.reader import VideoReader, VideoReadError
+
+TESTS = Path(__file__).parents[1]
+
+# Number of a defect -> the tests, below tests/, that make it.
+ELSEWHERE = {
+    1: (
+        "datasets/preparation/test_kinetics_lists.py::test_videos_are_found_in_any_layout",
+        "datasets/test_kinetics.py::test_missing_files_stop_the_start",
+        "datasets/test_footage.py::test_missing_videos_are_an_error_when_all_are_to_be_there",
+        "datasets/test_ava.py::test_missing_movies_stop_the_start_unless_nobody_looks",
+    ),
+    2: (
+        "datasets/test_reader.py::test_a_file_that_is_no_video_says_what_it_is",
+        "datasets/test_reader.py::test_mp4_without_its_index_is_refused",
+        "datasets/test_reader.py::test_of_a_truncated_file_the_whole_frames_are_read",
+        "datasets/test_reader.py::test_damaged_frames_are_an_error_only_where_they_are_wanted",
+        "datasets/preparation/test_inspection.py::test_broken_files_are_found",
+    ),
+    3: (
+        "datasets/test_reader.py::test_a_file_that_is_no_video_says_what_it_is",
+        "datasets/test_reader.py::test_audio_is_no_video_and_neither_is_its_cover",
+    ),
+    4: (
+        "datasets/test_frame_sampling.py::test_a_short_video_repeats_its_last_frame",
+        "datasets/test_ava_sources.py::test_clips_end_where_the_video_does",
+        "datasets/preparation/test_inspection.py::test_short_videos_are_bad_if_asked",
+    ),
+    5: (
+        "datasets/test_reader.py::test_undecodable_first_frames_are_an_error",
+        "datasets/test_reader.py::test_frames_before_an_edit_lists_start_do_not_count",
+    ),
+    6: (
+        "datasets/preparation/test_kinetics_lists.py::test_a_replacement_is_preferred_and_the_rest_is_told",
+        "datasets/test_annotations.py::test_missing_files_are_counted_and_named",
+    ),
+    7: (
+        "datasets/preparation/test_kinetics_lists.py::test_an_id_with_two_segments_needs_times",
+        "datasets/preparation/test_kinetics_lists.py::test_the_same_row_twice_is_one_video_and_leaks_are_told",
+    ),
+    8: ("datasets/test_reader.py::test_stated_rate_is_not_believed_against_the_times",),
+    9: ("datasets/test_reader.py::test_header_count_is_not_believed",),
+    11: (
+        "datasets/test_reader.py::test_frames_are_those_of_decoding_in_order",
+        "datasets/test_reader.py::test_frames_before_an_edit_lists_start_do_not_count",
+        "datasets/test_reader.py::test_equal_times_are_different_frames",
+    ),
+    12: (
+        "datasets/test_reader.py::test_variable_rate_shows_what_is_on_screen",
+        "datasets/test_ava_sources.py::test_movies_of_varying_rate_are_read_by_time",
+        "datasets/preparation/test_resize.py::test_variable_rates_keep_their_times",
+    ),
+    13: (
+        "datasets/test_reader.py::test_rotation_is_honoured",
+        "datasets/preparation/test_resize.py::test_rotation_is_carried_out",
+    ),
+    14: (
+        "datasets/test_reader.py::test_frames_of_another_size_are_scaled_to_the_first_ones",
+        "datasets/test_reader.py::test_frames_are_those_of_decoding_in_order",  # interlaced.mp4
+    ),
+    15: ("datasets/preparation/test_resize.py::test_colours_stay",),
+    17: (
+        "datasets/test_annotations.py::test_rows",
+        "datasets/preparation/test_list_files.py::test_a_row_that_would_be_misread_is_refused",
+    ),
+    18: (
+        "datasets/test_annotations.py::test_what_editors_leave_behind",
+        "datasets/test_frame_lists.py::test_line_ends_marks_and_blank_lines_of_other_systems",
+        "datasets/test_frame_lists.py::test_no_line_end_at_the_end",
+        "datasets/test_ava_boxes.py::test_windows_files_are_read",
+        "datasets/test_charades.py::test_defect_18_lines_are_those_of_the_file_with_crlf_and_line_breaks_in_fields",
+        "datasets/test_ucf_hmdb.py::test_defect_18_crlf_a_byte_order_mark_and_blank_lines",
+    ),
+    19: (
+        "datasets/test_annotations.py::test_bytes_that_are_no_utf8_are_kept",
+        "datasets/test_reader.py::test_odd_names",
+        "datasets/test_reader.py::test_name_that_is_no_utf8",
+        "datasets/preparation/test_list_files.py::test_odd_names_come_back",
+        "datasets/test_ucf_hmdb.py::test_defect_19_names_with_shell_characters_are_read",
+    ),
+    20: (
+        "datasets/test_annotations.py::test_class_names",
+        "datasets/preparation/test_kinetics_lists.py::test_stray_quotes_around_labels_go",
+        "datasets/preparation/test_kinetics_lists.py::test_classes_that_differ_by_case_stay_apart",
+    ),
+    21: (
+        "datasets/test_annotations.py::test_rows",  # `3.0`
+        "datasets/test_annotations.py::test_labels_from_one_are_recognised",
+        "datasets/test_annotations.py::test_bad_rows_are_reported_together_with_their_lines",
+        "datasets/test_annotations.py::test_header_is_skipped_when_asked",
+        "datasets/test_annotations.py::test_withheld_labels",
+    ),
+    22: (
+        "datasets/test_annotations.py::test_prefix_is_for_relative_paths",
+        "datasets/test_annotations.py::test_no_rows_and_no_file",
+        "datasets/preparation/test_kinetics_lists.py::test_the_same_row_twice_is_one_video_and_leaks_are_told",
+    ),
+    23: (
+        "datasets/test_footage.py::test_defect_23_images_are_ordered_by_their_numbers",
+        "datasets/test_footage.py::test_defect_23_holes_in_the_numbering_are_reported",
+        "datasets/test_reader.py::test_image_folder_kinds",
+        "datasets/test_reader.py::test_image_folder_errors_name_the_image",
+        "datasets/test_ssv2.py::test_both_generations_of_names",
+    ),
+    24: (
+        "datasets/test_footage.py::test_defect_24_frame_list_longer_than_folder",
+        "datasets/test_charades.py::test_defect_24_a_list_longer_than_its_folder_names_row_and_file",
+        "datasets/test_ava_sources.py::test_defect_24_lists_that_end_before_a_key_frame_are_warned_of",
+        "datasets/test_frame_lists.py::test_holes_in_the_numbering_are_kept_and_warned_of",
+    ),
+    25: (
+        "datasets/test_charades.py::test_defect_25_images_of_several_sizes_are_named",
+        "datasets/test_charades.py::test_a_video_shorter_than_the_clip_repeats_frames_at_either_end",
+    ),
+    26: (
+        "datasets/test_ava_boxes.py::test_defect_26_coordinates_a_little_outside_are_kept_and_counted",
+        "datasets/test_ava_boxes.py::test_defect_26_pixels_and_what_is_no_number_are_errors",
+        "datasets/test_ava_boxes.py::test_defect_26_empty_boxes_are_left_out_with_their_labels",
+    ),
+    27: (
+        "datasets/test_ava_boxes.py::test_defect_27_no_label_makes_a_negative",
+        "datasets/test_ava_boxes.py::test_defect_27_labels_that_the_model_does_not_have_are_errors",
+        "datasets/test_ava_boxes.py::test_defect_27_classes_that_are_not_evaluated_are_trained",
+    ),
+    28: (
+        "datasets/test_ava_boxes.py::test_defect_28_boxes_are_merged_by_their_text",
+        "datasets/test_ava_boxes.py::test_defect_28_a_label_that_is_given_twice_counts_once",
+    ),
+    29: (
+        "datasets/test_ava_boxes.py::test_defect_29_timestamps_of_any_spelling_are_one_second",
+        "datasets/test_ava_boxes.py::test_defect_29_seconds_that_are_not_annotated_are_left_out",
+    ),
+    30: (
+        "datasets/test_ava_boxes.py::test_defect_30_rows_of_videos_without_frames_are_left_out_and_warned_of",
+        "datasets/test_ava_boxes.py::test_defect_30_other_numbers_of_columns_are_errors",
+        "datasets/test_ava_boxes.py::test_defect_30_a_person_read_as_a_score_is_warned_of",
+    ),
+    31: (
+        "datasets/test_ava_boxes.py::test_defect_31_key_frames_without_a_box_above_the_threshold_are_counted",
+        "evaluation/test_ava.py::test_a_class_without_detection",
+    ),
+    32: (
+        "datasets/test_ava.py::test_defect_32_boxes_outside_the_crop_stay_empty_on_its_border",
+        "datasets/test_ava.py::test_defect_32_boxes_outside_the_crop_are_dropped_when_asked",
+        "datasets/test_ava.py::test_defect_32_key_frames_stand_once_each",
+    ),
+    34: (
+        "datasets/test_kinetics.py::test_in_training_another_video_takes_the_place_of_a_bad_one",
+        "datasets/test_kinetics.py::test_in_val_and_test_a_bad_video_is_marked",
+        "engine/test_trainer.py::test_bad_videos_are_counted_up_to_the_limit",
+        "engine/test_tester.py::test_a_video_that_cannot_be_decoded_counts_as_wrong_and_is_listed",
+    ),
+    35: (
+        "datasets/test_samplers.py::test_a_samples_generator_is_its_own",
+        "datasets/test_build.py::test_workers_change_nothing",
+        "datasets/test_build.py::test_loading_leaves_the_global_generators_alone",
+    ),
+    36: (
+        "datasets/test_reader.py::test_index_is_remembered_until_the_file_changes",
+        "datasets/test_kinetics.py::test_a_test_video_is_decoded_once",
+    ),
+    37: (
+        "datasets/test_ava.py::test_defect_37_a_subset_of_the_movies_is_enough",
+        "datasets/test_ssv2.py::test_defect_37_lists_and_annotations_of_different_videos",
+    ),
+}
+
+# What no test makes, and why.
+NOT_MADE = {
+    1: "Whether YouTube still has a video needs a network; to a loader, a dead id is a missing file.",
+    5: "Repeated pictures at the start of a file are whole frames like others: nothing tells them from a still scene.",
+    8: "A rate is a fraction, so NaN cannot be. Duplicated frames are real frames, and are counted as such.",
+    14: "No encoder here writes the two fields of an interlaced frame as two packets.",
+    33: "It concerns the decoders of PySlowFast, whose code is not here. Ours are tested in test_reader.py.",
+}
+
+
+@cache
+def functions_of(path: Path) -> frozenset[str]:
+    """Names of the functions that a file defines."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+@pytest.mark.parametrize("number", range(1, 38))
+def test_every_defect_has_its_tests(number):
+    here = [name for name in functions_of(Path(__file__)) if name.startswith(f"test_defect_{number:02}_")]
+    assert here or number in ELSEWHERE or number in NOT_MADE
+    for place in ELSEWHERE.get(number, ()):
+        path, _, name = place.partition("::")
+        assert name in functions_of(TESTS / path), place
+
+
+# ---- Files ----
+
+
+def write_frames(
+    path: Path,
+    frames: list[av.VideoFrame],
+    *,
+    codec: str = "libx264",
+    rate: int | Fraction = 10,
+    options: dict | None = None,
+    format_options: dict | None = None,
+    file_format: str | None = None,
+    **context,
+) -> Path:
+    """A video of ``frames``; those without a time follow one another at ``rate``. ``context``: of the encoder."""
+    with av.open(str(path), "w", format=file_format, options=format_options or {}) as container:
+        stream = container.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, frames[0].format.name
+        stream.codec_context.time_base = 1 / Fraction(rate)
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        for i, frame in enumerate(frames):
+            frame.pts = i if frame.pts is None else frame.pts
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def grays(
+    num_frames: int, *, pts: range | None = None, height: int = 32, width: int = 48, pixels: str = "yuv420p"
+) -> list[av.VideoFrame]:
+    """Frames of which number n has the gray value 20 n; ``pts`` count in 1 / rate seconds."""
+    frames = []
+    for i in range(num_frames):
+        picture = np.full((height, width, 3), 20 * i, dtype=np.uint8)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+        frame.pts = None if pts is None else pts[i]
+        frames.append(frame)
+    return frames
+
+
+def numbers_of(path: Path) -> list[int]:
+    """The frames of such a video as the reader gives them."""
+    with VideoReader(path) as video:
+        frames = video.frames_at(range(video.num_frames))
+    return (frames.float().mean((1, 2, 3)) / 20).round().int().tolist()
+
+
+def assert_reads_as_decoded(path: Path, helpers, *, num_frames: int, fps: float) -> None:
+    """The reader gives the frames of decoding ``path`` in order, forwards and backwards."""
+    expected = helpers.decode_all(path)
+    assert len(expected) == num_frames
+    with VideoReader(path) as video:
+        assert video.num_frames == num_frames
+        assert video.fps == pytest.approx(fps, rel=1e-3)
+        np.testing.assert_array_equal(video.frames_at(range(num_frames)).permute(0, 2, 3, 1), expected)
+        for number in reversed(range(0, num_frames, 7)):
+            np.testing.assert_array_equal(video.frames_at([number])[0].permute(1, 2, 0), expected[number])
+
+
+def dataset_of(path: Path, split: str) -> Kinetics:
+    """Clips of 8 frames, every other frame, of one file."""
+    videos = VideoList(f"{split}.csv", [str(path)], np.array([0]), np.array([1]))
+    clip = {"num_frames": 8, "sampling_rate": 2, "crop_size": 16, "short_sides": (16, 16)}
+    return Kinetics(videos, split=split, num_clips=2, **clip)
+
+
+def clips_of(path: Path, split: str) -> list[torch.Tensor]:
+    """The clips of a file, uint8 (3, T, S, S): one, or all test views."""
+    sample = dataset_of(path, split)[0]
+    return list(sample.views(range(sample.num_views))) if split == "test" else [sample.frames]
+
+
+def test_defect_03_the_content_decides_and_not_the_ending(tmp_path, helpers):
+    path = write_frames(tmp_path / "a.avi", grays(6), codec="libvpx-vp9", file_format="webm")
+    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_defect_04_of_a_short_video_the_last_frame_repeats(split, tmp_path, helpers):
+    path = helpers.write_gray_video(tmp_path / "a.mp4", num_frames=10, fps=30)
+    for clip in clips_of(path, split):  # frame floor(k * 15 / 7), at most 9
+        assert helpers.gray_frame_numbers(clip) == [0, 2, 4, 6, 8, 9, 9, 9]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_defect_05_a_video_of_one_frame_is_a_still_clip(split, name, make_video):
+    path = make_video(name, num_frames=1)
+    for clip in clips_of(path, split):
+        assert clip.shape == (3, 8, 16, 16)
+        assert torch.equal(clip, clip[:, :1].expand(-1, 8, -1, -1)) and clip.float().std() > 5
+
+
+@pytest.mark.parametrize("name, cause", [("a.avi", "its video stream holds no frame"), ("a.mp4", "no video stream")])
+def test_defect_05_a_video_without_frames_is_an_error_with_its_row(name, cause, tmp_path):
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    (reason,) = dataset_of(path, "val")[0].failures
+    assert re.fullmatch(rf"val\.csv:1: cannot decode {re.escape(str(path))}: .*{cause}.*", reason)
+
+
+# ---- Container metadata ----
+
+
+def test_defect_08_no_rate_at_all(tmp_path, helpers):
+    path = write_frames(tmp_path / "a.nut", grays(6), codec="mpeg4")
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate is None
+    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
+
+
+@pytest.mark.parametrize("rate, name", [(1000, "a.mkv"), (1000, "a.avi"), (90000, "a.mkv"), (30, "a.mkv")])
+def test_defect_08_headers_of_another_rate(rate, name, tmp_path, helpers):
+    """Frames come 25 times a second, whatever the header says."""
+    clock = max(rate, 1000)
+    frames = grays(8, pts=range(0, 8 * clock // 25, clock // 25))
+    for frame in frames:
+        frame.time_base = Fraction(1, clock)
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    path = write_frames(tmp_path / name, frames, codec=codec, rate=rate, time_base=Fraction(1, clock))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate > 29
+    assert_reads_as_decoded(path, helpers, num_frames=8, fps=25)
+
+
+@pytest.mark.parametrize("name, codec", [("a.webm", "libvpx-vp9"), ("a.mkv", "libx264"), ("a.ts", "mpeg2video")])
+def test_defect_09_frames_are_counted_where_the_header_says_zero(name, codec, make_video, helpers):
+    path = make_video(name, num_frames=20, codec=codec)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 0
+    assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
+
+
+def test_defect_10_no_duration(make_video, helpers):
+    path = make_video("a.mkv", num_frames=20, format_options={"live": "1"})
+    with av.open(str(path)) as container:
+        assert container.duration is None and container.streams.video[0].duration is None
+    assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
+
+
+def test_defect_11_a_tick_of_several_units(tmp_path, helpers):
+    path = write_frames(tmp_path / "a.avi", grays(8), codec="mpeg4", rate=Fraction(30000, 1001))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].time_base == Fraction(1001, 30000)
+    assert_reads_as_decoded(path, helpers, num_frames=8, fps=30000 / 1001)
+
+
+def test_defect_11_times_below_zero(tmp_path, helpers):
+    frames = grays(6, pts=range(-3, 3))
+    path = write_frames(tmp_path / "a.mkv", frames, codec="mpeg4", format_options={"avoid_negative_ts": "disabled"})
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].start_time == -300  # milliseconds
+    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
+
+
+@pytest.mark.parametrize("start", [0, 9000], ids=["starts anew", "leaps"])
+def test_defect_11_the_clock_of_joined_files(start, make_video, tmp_path, helpers):
+    """Sorting the frames by their times would interleave the parts, or show one frame for five minutes."""
+    options = {"bf": "2", "g": "12"}
+    first = make_video("first.ts", num_frames=20, options=options)
+    second = make_video("second.ts", num_frames=20, options=options, pts=range(start, start + 20))
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    assert_reads_as_decoded(path, helpers, num_frames=40, fps=30)
+
+
+def with_display_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """An .mp4 file with the upper left of its display matrix (of the track, 16.16 fixed point) replaced."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2, version 0
+    assert content[start : start + 36] == struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    matrix = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    content[start : start + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(content)
+    return path
+
+
+ORIENTATIONS = [
+    (1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1),
+    (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("matrix", ORIENTATIONS)
+def test_defect_13_pictures_are_turned_and_mirrored(matrix, make_video, helpers):
+    path = with_display_matrix(make_video(num_frames=2, height=16, width=32), *matrix)
+    stored = helpers.decode_all(path)[1]
+    a, b, c, d = matrix
+    # The slow way: every stored pixel (x, y) goes to (a x + c y, b x + d y), moved to begin at 0.
+    shown = {(a * x + c * y, b * x + d * y): stored[y, x] for x in range(32) for y in range(16)}
+    columns, rows = (sorted({place[axis] for place in shown}) for axis in (0, 1))
+    expected = np.array([[shown[x, y] for x in columns] for y in rows])
+    with VideoReader(path) as video:
+        assert (video.height, video.width) == expected.shape[:2] == ((16, 32) if a else (32, 16))
+        np.testing.assert_array_equal(video.frames_at([1])[0].permute(1, 2, 0), expected)
+        assert video.frames_at([1], short_side=8).shape[-2:] == ((8, 16) if a else (16, 8))
+
+
+def test_defect_14_pixels_that_are_not_square_stay_as_stored(tmp_path, helpers):
+    """As in the usual copies of Kinetics, whose 340x256 pixels are those of pictures of 16:9."""
+    path = write_frames(tmp_path / "a.mp4", grays(6), sample_aspect_ratio=Fraction(4, 3))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+    with VideoReader(path) as video:
+        assert (video.height, video.width) == (32, 48)
+    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
+
+
+@pytest.mark.parametrize("codec, pixels", [("mpeg4", "yuv420p"), ("libx264", "yuv444p")])
+def test_defect_14_odd_sides(codec, pixels, tmp_path, helpers):
+    path = write_frames(tmp_path / "a.mp4", grays(6, height=33, width=47, pixels=pixels), codec=codec)
+    with VideoReader(path) as video:
+        assert (video.height, video.width) == (33, 47)
+    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
+
+
+def test_defect_14_a_cover_picture_before_the_video(tmp_path):
+    path = tmp_path / "a.mp4"
+    frames = grays(6)
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 640, 480, "rgb24"  # larger than the video
+        cover.disposition = av.stream.Disposition.attached_pic.value
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((480, 640, 3), np.uint8))
+        container.mux(cover.encode(picture) + cover.encode())
+        container.mux([packet for frame in frames for packet in stream.encode(frame)] + stream.encode())
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 2
+    assert numbers_of(path) == list(range(6))
+
+
+def test_defect_14_another_size_in_the_middle(tmp_path):
+    """All frames of a clip get the size of its first one, as with FFmpeg's command line."""
+    sizes = {"first.ts": (32, 48), "second.ts": (48, 32)}
+    path = tmp_path / "joined.ts"
+    parts = [write_frames(tmp_path / name, grays(6, height=h, width=w)) for name, (h, w) in sizes.items()]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert numbers_of(path) == [*range(6), *range(6)]
+    with VideoReader(path) as video:
+        assert video.frames_at([0, 11]).shape == (2, 3, 32, 48) and video.frames_at([11]).shape == (1, 3, 48, 32)
+
+
+COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (30, 200, 90), (128, 128, 128), (250, 250, 250), (5, 5, 5)]
+MATRICES = {"BT.601": (5, 0.299, 0.114), "BT.709": (1, 0.2126, 0.0722)}  # number in ITU-T H.273, Kr, Kb
+
+
+def coded(colour: tuple[int, int, int], red: float, blue: float, *, is_full: bool) -> tuple[float, float, float]:
+    """8-bit Y', Cb and Cr of an RGB colour, by ITU-R BT.601 and BT.709."""
+    r, g, b = (value / 255 for value in colour)
+    y = red * r + (1 - red - blue) * g + blue * b
+    cb, cr = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
+    return (255 * y, 128 + 255 * cb, 128 + 255 * cr) if is_full else (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr)
+
+
+def flat_frame(pixels: str, values: tuple[float, ...], bits: int = 8) -> av.VideoFrame:
+    """A frame whose planes have one value each, given for 8 bits."""
+    frame = av.VideoFrame(32, 32, pixels)
+    for plane, value in zip(frame.planes, values, strict=False):
+        number = min(round(value * 2 ** (bits - 8)), 2**bits - 1)
+        dtype = np.uint8 if bits == 8 else np.uint16
+        plane.update(np.full(plane.buffer_size // dtype().nbytes, number, dtype=dtype))
+    return frame
+
+
+def assert_shows(path: Path, colours: list[tuple[int, int, int]], tolerance: int) -> None:
+    """The frames of ``path`` have these colours, each all over."""
+    with VideoReader(path) as video:
+        frames = video.frames_at(range(len(colours))).float()
+    assert frames.amax((2, 3)).sub(frames.amin((2, 3))).max() <= 1  # flat
+    np.testing.assert_allclose(frames.mean((2, 3)), colours, atol=tolerance)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
+@pytest.mark.parametrize("is_full", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_defect_15_colours_come_by_the_range_and_matrix_of_the_file(matrix, is_full, pixels, tmp_path):
+    number, red, blue = MATRICES[matrix]
+    values = [coded(colour, red, blue, is_full=is_full) for colour in COLOURS]
+    frames = [flat_frame(pixels, value, bits=10 if pixels.endswith("10le") else 8) for value in values]
+    for frame in frames:
+        frame.colorspace, frame.color_range = number, 2 if is_full else 1
+    context = {"colorspace": number, "color_range": 2 if is_full else 1}
+    assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}, **context), COLOURS, tolerance=4)
+
+
+def test_defect_15_without_a_note_colours_are_those_of_bt_601(tmp_path):
+    _, red, blue = MATRICES["BT.601"]
+    frames = [flat_frame("yuv420p", coded(colour, red, blue, is_full=False)) for colour in COLOURS]
+    assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}), COLOURS, tolerance=4)
+
+
+@pytest.mark.parametrize("pixels", ["gray", "gray16le"])
+def test_defect_15_gray_is_three_equal_colours(pixels, tmp_path):
+    bits = 16 if "16" in pixels else 8
+    values = [0, 60, 255]
+    frames = [flat_frame(pixels, (value * 257 / 256 if bits == 16 else value,), bits) for value in values]
+    path = write_frames(tmp_path / "a.mkv", frames, codec="ffv1")
+    assert_shows(path, [(value,) * 3 for value in values], tolerance=1)
+
+
+def test_defect_15_transparency_is_dropped(tmp_path):
+    colours = [(255, 0, 0), (10, 200, 90)]
+    pictures = [np.full((32, 32, 4), (*colour, 40), dtype=np.uint8) for colour in colours]
+    frames = [av.VideoFrame.from_ndarray(picture, format="rgba") for picture in pictures]
+    assert_shows(write_frames(tmp_path / "a.mov", frames, codec="png"), colours, tolerance=0)
+
+
+def test_defect_16_a_gif_has_colours_and_a_delay_for_every_frame(tmp_path):
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255), (0, 0, 0)]
+    delays = [100, 100, 400, 400, 100, 100]  # milliseconds
+    pictures = [Image.new("RGB", (32, 24), colour) for colour in colours]
+    path = tmp_path / "a.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=delays, loop=0)
+    with VideoReader(path) as video:
+        assert video.num_frames == 6
+        assert video.fps == pytest.approx(5, rel=0.02)  # 6 frames in 1.2 seconds
+        shown = video.frames_at(range(6))[:, :, 0, 0].tolist()
+    # On the screen every 0.2 seconds; the frames change at 0.1, 0.2, 0.6, 1.0 and 1.1.
+    assert [colours.index(tuple(colour)) for colour in shown] == [0, 2, 2, 3, 3, 4]
+
+
+# ---- Lists and names ----
+
+
+@pytest.mark.parametrize("form, other", [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")], ids=["NFC", "NFD"])
+def test_defect_19_accents_of_another_unicode_form_are_told(form, other, make_video, request):
+    path = make_video(f"{form}.mp4", num_frames=1)
+    missing = path.with_name(f"{other}.mp4")
+    if missing.exists():
+        pytest.skip("this file system takes both forms for one name")
+    name = request.node.callspec.id
+    message = rf"cannot open {re.escape(str(missing))}: No such file .*\(but there is a file of that name in .* {name}:"
+    with pytest.raises(VideoReadError, match=message):
+        VideoReader(missing)
+
+
+def test_defect_19_names_that_differ_by_case_alone(tmp_path):
+    for name, first in (("clip.mp4", 0), ("CLIP.mp4", 6)):
+        write_frames(tmp_path / name, grays(12)[first : first + 3], codec="mpeg4")
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system takes both names for one")
+    (tmp_path / "train.csv").write_text("clip.mp4 0\nCLIP.mp4 1\n")
+    videos = read_path_label_list(tmp_path / "train.csv", prefix=str(tmp_path))
+    check_files(videos, "all")
+    assert [numbers_of(path) for path in videos.paths] == [[0, 1, 2], [6, 7, 8]]
+
+
+def test_defect_22_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
+    """A list is taken as it is, as in PySlowFast: whoever repeats a row weighs it double."""
+    make_video(num_frames=2)
+    (tmp_path / "val.csv").write_text("a.mp4 1\na.mp4 1\n")
+    videos = read_path_label_list(tmp_path / "val.csv", prefix=str(tmp_path))
+    assert [videos.place(i) for i in range(2)] == ["val.csv:1", "val.csv:2"]
+    dataset = Kinetics(videos, split="val", num_frames=2, sampling_rate=1, crop_size=16, short_sides=(16, 16))
+    first, second = dataset[0], dataset[1]
+    assert (first.video_index, second.video_index) == (0, 1) and torch.equal(first.frames, second.frames)
