@@ -84,7 +84,7 @@ def test_the_wheel_says_what_it_needs(wheel):
     assert metadata["Version"] == slowfast.__version__
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License"] == "Apache-2.0" or metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"dev", "export", "plot"}
+    assert set(metadata.get_all("Provides-Extra")) == {"dev", "export", "flow", "plot"}
     needed = {re.match(r"[\w-]+", line).group() for line in metadata.get_all("Requires-Dist") if "extra" not in line}
     assert needed == set(required())
     scripts = configparser.ConfigParser()

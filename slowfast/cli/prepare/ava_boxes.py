@@ -1,0 +1,127 @@
+"""``slowfast prepare-data ava-boxes``: boxes of people, found by a detector, in AVA's format."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
+from slowfast.datasets.ava_boxes import FIRST_SECOND, LAST_SECOND
+from slowfast.datasets.preparation.decoding import reason
+from slowfast.datasets.preparation.files import claim_settings, find_files
+from slowfast.datasets.preparation.person_boxes import (
+    DETECTORS,
+    KeyFrameJob,
+    PersonBox,
+    decoded_ahead,
+    detect_people,
+    key_seconds,
+    load_detector,
+    merge_boxes,
+    write_boxes,
+)
+from slowfast.datasets.video_index import VideoReadError
+
+EXAMPLE = """\
+  slowfast prepare-data ava-boxes data/mine/videos data/mine/boxes.csv --device cuda \\
+      --weights fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth --movie-start-seconds 900"""
+
+
+def add_parser(commands) -> None:
+    """Add the command line of ``ava-boxes``."""
+    parser = add_command(
+        commands,
+        "ava-boxes",
+        run,
+        summary="person boxes for key frames, by torchvision's Faster R-CNN",
+        description="Find the people in one frame of every second and write them as rows `video,second,x1,y1,x2,y2,,"
+        "score` with corners as fractions of the frame (AVA.TEST_PREDICT_BOX_LISTS). The loader knows the seconds "
+        f"{FIRST_SECOND} to {LAST_SECOND} of AVA's clock; --movie-start-seconds says where on it a file begins. Boxes "
+        "of each video are kept in OUT.parts/: a later run detects in the other videos only.",
+        example=EXAMPLE,
+    )
+    parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
+    parser.add_argument("out", type=Path, help="CSV file to write")
+    parser.add_argument("--weights", type=Path, required=True, help="torchvision's file of the detector, on disk")
+    parser.add_argument(
+        "--detector", default="fasterrcnn_resnet50_fpn_v2", choices=DETECTORS, help="default fasterrcnn_resnet50_fpn_v2"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="least score of a box to be written (default 0.5; AVA.DETECTION_SCORE_THRESH chooses among these later)",
+    )
+    parser.add_argument(
+        "--movie-start-seconds",
+        type=float,
+        default=900.0,
+        metavar="S",
+        help="AVA's clock at the start of "
+        "a file (AVA.MOVIE_START_SECONDS): 900 for short videos and for cut movies, 0 for whole movies "
+        "(default 900)",
+    )
+    parser.add_argument("--device", default="cpu", help="where the detector runs, such as cuda (default cpu)")
+    parser.add_argument("--batch", type=whole(1), default=4, metavar="N", help="frames at a time (default 4)")
+    add_workers(parser, "threads that decode ahead")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Detect and write; 1 if a video failed."""
+    model = load_detector(args.detector, args.weights, args.device)
+    parts = args.out.with_name(args.out.name + ".parts")
+    settings = {"detector": args.detector, "threshold": args.threshold}
+    claim_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
+    videos, failures = _videos_by_part(args.videos, parts)
+    with WorkProgress(sum(not part.exists() for part in videos)) as progress:
+        for part, path, boxes in _detect(videos, model, args):
+            if isinstance(boxes, str):
+                failures.append((path, boxes))
+            else:
+                write_boxes(part, part.stem, boxes)
+            progress.step(failed=isinstance(boxes, str))
+    done = [part for part in videos if part.exists()]
+    num_boxes = merge_boxes(done, args.out)
+    summary = f"{args.out}: {num_boxes:,} boxes of {len(done):,} videos, in {progress.seconds:.0f} s"
+    return finish(summary, failures, parts / "failed.csv")
+
+
+def _videos_by_part(folder: Path, parts: Path) -> tuple[dict[Path, str], list[tuple[str, str]]]:
+    """{file of a video's boxes: the video}, sorted by id, and (video, reason) of those with another one's id."""
+    videos: dict[Path, str] = {}
+    clashes = []
+    for path in sorted(find_files(folder)[0], key=lambda path: os.fsencode(os.path.basename(path))):
+        part = parts / "boxes" / f"{os.path.splitext(os.path.basename(path))[0]}.csv"
+        if part in videos:
+            clashes.append((str(folder / path), f"its id is that of {videos[part]}"))
+        else:
+            videos[part] = str(folder / path)
+    return videos, clashes
+
+
+def _detect(
+    videos: dict[Path, str], model: torch.nn.Module, args: argparse.Namespace
+) -> Iterator[tuple[Path, str, list[PersonBox] | str]]:
+    """(file to write, video, its boxes or why there are none) of every video that has no file yet."""
+    for part, path in videos.items():
+        if part.exists():
+            continue
+        boxes: list[PersonBox] = []
+        try:
+            seconds = key_seconds(path, start_seconds=args.movie_start_seconds)
+            if not seconds:
+                raise VideoReadError(f"cannot decode {path}: it shows none of the seconds of the key frames.")
+            jobs = [KeyFrameJob(path, seconds[i : i + args.batch]) for i in range(0, len(seconds), args.batch)]
+            for job, frames in decoded_ahead(jobs, start_seconds=args.movie_start_seconds, num_workers=args.workers):
+                if isinstance(frames, VideoReadError):
+                    raise frames
+                boxes += detect_people(model, frames, job.seconds, threshold=args.threshold, device=args.device)
+        except VideoReadError as error:
+            yield part, path, reason(error, path)
+            continue
+        yield part, path, boxes

@@ -1,0 +1,162 @@
+"""``slowfast prepare-data frames``: videos as folders of JPEG files, and the lists of these."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
+from slowfast.datasets.preparation.files import claim_settings, find_files, write_table
+from slowfast.datasets.preparation.frame_list_files import (
+    charades_labels,
+    read_video_ids,
+    write_frame_list,
+)
+from slowfast.datasets.preparation.frames import LAYOUTS, Extraction, FrameLayout, frames_job
+from slowfast.datasets.preparation.jobs import Crash, run_jobs
+
+EXAMPLE = """\
+  slowfast prepare-data frames data/ava/videos data/ava --dataset ava \\
+      --train data/ava/annotations/ava_train_v2.2.csv --val data/ava/annotations/ava_val_v2.2.csv
+  slowfast prepare-data frames Charades_v1_480 data/charades --dataset charades \\
+      --train Charades_v1_train.csv --val Charades_v1_test.csv"""
+
+
+def add_parser(commands) -> None:
+    """Add the command line of ``frames``."""
+    parser = add_command(
+        commands,
+        "frames",
+        run,
+        summary="frames of AVA (30 fps, 15 minutes) or Charades (24 fps), and their lists",
+        description="Write OUT/frames/<id>/ with the frames of every video, and OUT/frame_lists/{train,val}.csv. AVA: "
+        "from second 900, 901 s, 30 a second, full size, <id>_%06d.jpg. Charades: 24 a second, long side 320, "
+        "<id>-%06d.jpg. Image n shows what is on the screen (n - 1) / fps seconds after the start of the cut: the last "
+        "frame whose time has come. A video is done when its folder is there; a later run makes the others.",
+        example=EXAMPLE,
+    )
+    parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--dataset", required=True, choices=LAYOUTS, help="decides the defaults below")
+    parser.add_argument(
+        "--train",
+        type=Path,
+        metavar="FILE",
+        help="the videos of frame_lists/train.csv: ava_train_v2.2"
+        ".csv, Charades_v1_train.csv (with its labels), or one id a line",
+    )
+    parser.add_argument("--val", type=Path, metavar="FILE", help="as --train, for frame_lists/val.csv")
+    parser.add_argument(
+        "--start-seconds",
+        type=float,
+        metavar="S",
+        help="where to begin: 0 for files that are cut already (default: ava 900, charades 0)",
+    )
+    parser.add_argument("--duration-seconds", type=float, metavar="S", help="how much; 0: all (default: ava 901)")
+    parser.add_argument("--fps", type=float, help="images a second (default: ava 30, charades 24)")
+    parser.add_argument(
+        "--long-side",
+        type=whole(0),
+        metavar="N",
+        help="scale down to this; 0 keeps the size (default: ava 0, charades 320)",
+    )
+    parser.add_argument(
+        "--quality", type=whole(1, 100), metavar="1-100", help="of the JPEG files (default: ava 95, charades 87)"
+    )
+    parser.add_argument(
+        "--min-frames",
+        type=whole(1),
+        metavar="N",
+        help="a video with fewer is reported (default: ava 27000, charades 1)",
+    )
+    add_workers(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write frames and lists; 1 if a video failed or is too short."""
+    names = ("start_seconds", "duration_seconds", "fps", "long_side", "quality", "min_frames")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    layout = replace(LAYOUTS[args.dataset], **given)
+    listed = _read_listed(args, layout)
+    folder = args.out / "frames"
+    claim_settings(args.out / "frames.json", {"dataset": args.dataset, **asdict(layout)})
+    videos, failures = _videos_by_id(args.videos)
+    left = [(path, str(folder / video_id)) for video_id, path in videos.items() if not (folder / video_id).is_dir()]
+    with WorkProgress(len(left)) as progress:
+        for index, result in run_jobs(partial(frames_job, layout=layout), left, num_workers=args.workers):
+            result = Extraction(0, result.reason) if isinstance(result, Crash) else result
+            if result.problem:
+                failures.append((left[index][0], result.problem))
+            progress.step(failed=bool(result.problem))
+    counts = {video_id: _count_images(folder / video_id) for video_id in videos if (folder / video_id).is_dir()}
+    flagged = {path for path, _ in failures}
+    for video_id, count in counts.items():  # also those of earlier runs
+        if count < layout.min_frames and videos[video_id] not in flagged:
+            failures.append((videos[video_id], f"{count:,} frames, expected at least {layout.min_frames:,}"))
+    _write_frame_lists(args, listed, counts, layout)
+    summary = (
+        f"{folder}: {sum(counts.values()):,} frames of {len(counts):,} videos, "
+        f"{sum(os.path.basename(job[1]) in counts for job in left):,} of them written now, in {progress.seconds:.0f} s"
+    )
+    return finish(summary, failures, args.out / "failed.csv")
+
+
+def _read_listed(args: argparse.Namespace, layout: FrameLayout) -> dict[str, tuple[list[str], Callable]]:
+    """For each list to write, the video ids and a function that gives a frame's labels."""
+    listed = {}
+    for split in ("train", "val"):
+        path = getattr(args, split)
+        if path is not None:
+            listed[split] = read_video_ids(path), _labels_of(args.dataset, path, layout)
+    return listed
+
+
+def _labels_of(dataset: str, path: Path, layout: FrameLayout) -> Callable[[str, int], list[int]]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        has_actions = dataset == "charades" and "actions" in file.readline()
+    if has_actions:
+        return charades_labels(path, fps=layout.fps, start_seconds=layout.start_seconds)
+    return lambda video_id, frame: []
+
+
+def _videos_by_id(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Path by id, and (path, reason) of files whose id another one has."""
+    videos: dict[str, str] = {}
+    clashes = []
+    for path in find_files(folder)[0]:
+        video_id = os.path.splitext(os.path.basename(path))[0]
+        full = os.path.join(folder, path)
+        if video_id in videos:
+            clashes.append((full, f"its id is that of {videos[video_id]}"))
+        else:
+            videos[video_id] = full
+    return videos, clashes
+
+
+def _count_images(folder: Path) -> int:
+    return sum(entry.name.endswith(".jpg") for entry in os.scandir(folder))
+
+
+def _write_frame_lists(
+    args: argparse.Namespace, listed: dict[str, tuple[list[str], Callable]], counts: dict[str, int], layout: FrameLayout
+) -> None:
+    """Write the list of each split, and say which of its videos have no frames."""
+    first_id = 0 if args.dataset == "ava" else 1
+    missing = []
+    for split, (video_ids, labels_of) in listed.items():
+        path = args.out / "frame_lists" / f"{split}.csv"
+        there = {video_id: counts[video_id] for video_id in video_ids if video_id in counts}
+        missing += [(split, video_id) for video_id in video_ids if video_id not in counts]
+        write_frame_list(path, there, name=layout.name, first_id=first_id, labels_of=labels_of)
+        print(f"{path}: {sum(there.values()):,} frames of {len(there):,} videos")
+    if not missing:
+        (args.out / "missing.csv").unlink(missing_ok=True)  # of an earlier run
+    else:
+        write_table(args.out / "missing.csv", ("split", "video_id"), missing)
+        print(f"{len(missing):,} videos of these lists have no frames: {args.out / 'missing.csv'}")
+    if not listed:
+        print("no frame list was written: --train and --val say which videos belong to it")

@@ -1,0 +1,37 @@
+"""``slowfast prepare-data COMMAND ...`` and ``tools/prepare_data.py``: from downloaded videos to a data set."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from slowfast.cli.errors import report_errors
+from slowfast.cli.prepare import ava_boxes, check, frames, lists, resize
+
+COMMANDS = (lists, check, resize, frames, ava_boxes)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="slowfast prepare-data",
+        description="Lists, checks, smaller copies, frames and person boxes of videos. Every command continues where "
+        "an earlier run of it ended; what it writes is there whole or not at all.",
+        epilog="example: slowfast prepare-data lists --help",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_parser(commands)
+    return parser
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 1 if a video failed, 2 if the command cannot run."""
+    args = build_parser().parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
