@@ -17,7 +17,7 @@ Letters: F frames, H W pixels. Coordinates: x to the right, y down, in frame hei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +120,8 @@ def draw_scene(
     # The whole path stays inside the frame, and near its middle, so that any crop shows most of it.
     slack = max(0.0, 0.5 - path_radius - radius)
     centre = (width / height / 2 + rng.uniform(-1.5, 1.5) * slack, 0.5 + rng.uniform(-1.0, 1.0) * slack)
-    base, fill, outline = _draw_colours(rng)
+    base_luma, base = draw_base_colour(rng)
+    fill, outline = draw_shape_colours(rng, base_luma, base)
     return Scene(
         shape=shape,
         family=family,
@@ -134,7 +135,7 @@ def draw_scene(
         radius=radius,
         fill=fill,
         outline=outline,
-        background=_draw_background(rng, base, height, width),
+        background=draw_background(rng, base, height, width),
         noise_level=rng.uniform(0.0, 0.02),
         noise_seed=int(rng.integers(2**31)),
     )
@@ -142,12 +143,34 @@ def draw_scene(
 
 def render(scene: Scene, num_frames: int) -> np.ndarray:
     """The scene's first frames: uint8 (F, H, W, 3), RGB, anti-aliased."""
-    height = len(scene.background)
-    frames = np.repeat(scene.background[None] * np.float32(255), num_frames, axis=0)
-    for frame, pose in zip(frames, scene.poses(num_frames) * [height, height, 1, height], strict=True):
-        _paint(frame, pose, scene)
-    _add_noise(frames, scene)
+    return paint_frames(scene, [(scene, scene.poses(num_frames))])
+
+
+def paint_frames(scenery: Scene, cast: Sequence[tuple[Scene, np.ndarray]]) -> np.ndarray:
+    """Frames with any number of shapes: uint8 (F, H, W, 3), RGB, anti-aliased.
+
+    Args:
+        scenery: gives background and noise.
+        cast: for each shape, from back to front, a scene that gives its kind and its colours, and poses (F, 4).
+    """
+    height, num_frames = len(scenery.background), len(cast[0][1])
+    frames = np.repeat(scenery.background[None] * np.float32(255), num_frames, axis=0)
+    for scene, poses in cast:
+        for frame, pose in zip(frames, poses * [height, height, 1, height], strict=True):
+            _paint(frame, pose, scene)
+    _add_noise(frames, scenery)
     return np.clip(frames, 0, 255, out=frames).astype(np.uint8)
+
+
+def bounding_box(scene: Scene, pose: np.ndarray) -> tuple[int, int, int, int]:
+    """The smallest box around the shape at a pose (4,), whatever may hide it: x1, y1, x2, y2 in pixels.
+
+    It lies within the frame. Edges lie between pixels: a shape that covers columns 3 to 7 has x1 = 3 and x2 = 8.
+    """
+    height, width = scene.background.shape[:2]
+    top, left, distance = _distances(scene.shape, pose * [height, height, 1, height], height, width)
+    rows, columns = np.nonzero(distance < 0)
+    return left + columns.min(), top + rows.min(), left + columns.max() + 1, top + rows.max() + 1
 
 
 def luma(colour: np.ndarray) -> np.ndarray:
@@ -157,18 +180,23 @@ def luma(colour: np.ndarray) -> np.ndarray:
 
 def _paint(frame: np.ndarray, pose: np.ndarray, scene: Scene) -> None:
     """Paints the shape into one float32 frame (H, W, 3) in [0, 255]. Pose in pixels and radians."""
-    x, y, angle, radius = pose
-    reach = radius + SUBPIXEL_MARGIN
-    top, bottom = max(0, int(y - reach)), min(frame.shape[0], int(y + reach) + 2)
-    left, right = max(0, int(x - reach)), min(frame.shape[1], int(x + reach) + 2)
-    rows = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y))[:, None] / np.float32(radius)
-    columns = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x))[None] / np.float32(radius)
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    distance = SHAPES[scene.shape](cos * columns + sin * rows, cos * rows - sin * columns) * np.float32(radius)
-    patch = frame[top:bottom, left:right]
+    top, left, distance = _distances(scene.shape, pose, *frame.shape[:2])
+    patch = frame[top : top + distance.shape[0], left : left + distance.shape[1]]
     for inset, colour in ((0.0, scene.outline), (1.2, scene.fill)):  # an outline 1.2 pixels wide
         coverage = np.clip(0.5 - inset - distance, 0.0, 1.0)[..., None]
         patch += coverage * (np.float32(255) * colour - patch)
+
+
+def _distances(shape: str, pose: np.ndarray, height: int, width: int) -> tuple[int, int, np.ndarray]:
+    """(top, left) of the part of a frame around a shape, and its pixels' signed distances to the edge, in pixels."""
+    x, y, angle, radius = pose
+    reach = radius + SUBPIXEL_MARGIN
+    top, bottom = max(0, int(y - reach)), min(height, int(y + reach) + 2)
+    left, right = max(0, int(x - reach)), min(width, int(x + reach) + 2)
+    rows = (np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y))[:, None] / np.float32(radius)
+    columns = (np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x))[None] / np.float32(radius)
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    return top, left, SHAPES[shape](cos * columns + sin * rows, cos * rows - sin * columns) * np.float32(radius)
 
 
 def _add_noise(frames: np.ndarray, scene: Scene) -> None:
@@ -180,12 +208,16 @@ def _add_noise(frames: np.ndarray, scene: Scene) -> None:
         frame += tile[top : top + height, left : left + width]
 
 
-def _draw_colours(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Background, fill and outline colour, float32 (3,): fill and background differ by at least 0.4 in luma."""
+def draw_base_colour(rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Luma and colour, float32 (3,), of a background."""
     base_luma = rng.uniform(0.1, 0.4)  # light on dark throughout: either polarity would take about twice the training
-    base = _tint(rng, base_luma, strength=0.2)
+    return base_luma, _tint(rng, base_luma, strength=0.2)
+
+
+def draw_shape_colours(rng: np.random.Generator, base_luma: float, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fill and outline of a shape, float32 (3,): fill and background differ by at least 0.4 in luma."""
     fill = _tint(rng, base_luma + rng.uniform(0.4, 0.55), strength=0.5)
-    return base, fill, 0.55 * fill + 0.45 * base
+    return fill, 0.55 * fill + 0.45 * base
 
 
 def _tint(rng: np.random.Generator, target_luma: float, *, strength: float) -> np.ndarray:
@@ -197,7 +229,7 @@ def _tint(rng: np.random.Generator, target_luma: float, *, strength: float) -> n
     return (target_luma + min(1.0, float(room.min())) * hue).astype(np.float32)
 
 
-def _draw_background(rng: np.random.Generator, base: np.ndarray, height: int, width: int) -> np.ndarray:
+def draw_background(rng: np.random.Generator, base: np.ndarray, height: int, width: int) -> np.ndarray:
     """A still background: gradient, clouds and faint distractors around one colour. float32 (H, W, 3) in [0, 1]."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(height)
     angle = rng.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""A picture of a Motion set: one row of consecutive frames per class, the Slow frames marked."""
+"""A picture of a Motion set; of the clip form one row of consecutive frames per class, the Slow frames marked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from slowfast.datasets.motion_actor_sheet import ava_rows, charades_rows, draw_sheet
+from slowfast.datasets.motion_files import read_manifest
 from slowfast.datasets.reader import VideoReader
 
 TILE = 88  # pixels of one frame, cut to its middle square
@@ -16,23 +18,34 @@ LABEL_WIDTH = 164
 HEADER_HEIGHT = 112
 SHAPE_GAP = 12  # extra space where the next shape begins
 MARGIN = 22
+TITLES = {"ava": "AVA", "charades": "Charades"}
 INK, FAINT, PAPER, MARK = (34, 38, 46), (128, 134, 146), (255, 255, 255), (226, 88, 34)
 
 
 def sample_sheet(root: str | Path, path: str | Path, *, split: str = "train", num_columns: int = 16) -> Path:
-    """A PNG at ``path`` that shows the first video of each class of the Motion set in ``root``; returns the path.
+    """A PNG at ``path`` that shows videos of the Motion set in ``root``; returns the path.
 
-    Columns are consecutive frames (what Fast sees); a frame around some of them marks what Slow sees.
+    Of the clip form the first video of each class: columns are consecutive frames (what Fast sees); a frame around
+    some of them marks what Slow sees. Of the other forms the first six videos at several times, with their labels.
 
     Raises:
         ValueError: ``root`` holds no Motion set, or the split no videos.
     """
     root, path = Path(root), Path(path)
-    try:
-        arguments = json.loads((root / "manifest.json").read_text(encoding="utf-8"))["arguments"]
-        class_ids = json.loads((root / "classids.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, KeyError) as error:
-        raise ValueError(f"{root} holds no Motion set ({error}): write it first with write_motion.") from None
+    manifest = read_manifest(root)
+    if manifest is None:
+        raise ValueError(f"{root} holds no Motion set: write it first with tools/make_motion.py.")
+    form = manifest.get("form", "clips")
+    if form == "clips":
+        _clip_sheet(root, path, split, manifest["arguments"], num_columns)
+    else:
+        rows = {"ava": ava_rows, "charades": charades_rows}[form](root, split, num_columns=6)
+        draw_sheet(rows, path, title=f"Motion in the layout of {TITLES[form]}, {split}", num_rows=6)
+    return path
+
+
+def _clip_sheet(root: Path, path: Path, split: str, arguments: dict, num_columns: int) -> None:
+    class_ids = json.loads((root / "classids.json").read_text(encoding="utf-8"))
     videos = _first_video_per_class(root, split)
     names = [name for name, label in class_ids.items() if label in videos]
     num_columns = min(num_columns, arguments["num_frames"])
@@ -41,7 +54,6 @@ def sample_sheet(root: str | Path, path: str | Path, *, split: str = "train", nu
         _draw_row(sheet, top, name, _read_frames(videos[class_ids[name]], num_columns), arguments["slow_interval"])
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, format="PNG", optimize=True)
-    return path
 
 
 def _first_video_per_class(root: Path, split: str) -> dict[int, Path]:

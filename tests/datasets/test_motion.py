@@ -287,7 +287,7 @@ def test_command_line_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0
-    assert "example:" in capsys.readouterr().out
+    assert "examples:" in capsys.readouterr().out
 
 
 def test_command_line_is_quiet_on_request(tmp_path, capsys):

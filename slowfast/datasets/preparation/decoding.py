@@ -9,6 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from slowfast.datasets.reader import Orientation
 from slowfast.datasets.video_index import VideoReadError, open_stream, video_index
 
 
@@ -138,24 +139,19 @@ class FrameStream:
         return ""
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How often the stored picture is to be turned counterclockwise by 90 degrees, 0 to 3."""
-    return round(frame.rotation / 90) % 4
-
-
 def upright_rgb(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
-    """uint8 (H, W, 3), turned as the file says; ``size``: the upright (H, W) to scale to."""
-    turns = quarter_turns(frame)
+    """uint8 (H, W, 3), turned and mirrored as the file says; ``size``: the upright (H, W) to scale to."""
+    orientation = Orientation.of(frame)
     height, width = size or upright_size(frame)
-    if turns % 2:
+    if orientation.swaps_sides:
         height, width = width, height
     pixels = frame.reformat(width, height, "rgb24", interpolation="BICUBIC").to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    return np.ascontiguousarray(orientation.apply(pixels))
 
 
 def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     """(height, width) as it is looked at."""
-    return (frame.width, frame.height) if quarter_turns(frame) % 2 else (frame.height, frame.width)
+    return (frame.width, frame.height) if Orientation.of(frame).swaps_sides else (frame.height, frame.width)
 
 
 def reason(error: Exception, path: str) -> str:

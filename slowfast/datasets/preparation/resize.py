@@ -8,8 +8,9 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from slowfast.datasets.preparation.decoding import FrameStream, quarter_turns, reason, upright_size
+from slowfast.datasets.preparation.decoding import FrameStream, reason, upright_size
 from slowfast.datasets.preparation.files import written_whole
+from slowfast.datasets.reader import Orientation
 from slowfast.datasets.video_index import VideoReadError, open_stream, read_index
 
 
@@ -109,16 +110,16 @@ def even_size(height: int, width: int, short_side: int) -> tuple[int, int]:
 
 
 def upright_yuv(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
-    """The frame in 4:2:0, scaled to an upright (height, width), both even, and turned as the file says."""
-    turns = quarter_turns(frame)
-    stored = (height, width) if turns % 2 else (width, height)
+    """The frame in 4:2:0, scaled to an upright (height, width), both even, turned and mirrored as the file says."""
+    orientation = Orientation.of(frame)
+    stored = (height, width) if orientation.swaps_sides else (width, height)
     scaled = frame.reformat(*stored, _pixel_format(frame), interpolation="BICUBIC")
-    if not turns:
+    if orientation == Orientation():
         return scaled
     planes = scaled.to_ndarray()  # (3 H / 2, W): the brightness, then the two colours at a quarter of the size
     height, width = scaled.height, scaled.width
     brightness, colours = planes[:height], planes[height:].reshape(2, height // 2, width // 2)
-    turned = [np.rot90(plane, turns) for plane in (brightness, *colours)]
+    turned = [orientation.apply(plane) for plane in (brightness, *colours)]
     flat = np.concatenate([plane.reshape(-1) for plane in turned]).reshape(-1, turned[0].shape[1])
     return av.VideoFrame.from_ndarray(flat, format=scaled.format.name)
 

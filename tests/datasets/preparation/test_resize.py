@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from slowfast.datasets.preparation.resize import even_size, resize_job, resize_video
 from slowfast.datasets.reader import VideoReader
 from slowfast.datasets.video_index import VideoReadError, video_index
+from tests.datasets.test_defects import with_display_matrix
 
 FINE = {"crf": 4, "preset": "veryfast"}
 
@@ -146,3 +147,14 @@ def test_a_full_disk_is_told(make_video, tmp_path, monkeypatch):
 
     monkeypatch.setattr("slowfast.datasets.preparation.resize._encode", fail)
     assert resize_job((str(make_video()), str(tmp_path / "copy.mp4"))) == "No space left on device"
+
+
+def test_a_mirrored_picture_is_mirrored_in_the_copy(make_video, tmp_path):
+    source = with_display_matrix(make_video(num_frames=3, height=48, width=64), -1, 0, 0, 1)
+    target = tmp_path / "copy.mp4"
+    resize_video(str(source), str(target), short_side=48)
+    with VideoReader(source) as first, VideoReader(target) as second:
+        shown, copied = first.frames_at([1]).float(), second.frames_at([1]).float()
+    assert copied.shape == shown.shape
+    straight, mirrored = (copied - shown).abs().mean(), (copied - shown.flip(-1)).abs().mean()
+    assert straight < 6 < mirrored  # lossy, and far from the picture as it is stored

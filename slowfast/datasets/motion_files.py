@@ -1,0 +1,225 @@
+"""The files of a Motion set, whatever its form: written all or none, in parallel, and not twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
+
+import av
+import numpy as np
+from PIL import Image
+
+log = logging.getLogger(__name__)
+
+
+class SetSpec:
+    """What the files of one Motion set show: a frozen dataclass of its arguments, and how they become files.
+
+    Attributes:
+        form: name of the layout; the manifest of "clips", the first one, does not hold it.
+        version: of the drawing: raised when the same arguments give other frames.
+        splits: names; ``num_<split>`` is an argument each.
+        unit: what a split holds.
+    """
+
+    form: ClassVar[str]
+    version: ClassVar[int]
+    splits: ClassVar[tuple[str, ...]]
+    unit: ClassVar[str] = "videos"
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names in label order."""
+        raise NotImplementedError
+
+    def num_videos(self, split: str) -> int:
+        """Videos in one split."""
+        return getattr(self, f"num_{split}")
+
+    def paths(self) -> Iterable[str]:
+        """Every picture and video file below the root."""
+        raise NotImplementedError
+
+    def write_video(self, draft: Path, split: str, index: int) -> None:
+        """Writes the files of one video below ``draft``; called from several threads at once."""
+        raise NotImplementedError
+
+    def write_lists(self, draft: Path) -> None:
+        """Writes what describes the videos below ``draft``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MotionSet:
+    """What writing reports: where the set lies, and whether this call wrote it (False: it was there already)."""
+
+    root: Path
+    spec: SetSpec
+    written: bool
+    seconds: float
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names in label order."""
+        return self.spec.class_names
+
+
+def write_set(
+    root: str | Path,
+    spec: SetSpec,
+    *,
+    num_workers: int | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> MotionSet:
+    """The set that ``spec`` describes in ``root``: written there, or found there with the same arguments.
+
+    Files are written beside ``root`` first and renamed at the end, so ``root`` never holds half a set.
+
+    Args:
+        num_workers: threads that draw and encode (default: one per core). Does not change the result.
+        overwrite: replace a Motion set made with other arguments.
+        on_progress: called with (videos done, videos in all) after each video.
+
+    Raises:
+        ValueError: ``root`` holds something else than this set.
+    """
+    start = time.perf_counter()
+    root = Path(root)
+    if _is_written(root, spec, overwrite=overwrite):
+        log.info("%s holds this Motion set already: nothing to do", root)
+        return MotionSet(root=root, spec=spec, written=False, seconds=time.perf_counter() - start)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        draft = workshop / "new"
+        _write_videos(draft, spec, num_workers or os.cpu_count() or 1, on_progress)
+        spec.write_lists(draft)
+        (draft / "manifest.json").write_text(json.dumps(_manifest(spec), indent=1) + "\n", encoding="utf-8")
+        _move_into_place(draft, root, old=workshop / "old")
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    seconds = time.perf_counter() - start
+    num_videos = sum(map(spec.num_videos, spec.splits))
+    log.info("wrote %d %s of %d classes to %s in %.0f s", num_videos, spec.unit, len(spec.class_names), root, seconds)
+    return MotionSet(root=root, spec=spec, written=True, seconds=seconds)
+
+
+def write_video(path: str | Path, frames: np.ndarray, *, fps: int = 30) -> None:
+    """Writes frames, uint8 (F, H, W, 3) RGB, as an H.264 file in yuv420p; equal frames give equal bytes.
+
+    That takes one encoder thread and a constant quantizer: x264's rate control (crf) differs from run to run at times.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.options = {"preset": "veryfast", "qp": "24", "g": "24"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_jpegs(folder: Path, names: Iterable[str], frames: np.ndarray) -> None:
+    """Writes frames, uint8 (F, H, W, 3) RGB, as JPEG files into a new ``folder``."""
+    folder.mkdir(parents=True)
+    for name, frame in zip(names, frames, strict=True):
+        Image.fromarray(frame).save(folder / name, format="JPEG", quality=90)
+
+
+def frame_list_row(video_id: str, video_index: int, frame_index: int, path: str, labels: Iterable[int] = ()) -> str:
+    """One line of a frame list as AVA and Charades have them; see FRAME_LIST_HEADER."""
+    return f'{video_id} {video_index} {frame_index} {path} "{",".join(map(str, labels))}"\n'
+
+
+FRAME_LIST_HEADER = "original_vido_id video_id frame_id path labels\n"  # the misspelling is part of the format
+
+
+def _write_videos(draft: Path, spec: SetSpec, num_workers: int, on_progress: Callable[[int, int], None] | None) -> None:
+    """Writes every video below ``draft``. Threads suffice: NumPy and the encoders release the interpreter lock."""
+    draft.mkdir()
+    jobs = [(split, index) for split in spec.splits for index in range(spec.num_videos(split))]
+    with ThreadPoolExecutor(num_workers) as pool:
+        try:
+            for done, _ in enumerate(pool.map(lambda job: spec.write_video(draft, *job), jobs), start=1):
+                if on_progress is not None:
+                    on_progress(done, len(jobs))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _manifest(spec: SetSpec) -> dict:
+    """What manifest.json holds, as JSON reads it back (lists for tuples)."""
+    form = {} if spec.form == "clips" else {"form": spec.form}
+    return {"dataset": "motion", **form, "version": spec.version, "arguments": json.loads(json.dumps(asdict(spec)))}
+
+
+def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
+    """Whether ``root`` holds exactly this set. False means that it may be written; raises where it must not."""
+    if not root.exists():
+        return False
+    if not root.is_dir():
+        raise ValueError(f"{root} is a file; the Motion set needs a folder. Name another place.")
+    if not any(root.iterdir()):
+        return False
+    found = read_manifest(root)
+    if found is None:
+        raise ValueError(f"{root} is not empty and holds no Motion set: nothing in it is touched. Name another folder.")
+    different = _differences(found, _manifest(spec))
+    if not different:
+        missing = next((path for path in spec.paths() if not (root / path).is_file()), None)
+        if missing is None:
+            return True
+        different = [f"{missing} is missing"]
+    if overwrite:
+        return False
+    raise ValueError(
+        f"{root} holds another Motion set ({'; '.join(different)}). "
+        "Name another folder, or replace it with overwrite=True (--overwrite)."
+    )
+
+
+def read_manifest(root: Path) -> dict | None:
+    """The manifest of a Motion set in ``root``, or None where there is none."""
+    try:
+        manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    is_motion = isinstance(manifest, dict) and manifest.get("dataset") == "motion"
+    return manifest if is_motion and isinstance(manifest.get("arguments"), dict) else None
+
+
+def _differences(found: dict, wanted: dict) -> list[str]:
+    """How the set on disk differs from the one wanted, in words; empty when it does not."""
+    forms = [manifest.get("form", "clips") for manifest in (found, wanted)]
+    if forms[0] != forms[1]:
+        return [f"its form is {forms[0]}, wanted {forms[1]}"]
+    if found.get("version") != wanted["version"]:
+        return [f"written by version {found.get('version')} of the drawing, wanted {wanted['version']}"]
+    names = sorted(found["arguments"].keys() | wanted["arguments"].keys())
+    pairs = [(name, found["arguments"].get(name), wanted["arguments"].get(name)) for name in names]
+    return [f"{name} is {old}, wanted {new}" for name, old, new in pairs if old != new]
+
+
+def _move_into_place(draft: Path, root: Path, *, old: Path) -> None:
+    """Renames ``draft`` to ``root``; a set already there is moved to ``old`` first, and back if that fails."""
+    if root.exists():
+        os.replace(root, old)
+    try:
+        os.replace(draft, root)
+    except OSError:
+        if old.exists():
+            os.replace(old, root)
+        raise
