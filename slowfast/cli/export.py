@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     facts = {
         "model": cfg.MODEL.MODEL_NAME,
         "weights": weights_for_test(cfg),
-        "batch_norms_folded": args.fold_bn,
+        "batch_norms_folded": args.fold_bn and not any(isinstance(m, nn.BatchNorm3d) for m in model.modules()),
         **preprocessing(cfg, model, clip_shape, _class_names(cfg, content)),
         "files": {item.path.name: {"largest_difference": item.difference} for item in written},
         "versions": _versions(),

@@ -11,26 +11,25 @@ from pathlib import Path
 from tqdm import tqdm
 
 from slowfast.cli.errors import report_errors
-from slowfast.datasets.motion import (
-    DEFAULT_MOTIONS,
-    DEFAULT_SHAPES,
-    MOTIONS,
-    SPLITS,
-    MotionSet,
-    MotionSpec,
-    write_motion,
-)
+from slowfast.datasets.motion import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
+from slowfast.datasets.motion_detection import DetectionSpec
+from slowfast.datasets.motion_files import MotionSet, SetSpec, write_set
+from slowfast.datasets.motion_multilabel import MultilabelSpec
 from slowfast.datasets.motion_scene import SHAPES
 from slowfast.datasets.motion_sheet import sample_sheet
 
-EXAMPLE = """example:
+FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MultilabelSpec, DetectionSpec)}
+EXAMPLE = """examples:
   slowfast motion data/motion --sheet data/motion.png
   python tools/make_motion.py data/tiny --num-train 32 --num-val 8 --num-test 8 --motions spin-cw spin-ccw
+  python tools/make_motion.py data/motion_charades --form charades
+  python tools/make_motion.py data/motion_ava --form ava --num-train 24 --sheet data/motion_ava.png
 """
 HELP = {
     "num_train": "training videos",
     "num_val": "validation videos",
     "num_test": "test videos",
+    "num_seconds": "seconds of a video; of ava, key seconds of a movie",
     "height": "pixels, even",
     "width": "pixels, even, at least the height",
     "num_frames": "frames per video",
@@ -44,10 +43,10 @@ HELP = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the set (or says that it is there already) and returns the exit status."""
     args = build_parser().parse_args(argv)
-    options = {field.name: getattr(args, field.name) for field in fields(MotionSpec)}
-    with _Progress(quiet=args.quiet) as progress:
-        result = write_motion(
-            args.root, **options, num_workers=args.num_workers, overwrite=args.overwrite, on_progress=progress
+    spec = _spec(args)
+    with _Progress(spec.unit, quiet=args.quiet) as progress:
+        result = write_set(
+            args.root, spec, num_workers=args.num_workers, overwrite=args.overwrite, on_progress=progress
         )
     if args.sheet:
         sample_sheet(args.root, args.sheet)
@@ -63,43 +62,71 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="slowfast motion",
         description="Write the Motion data set: H.264 videos whose class is a shape and a direction of motion, in the "
-        "Kinetics layout. Sparse frames show the shape, only dense ones the direction.",
+        "Kinetics layout. Sparse frames show the shape, only dense ones the direction. Other forms: videos with "
+        "several labels in the layout of Charades, and movies with several actors, boxes and labels in that of AVA.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("root", type=Path, help="folder to write; it must be absent, empty, or hold the same set")
-    defaults = MotionSpec()
+    parser.add_argument("--form", choices=FORMS, default="clips", help="layout (default clips: that of Kinetics)")
     for name, text in HELP.items():
-        default = getattr(defaults, name)
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{text} (default {default})")
-    low, high = defaults.turns_per_interval
+        parser.add_argument(_flag(name), type=int, metavar="N", help=f"{text} ({_defaults(name)})")
+    low, high = MotionSpec.turns_per_interval
     parser.add_argument(
         "--turns-per-interval",
         type=float,
         nargs=2,
-        default=(low, high),
         metavar=("LOW", "HIGH"),
         help="turns made in one such interval: a range one whole turn wide, or centred on half a turn, so that Slow "
         f"frames show no direction (default {low} {high})",
     )
-    parser.add_argument("--shapes", nargs="+", default=DEFAULT_SHAPES, metavar="NAME", help=f"of {', '.join(SHAPES)}")
-    parser.add_argument(
-        "--motions", nargs="+", default=DEFAULT_MOTIONS, metavar="NAME", help=f"of {', '.join(MOTIONS)}"
-    )
+    parser.add_argument("--shapes", nargs="+", metavar="NAME", help=_choices(SHAPES, DEFAULT_SHAPES))
+    parser.add_argument("--motions", nargs="+", metavar="NAME", help=_choices(MOTIONS, DEFAULT_MOTIONS))
     parser.add_argument("--num-workers", type=int, default=None, metavar="N", help="threads (default: one per core)")
     parser.add_argument("--overwrite", action="store_true", help="replace a Motion set made with other arguments")
-    parser.add_argument(
-        "--sheet", type=Path, metavar="PNG", help="also draw sample frames of every class into this file"
-    )
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw sample frames into this file")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     return parser
+
+
+def _spec(args: argparse.Namespace) -> SetSpec:
+    """What to write.
+
+    Raises:
+        ValueError: an option that the form does not have, or whose value does not fit.
+    """
+    spec = FORMS[args.form]
+    names = [field.name for field in fields(spec)]
+    options = [*HELP, "turns_per_interval", "shapes", "motions"]
+    given = {name: getattr(args, name) for name in options if getattr(args, name) is not None}
+    for name in given:
+        if name not in names:
+            flags = ", ".join(map(_flag, names))
+            raise ValueError(f"{_flag(name)}: a set of form {args.form} has no such thing. It has {flags}.")
+    return spec(**given)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _defaults(name: str) -> str:
+    """The default of an option, for each form where it has several: "default 1280; charades 240; ava 48"."""
+    defaults = {form: field.default for form, spec in FORMS.items() for field in fields(spec) if field.name == name}
+    if len(defaults) == len(FORMS) and len(set(defaults.values())) == 1:
+        return f"default {defaults['clips']}"
+    return "; ".join(f"{'default' if form == 'clips' else form} {value}" for form, value in defaults.items())
+
+
+def _choices(known: Sequence[str], default: Sequence[str]) -> str:
+    return f"of {', '.join(known)} (default {' '.join(default)})"
 
 
 class _Progress:
     """Called with (done, total): a bar with the time left on a terminal, a line every tenth elsewhere."""
 
-    def __init__(self, *, quiet: bool):
+    def __init__(self, unit: str, *, quiet: bool):
+        self._unit = unit
         self._bar = None
         self._on_terminal = sys.stderr.isatty()
         self._quiet = quiet
@@ -108,10 +135,12 @@ class _Progress:
         if self._quiet:
             return
         if self._on_terminal:
-            self._bar = self._bar or tqdm(total=total, desc="writing", unit="video", leave=False, dynamic_ncols=True)
+            self._bar = self._bar or tqdm(
+                total=total, desc="writing", unit=self._unit[:-1], leave=False, dynamic_ncols=True
+            )
             self._bar.update(1)
         elif done * 10 // total > (done - 1) * 10 // total:
-            print(f"{done} of {total} videos", flush=True)
+            print(f"{done} of {total} {self._unit}", flush=True)
 
     def __enter__(self) -> _Progress:
         return self
@@ -122,11 +151,12 @@ class _Progress:
 
 
 def _summary(result: MotionSet) -> str:
-    counts = ", ".join(f"{result.spec.num_videos(split)} {split}" for split in SPLITS)
-    what = f"{counts} videos of {len(result.class_names)} classes"
+    spec = result.spec
+    counts = ", ".join(f"{spec.num_videos(split)} {split}" for split in spec.splits)
+    what = f"{counts} {spec.unit} of {len(result.class_names)} classes"
     if not result.written:
         return f"{result.root}: there already with these arguments ({what}); nothing to do"
-    num_bytes = sum(path.stat().st_size for path in result.root.rglob("*.mp4"))
+    num_bytes = sum(path.stat().st_size for path in result.root.rglob("*") if path.suffix in (".mp4", ".jpg"))
     return f"{result.root}: wrote {what}, {num_bytes / 2**20:.1f} MiB, in {result.seconds:.0f} s"
 
 

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VAL_EVERY_SECONDS = 4  # as the data set's val split
+_NAMES = {  # what the log calls an evaluation: (split, on some of the seconds alone) -> name
+    ("val", True): f"validation, 1 in {VAL_EVERY_SECONDS} seconds",
+    ("val", False): "validation",
+    ("test", False): "test",
+}
 
 
 def build_evaluation(cfg: CfgNode, *, reduced: bool) -> Callable[[BoxTable], dict]:
@@ -71,14 +76,19 @@ def build_detection_evaluator(
 ) -> DetectionEvaluator:
     """Of the "val" split, one look at every box; of the "test" split, all of AVA.TEST_SCALES and AVA.TEST_FLIP."""
     looks = [dataset] if split == "val" else test_looks(cfg, dataset)
+    reduced = split == "val" and not cfg.AVA.FULL_TEST_ON_VAL
     return DetectionEvaluator(
         loaders=[build_loader(cfg, split, dataset=look) for look in looks],
         key_frames=dataset.key_frames,
         num_classes=cfg.MODEL.NUM_CLASSES,
-        evaluate=build_evaluation(cfg, reduced=split == "val" and not cfg.AVA.FULL_TEST_ON_VAL),
+        evaluate=build_evaluation(cfg, reduced=reduced),
         preprocess=preprocess,
         amp_dtype=amp_dtype,
-        name="validation" if split == "val" else "test",
+        name=f"validation on every {VAL_EVERY_SECONDS}th second"
+        if reduced
+        else "validation"
+        if split == "val"
+        else "test",
     )
 
 

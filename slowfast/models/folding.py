@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+logger = logging.getLogger(__name__)
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:
@@ -27,6 +30,9 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
                 if isinstance(conv, nn.Conv3d):
                     _fold(conv, child)
                     setattr(module, name, nn.Identity())
+    left = sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if left:
+        logger.warning("%d batch norms stay as they are: folding knows those of slowfast.models alone.", left)
     return model
 
 
