@@ -84,11 +84,7 @@ def build_detection_evaluator(
         evaluate=build_evaluation(cfg, reduced=reduced),
         preprocess=preprocess,
         amp_dtype=amp_dtype,
-        name=f"validation on every {VAL_EVERY_SECONDS}th second"
-        if reduced
-        else "validation"
-        if split == "val"
-        else "test",
+        name=_NAMES[split, reduced],
     )
 
 
