@@ -25,6 +25,7 @@ from slowfast.config import CfgNode, find, load_cfg
 from slowfast.config.files import recipe_names
 from slowfast.datasets.motion import MotionSpec, write_motion
 from slowfast.engine.launch import launch
+from slowfast.engine.trainer import NonFiniteLossError
 from slowfast.evaluation import build_evaluator
 from slowfast.utils.logging import format_seconds
 from slowfast.visualization.ablation import plot_ablation
@@ -186,15 +187,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         load_cfg(config_of(name), overrides)  # all of them before the first run starts
     rows: dict[str, Row] = {}
+    failures: list[str] = []
     start, total = time.perf_counter(), len(names) * args.seeds
     # Seed by seed, so that a run that is stopped leaves a table of all configs.
     for done, (seed, name) in enumerate(itertools.product(range(args.seeds), names), 1):
-        row = rows[name] = run_one(rows.get(name), name, seed, args.output / "runs", overrides)
+        try:
+            row = rows[name] = run_one(rows.get(name), name, seed, args.output / "runs", overrides)
+        except NonFiniteLossError as error:
+            failures.append(f"{name} seed {seed}: {error}")
+            print(f"[{done}/{total}] {failures[-1]}", file=sys.stderr, flush=True)
+            continue
         write_report(args.output, list(rows.values()), command=f"python tools/ablate.py {' '.join(argv)}")
         left = format_seconds((time.perf_counter() - start) / done * (total - done))
         print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
-    print(f"\n{format_table(list(rows.values()))}\n\ntable and plot: ablation.md and ablation.png in {args.output}")
-    return 0
+    if rows:
+        print(f"\n{format_table(list(rows.values()))}\n\ntable and plot: ablation.md and ablation.png in {args.output}")
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
