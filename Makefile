@@ -25,8 +25,9 @@ $(INSTALLED): setup.py
 demo: $(INSTALLED)
 	$(BIN)/python -m slowfast.cli.demo $(ARGS)
 
+# One process a core, each with one thread: a test's networks are too small for more.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not gpu" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -n auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .

@@ -38,6 +38,7 @@ EXTRAS = {
         "matplotlib",  # tests draw too
         "opencv-python-headless",  # and compute flow
         "pytest",  # make test
+        "pytest-xdist",  # on all cores
         "ruff",  # make lint
         "build",  # wheels
         "setuptools>=64",  # the test that builds a wheel does so without a network
