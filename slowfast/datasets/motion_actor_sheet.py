@@ -95,7 +95,7 @@ def _draw_tile(sheet: Image.Image, place: tuple[int, int], size: tuple[int, int]
     """Pastes a picture with its boxes at ``place`` and writes its labels below it."""
     (left, top), (width, height) = place, size
     with Image.open(tile.picture) as image:
-        sheet.paste(image.convert("RGB").resize(size, Image.Resampling.BICUBIC), place)
+        sheet.paste(image.convert("RGB").resize(size, Image.Resampling.NEAREST), place)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
     draw.text((left, top + height + 3), heading, fill=FAINT, font=font)

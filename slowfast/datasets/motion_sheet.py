@@ -26,7 +26,7 @@ def sample_sheet(root: str | Path, path: str | Path, *, split: str = "train", nu
     """A PNG at ``path`` that shows videos of the Motion set in ``root``; returns the path.
 
     Of the clip form the first video of each class: columns are consecutive frames (what Fast sees); a frame around
-    some of them marks what Slow sees. Of the other forms the first six videos at several times, with their labels.
+    some of them marks what Slow sees. Of the other forms the first four videos at several times, with their labels.
 
     Raises:
         ValueError: ``root`` holds no Motion set, or the split no videos.
@@ -39,8 +39,8 @@ def sample_sheet(root: str | Path, path: str | Path, *, split: str = "train", nu
     if form == "clips":
         _clip_sheet(root, path, split, manifest["arguments"], num_columns)
     else:
-        rows = {"ava": ava_rows, "charades": charades_rows}[form](root, split, num_columns=6)
-        draw_sheet(rows, path, title=f"Motion in the layout of {TITLES[form]}, {split}", num_rows=6)
+        rows = {"ava": ava_rows, "charades": charades_rows}[form](root, split, num_columns=5)
+        draw_sheet(rows, path, title=f"Motion in the layout of {TITLES[form]}, {split}", num_rows=4)
     return path
 
 

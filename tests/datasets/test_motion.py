@@ -11,16 +11,11 @@ from PIL import Image
 
 from slowfast.cli.motion import main
 from slowfast.datasets.motion import (
-    MOTIONS,
     SPLITS,
     MotionSpec,
-    direction_of,
-    motion_of,
-    shape_of,
     write_motion,
-    write_video,
 )
-from slowfast.datasets.motion_scene import SHAPES, luma, render
+from slowfast.datasets.motion_scene import luma, render
 from slowfast.datasets.motion_sheet import sample_sheet
 
 TINY = {
@@ -110,14 +105,6 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one():
         assert small.scene("train", index).phase == large.scene("train", index).phase
 
 
-def test_equal_frames_are_encoded_to_equal_bytes(tmp_path):
-    frames = render(MotionSpec(**TINY).scene("train", 0), 8)
-    for name in ("a.mp4", "b.mp4"):
-        write_video(tmp_path / name, frames, fps=25)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
-    assert len(decode(tmp_path / "a.mp4")) == 8
-
-
 # Writing again
 
 
@@ -173,26 +160,6 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_motion(tmp_path / "set", **TINY, on_progress=interrupt)
     assert list(tmp_path.iterdir()) == []
-
-
-# Names
-
-
-def test_names_come_apart():
-    for name in MotionSpec(shapes=tuple(SHAPES), motions=tuple(MOTIONS)).class_names:
-        assert f"{shape_of(name)}-{motion_of(name)}" == name
-        assert name.endswith("-" + direction_of(name))
-    assert (shape_of("arrow-spin-cw"), motion_of("arrow-spin-cw"), direction_of("arrow-spin-cw")) == (
-        "arrow",
-        "spin-cw",
-        "cw",
-    )
-
-
-@pytest.mark.parametrize("name", ["arrow", "arrow-spin", "walrus-spin-cw", "arrow-spin-cw-2", "washing lizard"])
-def test_other_names_are_refused(name):
-    with pytest.raises(ValueError, match=f"'{name}' is not a Motion class"):
-        direction_of(name)
 
 
 # Errors
