@@ -29,7 +29,7 @@ from slowfast.models.weights import CheckpointError, load_weights, read_checkpoi
 from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
 from slowfast.utils import distributed
 from slowfast.utils.environment import versions
-from slowfast.utils.logging import MetricWriter, format_seconds
+from slowfast.utils.logging import MetricWriter, format_figures, format_seconds
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -347,7 +347,7 @@ def _report(cfg: CfgNode, result: TestResult, tester: Tester, folder: Path, num_
     )
     if cfg.TEST.SAVE_RESULTS_PATH:
         write_pyslowfast_results(Path(cfg.OUTPUT_DIR) / cfg.TEST.SAVE_RESULTS_PATH, result)
-    text = "  ".join(f"{name} {value:.2f}" for name, value in result.figures.items())
+    text = format_figures(result.figures)
     failed = f", {len(result.failures)} not decodable" if result.failures else ""
     logger.info(
         "test (%s): %s  (%d videos%s, %s)", protocol, text, len(result.labels), failed, format_seconds(result.seconds)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from slowfast.engine.precision import autocast
 from slowfast.evaluation.ensemble import ViewEnsemble
 from slowfast.utils import distributed
-from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.logging import Progress, format_figures, format_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -180,6 +180,10 @@ class ClipEvaluator:
         figures = self.evaluator(ensemble.scores(), self.labels)
         if distributed.is_main():
             seconds = format_seconds(time.perf_counter() - start)
-            text = "  ".join(f"{name} {value:.2f}" for name, value in figures.items())
-            logger.info("validation, one centre clip a video: %s  (%d videos, %s)", text, len(self.labels), seconds)
+            logger.info(
+                "validation, one centre clip a video: %s  (%d videos, %s)",
+                format_figures(figures),
+                len(self.labels),
+                seconds,
+            )
         return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,11 @@ def format_seconds(seconds: float) -> str:
     seconds = round(seconds)
     hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def format_figures(figures: Mapping[str, float]) -> str:
+    """``top1 76.53  top5 92.10``; whole numbers as such."""
+    return "  ".join(f"{name} {value if isinstance(value, int) else f'{value:.2f}'}" for name, value in figures.items())
 
 
 class MetricWriter:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.utils.logging import MetricWriter, Progress, format_seconds, setup_logging
+from slowfast.utils.logging import MetricWriter, Progress, format_figures, format_seconds, setup_logging
 
 
 def lines(folder) -> list[dict]:
@@ -89,3 +89,7 @@ def test_progress_shows_a_bar_on_a_terminal(monkeypatch, capsys):
         for _ in progress:
             progress.note(loss=0.123456)
     assert "epoch 1/9" in capsys.readouterr().err
+
+
+def test_figures_stand_in_one_line_and_counts_without_decimals():
+    assert format_figures({"mAP": 65.4567, "num_classes_scored": 8}) == "mAP 65.46  num_classes_scored 8"
