@@ -227,9 +227,11 @@ def train(cfg: CfgNode) -> dict[str, float]:
     evaluate = trainer.evaluate
     if evaluate is not None:
 
+        prefix = "val/" if cfg.DETECTION.ENABLE else "val/clip_"  # of one clip a video, where a test sees several
+
         def evaluate_and_write(model: nn.Module) -> dict[str, float]:
             figures = evaluate(model)
-            record = {"epoch": trainer.epoch, **{f"val/clip_{k}": v for k, v in figures.items()}}
+            record = {"epoch": trainer.epoch, **{prefix + name: value for name, value in figures.items()}}
             trainer.writer.write(trainer.step, record)
             return figures
 

@@ -1,0 +1,135 @@
+"""Detection from the command line, on Motion in AVA form: write the set, train, test, evaluate what was written."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from slowfast.cli.motion import main as make_motion
+from slowfast.cli.run import main as run_net
+from slowfast.evaluation.ava import evaluate_files
+
+RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"
+DETECTED_BOXES = "person_box_67091280_iou90/ava_detection_val_boxes_and_labels.csv"
+NAMES = ["orbit-ccw", "orbit-cw", "spin-ccw", "spin-cw", "arrow", "key"]
+# A net of a quarter of the channels on frames of 32 pixels: it runs, and need not learn.
+SMALL = [
+    "RESNET.WIDTH_PER_GROUP", "4",
+    "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
+    "DATA.TRAIN_CROP_SIZE", "32",
+    "DATA.TEST_CROP_SIZE", "32",
+    "SOLVER.MAX_EPOCH", "1",
+    "TRAIN.BATCH_SIZE", "4",
+    "TRAIN.MIXED_PRECISION", "False",
+    "BN.NUM_BATCHES_PRECISE", "1",
+    "DATA_LOADER.NUM_WORKERS", "0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "motion_ava"
+    sizes = ["--num-train", "3", "--num-val", "9", "--num-seconds", "3", "--height", "32", "--width", "56"]
+    assert make_motion([str(root), "--form", "ava", "--quiet", *sizes]) == 0
+    return root
+
+
+def folders(root):
+    pairs = {"FRAME_DIR": "frames", "FRAME_LIST_DIR": "frame_lists", "ANNOTATION_DIR": "annotations"}
+    return [text for key, folder in pairs.items() for text in (f"AVA.{key}", str(root / folder))]
+
+
+def run(out, *opts):
+    return run_net(["--cfg", f"configs/{RECIPE}.yaml", *map(str, opts), "OUTPUT_DIR", str(out)])
+
+
+def evaluate(root, detections):
+    """Percent by the evaluation's own entry point, from files alone."""
+    files = root / "annotations"
+    report = evaluate_files(
+        files / "ava_val_v2.2.csv",
+        detections,
+        files / "ava_val_excluded_timestamps_v2.2.csv",
+        label_map=files / "ava_action_list_v2.2_for_activitynet_2019.pbtxt",
+    )
+    return 100 * report["mAP"]
+
+
+def by_chance(root, detections, folder):
+    """mAP, in percent, of the same boxes with random scores: mean of five draws."""
+    rows = [row[:-1] for row in csv.reader(detections.open())]
+    found = []
+    for seed in range(5):
+        scores = np.random.default_rng(seed).random(len(rows))
+        path = folder / f"random{seed}.csv"
+        path.write_text("".join(f"{','.join(row)},{score}\n" for row, score in zip(rows, scores, strict=True)))
+        found.append(evaluate(root, path))
+    return np.mean(found)
+
+
+def test_train_and_test(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(out, *folders(root), *SMALL) == 0, capsys.readouterr().err
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["figures"]) == ["mAP"] and 0 < results["figures"]["mAP"] < 100
+    assert list(results["average_precision_percent"]) == NAMES
+    assert "protocol pyslowfast" in results["protocol"] and "at least 0.8" in results["protocol"]
+    assert results["num_failed"] == 0 and results["weights"].endswith("checkpoint_epoch_00001.pyth")
+    shown = capsys.readouterr().out
+    assert "rows below score 0.8" in shown and "without label" in shown
+    assert f"test (frame mAP at IoU 0.5, protocol pyslowfast): mAP {results['figures']['mAP']:.2f}" in shown
+
+    boxes = [row for row in csv.reader((root / "annotations" / DETECTED_BOXES).open()) if float(row[7]) >= 0.8]
+    rows = list(csv.reader((out / "detections.csv").open()))
+    assert len(rows) == 6 * len(boxes)
+    assert evaluate(root, out / "detections.csv") == pytest.approx(results["figures"]["mAP"], abs=1e-3)
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    validated = [value for record in records for key, value in record.items() if key in ("val/mAP", "val/clip_mAP")]
+    assert len(validated) == 1 and 0 < validated[0] < 100
+
+
+def test_movies_give_what_frames_give(root, tmp_path):
+    """The same weights on the movie files: the pixels differ by the codec, so do the scores, a little."""
+    from_frames, from_movies = tmp_path / "frames", tmp_path / "movies"
+    assert run(from_frames, *folders(root), *SMALL) == 0
+    weights = from_frames / "checkpoints/checkpoint_epoch_00001.pyth"
+    movies = ["AVA.MOVIE_DIR", root / "movies", "AVA.MOVIE_START_SECONDS", 900,
+              "AVA.ANNOTATION_DIR", root / "annotations"]  # fmt: skip
+    assert run(from_movies, *movies, *SMALL, "TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", weights) == 0
+    one, other = (list(csv.reader((out / "detections.csv").open())) for out in (from_frames, from_movies))
+    assert [row[:7] for row in one] == [row[:7] for row in other]
+    scores = np.array([[float(row[7]) for row in rows] for rows in (one, other)])
+    assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
+    assert np.corrcoef(scores)[0, 1] > 0.98
+
+
+@pytest.mark.slow
+def test_it_learns(tmp_path):
+    """A quarter of the recipe's training. It suffices for shapes, and for what spins and what orbits; the direction
+    comes last: 67 % is had without it (on the whole set), and 93 % are reached by the whole recipe.
+    """
+    root, out = tmp_path / "motion_ava", tmp_path / "out"
+    sizes = ["--num-train", "15", "--num-val", "5", "--num-seconds", "20"]
+    assert make_motion([str(root), "--form", "ava", "--quiet", *sizes]) == 0
+    assert run(out, *folders(root), "SOLVER.MAX_EPOCH", 6, "TRAIN.EVAL_PERIOD", 0, "DATA_LOADER.NUM_WORKERS", 0) == 0
+    reached = json.loads((out / "results.json").read_text())["figures"]["mAP"]
+    chance = by_chance(root, out / "detections.csv", tmp_path)
+    assert 25 < chance < 40  # the same boxes with random scores
+    assert reached > 45
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        (["AVA.FRAME_DIR", ""], "AVA.FRAME_DIR and AVA.MOVIE_DIR are both empty"),
+        (["AVA.ANNOTATION_DIR", "/nowhere"], "/nowhere"),
+        (["AVA.DETECTION_SCORE_THRESH", "1.5"], "AVA.DETECTION_SCORE_THRESH=1.5"),
+        (["MODEL.NUM_CLASSES", "4"], "label 6 is not in 1-4"),
+        (["DATA.NUM_FRAMES", "15", "SLOWFAST.ALPHA", "5"], "15"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_message(root, tmp_path, capsys, extra, message):
+    assert run(tmp_path / "out", *folders(root), *SMALL, *extra) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error

@@ -1,0 +1,119 @@
+"""Multi-label recognition from the command line, on Motion in Charades form: write the set, train, test."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from slowfast.cli.motion import main as make_motion
+from slowfast.cli.run import main as run_net
+
+RECIPE = "Motion/MULTILABEL_SLOWFAST_4x4_R18"
+# A net of a quarter of the channels on frames of 32 pixels: it runs, and need not learn.
+SMALL = [
+    "RESNET.WIDTH_PER_GROUP", "4",
+    "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
+    "DATA.TRAIN_CROP_SIZE", "32",
+    "DATA.TEST_CROP_SIZE", "32",
+    "SOLVER.MAX_EPOCH", "1",
+    "TRAIN.BATCH_SIZE", "4",
+    "TRAIN.MIXED_PRECISION", "False",
+    "BN.NUM_BATCHES_PRECISE", "1",
+    "DATA_LOADER.NUM_WORKERS", "0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "motion_charades"
+    sizes = ["--num-train", "8", "--num-test", "6", "--num-seconds", "2", "--height", "32", "--width", "40"]
+    assert make_motion([str(root), "--form", "charades", "--quiet", *sizes]) == 0
+    return root
+
+
+def run(out, *opts):
+    return run_net(["--cfg", f"configs/{RECIPE}.yaml", *map(str, opts), "OUTPUT_DIR", str(out)])
+
+
+def obvious_map(scores, labels):
+    """Percent: mean over classes with a positive of the mean precision at the rank of each positive (no ties here)."""
+    found = []
+    for score, label in zip(scores.T, labels.T, strict=True):
+        hits = label[np.argsort(-score)].astype(bool)
+        if hits.any():
+            found.append(np.mean([hits[: rank + 1].mean() for rank in np.flatnonzero(hits)]))
+    return 100 * np.mean(found)
+
+
+def by_chance(labels):
+    """mAP, in percent, of random scores: mean of 20 draws."""
+    return np.mean([obvious_map(np.random.default_rng(seed).random(labels.shape), labels) for seed in range(20)])
+
+
+def labels_of(root):
+    """uint8 (N, K): the labels of all test videos, from the annotations."""
+    with open(root / "Charades_v1_test.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = np.zeros((len(rows), 8), dtype=np.uint8)
+    for label, row in zip(labels, rows, strict=True):
+        label[[int(action[1:4]) for action in row["actions"].split(";") if action]] = 1
+    return labels
+
+
+def test_train_and_test(root, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(out, "DATA.PATH_TO_DATA_DIR", root, *SMALL) == 0, capsys.readouterr().err
+    shown = capsys.readouterr().out
+    assert "test (10 clips x 3 crops, max of the scores, multilabel_map): mAP" in shown
+    assert "W slowfast" not in shown  # no warning, of BGR or anything else
+    results = json.loads((out / "results.json").read_text())
+    saved = np.load(out / "predictions.npz")
+    assert np.array_equal(saved["labels"], labels_of(root))
+    assert saved["scores"].shape == (6, 8) and (saved["scores"] > 0).all() and (saved["scores"] < 1).all()
+    assert results["figures"]["mAP"] == pytest.approx(obvious_map(saved["scores"], saved["labels"]), abs=1e-3)
+    assert results["num_failed"] == 0
+    names = [line.split()[1] for line in (root / "Charades_v1_classes.txt").read_text().splitlines()]
+    shown_labels = [row["label_name"] for row in csv.DictReader((out / "predictions.csv").open())]
+    assert shown_labels == [";".join(np.array(names)[row.astype(bool)]) for row in saved["labels"]]
+
+
+def test_videos_give_what_frames_give(root, tmp_path):
+    """The same weights on the video files: the pixels differ by the codec, so do the scores, a little."""
+    from_frames, from_videos = tmp_path / "frames", tmp_path / "videos"
+    assert run(from_frames, "DATA.PATH_TO_DATA_DIR", root, *SMALL) == 0
+    weights = from_frames / "checkpoints/checkpoint_epoch_00001.pyth"
+    data = ["DATA.PATH_TO_DATA_DIR", root, "DATA.PATH_PREFIX", root / "videos"]
+    assert run(from_videos, *data, *SMALL, "TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", weights) == 0
+    scores = [np.load(out / "predictions.npz")["scores"] for out in (from_frames, from_videos)]
+    assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
+
+
+@pytest.mark.slow
+def test_it_learns(tmp_path):
+    """A fraction of the recipe's training, on smaller and shorter videos, tested with one crop."""
+    root, out = tmp_path / "motion_charades", tmp_path / "out"
+    sizes = ["--num-train", "320", "--num-test", "60", "--num-seconds", "3", "--height", "48", "--width", "60"]
+    assert make_motion([str(root), "--form", "charades", "--quiet", *sizes]) == 0
+    frames = ["DATA.TRAIN_JITTER_SCALES", "[40, 46]", "DATA.TRAIN_CROP_SIZE", 40, "DATA.TEST_CROP_SIZE", 40]
+    training = ["SOLVER.MAX_EPOCH", 12, "TRAIN.EVAL_PERIOD", 0, "DATA_LOADER.NUM_WORKERS", 0]
+    assert run(out, "DATA.PATH_TO_DATA_DIR", root, *frames, *training, "TEST.NUM_SPATIAL_CROPS", 1) == 0
+    reached = json.loads((out / "results.json").read_text())["figures"]["mAP"]
+    chance = by_chance(labels_of(root))
+    assert 20 < chance < 35  # random scores
+    assert reached > 45
+
+
+@pytest.mark.parametrize(
+    "extra, message",
+    [
+        (["DATA.PATH_TO_DATA_DIR", "/nowhere"], "/nowhere holds neither the frame list"),
+        (["MODEL.HEAD_ACT", "softmax"], "MODEL.HEAD_ACT"),
+        (["DATA.MULTI_LABEL", "False", "MODEL.LOSS_FUNC", "cross_entropy"], "DATA.MULTI_LABEL"),
+        (["MODEL.NUM_CLASSES", "4"], "MODEL.NUM_CLASSES"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_message(root, tmp_path, capsys, extra, message):
+    assert run(tmp_path / "out", "DATA.PATH_TO_DATA_DIR", root, *SMALL, *extra) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
