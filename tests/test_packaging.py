@@ -18,7 +18,7 @@ import slowfast
 ROOT = Path(__file__).parents[1]
 PACKED = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "slowfast", "configs")
 # Extras: what is imported without them must not need them.
-OPTIONAL = ("cv2", "matplotlib", "onnx", "onnxruntime", "onnxscript", "pytest", "pytest-xdist", "ruff", "build", "setuptools", "wheel")
+OPTIONAL = ("cv2", "matplotlib", "onnx", "onnxruntime", "onnxscript", "pytest", "ruff", "build", "setuptools", "wheel")
 
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys

@@ -226,7 +226,6 @@ def train(cfg: CfgNode) -> dict[str, float]:
     trainer = build_trainer(cfg)
     evaluate = trainer.evaluate
     if evaluate is not None:
-
         prefix = "val/" if cfg.DETECTION.ENABLE else "val/clip_"  # of one clip a video, where a test sees several
 
         def evaluate_and_write(model: nn.Module) -> dict[str, float]:
