@@ -7,6 +7,7 @@ stopped and called again, with more seeds too.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import logging
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from torch.multiprocessing import ProcessRaisedException
 
 from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
@@ -122,12 +124,18 @@ def config_of(name: str) -> Path:
 
 
 def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequence) -> Row:
-    """The row of a config with one more seed; ``row`` is what earlier seeds gave."""
-    output = folder / Path(name).stem / f"seed{seed}"
+    """The row of a config with one more seed; ``row`` is what earlier seeds gave.
+
+    A run's folder is named after its whole config, so that another budget, or another config of the same name, is
+    another run.
+    """
+    cfg = load_cfg(config_of(name), [*overrides, "RNG_SEED", seed])
+    digest = hashlib.sha1(cfg.dump().encode()).hexdigest()[:8]
+    output = folder / Path(name).stem / f"seed{seed}-{digest}"
     cfg = load_cfg(config_of(name), [*overrides, "OUTPUT_DIR", str(output), "RNG_SEED", seed])
     row = row or _new_row(name, cfg)
     start = time.perf_counter()
-    if not _is_complete(output, cfg):
+    if not (output / "results.json").is_file():
         launch(run_job, cfg)
     row.seconds += time.perf_counter() - start
     row.figures[seed] = json.loads((output / "results.json").read_text(encoding="utf-8"))["figures"][row.figure]
@@ -136,14 +144,8 @@ def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequ
 
 def _new_row(name: str, cfg: CfgNode) -> Row:
     cost = describe(cfg, crop=cfg.DATA.TEST_CROP_SIZE)
-    figure = build_evaluator(cfg).primary
+    figure = "mAP" if cfg.DETECTION.ENABLE else build_evaluator(cfg).primary
     return Row(Path(name).stem, figure, {}, cost["gflops_per_view"], cost["num_parameters"])
-
-
-def _is_complete(output: Path, cfg: CfgNode) -> bool:
-    """Whether a test with this very config left its results."""
-    results = output / "results.json"
-    return results.is_file() and json.loads(results.read_text(encoding="utf-8"))["config"] == cfg.dump()
 
 
 def format_table(rows: Sequence[Row]) -> str:
@@ -185,7 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = ["DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(data), "NUM_GPUS", args.num_gpus]
     overrides += ["FLOW.CACHE_DIR", str(args.output / "flow_cache"), *opts]
     for name in names:
-        load_cfg(config_of(name), overrides)  # all of them before the first run starts
+        cfg = load_cfg(config_of(name), overrides)  # all of them before the first run starts
+        if len(cfg.TEST.NUM_TEMPORAL_CLIPS) > 1:
+            raise ValueError(f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: one test a run, please.")
     rows: dict[str, Row] = {}
     failures: list[str] = []
     start, total = time.perf_counter(), len(names) * args.seeds
@@ -193,7 +197,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for done, (seed, name) in enumerate(itertools.product(range(args.seeds), names), 1):
         try:
             row = rows[name] = run_one(rows.get(name), name, seed, args.output / "runs", overrides)
-        except NonFiniteLossError as error:
+        except (NonFiniteLossError, ProcessRaisedException) as error:
+            if "NonFiniteLossError" not in f"{type(error).__name__} {error}":
+                raise
             failures.append(f"{name} seed {seed}: {error}")
             print(f"[{done}/{total}] {failures[-1]}", file=sys.stderr, flush=True)
             continue

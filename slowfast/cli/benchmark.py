@@ -18,13 +18,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from slowfast.cli.benchmark_data import measure_loading, measure_training, write_benchmark_video
+from slowfast.cli.benchmark_data import check_data_config, measure_loading, measure_training, write_benchmark_video
 from slowfast.cli.errors import report_errors
 from slowfast.config import CfgNode, find, load_cfg
+from slowfast.engine.export import takes_boxes
 from slowfast.engine.launch import check_gpus
 from slowfast.engine.precision import autocast, autocast_dtype
 from slowfast.losses import build_loss
 from slowfast.models import build_model
+from slowfast.models.complexity import clip_channels
 from slowfast.models.folding import fold_batch_norms
 from slowfast.solver import build_optimizer
 from slowfast.utils.environment import versions
@@ -101,12 +103,12 @@ def train_variants(
 def _train_step(cfg, device, *, batch, channels_last, dtype=None, compiled=False) -> Callable[[], object]:
     model = _model(cfg, device, channels_last=channels_last, compiled=compiled).train()
     optimizer, loss_fn = build_optimizer(cfg, model), build_loss(cfg)
-    clip = _clip(cfg, device, batch, cfg.DATA.TRAIN_CROP_SIZE, channels_last)
-    labels = torch.arange(batch, device=device) % cfg.MODEL.NUM_CLASSES
+    inputs = _inputs(cfg, model, device, batch=batch, crop=cfg.DATA.TRAIN_CROP_SIZE, channels_last=channels_last)
+    labels = _labels(cfg, model, device, batch=batch)
 
     def step() -> None:
         with autocast(device, dtype):
-            logits = model(clip)
+            logits = model(*inputs)
         optimizer.zero_grad(set_to_none=True)
         loss_fn(logits, labels).backward()
         optimizer.step()
@@ -132,18 +134,34 @@ def eval_variants(cfg: CfgNode, device: torch.device, *, batch: int, compiled: b
 
 def _eval_step(cfg, device, *, batch, channels_last, dtype=None, folded=False, compiled=False) -> Callable[[], object]:
     model: nn.Module = _model(cfg, device, channels_last=channels_last, folded=folded, compiled=compiled).eval()
-    clip = _clip(cfg, device, batch, cfg.DATA.TEST_CROP_SIZE, channels_last)
+    inputs = _inputs(cfg, model, device, batch=batch, crop=cfg.DATA.TEST_CROP_SIZE, channels_last=channels_last)
 
     def step() -> None:
         with torch.inference_mode(), autocast(device, dtype):
-            model(clip)
+            model(*inputs)
 
     return step
 
 
-def _clip(cfg: CfgNode, device: torch.device, batch: int, crop: int, channels_last: bool) -> torch.Tensor:
-    clip = torch.randn(batch, max(cfg.DATA.INPUT_CHANNEL_NUM), cfg.DATA.NUM_FRAMES, crop, crop, device=device)
-    return clip.contiguous(memory_format=torch.channels_last_3d) if channels_last else clip
+def _inputs(
+    cfg: CfgNode, model: nn.Module, device: torch.device, *, batch: int, crop: int, channels_last: bool
+) -> tuple[torch.Tensor, ...]:
+    """What ``model`` is called with: clips, and one box a clip where it takes boxes."""
+    clip = torch.randn(batch, clip_channels(model), cfg.DATA.NUM_FRAMES, crop, crop, device=device)
+    if channels_last:
+        clip = clip.contiguous(memory_format=torch.channels_last_3d)
+    if not takes_boxes(model):
+        return (clip,)
+    boxes = torch.tensor([0.0, crop / 4, crop / 8, crop / 2, 7 * crop / 8], device=device).repeat(batch, 1)
+    boxes[:, 0] = torch.arange(batch)  # the clip that a box is of
+    return clip, boxes
+
+
+def _labels(cfg: CfgNode, model: nn.Module, device: torch.device, *, batch: int) -> torch.Tensor:
+    """One class a clip: int64 (B,), or float32 (B, K) of 0 and 1 where a clip or a box may have several."""
+    labels = torch.arange(batch, device=device) % cfg.MODEL.NUM_CLASSES
+    has_several = takes_boxes(model) or cfg.DATA.MULTI_LABEL
+    return nn.functional.one_hot(labels, cfg.MODEL.NUM_CLASSES).float() if has_several else labels
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -171,6 +189,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
     cfg = load_cfg(path, overrides=[*args.opts, "NUM_GPUS", int(args.gpu)])
     check_gpus(cfg.NUM_GPUS)
+    needs_data = "loading" in args.parts or "throughput" in args.parts
+    if needs_data:
+        check_data_config(cfg)
     device = torch.device("cuda" if args.gpu else "cpu")
     figures: dict[str, dict] = {"versions": versions(), "config": {"cfg": args.cfg, "batch": args.batch}}
     print(f"{args.cfg}: {torch.get_num_threads()} threads, {figures['versions']}", flush=True)
@@ -180,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             figures[part] = measure_in_turn(variants, repeats=args.repeats, device=device)
             print(format_steps(f"{part} step of {args.batch} clips", figures[part], args.batch), flush=True)
             del variants
-    if "loading" in args.parts or "throughput" in args.parts:
+    if needs_data:
         with tempfile.TemporaryDirectory() as folder:
             video = args.video or write_benchmark_video(Path(folder) / "video.mp4")
             _measure_data(args, cfg, Path(folder), Path(video).resolve(), figures)

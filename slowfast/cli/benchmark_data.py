@@ -32,8 +32,29 @@ def write_benchmark_video(path: Path, *, height: int = 256, width: int = 340, nu
     return path
 
 
+def check_data_config(cfg: CfgNode) -> None:
+    """Return when the data of ``cfg`` can be stood in for by lists of one video.
+
+    Raises:
+        ValueError: its samples are boxes, or have optical flow, which is computed once and then read.
+    """
+    for key, has_other_data in (
+        ("DETECTION.ENABLE=True", cfg.DETECTION.ENABLE),
+        ("SLOWFAST.FAST_INPUT='flow'", cfg.SLOWFAST.FAST_INPUT == "flow"),
+    ):
+        if has_other_data:
+            raise ValueError(
+                f"{key}: loading and throughput are measured on clips of RGB video alone. Set --parts train eval."
+            )
+
+
 def _config_for(cfg: CfgNode, folder: Path, video: Path, *, num_rows: int, overrides: list) -> CfgNode:
-    """``cfg`` with lists of one video, ``num_rows`` times, in ``folder``."""
+    """``cfg`` with lists of one video, ``num_rows`` times, in ``folder``.
+
+    Raises:
+        ValueError: see ``check_data_config``.
+    """
+    check_data_config(cfg)
     for split in ("train", "val", "test"):
         (folder / f"{split}.csv").write_text(f"{video} 0\n" * num_rows, encoding="utf-8")
     made = cfg.clone()

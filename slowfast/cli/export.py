@@ -142,7 +142,7 @@ def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], cla
     """All that a program needs to know to feed the files and to read their scores."""
     dataset = DATASET_REGISTRY.get(cfg.TEST.DATASET)
     preprocess = build_preprocessor(cfg, torch.device("cpu"), dataset)
-    num_frames, height, width = clip_shape[1:]
+    height, width = clip_shape[2:]
     inputs = [
         {
             "name": "clip",
@@ -162,14 +162,7 @@ def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], cla
             "mean": list(preprocess.mean),
             "std": list(preprocess.std),
         },
-        "frames": {
-            "num_frames": num_frames,
-            "sampling_rate": cfg.DATA.SAMPLING_RATE,
-            "target_fps": cfg.DATA.TARGET_FPS,
-            "span_seconds": num_frames * cfg.DATA.SAMPLING_RATE / cfg.DATA.TARGET_FPS,
-            "of_a_video_file": "frame k of a clip is source frame floor(start + k * (span - 1) / (num_frames - 1)), "
-            "with span = num_frames * sampling_rate * fps / target_fps",
-        },
+        **_frames(cfg, dataset),
         "resize": {
             "short_side": min(height, width),
             "crop": [height, width],
@@ -188,6 +181,17 @@ def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], cla
         },
         "class_names": class_names,
     }
+
+
+def _frames(cfg: CfgNode, dataset: type) -> dict[str, dict]:
+    """Which frames make a clip, as the data set tells it; nothing of one that does not."""
+    if not hasattr(dataset, "describe_clips"):
+        return {}
+    data = cfg.DATA
+    described = dataset.describe_clips(
+        num_frames=data.NUM_FRAMES, sampling_rate=data.SAMPLING_RATE, target_fps=data.TARGET_FPS
+    )
+    return {"frames": described}
 
 
 def _class_names(cfg: CfgNode, content: dict) -> list[str] | None:

@@ -12,6 +12,9 @@ from slowfast.config.rules import at_least, fraction, one_of
 def ava_problems(cfg: CfgNode) -> Iterator[str]:
     """Everything that keeps clips around key frames from being cut, or their boxes from being scored."""
     if not cfg.DETECTION.ENABLE:
+        for key in ("TRAIN", "TEST"):
+            if cfg[key].ENABLE and cfg[key].DATASET == "ava":
+                yield f"{key}.DATASET=ava without DETECTION.ENABLE: its samples are boxes. Set DETECTION.ENABLE True."
         return
     yield from detection_problems(cfg)
     if "ava" not in (cfg.TRAIN.DATASET, cfg.TEST.DATASET):
@@ -29,8 +32,11 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
 def detection_problems(cfg: CfgNode) -> Iterator[str]:
     """A network, a loss or an activation that does not go with several labels a box."""
     yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
-    if cfg.MODEL.MODEL_NAME.lower() == "x3d":
-        yield "DETECTION.ENABLE with MODEL.MODEL_NAME=X3D: its head scores clips alone. Use SlowFast or ResNet."
+    if cfg.MODEL.MODEL_NAME.lower().startswith(("x3d", "torchvision/")):
+        yield (
+            f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores clips alone. "
+            "Use SlowFast or ResNet."
+        )
     if cfg.MODEL.HEAD_ACT == "softmax":
         yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
     if cfg.MODEL.LOSS_FUNC in ("cross_entropy", "soft_cross_entropy"):

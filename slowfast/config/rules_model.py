@@ -24,6 +24,11 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
     yield from one_of(cfg, "MODEL.HEAD_ACT", ("softmax", "sigmoid", "none"))
     yield from label_problems(cfg)
     yield from bn_problems(cfg)
+    if cfg.SLOWFAST.FAST_INPUT != "rgb" and cfg.MODEL.MODEL_NAME.lower() in ("resnet", "x3d"):
+        yield (
+            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r} with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: "
+            "it is for the Fast pathway of SlowFast. Set it to rgb."
+        )
     if not is_built_in(cfg):  # somebody's own model: what its keys mean is theirs
         return
     if cfg.MODEL.ARCH.lower() not in REFUSED_VALUES["MODEL.ARCH"]:
@@ -57,8 +62,19 @@ def label_problems(cfg: CfgNode) -> Iterator[str]:
         )
     if cfg.DATA.MULTI_LABEL and loss in ("cross_entropy", "soft_cross_entropy"):
         yield f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={loss!r}: it wants one label a video. Set bce_logit."
+    yield from evaluator_problems(cfg)
     if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":
         yield "MODEL.NUM_CLASSES=1 with MODEL.HEAD_ACT='softmax': the score is always 1. Use 2, or sigmoid."
+
+
+def evaluator_problems(cfg: CfgNode) -> Iterator[str]:
+    """A metric for other labels than the videos have: it would fail after the whole test."""
+    wants_several = {"topk": False, "multilabel_map": True, "charades_map": True}.get(cfg.TEST.EVALUATOR)
+    if wants_several is not None and wants_several != cfg.DATA.MULTI_LABEL and not cfg.DETECTION.ENABLE:
+        yield (
+            f"TEST.EVALUATOR={cfg.TEST.EVALUATOR!r} with DATA.MULTI_LABEL={cfg.DATA.MULTI_LABEL}: it is for videos "
+            f"with {'several labels' if wants_several else 'one label'}. Change one, or leave TEST.EVALUATOR empty."
+        )
 
 
 def slowfast_problems(cfg: CfgNode) -> Iterator[str]:

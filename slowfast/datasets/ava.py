@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError
 from slowfast.datasets.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, clip_offsets, find_movies
-from slowfast.datasets.build import DATASET_REGISTRY
+from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.datasets.colour import ColourAugment
 from slowfast.datasets.frame_lists import check_frame_files, read_frame_lists
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 VAL_EVERY_SECONDS = 4  # validation while training looks at the seconds that this divides, as in PySlowFast
+UNUSED_KEYS = (  # of clips that are labelled as a whole
+    *("TEST.NUM_TEMPORAL_CLIPS", "TEST.SAVE_RESULTS_PATH", "TEST.EVALUATOR"),
+    *("DATA.TARGET_FPS", "DATA.TRAIN_JITTER_FPS", "DATA.USE_OFFSET_SAMPLING", "DATA.RESIZE_IN_DECODER"),
+    *("DATA.TRAIN_JITTER_SCALES_RELATIVE", "DATA.TRAIN_JITTER_ASPECT_RELATIVE"),
+)
 
 
 @DATASET_REGISTRY.register("ava")
@@ -120,6 +125,8 @@ class Ava(Dataset):
             AnnotationError: a list, its files or the class names are not usable.
         """
         ava, data, is_train = cfg.AVA, cfg.DATA, split == "train"
+        if split == ("train" if cfg.TRAIN.ENABLE else "test"):  # once, though a run builds all three
+            warn_of_unused(cfg, UNUSED_KEYS, "key frames with boxes (DETECTION.ENABLE)")
         source = _source(cfg, is_train)
         return {
             "key_frames": _key_frames(cfg, split, source),
@@ -136,6 +143,19 @@ class Ava(Dataset):
             "colour": _colour(cfg) if is_train and ava.TRAIN_USE_COLOR_AUGMENTATION else None,
             "class_names": _class_names(cfg),
             "seed": cfg.RNG_SEED,
+        }
+
+    @classmethod
+    def describe_clips(cls, *, num_frames: int, sampling_rate: int, target_fps: float) -> dict[str, float | str]:
+        """As of ``ClipDataset``; ``target_fps`` changes nothing."""
+        return {
+            "num_frames": num_frames,
+            "sampling_rate": sampling_rate,
+            "frames_per_second": FPS,
+            "span_seconds": num_frames * sampling_rate / FPS,
+            "of_a_video_file": "a clip is centred on the key frame g, on which the boxes lie: frames range(g - half, "
+            "g + half, sampling_rate) of the video at frames_per_second, with half = num_frames * sampling_rate / 2; "
+            "before the first and past the last frame of the video these repeat",
         }
 
     def at(self, *, short_side: int | None = None, flip: bool | None = None) -> Ava:
@@ -345,6 +365,8 @@ def _key_frames(cfg: CfgNode, split: str, source: FrameFolders | MovieFiles) -> 
         )
     if isinstance(source, FrameFolders):
         source.warn_of_short_videos(key_frames)
+    elif cfg.DATA.CHECK_FILES != "none":
+        source.check_lengths(key_frames)
     return key_frames
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from slowfast.datasets.annotations import AnnotationError
 from slowfast.datasets.frame_lists import FrameLists
-from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader
+from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 
 logger = logging.getLogger(__name__)
 
 FPS = 30  # of extracted frames, and so of sampling rates
 FIRST_FRAME_SECOND = 900  # of the movie, shown by the first frame of a list
 VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
+CHECKED_MOVIES = 3  # looked into at the start; the index of a whole movie takes seconds to read
 
 _ROUNDING = 1e-6  # frames: seconds * fps may come out a hair below the integer that it is
 
@@ -98,8 +100,54 @@ class MovieFiles:
 
     def frame_numbers(self, video: FrameReader, second: int, offsets: Tensor) -> Tensor:
         """Frames of ``video`` on the screen ``offsets`` / 30 seconds from a second; clamped to the file."""
+        return self._unclamped(video, second, offsets).clamp(0, video.num_frames - 1)
+
+    def _unclamped(self, video: FrameReader, second: int | Tensor, offsets: Tensor) -> Tensor:
+        """The same where the file may not reach: below 0, or ``num_frames`` and more."""
         seconds = second - self.start_seconds + offsets.double() / FPS
-        return (seconds * video.fps + _ROUNDING).floor().long().clamp(0, video.num_frames - 1)
+        return (seconds * video.fps + _ROUNDING).floor().long()
+
+    def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
+        """Return when a few movies, spread over the key frames, show theirs; log a warning if they lack some.
+
+        Raises:
+            AnnotationError: a movie lacks most of its key frames, so that AVA.MOVIE_START_SECONDS must be wrong.
+        """
+        seconds: dict[str, list[int]] = defaultdict(list)
+        for video_id, second in key_frames:
+            seconds[video_id].append(second)
+        video_ids = list(seconds)
+        num_looked = min(CHECKED_MOVIES, len(video_ids))
+        looked = [video_ids[i * len(video_ids) // num_looked] for i in range(num_looked)]
+        lacking = {video_id: self._outside(video_id, seconds[video_id]) for video_id in looked}
+        num_lacking = sum(map(len, lacking.values()))
+        if num_lacking:
+            video_id = next(video_id for video_id, outside in lacking.items() if outside)
+            logger.warning(
+                "%s of %s key frames of the %d movies looked into (of %s) lie outside their files (first: %s,%04d). "
+                "Their clips show the file's first or last frame.",
+                *(f"{num_lacking:,}", f"{sum(len(seconds[video_id]) for video_id in looked):,}", num_looked),
+                *(f"{len(video_ids):,}", video_id, lacking[video_id][0]),
+            )
+
+    def _outside(self, video_id: str, seconds: list[int]) -> list[int]:
+        """Those of ``seconds`` that the file of a movie does not show; errors as for ``check_lengths``."""
+        try:
+            with self.open(video_id) as video:
+                numbers = self._unclamped(video, torch.tensor(seconds), torch.tensor(0)).tolist()
+        except VideoReadError as error:
+            logger.warning("%s: %s Its key frames will count as not readable.", video_id, error)
+            return []
+        outside = [second for second, i in zip(seconds, numbers, strict=True) if not 0 <= i < video.num_frames]
+        if 2 * len(outside) > len(seconds):
+            length, start = video.num_frames / video.fps, self.start_seconds
+            raise AnnotationError(
+                f"{self.paths[video_id]} lasts {length:,.1f} seconds, so with AVA.MOVIE_START_SECONDS={start:g} it shows "
+                f"the seconds {start:,.1f} to {start + length:,.1f}; {len(outside):,} of the {len(seconds):,} key frames "
+                f"of {video_id}, at {min(seconds)} to {max(seconds)}, lie outside. Set AVA.MOVIE_START_SECONDS 900 for "
+                "files cut to the annotated 15 minutes, 0 for whole movies. DATA.CHECK_FILES none starts without looking."
+            )
+        return outside
 
 
 def find_movies(folder: str | os.PathLike) -> dict[str, str]:

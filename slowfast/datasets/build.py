@@ -6,18 +6,21 @@ keyword arguments; a class without one gets ``split``, when it takes it. Entries
 It has ``num_videos``, ``labels``, ``paths``, ``class_names`` (or None) and ``num_views``. The train split gives a
 ``ClipSample`` for ``(epoch, index)`` (in multigrid training ``(epoch, index, ClipShape)``), the val split one for
 ``index``, the test split ``VideoViews`` for ``index``. One whose samples are ``DetectionSample`` names its ``collate``
-function, and has ``key_frames`` and no ``num_views``.
+function, and has ``key_frames`` and no ``num_views``; its test split also has ``at(short_side=None, flip=None)``, the
+same set at another scale or mirrored, where None leaves things as they are: AVA.TEST_SCALES and AVA.TEST_FLIP use it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from slowfast.config import get_cfg
+from slowfast.config.rules import value_of
 from slowfast.datasets.augment import BatchAugment, Mixup, RandomErasing
 from slowfast.datasets.detection_batches import VideoBatches
 from slowfast.datasets.samplers import EvalSampler, TrainSampler
@@ -60,6 +63,14 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> 
     unit = "key frames" if hasattr(dataset, "key_frames") else "videos"
     logger.info("%s: %s %s to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", unit, _VERBS[split])
     return dataset
+
+
+def warn_of_unused(cfg: CfgNode, keys: Iterable[str], what: str) -> None:
+    """Log one warning that names those of ``keys`` that differ from their defaults: ``what`` makes no use of them."""
+    defaults = get_cfg()
+    changed = [f"{key}={value_of(cfg, key)!r}" for key in keys if value_of(cfg, key) != value_of(defaults, key)]
+    if changed:
+        logger.warning("No effect on %s: %s.", what, ", ".join(changed))
 
 
 _VERBS = {"train": "train", "val": "validate", "test": "test"}

@@ -117,6 +117,18 @@ class Charades(FootageDataset):
             )
         return {"videos": videos, "class_names": _class_names(cfg), **cls.clip_options(cfg, split)}
 
+    @classmethod
+    def describe_clips(cls, *, num_frames: int, sampling_rate: float, target_fps: float) -> dict[str, float | str]:
+        """As of ``ClipDataset``; ``target_fps`` changes nothing."""
+        return {
+            "num_frames": num_frames,
+            "sampling_rate": int(sampling_rate),
+            "frames_per_second": FPS,
+            "span_seconds": ((num_frames - 1) * int(sampling_rate) + 1) / FPS,
+            "of_a_video_file": "frame k of a clip is frame start + k * sampling_rate of the video at frames_per_second "
+            "(an exact stride); before the first and past the last frame of the video these repeat",
+        }
+
     def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
         stride = int(self._draw_sampling_rate(rng, shape))
         return train_strided_indices(video.num_frames, shape.num_frames, stride, rng)

@@ -34,7 +34,7 @@ class ClipDataset(Dataset):
     """Videos of a list, as clips (train, val) or with all their test views.
 
     A data set of another layout overrides ``_open`` (frames of a video), ``_train_indices``, ``_centre_indices`` and
-    ``_test_indices`` (which frames make a clip), or ``_label``.
+    ``_test_indices`` (which frames make a clip, with ``describe_clips``), or ``_label``.
 
     A training video that cannot be read is replaced by another one, drawn by the sample's own generator; the reason
     stands in ``ClipSample.failures``. A val or test video that cannot be read is marked so, and never replaced.
@@ -147,6 +147,18 @@ class ClipDataset(Dataset):
             "decoder_threads": data.DECODER_THREADS,
             "decoder_short_side": data.DECODING_SHORT_SIZE if data.RESIZE_IN_DECODER else None,
             "flow": FlowStore(**FlowStore.from_config(cfg)) if cfg.SLOWFAST.FAST_INPUT == "flow" else None,
+        }
+
+    @classmethod
+    def describe_clips(cls, *, num_frames: int, sampling_rate: float, target_fps: float) -> dict[str, float | str]:
+        """Which frames make a clip, for programs that cut clips themselves (preprocessing.json); arguments as above."""
+        return {
+            "num_frames": num_frames,
+            "sampling_rate": sampling_rate,
+            "target_fps": target_fps,
+            "span_seconds": num_frames * sampling_rate / target_fps,
+            "of_a_video_file": "frame k of a clip is source frame floor(start + k * (span - 1) / (num_frames - 1)), "
+            "with span = num_frames * sampling_rate * fps / target_fps",
         }
 
     def __len__(self) -> int:

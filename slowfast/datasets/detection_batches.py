@@ -12,7 +12,8 @@ from slowfast.datasets.samplers import EvalSampler
 class VideoBatches(Sampler):
     """Every key frame of this process once, in batches of up to ``batch_size`` of one video.
 
-    Frames of a test are not cropped, so only those of one video are sure to have one size.
+    Frames of a test are not cropped, so only those of one video are sure to have one size. Where one of its clips
+    cannot be read, ``collate_detections`` gives it the size of the others.
 
     Args:
         key_frames: (video, second) by place, those of a video next to each other.

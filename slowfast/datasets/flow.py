@@ -59,12 +59,14 @@ class FlowStore:
             raise ValueError(f"FLOW.BOUND={bound}: must be above 0, in pixels a frame.")
         self.cache_dir, self.method, self.bound, self.weights = Path(cache_dir), method, bound, weights
         self._estimate: Callable | None = None
+        self._network = ""  # which one estimates; no network in the names of the other methods' files
         if method == "raft":
             if not os.path.isfile(weights):
                 raise ValueError(
                     f"FLOW.METHOD=raft needs FLOW.WEIGHTS, a file of torchvision's raft_small weights; {weights!r} is "
                     "none. https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth is one."
                 )
+            self._network = hashlib.sha1(Path(weights).read_bytes()).hexdigest()
         else:
             _import_opencv()
 
@@ -92,7 +94,8 @@ class FlowStore:
         return torch.stack([found[number] for number in numbers])
 
     def file_of(self, path: str | os.PathLike, *, fps: float) -> Path:
-        """Where the flow of a video lies: named after the video, its size and date, and how flow is computed.
+        """Where the flow of a video lies: named after the video, its size and date, and how flow is computed:
+        at which rate, by which method (RAFT: with which weights) and to which bound.
 
         Args:
             fps: frames a second that it is read at; a data set may read a file at another rate than its own.
@@ -100,6 +103,7 @@ class FlowStore:
         path = Path(os.path.abspath(path))
         status = path.stat()
         key = f"{os.fspath(path)}|{status.st_size}|{status.st_mtime_ns}|{fps}|{self.method}|{self.bound}"
+        key += f"|{self._network}" if self._network else ""
         digest = hashlib.sha1(key.encode(errors="surrogateescape")).hexdigest()
         return self.cache_dir / digest[:2] / f"{digest}.npz"
 

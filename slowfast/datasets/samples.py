@@ -156,7 +156,7 @@ class DetectionSample(_Sample):
         boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
         sample_index: place of the key frame in its data set.
         failures: why the clip could not be read; empty if it could.
-        is_valid: False if it could not; the frames are then black.
+        is_valid: False if it could not; the frames are then black, and may be of another size than those of the video.
     """
 
     frames: Tensor
@@ -221,18 +221,21 @@ class DetectionBatch(_Sample):
 
 
 def collate_detections(samples: Sequence[DetectionSample]) -> DetectionBatch:
-    """One batch of key frames whose clips have equal shapes.
+    """One batch of key frames whose clips have equal shapes; a clip that could not be read takes that of the others.
 
     Raises:
         ValueError: they have not; names the shapes.
     """
-    shapes = {tuple(sample.frames.shape) for sample in samples}
+    # Nobody knows how large the frames would have been that could not be read.
+    readable = [sample.frames for sample in samples if sample.is_valid] or [sample.frames for sample in samples]
+    shapes = {tuple(frames.shape) for frames in readable}
     if len(shapes) != 1:
         raise ValueError(f"clips of a batch must have one shape (3, T, H, W), got {sorted(shapes)}.")
+    black = torch.zeros_like(readable[0])
     counts = torch.tensor([len(sample.boxes) for sample in samples])
     clip_index = torch.arange(len(samples)).repeat_interleave(counts)
     return DetectionBatch(
-        frames=torch.stack([sample.frames for sample in samples]),
+        frames=torch.stack([sample.frames if sample.is_valid else black for sample in samples]),
         boxes=torch.cat([clip_index[:, None].float(), torch.cat([sample.boxes for sample in samples])], dim=1),
         labels=torch.cat([sample.labels for sample in samples]),
         boxes_normalized=torch.cat([sample.boxes_normalized for sample in samples]),

@@ -88,6 +88,17 @@ class SomethingSomething(FootageDataset):
             **cls.clip_options(cfg, split),
         }
 
+    @classmethod
+    def describe_clips(cls, *, num_frames: int, sampling_rate: float, target_fps: float) -> dict[str, float | str]:
+        """As of ``ClipDataset``; ``sampling_rate`` and ``target_fps`` change nothing."""
+        return {
+            "num_frames": num_frames,
+            "frames_per_second": FPS,
+            "of_a_video_file": "a clip spreads over the whole video, of N frames at frames_per_second: frame k is the "
+            "middle of segment k, floor((b(k) + b(k + 1)) / 2) with b(k) = k * (N - 1) / num_frames rounded half to "
+            "even",
+        }
+
     def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
         return train_segment_indices(video.num_frames, shape.num_frames, rng)
 

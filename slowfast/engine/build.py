@@ -13,7 +13,7 @@ from torch import nn
 
 from slowfast.datasets import build_augment, build_dataset, build_loader
 from slowfast.engine.build_detection import build_detection_evaluator, protocol_of, write_detection_results
-from slowfast.engine.checkpoint import find_checkpoints, load_for_finetuning, load_for_test
+from slowfast.engine.checkpoint import find_checkpoints, load_for_finetuning, load_for_test, training_differences
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.engine.precision import autocast_dtype
@@ -54,7 +54,7 @@ def build_preprocessor(cfg: CfgNode, device: torch.device, dataset) -> ClipPrepr
         logger.warning(
             "%s: clips are fed as BGR, as PySlowFast reads the images of this set. Weights of Kinetics want RGB: set "
             "DATA.REVERSE_INPUT_CHANNEL True.",
-            type(dataset).__name__,
+            getattr(dataset, "__name__", type(dataset).__name__),  # a class, or one of its objects
         )
     return ClipPreprocessor(
         device=device,
@@ -185,6 +185,7 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
                     f"{path} was not written by this framework, so its training cannot be continued, but its weights "
                     "can be used: choose another OUTPUT_DIR and set TRAIN.CHECKPOINT_FILE_PATH to the file."
                 )
+            _check_same_training(cfg, path, state)
             logger.info("resuming from %s (%s)", path, report)
             return state
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
@@ -194,6 +195,24 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
         )
         state.clear()
     return None
+
+
+def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> None:
+    """Warn when a run goes on under other settings than it began with.
+
+    Raises:
+        CheckpointError: it is finished, so nothing at all would be trained under the present ones.
+    """
+    changed = training_differences(state.get("cfg", ""), cfg.dump())
+    if not changed:
+        return
+    shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    if state["epoch"] + 1 >= cfg.SOLVER.MAX_EPOCH and not state.get("batch"):
+        raise CheckpointError(
+            f"{path} ends a training with other settings ({shown}), and its results would not be those of this config. "
+            "Choose another OUTPUT_DIR, set TRAIN.AUTO_RESUME False to train anew, or TRAIN.ENABLE False to test it."
+        )
+    logger.warning("%s goes on with other settings than it began with: %s.", path, shown)
 
 
 def build_writer(cfg: CfgNode) -> MetricWriter:
@@ -299,12 +318,13 @@ def test_detection(cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str,
     """Test the detection model of the config on all key frames and write the results; ``{"mAP": percent}``."""
     device = build_device(cfg)
     dataset = build_dataset(cfg, "test")
+    weights = weights_for_test(cfg) if model is None else "a model that was given"
     model = _model_to_test(cfg, model, dataset, device)
     preprocess = build_preprocessor(cfg, device, dataset)
     evaluator = build_detection_evaluator(cfg, "test", dataset, preprocess, _test_dtype(cfg, device))
     result = evaluator.run(model)
     if distributed.is_main():
-        details = {"protocol": protocol_of(cfg), **_details(cfg)}
+        details = {"protocol": protocol_of(cfg), "weights": weights, **_details(cfg)}
         write_detection_results(cfg.OUTPUT_DIR, result, details=details)
     distributed.barrier()
     return result.figures
@@ -315,7 +335,7 @@ test_detection.__test__ = False  # no test, though its name begins like one
 
 def _details(cfg: CfgNode) -> dict[str, Any]:
     """What every results.json says of how it came about."""
-    return {"weights": weights_for_test(cfg), "versions": versions(), "config": cfg.dump()}
+    return {"versions": versions(), "config": cfg.dump()}
 
 
 def test(cfg: CfgNode) -> dict[str, float]:
@@ -336,15 +356,22 @@ def test(cfg: CfgNode) -> dict[str, float]:
 
 
 def _report(cfg: CfgNode, result: TestResult, tester: Tester, folder: Path, num_clips: int) -> None:
-    views = f"{num_clips} clips x {cfg.TEST.NUM_SPATIAL_CROPS} crops, {cfg.DATA.ENSEMBLE_METHOD} of the scores"
-    protocol = f"{views}, {evaluator_name(cfg)}"
     dataset = tester.loader.dataset
+    num_clips = getattr(dataset, "num_clips", num_clips)  # DATA.ARGS may say else than TEST
+    num_crops = getattr(dataset, "num_crops", cfg.TEST.NUM_SPATIAL_CROPS)
+    views = f"{num_clips} clips x {num_crops} crops, {cfg.DATA.ENSEMBLE_METHOD} of the scores"
+    protocol = f"{views}, {evaluator_name(cfg)}"
     write_results(
         folder,
         result,
         paths=dataset.paths,
         class_names=dataset.class_names,
-        details={"protocol": protocol, **_details(cfg)},
+        details={
+            "protocol": protocol,
+            "evaluator": evaluator_name(cfg),
+            "weights": weights_for_test(cfg),
+            **_details(cfg),
+        },
     )
     if cfg.TEST.SAVE_RESULTS_PATH:
         write_pyslowfast_results(Path(cfg.OUTPUT_DIR) / cfg.TEST.SAVE_RESULTS_PATH, result)

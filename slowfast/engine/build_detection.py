@@ -89,9 +89,12 @@ def build_detection_evaluator(
 
 
 def test_looks(cfg: CfgNode, dataset: Dataset) -> list[Dataset]:
-    """The test set at every scale of AVA.TEST_SCALES, and mirrored as well if AVA.TEST_FLIP: "++" in the tables."""
-    scales = list(cfg.AVA.TEST_SCALES) or [cfg.DATA.TEST_CROP_SIZE]
-    flips = [cfg.AVA.TEST_FORCE_FLIP, not cfg.AVA.TEST_FORCE_FLIP] if cfg.AVA.TEST_FLIP else [cfg.AVA.TEST_FORCE_FLIP]
+    """The test set at every scale of AVA.TEST_SCALES, and mirrored as well if AVA.TEST_FLIP: "++" in the tables.
+
+    Where they ask for nothing, the data set keeps its own scale and flip, which DATA.ARGS may have set.
+    """
+    scales = list(cfg.AVA.TEST_SCALES) or [None]
+    flips = [False, True] if cfg.AVA.TEST_FLIP else [None]
     return [dataset.at(short_side=scale, flip=flip) for scale in scales for flip in flips]
 
 
@@ -100,8 +103,9 @@ test_looks.__test__ = False  # no test, though its name begins like one
 
 def protocol_of(cfg: CfgNode) -> str:
     """How a test was made, for its report."""
-    scales = ", ".join(map(str, cfg.AVA.TEST_SCALES or [cfg.DATA.TEST_CROP_SIZE]))
-    flip = "; with the mirrored clip" if cfg.AVA.TEST_FLIP else ""
+    own = {"short_side": cfg.DATA.TEST_CROP_SIZE, "flip": cfg.AVA.TEST_FORCE_FLIP, **cfg.DATA.ARGS}
+    scales = ", ".join(map(str, cfg.AVA.TEST_SCALES or [own["short_side"]]))
+    flip = "; with the mirrored clip" if cfg.AVA.TEST_FLIP else "; mirrored clips alone" if own["flip"] else ""
     threshold = f"boxes with a score of at least {cfg.AVA.DETECTION_SCORE_THRESH}"
     return f"frame mAP at IoU 0.5, protocol {cfg.AVA.PROTOCOL}; short side {scales}{flip}; {threshold}"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
 from slowfast.models.weights import CheckpointError, load_exactly, load_weights, read_checkpoint
@@ -26,6 +27,32 @@ _NAME = re.compile(r"checkpoint_epoch_(\d+)\.pyth")
 def checkpoint_path(output_dir: str | Path, num_epochs: int) -> Path:
     """Where the state after ``num_epochs`` epochs lies: OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth."""
     return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{num_epochs:05d}.pyth"
+
+
+# What decides how a model is trained; where data lies, how it is loaded and what a test does are not among it.
+_TRAINING_GROUPS = ("AUG", "BN", "DETECTION", "LOSS", "MIXUP", "MODEL", "MULTIGRID", "NONLOCAL", "RESNET", "RNG_SEED",
+                    "SLOWFAST", "SOLVER", "X3D")  # fmt: skip
+_TRAINING_KEYS = ("TRAIN.BATCH_SIZE", "TRAIN.DATASET", "TRAIN.MIXED_PRECISION", "DATA.FOLD", "DATA.NUM_FRAMES",
+                  "DATA.SAMPLING_RATE", "DATA.TRAIN_CROP_SIZE", "DATA.TRAIN_JITTER_SCALES")  # fmt: skip
+
+
+def training_differences(stored: str, present: str) -> list[str]:
+    """``KEY there -> here`` for every setting of the training that differs between two configs as YAML text."""
+    there, here = (_flat(yaml.safe_load(text) or {}) for text in (stored, present))
+    names = sorted(name for name in there.keys() & here.keys() if there[name] != here[name])
+    return [
+        f"{name} {there[name]} -> {here[name]}"
+        for name in names
+        if name.split(".")[0] in _TRAINING_GROUPS or name in _TRAINING_KEYS
+    ]
+
+
+def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def find_checkpoints(output_dir: str | Path) -> list[Path]:

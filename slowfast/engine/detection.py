@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,19 +98,29 @@ def _gather(own: BoxScores) -> BoxScores:
 def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
     """The mean over several looks (scales, flips) at the same boxes.
 
+    A key frame that could not be read in one of them is left out of all.
+
     Raises:
         ValueError: they are not of the same boxes.
     """
+    failures = {index: reason for one in reversed(passes) for index, reason in one.failures.items()}
+    passes = [_without(one, failures) for one in passes]
     first = passes[0]
     for other in passes[1:]:
         same = np.array_equal(other.sample_indices, first.sample_indices) and np.array_equal(other.boxes, first.boxes)
         if not same:
             raise ValueError(
                 f"passes of {len(first.boxes)} and {len(other.boxes)} boxes cannot be averaged: they are not the same "
-                "boxes (could a clip be read in one pass alone?)."
+                "boxes. The looks of a data set (its ``at``) must give the same boxes in the same order."
             )
     scores = np.mean([one.scores for one in passes], axis=0, dtype=np.float64).astype(np.float32)
-    return BoxScores(first.sample_indices, first.boxes, scores, first.failures)
+    return BoxScores(first.sample_indices, first.boxes, scores, failures)
+
+
+def _without(scored: BoxScores, sample_indices: Iterable[int]) -> BoxScores:
+    """The rows that belong to other key frames than these."""
+    kept = ~np.isin(scored.sample_indices, list(sample_indices))
+    return BoxScores(scored.sample_indices[kept], scored.boxes[kept], scored.scores[kept], scored.failures)
 
 
 @dataclass

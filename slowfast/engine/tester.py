@@ -135,7 +135,6 @@ class ClipEvaluator:
     Args:
         loader: yields ``ClipBatch`` of this process's share of the validation list.
         make_ensemble: gives an empty ``ViewEnsemble`` with one view a video.
-        on_result: called with (seconds, figures) on every process.
     """
 
     def __init__(

@@ -345,4 +345,7 @@ class Trainer:
 def _wrap(model: nn.Module, device: torch.device) -> nn.Module:
     if distributed.world_size() == 1:
         return model
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    # A head that detaches its features leaves the rest of the model without gradients.
+    detaches = any(getattr(module, "detach", None) is True for module in model.modules())
+    device_ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=device_ids, find_unused_parameters=detaches)

@@ -134,8 +134,10 @@ class RoIHead(nn.Module):
         return logits if self.training else activate(logits, self.activation)
 
     def _pool(self, x: Tensor, boxes: Tensor) -> Tensor:
+        x = x.mean(2)  # over time
+        x = x.to(torch.promote_types(x.dtype, torch.float32))  # in half precision, boxes would be rounded to pixels
         aligned = roi_align(
-            x.mean(2).contiguous(),  # over time
+            x.contiguous(),
             boxes.to(x.dtype),
             output_size=self.resolution,
             spatial_scale=self.spatial_scale,

@@ -28,6 +28,7 @@ class _Family:
     Attributes:
         classifier: name of the layer that gives the logits.
         has_dropout: before the classifier.
+        has_batch_norm: it is no transformer.
         drop_path: p of dropping the residual of the last block, where torchvision's network does so; else 0.
         least_clip: (frames, side in pixels) that the network takes at least; a transformer with a table of positions
             takes these alone (``is_fixed``).
@@ -35,6 +36,7 @@ class _Family:
 
     classifier: str
     has_dropout: bool = False
+    has_batch_norm: bool = False
     drop_path: float = 0.0
     least_clip: tuple[int, int] = (1, 1)
     is_fixed: bool = False
@@ -49,8 +51,8 @@ class _Family:
         return ""
 
 
-_RESNET = _Family("fc")
-_S3D = _Family("classifier.1", has_dropout=True, least_clip=(14, 224))
+_RESNET = _Family("fc", has_batch_norm=True)
+_S3D = _Family("classifier.1", has_dropout=True, has_batch_norm=True, least_clip=(14, 224))
 _MVIT = _Family("head.1", has_dropout=True, drop_path=0.2, least_clip=(16, 224), is_fixed=True)
 _SWIN = _Family("head", drop_path=0.1)
 FAMILIES = {
@@ -120,6 +122,11 @@ def _scale_drop_path(model: nn.Module, factor: float) -> None:
 
 
 def _check_clip(_module: nn.Module, inputs: tuple[Tensor | Sequence[Tensor]], *, name: str) -> tuple[Tensor]:
+    if len(inputs) > 1:
+        raise ValueError(
+            f"torchvision/{name} was called with {len(inputs)} inputs: torchvision networks score clips alone; "
+            "DETECTION.ENABLE needs SlowFast or ResNet."
+        )
     clip = single_clip(inputs[0], in_channels=3)
     problem = FAMILIES[name].size_problem(*clip.shape[2:])
     if problem:
@@ -168,6 +175,7 @@ class TorchvisionBuilder:
             ValueError: clips, channels or batch norms that the network does not take.
         """
         self._check(cfg)
+        self._check_multigrid(cfg)
         arguments = {
             "num_classes": cfg.MODEL.NUM_CLASSES,
             "activation": cfg.MODEL.HEAD_ACT,
@@ -204,6 +212,34 @@ class TorchvisionBuilder:
                 f"BN.NORM_TYPE={cfg.BN.NORM_TYPE!r}: {self.__name__} is torchvision's network and has its norms. "
                 "Set BN.NORM_TYPE batchnorm."
             )
+
+    def _check_multigrid(self, cfg) -> None:
+        """Refuse multigrid training on clips that are too small, warn where batch norm cannot do its part of it."""
+        keys = [f"MULTIGRID.{key}" for key in ("SHORT_CYCLE", "LONG_CYCLE") if cfg.MULTIGRID[key]]
+        if not keys:
+            return
+        frames, crop = _smallest_training_clip(cfg)
+        problem = self.family.size_problem(frames, crop, crop)
+        if problem:
+            raise ValueError(
+                f"{' and '.join(keys)}: {self.__name__} {problem}, but multigrid training has some of down to {frames} "
+                f"frames and of {crop}x{crop} pixels. Set {' and '.join(keys)} False."
+            )
+        if self.family.has_batch_norm:
+            logger.warning(
+                "MULTIGRID.BN_BASE_SIZE=%d is not kept: %s has torchvision's batch norms, whose statistics are those of "
+                "all clips that a process has in a batch.",
+                cfg.MULTIGRID.BN_BASE_SIZE,
+                self.__name__,
+            )
+
+
+def _smallest_training_clip(cfg) -> tuple[int, int]:
+    """Least number of frames and least crop, in pixels, of a clip in multigrid training; not always of the same one."""
+    multigrid, num_frames, crop = cfg.MULTIGRID, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE
+    stages = list(multigrid.LONG_CYCLE_FACTORS) if multigrid.LONG_CYCLE else [[1, 1]]
+    crops = [factor for _, factor in stages] + (list(multigrid.SHORT_CYCLE_FACTORS) if multigrid.SHORT_CYCLE else [])
+    return round(num_frames * min(factor for factor, _ in stages)), round(crop * min(crops))
 
 
 for _name in FAMILIES:

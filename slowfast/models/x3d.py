@@ -148,6 +148,7 @@ class X3DHead(nn.Module):
 
     Args:
         window: side of the pooling window in feature-map pixels; in time it is the whole length.
+        detach: only the classifier learns.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class X3DHead(nn.Module):
         dropout: float,
         activation: str,
         norm_lin5: bool,
+        detach: bool,
         norm: NormLayer,
     ):
         super().__init__()
@@ -168,6 +170,7 @@ class X3DHead(nn.Module):
             raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
         self.window = window
         self.activation = activation
+        self.detach = detach
         self.conv_5 = nn.Conv3d(in_channels, inner_channels, 1, bias=False)
         self.conv_5_bn = norm(inner_channels)
         self.lin_5 = nn.Conv3d(inner_channels, out_channels, 1, bias=False)
@@ -182,6 +185,8 @@ class X3DHead(nn.Module):
         window = (x.shape[2], min(self.window, x.shape[3]), min(self.window, x.shape[4]))
         x = self.lin_5(F.avg_pool3d(x, window, stride=1))
         x = F.relu(self.lin_5_bn(x) if self.norm_lin5 else x, inplace=True)
+        if self.detach:
+            x = x.detach()
         logits = self.classifier(self.dropout(x.flatten(2).transpose(1, 2)))  # (B, windows, K)
         return logits.mean(1) if self.training else activate(logits, self.activation).mean(1)
 
@@ -196,6 +201,7 @@ class X3D(nn.Module):
         head_channels: of the layer before the classifier (DIM_C5).
         scale_res2: res2 doubles the stem's width, as each later stage doubles the one before.
         window: side of the pooling window, the training crop / 32 rounded up.
+        detach_features: only the classifier learns.
     """
 
     pathway_names = ("pathway",)
@@ -216,6 +222,7 @@ class X3D(nn.Module):
         window: int = 7,
         dropout: float = 0.5,
         activation: str = "softmax",
+        detach_features: bool = False,
         drop_path: float = 0.0,
         zero_init_final_bn: bool = True,
         zero_init_final_conv: bool = False,
@@ -247,6 +254,7 @@ class X3D(nn.Module):
             dropout=dropout,
             activation=activation,
             norm_lin5=norm_lin5,
+            detach=detach_features,
             norm=norm,
         )
         init_weights(self, fc_std=fc_init_std, zero_final_bn=zero_init_final_bn, zero_final_conv=zero_init_final_conv)
@@ -269,6 +277,7 @@ class X3D(nn.Module):
             "window": math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
             "dropout": cfg.MODEL.DROPOUT_RATE,
             "activation": cfg.MODEL.HEAD_ACT,
+            "detach_features": cfg.MODEL.DETACH_FINAL_FC,
             "drop_path": cfg.MODEL.DROPCONNECT_RATE,
             "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
             "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,

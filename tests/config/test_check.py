@@ -25,6 +25,16 @@ def check(*overrides):
         (["NUM_SHARDS", 2, "SHARD_ID", 2], r"SHARD_ID=2: machines are numbered 0 to NUM_SHARDS - 1 = 1"),
         (["RNG_SEED", -3], r"RNG_SEED=-3"),
         (["LOG_PERIOD", 0], r"LOG_PERIOD=0"),
+        # what belongs together
+        (["TEST.EVALUATOR", "charades_map"], r"TEST\.EVALUATOR='charades_map' with DATA\.MULTI_LABEL=False"),
+        (
+            ["TEST.EVALUATOR", "topk", "DATA.MULTI_LABEL", True, "MODEL.HEAD_ACT", "sigmoid"],
+            r"TEST\.EVALUATOR='topk' with DATA\.MULTI_LABEL=True: it is for videos with one label",
+        ),
+        (["MODEL.MODEL_NAME", "ResNet", "SLOWFAST.FAST_INPUT", "flow"], r"FAST_INPUT='flow' with .*=ResNet"),
+        (["SLOWFAST.FAST_INPUT", "grey"], r"SLOWFAST\.FAST_INPUT='grey' is not one of .*Did you mean gray"),
+        (["TRAIN.DATASET", "ava"], r"TRAIN\.DATASET=ava without DETECTION\.ENABLE"),
+        (["DETECTION.ENABLE", True, "MODEL.MODEL_NAME", "torchvision/r3d_18"], r"=torchvision/r3d_18: its head scores"),
         (["DIST_BACKEND", "ncl"], r"DIST_BACKEND='ncl' is not one of nccl, gloo, mpi\. Did you mean nccl\?"),
         (["TASK", "segmentation"], r"TASK='segmentation': leave it empty"),
         (["TRAIN.BATCH_SIZE", 0], r"TRAIN\.BATCH_SIZE=0: must be at least 1"),

@@ -107,3 +107,18 @@ def test_training_of_another_framework_is_not_continued(config, tmp_path):
         build_trainer(config())
     other = config("OUTPUT_DIR", str(tmp_path / "tuned"), "TRAIN.CHECKPOINT_FILE_PATH", str(path))
     assert build_trainer(other).epoch == 0
+
+
+def test_a_finished_training_with_other_settings_is_not_taken_for_this_one(config):
+    train(config("SOLVER.BASE_LR", 0.002))
+    with pytest.raises(CheckpointError, match=r"other settings \(SOLVER\.BASE_LR 0\.002 -> 0\.004\).*AUTO_RESUME False"):
+        build_trainer(config("SOLVER.BASE_LR", 0.004))
+    assert build_trainer(config("SOLVER.BASE_LR", 0.002, "TEST.NUM_ENSEMBLE_VIEWS", 1)).epoch == 1  # no setting of it
+
+
+def test_going_on_with_other_settings_is_said(config, caplog):
+    train(config())
+    with caplog.at_level(logging.WARNING, logger="slowfast"):
+        trainer = build_trainer(config("SOLVER.MAX_EPOCH", 2, "SOLVER.WEIGHT_DECAY", 0.01))
+    assert trainer.epoch == 1
+    assert "SOLVER.MAX_EPOCH 1 -> 2, SOLVER.WEIGHT_DECAY 0.05 -> 0.01" in caplog.text

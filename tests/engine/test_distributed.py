@@ -7,6 +7,7 @@ import torch.multiprocessing as mp
 from slowfast.datasets.samplers import TrainSampler
 from slowfast.datasets.samples import ClipBatch
 from slowfast.evaluation import ViewEnsemble
+from slowfast.models import SlowFast
 from slowfast.utils import distributed
 from tests.engine.toys import TinyNet, make_trainer, random_clips
 
@@ -84,3 +85,18 @@ def test_scores_are_gathered_once_and_alike_everywhere(tmp_path):
     assert failures == {3: "broken"}
     assert scores[4].tolist() == [27.0, 28.0, 29.0]
     assert scores[3].isnan().all()
+
+
+def train_detached(rank: int, world_size: int) -> None:
+    torch.manual_seed(0)
+    model = SlowFast(
+        depth=18, width=8, alpha=2, beta=1 / 2, num_classes=4, window=1, dropout=0.0, detach_features=True
+    )
+    before = model.slow.stem.conv.weight.clone()
+    loader = ShardedLoader(*random_clips(8, size=32), batch_size=2, rank=rank, world_size=world_size)
+    make_trainer(model, loader, num_epochs=2).train()
+    assert torch.equal(model.slow.stem.conv.weight, before)
+
+
+def test_a_head_that_learns_alone_does_so_on_two_processes(tmp_path):
+    spawn(tmp_path, train_detached)
