@@ -16,7 +16,7 @@ from slowfast.cli.errors import report_errors
 from slowfast.engine.results import write_results
 from slowfast.engine.tester import TestResult
 from slowfast.evaluation import EVALUATOR_REGISTRY
-from slowfast.evaluation.late_fusion import METHODS, Predictions, fuse, read_predictions
+from slowfast.evaluation.late_fusion import METHODS, FusionError, Predictions, fuse, read_predictions
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import setup_logging
 
@@ -42,6 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a test; default equal ones")
     parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="mean of the scores (default), or theirs "
                         "in the logarithm")  # fmt: skip
+    parser.add_argument("--evaluator", metavar="NAME", help="of the figures; default the one that the tests' "
+                        "results.json names, or else topk or multilabel_map, as the labels are")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="DIR", help="write results.json and predictions there")
     return parser
 
@@ -53,8 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_logging()
     start = time.perf_counter()
     members = [read_predictions(path) for path in args.tests]
+    evaluator = args.evaluator or find_evaluator(members)
     fused = fuse(members, weights=args.weights, method=args.method)
-    figures = [evaluate(member) for member in (*members, fused)]
+    figures = [evaluate(member, evaluator) for member in (*members, fused)]
     weights = args.weights or [1.0] * len(members)
     print(format_table(members, weights, fused, figures))
     if args.output:
@@ -66,25 +69,43 @@ def main(argv: Sequence[str] | None = None) -> int:
             seconds=time.perf_counter() - start,
         )
         inputs = [describe(*row) for row in zip(members, weights, figures[:-1], strict=True)]
-        details = {"protocol": f"late fusion of {len(members)} tests, {args.method} of the scores", "inputs": inputs}
-        details["versions"] = versions()
+        protocol = f"late fusion of {len(members)} tests, {args.method} of the scores, {evaluator}"
+        details = {"protocol": protocol, "evaluator": evaluator, "inputs": inputs, "versions": versions()}
         write_results(args.output, result, paths=fused.paths.tolist(), class_names=None, details=details)
     return 0
 
 
-def evaluate(predictions: Predictions) -> dict[str, float]:
-    """Top-k accuracy where a video has one label, else mean average precision."""
-    name = "topk" if predictions.labels.ndim == 1 else "multilabel_map"
-    return EVALUATOR_REGISTRY.get(name)()(predictions.scores, predictions.labels)
+def find_evaluator(members: Sequence[Predictions]) -> str:
+    """Name of the evaluator that the members were tested with.
+
+    Where no member's results.json names one: topk if a video has one label, else multilabel_map.
+
+    Raises:
+        FusionError: two members were tested with different ones, so that their figures do not compare.
+    """
+    named = {name: member.name for member in members if (name := read_results(member).get("evaluator"))}
+    if len(named) > 1:
+        tested = ", ".join(f"{file} was tested with {name}" for name, file in named.items())
+        raise FusionError(f"{tested}: choose one for all with --evaluator {' or --evaluator '.join(named)}.")
+    default = "topk" if members[0].labels.ndim == 1 else "multilabel_map"
+    return next(iter(named), default)
+
+
+def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
+    """The figures that the evaluator of that name gives."""
+    return EVALUATOR_REGISTRY.get(evaluator)()(predictions.scores, predictions.labels)
+
+
+def read_results(member: Predictions) -> dict:
+    """What results.json beside the predictions says; empty where there is none."""
+    path = Path(member.name).with_name("results.json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def describe(member: Predictions, weight: float, figures: dict[str, float]) -> dict:
     """What results.json tells of one input: its figures here, and what its own results.json says of its making."""
-    told = {}
-    path = Path(member.name).with_name("results.json")
-    if path.is_file():
-        content = json.loads(path.read_text(encoding="utf-8"))
-        told = {key: content[key] for key in ("protocol", "weights") if key in content}
+    content = read_results(member)
+    told = {key: content[key] for key in ("protocol", "evaluator", "weights") if key in content}
     figures = {name: None if math.isnan(value) else value for name, value in figures.items()}  # NaN is no JSON
     return {"file": member.name, "weight": weight, "figures": figures, **told}
 

@@ -8,7 +8,6 @@ to the last pixel's index, W - 1, and scales both axes by the ratio of the long 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError
+from slowfast.datasets.annotations import AnnotationError
 from slowfast.datasets.ava_boxes import KeyFrames, read_boxes
-from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, clip_offsets, find_movies
+from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, clip_offsets, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.datasets.colour import ColourAugment
@@ -356,16 +355,10 @@ def _key_frames(cfg: CfgNode, split: str, source: FrameFolders | MovieFiles) -> 
         score_threshold=ava.DETECTION_SCORE_THRESH,
         every_seconds=VAL_EVERY_SECONDS if reduced else 1,
     )
-    missing = key_frames.missing_videos
-    if missing and isinstance(source, MovieFiles) and cfg.DATA.CHECK_FILES != "none":
-        named = "\n".join(f"  {os.path.join(ava.MOVIE_DIR, video_id)}.*" for video_id in missing[:MAX_REPORTED])
-        raise AnnotationError(
-            f"{len(missing):,} of the {len(missing) + len(np.unique(key_frames.videos)):,} movies with boxes are "
-            f"missing:\n{named}\nPut them into AVA.MOVIE_DIR, or set DATA.CHECK_FILES none to go without them."
-        )
     if isinstance(source, FrameFolders):
         source.warn_of_short_videos(key_frames)
     elif cfg.DATA.CHECK_FILES != "none":
+        check_movies(ava.MOVIE_DIR, key_frames.missing_videos, num_found=len(np.unique(key_frames.videos)))
         source.check_lengths(key_frames)
     return key_frames
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError
 from slowfast.datasets.frame_lists import FrameLists
 from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 
@@ -142,12 +142,27 @@ class MovieFiles:
         if 2 * len(outside) > len(seconds):
             length, start = video.num_frames / video.fps, self.start_seconds
             raise AnnotationError(
-                f"{self.paths[video_id]} lasts {length:,.1f} seconds, so with AVA.MOVIE_START_SECONDS={start:g} it shows "
-                f"the seconds {start:,.1f} to {start + length:,.1f}; {len(outside):,} of the {len(seconds):,} key frames "
-                f"of {video_id}, at {min(seconds)} to {max(seconds)}, lie outside. Set AVA.MOVIE_START_SECONDS 900 for "
-                "files cut to the annotated 15 minutes, 0 for whole movies. DATA.CHECK_FILES none starts without looking."
+                f"{self.paths[video_id]} lasts {length:.1f} seconds, so with AVA.MOVIE_START_SECONDS={start:g} it "
+                f"shows the seconds {start:.1f} to {start + length:.1f}. {len(outside):,} of the {len(seconds):,} key "
+                f"frames of {video_id}, which are at {min(seconds)} to {max(seconds)} seconds, lie outside. "
+                "Set AVA.MOVIE_START_SECONDS 900 for files cut to the annotated 15 minutes, 0 for whole movies. "
+                "DATA.CHECK_FILES none starts without looking."
             )
         return outside
+
+
+def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found: int) -> None:
+    """Return when no movie with boxes is missing in AVA.MOVIE_DIR.
+
+    Raises:
+        AnnotationError: some are; names the first.
+    """
+    if missing:
+        named = "\n".join(f"  {os.path.join(folder, video_id)}.*" for video_id in missing[:MAX_REPORTED])
+        raise AnnotationError(
+            f"{len(missing):,} of the {len(missing) + num_found:,} movies with boxes are missing:\n{named}\n"
+            "Put them into AVA.MOVIE_DIR, or set DATA.CHECK_FILES none to go without them."
+        )
 
 
 def find_movies(folder: str | os.PathLike) -> dict[str, str]:

@@ -235,7 +235,7 @@ class TorchvisionBuilder:
 
 
 def _smallest_training_clip(cfg) -> tuple[int, int]:
-    """Least number of frames and least crop, in pixels, of a clip in multigrid training; not always of the same one."""
+    """Least number of frames and least crop, in pixels, of clips in multigrid training; maybe of different ones."""
     multigrid, num_frames, crop = cfg.MULTIGRID, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE
     stages = list(multigrid.LONG_CYCLE_FACTORS) if multigrid.LONG_CYCLE else [[1, 1]]
     crops = [factor for _, factor in stages] + (list(multigrid.SHORT_CYCLE_FACTORS) if multigrid.SHORT_CYCLE else [])

@@ -12,14 +12,14 @@ from slowfast.cli.ensemble import main
 PATHS = ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
 
 
-def write_test(folder, scores, labels, *, order=(0, 1, 2, 3)) -> str:
+def write_test(folder, scores, labels, *, order=(0, 1, 2, 3), **told) -> str:
     """What engine.results leaves of a test, as far as it is read."""
     folder.mkdir()
     order = list(order)
     scores, labels, paths = np.asarray(scores, np.float32), np.asarray(labels), np.asarray(PATHS)
     np.savez(folder / "predictions.npz", scores=scores[order], labels=labels[order], paths=paths[order])
     content = {"figures": {}, "protocol": "10 clips x 3 crops, sum of the scores", "weights": f"{folder.name}.pyth"}
-    (folder / "results.json").write_text(json.dumps(content))
+    (folder / "results.json").write_text(json.dumps({**content, **told}))
     return str(folder)
 
 
@@ -39,7 +39,8 @@ def test_two_streams_are_better_than_each(two_streams, tmp_path, capsys):
     assert [line.split()[-3] for line in lines[1:4]] == ["50.00", "50.00", "100.00"]
     content = json.loads((tmp_path / "fused/results.json").read_text())
     assert content["figures"] == {"top1": 100.0}
-    assert content["protocol"] == "late fusion of 2 tests, mean of the scores"
+    assert content["protocol"] == "late fusion of 2 tests, mean of the scores, topk"
+    assert content["evaluator"] == "topk"
     first = content["inputs"][0]
     assert (first["weight"], first["figures"], first["weights"]) == (1.0, {"top1": 50.0}, "rgb.pyth")
     assert first["protocol"].startswith("10 clips x 3 crops")
@@ -78,6 +79,49 @@ def test_multi_label_tests_give_mean_average_precision(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[2:4] == ["mAP", "num_classes_scored"]
     assert lines[2].split()[-4:-2] == ["100.00", "2"]
+
+
+TIED = [[0.5, 0.1], [0.5, 0.9], [0.5, 0.8], [0.1, 0.2]]  # AP of class 0: 2/3, with its tie of three as one step
+TIED_LABELS = [[1, 0], [0, 1], [1, 1], [0, 0]]
+
+
+def fusion_row(capsys) -> dict[str, float]:
+    """Figures of the fusion in the table, by name."""
+    lines = capsys.readouterr().out.splitlines()
+    header, row = (next(line.split() for line in lines if line.startswith(start)) for start in ("test ", "fusion "))
+    return dict(zip(header[2:-3], map(float, row[1:-2]), strict=True))
+
+
+def test_members_are_evaluated_as_they_were_tested(tmp_path, capsys):
+    tests = [write_test(tmp_path / name, TIED, TIED_LABELS, evaluator="charades_map") for name in "xy"]
+    assert main([*tests, "--output", str(tmp_path / "fused")]) == 0
+    assert set(fusion_row(capsys)) == {"mAP", "wAP", "num_classes_scored"}
+    content = json.loads((tmp_path / "fused/results.json").read_text())
+    assert content["protocol"] == "late fusion of 2 tests, mean of the scores, charades_map"
+    assert content["evaluator"] == content["inputs"][0]["evaluator"] == "charades_map"
+    # a fusion is told like a test, and a test that names none follows
+    silent = write_test(tmp_path / "z", TIED, TIED_LABELS)
+    assert main([str(tmp_path / "fused"), silent]) == 0
+    assert "wAP" in fusion_row(capsys)
+
+
+def test_the_evaluator_can_be_chosen(tmp_path, capsys):
+    tests = [write_test(tmp_path / name, TIED, TIED_LABELS, evaluator="charades_map") for name in "xy"]
+    assert main([*tests, "--evaluator", "multilabel_map"]) == 0
+    figures = fusion_row(capsys)
+    assert "wAP" not in figures and figures["mAP"] == pytest.approx(100 * (2 / 3 + 1) / 2, abs=0.01)
+    assert main([*tests, "--evaluator", "map"]) == 2
+    assert "no evaluator is called 'map'" in capsys.readouterr().err
+
+
+def test_members_of_two_evaluators_are_refused(tmp_path, capsys):
+    first = write_test(tmp_path / "x", TIED, TIED_LABELS, evaluator="charades_map")
+    second = write_test(tmp_path / "y", TIED, TIED_LABELS, evaluator="multilabel_map")
+    assert main([first, second]) == 2
+    error = capsys.readouterr().err
+    assert "x/predictions.npz was tested with charades_map" in error
+    assert "y/predictions.npz was tested with multilabel_map" in error and "--evaluator" in error
+    assert main([first, second, "--evaluator", "charades_map"]) == 0
 
 
 def test_misuse_is_one_message(two_streams, tmp_path, capsys):

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from slowfast.cli import export as cli
-from slowfast.cli.export import main, parse_args
+from slowfast.cli.export import main, parse_args, preprocessing
 from slowfast.config import load_cfg
+from slowfast.datasets import DATASET_REGISTRY
 from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.models import build_model
@@ -115,6 +116,47 @@ def test_a_model_of_boxes_takes_boxes(tmp_path):
     boxes = torch.tensor([[0, 1.0, 2, 30, 40], [1, 5, 5, 20, 20], [1, 0, 0, 48, 32]])
     scores = torch.export.load(tmp_path / "out/model.pt2").module()(torch.zeros(2, 3, 8, 32, 48), boxes)
     assert scores.shape == (3, 8)
+
+
+@pytest.mark.parametrize(
+    "recipe, expected, text",
+    [
+        (
+            "Kinetics/SLOWFAST_8x8_R50",
+            {"num_frames": 32, "sampling_rate": 2, "target_fps": 30, "span_seconds": 64 / 30},
+            "floor(start + k * (span - 1) / (num_frames - 1))",
+        ),
+        (
+            "Charades/SLOWFAST_16x8_R50",  # 63 strides of 2 frames, and a frame
+            {"num_frames": 64, "sampling_rate": 2, "frames_per_second": 24, "span_seconds": 127 / 24},
+            "frame start + k * sampling_rate",
+        ),
+        ("SSv2/SLOWFAST_16x8_R50", {"num_frames": 64, "frames_per_second": 30}, "the middle of segment k"),
+        (
+            "AVA/SLOWFAST_32x2_R101",
+            {"num_frames": 32, "sampling_rate": 2, "frames_per_second": 30, "span_seconds": 64 / 30},
+            "range(g - half, g + half, sampling_rate)",
+        ),
+    ],
+)
+def test_the_frames_are_those_of_the_data_set(recipe, expected, text):
+    cfg = load_cfg(recipe)
+    frames = preprocessing(cfg, nn.Identity(), (3, cfg.DATA.NUM_FRAMES, 32, 32), None)["frames"]
+    assert text in frames.pop("of_a_video_file")
+    assert frames == pytest.approx(expected)
+
+
+def test_a_data_set_that_does_not_tell_its_frames_has_none_described(monkeypatch):
+    monkeypatch.setitem(DATASET_REGISTRY._entries, "mine", ("mine", type("Mine", (), {})))
+    facts = preprocessing(load_cfg(RECIPE, [*TINY, "TEST.DATASET", "mine"]), nn.Identity(), (3, 8, 32, 32), None)
+    assert "frames" not in facts and "pixels" in facts
+
+
+def test_a_set_fed_as_bgr_is_called_by_its_name(caplog):
+    cfg = load_cfg("SSv2/SLOWFAST_16x8_R50", ["DATA.REVERSE_INPUT_CHANNEL", False])
+    facts = preprocessing(cfg, nn.Identity(), (3, 64, 32, 32), None)
+    assert facts["inputs"][0]["channel_order"] == "BGR"
+    assert "SomethingSomething: clips are fed as BGR" in caplog.text
 
 
 def test_formats_end_where_the_overrides_begin():

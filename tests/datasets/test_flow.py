@@ -120,6 +120,19 @@ def test_raft_flow_of_random_weights_has_the_shape_of_the_video(tmp_path, video_
     assert flow.shape == (1, 2, 80, 96) and flow.dtype == torch.uint8
 
 
+def test_other_raft_weights_have_flow_of_their_own(tmp_path, video_file):
+    def file_of(weights) -> object:
+        return FlowStore(tmp_path / "flow", method="raft", weights=str(weights)).file_of(video_file, fps=30.0)
+
+    first, copy, other = (tmp_path / name for name in ("first.pth", "copy.pth", "other.pth"))
+    first.write_bytes(b"weights of RAFT")
+    copy.write_bytes(b"weights of RAFT")
+    other.write_bytes(b"weights of RAFT, finetuned")
+    assert file_of(first) == file_of(copy) != file_of(other)
+    first.write_bytes(b"weights of raft")  # of the same size, in the same place
+    assert file_of(first) != file_of(copy)
+
+
 def test_what_cannot_work_is_refused_at_once(tmp_path):
     assert METHODS == ("dis", "farneback", "raft")
     with pytest.raises(ValueError, match=r"FLOW\.METHOD='tvl1' is not one of dis, farneback, raft"):

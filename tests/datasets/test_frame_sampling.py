@@ -1,5 +1,7 @@
 """Clips of frame lists: worked vectors, borders, and a slow version."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +89,11 @@ def test_arguments_below_one_are_named():
         strided_indices_for_test(10, 4, 1, 0)
     with pytest.raises(ValueError, match="num_video_frames must be at least 1, got 0"):
         center_segment_indices(0, 4)
+
+
+@pytest.mark.parametrize("num_video_frames", [1, 5, 40, 41, 117])
+def test_preprocessing_json_describes_the_middles_of_segments(num_video_frames):
+    """As SomethingSomething.describe_clips has it: floor((b(k) + b(k + 1)) / 2)."""
+    borders = [round(k * (num_video_frames - 1) / 8) for k in range(9)]
+    expected = [(first + last) // 2 for first, last in itertools.pairwise(borders)]
+    assert center_segment_indices(num_video_frames, 8).tolist() == expected

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.ops import StochasticDepth
 
@@ -127,6 +128,41 @@ def test_configs_that_do_not_fit(recipe, overrides, message):
     cfg = load_cfg(f"comparators/{recipe}", overrides)
     with torch.device("meta"), pytest.raises(ValueError, match=message):
         build_model(cfg)
+
+
+@pytest.mark.parametrize(
+    "recipe, key, overrides, message",
+    [
+        ("mvit_v2_s", "SHORT_CYCLE", [], r"SHORT_CYCLE: .*mvit_v2_s takes clips of exactly 16 .* of 112x112 pixels"),
+        ("mvit_v1_b", "LONG_CYCLE", [], r"LONG_CYCLE: .*mvit_v1_b takes .* down to 4 frames and of 158x158 pixels"),
+        ("s3d", "SHORT_CYCLE", [], r"s3d takes clips of at least 14 frames of 224x224 .* of 112x112 pixels"),
+        ("s3d", "LONG_CYCLE", ["MULTIGRID.LONG_CYCLE_FACTORS", [[0.1, 1], [1, 1]]], "MULTIGRID.LONG_CYCLE False"),
+    ],
+)
+def test_multigrid_training_on_clips_that_do_not_fit(recipe, key, overrides, message):
+    steps = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", [0, 2, 4], "SOLVER.LRS", [1, 0.1, 0.01]]
+    cfg = load_cfg(f"comparators/{recipe}", [*steps, f"MULTIGRID.{key}", True, *overrides])
+    with torch.device("meta"), pytest.raises(ValueError, match=message):
+        build_model(cfg)
+
+
+def test_multigrid_training_without_its_batch_norm_is_said(caplog):
+    """Swin has none, so it lacks nothing."""
+    with torch.device("meta"):
+        build_model(load_cfg("comparators/swin3d_t", ["MULTIGRID.SHORT_CYCLE", True]))
+        assert "BN_BASE_SIZE" not in caplog.text
+        build_model(load_cfg("comparators/r3d_18", ["MULTIGRID.SHORT_CYCLE", True]))
+    assert "MULTIGRID.BN_BASE_SIZE=8 is not kept: torchvision/r3d_18 has" in caplog.text
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_batch_norms_are_where_the_table_says(name):
+    assert FAMILIES[name].has_batch_norm == any(isinstance(m, nn.BatchNorm3d) for m in on_meta(name).modules())
+
+
+def test_boxes_are_refused():
+    with pytest.raises(ValueError, match=r"r3d_18 was called with 2 inputs: .* DETECTION\.ENABLE needs SlowFast or"):
+        on_meta("r3d_18")(torch.empty(2, 3, 8, 32, 32, device="meta"), torch.empty(2, 5, device="meta"))
 
 
 def test_a_rate_without_effect_is_said(caplog):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.models import X3D
+from slowfast.config import load_cfg
+from slowfast.models import X3D, build_model
 from slowfast.models.convert import rename
 from slowfast.models.x3d import SqueezeExcite, X3DBlock, rounded_width
 from tests.models.toys import seeded, toy_clip, toy_x3d
@@ -64,6 +65,24 @@ def test_scores_logits_and_lists_of_one():
     scores = model.eval()(clip)
     assert scores.shape == (2, 5) and torch.allclose(scores.sum(1), torch.ones(2))
     assert torch.equal(model([clip]), scores)
+
+
+def test_detached_features_leave_the_classifier_alone_to_learn():
+    model, clip = seeded(lambda: toy_x3d(detach_features=True)).train(), toy_clip()
+    logits = model(clip)
+    logits.square().sum().backward()
+    learning = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert learning == {"head.classifier.weight", "head.classifier.bias"}
+    everything = seeded(toy_x3d).train()
+    assert torch.equal(everything(clip), logits)
+    everything(clip).square().sum().backward()
+    assert all(p.grad is not None for p in everything.parameters())
+
+
+def test_the_config_detaches_the_features():
+    with torch.device("meta"):
+        assert build_model(load_cfg("Kinetics/X3D_XS", ["MODEL.DETACH_FINAL_FC", True])).head.detach
+        assert not build_model(load_cfg("Kinetics/X3D_XS")).head.detach
 
 
 def test_depthwise_is_a_choice():
