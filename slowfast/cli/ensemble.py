@@ -92,8 +92,17 @@ def find_evaluator(members: Sequence[Predictions]) -> str:
 
 
 def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
-    """The figures that the evaluator of that name gives."""
-    return EVALUATOR_REGISTRY.get(evaluator)()(predictions.scores, predictions.labels)
+    """The figures that the evaluator of that name gives.
+
+    Raises:
+        FusionError: it is for other labels: for one a video and not for several, or the other way round.
+    """
+    evaluate_scores = EVALUATOR_REGISTRY.get(evaluator)()
+    try:
+        return evaluate_scores(predictions.scores, predictions.labels)
+    except (IndexError, ValueError) as error:
+        kind = "one label a video" if predictions.labels.ndim == 1 else "several labels a video"
+        raise FusionError(f"{predictions.name} has {kind}, which {evaluator} cannot evaluate ({error}).") from error
 
 
 def read_results(member: Predictions) -> dict:

@@ -227,15 +227,15 @@ class TorchvisionBuilder:
             )
         if self.family.has_batch_norm:
             logger.warning(
-                "MULTIGRID.BN_BASE_SIZE=%d is not kept: %s has torchvision's batch norms, whose statistics are those of "
-                "all clips that a process has in a batch.",
+                "MULTIGRID.BN_BASE_SIZE=%d is not kept: %s has torchvision's batch norms, whose statistics are of all "
+                "clips that a process has in a batch.",
                 cfg.MULTIGRID.BN_BASE_SIZE,
                 self.__name__,
             )
 
 
 def _smallest_training_clip(cfg) -> tuple[int, int]:
-    """Least number of frames and least crop, in pixels, of clips in multigrid training; maybe of different ones."""
+    """Least number of frames, and least crop in pixels, of clips in multigrid training; maybe of two of them."""
     multigrid, num_frames, crop = cfg.MULTIGRID, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE
     stages = list(multigrid.LONG_CYCLE_FACTORS) if multigrid.LONG_CYCLE else [[1, 1]]
     crops = [factor for _, factor in stages] + (list(multigrid.SHORT_CYCLE_FACTORS) if multigrid.SHORT_CYCLE else [])

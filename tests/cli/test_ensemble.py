@@ -114,6 +114,14 @@ def test_the_evaluator_can_be_chosen(tmp_path, capsys):
     assert "no evaluator is called 'map'" in capsys.readouterr().err
 
 
+def test_an_evaluator_of_other_labels_is_one_message(two_streams, tmp_path, capsys):
+    assert main([*two_streams, "--evaluator", "multilabel_map"]) == 2
+    assert "has one label a video, which multilabel_map cannot evaluate" in capsys.readouterr().err
+    tests = [write_test(tmp_path / name, TIED, TIED_LABELS) for name in "xy"]
+    assert main([*tests, "--evaluator", "topk"]) == 2
+    assert "has several labels a video, which topk cannot evaluate" in capsys.readouterr().err
+
+
 def test_members_of_two_evaluators_are_refused(tmp_path, capsys):
     first = write_test(tmp_path / "x", TIED, TIED_LABELS, evaluator="charades_map")
     second = write_test(tmp_path / "y", TIED, TIED_LABELS, evaluator="multilabel_map")

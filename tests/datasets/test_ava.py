@@ -9,9 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.config import get_cfg
+from slowfast.config import find, get_cfg, load_cfg
+from slowfast.config.files import recipe_names
 from slowfast.datasets import Ava, build_dataset
 from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.ava import UNUSED_KEYS
+from slowfast.datasets.build import warn_of_unused
 from slowfast.datasets.frame_lists import HEADER
 from slowfast.datasets.reader import VideoReadError
 from slowfast.datasets.samplers import clip_rng
@@ -401,6 +404,39 @@ def test_programming_errors_are_not_taken_for_bad_clips(cfg, monkeypatch):
 # ---- What is checked at the start ----
 
 
+CLIP_KEYS = {
+    "TEST.NUM_TEMPORAL_CLIPS": [1, 10],
+    "TEST.SAVE_RESULTS_PATH": "scores.pkl",
+    "TEST.EVALUATOR": "topk",
+    "DATA.RESIZE_IN_DECODER": True,
+    "DATA.TARGET_FPS": 25,
+    "DATA.USE_OFFSET_SAMPLING": True,
+    "DATA.TRAIN_JITTER_SCALES_RELATIVE": [0.1, 1.0],
+    "DATA.TRAIN_JITTER_ASPECT_RELATIVE": [0.75, 1.25],
+    "DATA.TRAIN_JITTER_FPS": 2.0,
+}
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_keys_of_labelled_clips_are_said_once_to_have_no_effect(cfg, caplog, trains):
+    cfg.TRAIN.ENABLE = trains
+    for split in ("train", "val", "test"):
+        build_dataset(cfg, split)
+    assert "No effect" not in caplog.text
+    cfg.merge_from_list([item for pair in CLIP_KEYS.items() for item in pair])
+    for split in ("train", "val", "test"):
+        build_dataset(cfg, split)
+    (message,) = (record.message for record in caplog.records if "No effect" in record.message)
+    assert message.startswith("No effect on key frames with boxes (DETECTION.ENABLE): ")
+    assert all(f"{key}={value!r}" in message for key, value in CLIP_KEYS.items())
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "AVA/" in name or "DETECTION" in name])
+def test_recipes_set_no_key_without_effect(name, caplog):
+    warn_of_unused(load_cfg(find(name)), UNUSED_KEYS, "boxes")
+    assert not caplog.records
+
+
 def test_defect_37_a_subset_of_the_movies_is_enough(cfg, root, tmp_path, caplog):
     """PySlowFast asserts that frame lists and box lists name equally many videos."""
     caplog.set_level(logging.INFO)
@@ -499,6 +535,14 @@ def test_missing_movies_stop_the_start_unless_nobody_looks(cfg, movies):
         build_dataset(cfg, "train")
     cfg.DATA.CHECK_FILES = "none"
     assert list(build_dataset(cfg, "train").key_frames) == [("vidA", 902), ("vidA", 904)]
+
+
+def test_movies_that_start_elsewhere_stop_the_start_unless_nobody_looks(cfg, movies):
+    cfg.AVA.MOVIE_START_SECONDS = 0
+    with pytest.raises(AnnotationError, match=r"vidA\.mp4 lasts 4\.3 seconds.* Set AVA\.MOVIE_START_SECONDS 900"):
+        build_dataset(cfg, "test")
+    cfg.DATA.CHECK_FILES = "none"
+    assert len(build_dataset(cfg, "test")) == 3
 
 
 def test_frames_come_before_movies(cfg, root, movies):

@@ -137,3 +137,43 @@ def test_defect_24_lists_that_end_before_a_key_frame_are_warned_of(tmp_path, cap
     (record,) = caplog.records
     assert "2 key frames of 1 videos lie beyond" in record.message
     assert "(first: mvA_0-xyz12,0905; it has 121 frames, the last at 904.0 seconds)" in record.message
+
+
+def test_defect_movies_that_start_elsewhere_stop_the_start(make_video):
+    """Cut to the annotated minutes, but said to be whole by AVA.MOVIE_START_SECONDS: all clips would show one frame."""
+    path = make_video("a.mp4", num_frames=100, fps=25)
+    key_frames = [("a", 902), ("a", 903)]
+    message = (
+        r"a\.mp4 lasts 4\.0 seconds, so with AVA\.MOVIE_START_SECONDS=0 it shows the seconds 0\.0 to 4\.0\. "
+        r"2 of the 2 key frames of a, which are at 902 to 903 seconds, lie outside\. "
+        r"Set AVA\.MOVIE_START_SECONDS 900 for files cut to the annotated 15 minutes"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        MovieFiles({"a": str(path)}).check_lengths(key_frames)
+    with pytest.raises(AnnotationError, match=r"SECONDS=950 it shows the seconds 950\.0 to 954\.0\."):
+        MovieFiles({"a": str(path)}, start_seconds=950).check_lengths(key_frames)
+
+
+def test_movies_that_lack_a_few_key_frames_are_warned_of(make_video, caplog):
+    movies = {name: str(make_video(f"{name}.mp4", num_frames=count)) for name, count in {"a": 121, "b": 120}.items()}
+    source = MovieFiles(movies, start_seconds=900)
+    source.check_lengths([("a", 902), ("a", 904), ("b", 902)])
+    assert not caplog.records  # frame 120, the last of a, shows second 904
+    source.check_lengths([("a", 902), ("a", 904), ("b", 902), ("b", 903), ("b", 904)])
+    (record,) = caplog.records
+    assert (
+        "1 of 5 key frames of the 2 movies looked into (of 2) lie outside their files (first: b,0904)" in record.message
+    )
+
+
+def test_a_few_movies_are_looked_into(make_video, monkeypatch, tmp_path, caplog):
+    path = make_video("a.mp4", num_frames=90)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    movies = {str(i): str(path) for i in range(12)} | {"4": str(tmp_path / "broken.mp4")}
+    source, opened = MovieFiles(movies, start_seconds=900), []
+    monkeypatch.setattr(source, "open", lambda video_id: opened.append(video_id) or MovieFiles.open(source, video_id))
+    source.check_lengths([(video_id, 902) for video_id in movies])
+    assert opened == ["0", "4", "8"]
+    (record,) = caplog.records
+    assert record.message.startswith("4: cannot ") and "broken.mp4" in record.message
+    source.check_lengths([])

@@ -5,7 +5,14 @@ import pickle
 import pytest
 import torch
 
-from slowfast.datasets.samples import ClipBatch, ClipSample, VideoViews, collate_clips
+from slowfast.datasets.samples import (
+    ClipBatch,
+    ClipSample,
+    DetectionSample,
+    VideoViews,
+    collate_clips,
+    collate_detections,
+)
 
 
 def clip(index: int = 0, *, num_frames: int = 2, label=None, **options) -> ClipSample:
@@ -46,6 +53,34 @@ def test_several_labels():
 def test_clips_of_different_shape_do_not_mix():
     with pytest.raises(ValueError, match=r"one shape .*\[\(3, 2, 4, 4\), \(3, 5, 4, 4\)\]"):
         collate_clips([clip(), clip(num_frames=5)])
+
+
+def key_frame(index: int, *, width: int, is_valid: bool = True) -> DetectionSample:
+    boxes = torch.tensor([[0.0, 0.0, 2.0, 3.0]]).repeat(index + 1, 1)
+    return DetectionSample(
+        frames=torch.full((3, 2, 4, width), index if is_valid else 0, dtype=torch.uint8),
+        boxes=boxes,
+        labels=torch.zeros(len(boxes), 2),
+        boxes_normalized=boxes / 4,
+        sample_index=index,
+        failures=() if is_valid else ("no such file.",),
+        is_valid=is_valid,
+    )
+
+
+def test_a_clip_that_could_not_be_read_takes_the_size_of_the_others():
+    samples = [key_frame(1, width=4, is_valid=False), key_frame(2, width=7), key_frame(3, width=7)]
+    batch = collate_detections(samples)
+    assert batch.frames.shape == (3, 3, 2, 4, 7) and batch.frames.amax((1, 2, 3, 4)).tolist() == [0, 2, 3]
+    assert batch.boxes[:, 0].tolist() == [0] * 2 + [1] * 3 + [2] * 4 and batch.boxes[0].tolist() == [0, 0, 0, 2, 3]
+    assert batch.is_valid.tolist() == [False, True, True] and batch.failures == ("no such file.",)
+    alone = collate_detections(samples[:1])
+    assert alone.frames.shape == (1, 3, 2, 4, 4) and not alone.is_valid.any() and len(alone.boxes) == 2
+
+
+def test_readable_key_frames_of_different_shape_do_not_mix():
+    with pytest.raises(ValueError, match=r"one shape .*\[\(3, 2, 4, 6\), \(3, 2, 4, 7\)\]"):
+        collate_detections([key_frame(0, width=6), key_frame(1, width=4, is_valid=False), key_frame(2, width=7)])
 
 
 def test_shapes_are_checked():

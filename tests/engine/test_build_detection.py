@@ -1,25 +1,25 @@
 """What the engine makes of a detection config: its looks, its protocol, and a test with a clip that cannot be read."""
 
+import csv
 import json
 
-import numpy as np
 import pytest
 
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.datasets.motion_detection import DetectionSpec, write_set
+from slowfast.datasets.motion_detection import DetectionSpec
+from slowfast.datasets.motion_files import write_set
 from slowfast.engine.build import test_detection
 from slowfast.engine.build_detection import protocol_of, test_looks
-from slowfast.evaluation.ava_files import read_detections
+from slowfast.evaluation.ava import evaluate_files
 from slowfast.models import build_model
 
 RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"
-NUM_SECONDS = 3  # key frames of a movie: seconds 902 to 904
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    spec = DetectionSpec(num_train=1, num_val=2, num_seconds=NUM_SECONDS, height=32, width=56)
+    spec = DetectionSpec(num_train=1, num_val=2, num_seconds=3, height=32, width=56)
     return write_set(tmp_path_factory.mktemp("data") / "motion_ava", spec).root
 
 
@@ -58,11 +58,50 @@ def test_a_look_changes_what_the_config_asks_for_alone(config, overrides, looks,
 
 
 @pytest.fixture
-def lost_frame(root):
-    """``movie,second`` of the key frame whose image is away while the test runs; others in its movie can be read."""
-    image = sorted((root / "frames").glob("*val*/*"))[0].parent
-    path = sorted(image.iterdir())[NUM_SECONDS * 30 // 30 * 0 + 30 * 2]  # the key frame of second 902
-    content = path.read_bytes()
-    path.unlink()
-    yield f"{path.parent.name},0902"
-    path.write_bytes(content)
+def lose_frames(root):
+    """``lose_frames(movie, seconds)`` takes the images of key frames away while a test runs."""
+    lost = {}
+
+    def lose(movie, seconds):
+        for second in seconds:
+            (path,) = (root / "frames" / movie).glob(f"*_{30 * (second - 900) + 1:06d}.*")
+            lost[path] = path.read_bytes()
+            path.unlink()
+
+    yield lose
+    for path, content in lost.items():
+        path.write_bytes(content)
+
+
+def scores_of(path):
+    """(movie, second, x1, y1, x2, y2, class) -> score, of a detections.csv."""
+    return {(row[0], int(row[1]), *row[2:7]): float(row[7]) for row in csv.reader(path.open())}
+
+
+@pytest.mark.parametrize("lost", [[902], [902, 904], [902, 903, 904]])
+def test_clips_that_cannot_be_read_are_listed_and_their_boxes_missed(config, root, tmp_path, lose_frames, lost):
+    """Frames are 32x56, and nobody knows that of a clip without frames; the batches of a movie are of 2 and 1."""
+    everything, rest = (config("TEST.BATCH_SIZE", 2, "OUTPUT_DIR", tmp_path / name) for name in ("everything", "rest"))
+    model = build_model(everything)
+    test_detection(everything, model=model)
+    movie = build_dataset(everything, "test").key_frames[0][0]
+    lose_frames(movie, lost)
+    figures = test_detection(rest, model=model)
+
+    whole, results = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("everything", "rest"))
+    assert whole["num_failed"] == 0 and results["num_failed"] == len(lost)
+    assert [failure["key_frame"] for failure in results["failures"]] == [f"{movie},{second:04d}" for second in lost]
+    assert all("No such file" in failure["reason"] for failure in results["failures"])
+    assert results["counts"]["groundtruth_boxes"] == whole["counts"]["groundtruth_boxes"]
+
+    scores = scores_of(tmp_path / "everything/detections.csv")
+    readable = {key: score for key, score in scores.items() if key[0] != movie or key[1] not in lost}
+    assert 0 < len(readable) < len(scores)
+    assert scores_of(tmp_path / "rest/detections.csv") == pytest.approx(readable, abs=1e-4)
+    report = evaluate_files(
+        root / "annotations/ava_val_v2.2.csv",
+        tmp_path / "rest/detections.csv",
+        root / "annotations/ava_val_excluded_timestamps_v2.2.csv",
+        label_map=root / "annotations/ava_action_list_v2.2_for_activitynet_2019.pbtxt",
+    )
+    assert figures["mAP"] == pytest.approx(100 * report["mAP"], abs=1e-3)

@@ -80,6 +80,17 @@ def test_looks_are_averaged_box_by_box():
         mean_scores([first, score(loader([sample(1)]))])
 
 
+def test_a_key_frame_that_one_look_could_not_read_is_left_out_of_all():
+    whole = score(loader([sample(0), sample(1), sample(2)]))
+    first = score(loader([sample(0), sample(1, is_valid=False), sample(2)]))
+    second = score(loader([sample(0, is_valid=False), sample(1, is_valid=False), sample(2)]))
+    mean = mean_scores([whole, first, second])
+    assert mean.sample_indices.tolist() == [2] and mean.boxes.tolist() == BOXES[2]
+    assert mean.failures == {0: "cannot decode ('a', 902).", 1: "cannot decode ('a', 903)."}
+    assert np.allclose(mean_scores([whole, first]).scores, whole.scores[[0, 1, 3]])
+    assert (whole.sample_indices.tolist(), whole.failures) == ([0, 0, 1, 2], {})  # as it was
+
+
 def test_looks_at_other_boxes_are_not_averaged():
     one = BoxScores(np.array([0]), np.zeros((1, 4)), np.ones((1, 2)))
     other = BoxScores(np.array([0]), np.ones((1, 4)), np.ones((1, 2)))
