@@ -53,7 +53,7 @@ def fast_input(clip: Tensor, mode: str) -> Tensor:
     Args:
         mode: "rgb", the clip; "half_resolution", means of 2 x 2 pixels, (B, 3, T, H / 2, W / 2); "gray", the luma
             (of R, G, B: a clip that is fed as BGR has red and blue exchanged), (B, 1, T, H, W); "time_difference", each
-            frame minus the one before, the first one zero; "flow", the optical flow in channels 3 and 4, (B, 2, T, H, W).
+            frame minus the one before, the first one zero; "flow", the flow in channels 3 and 4, (B, 2, T, H, W).
 
     Raises:
         ValueError: unknown mode.

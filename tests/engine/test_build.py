@@ -111,7 +111,9 @@ def test_training_of_another_framework_is_not_continued(config, tmp_path):
 
 def test_a_finished_training_with_other_settings_is_not_taken_for_this_one(config):
     train(config("SOLVER.BASE_LR", 0.002))
-    with pytest.raises(CheckpointError, match=r"other settings \(SOLVER\.BASE_LR 0\.002 -> 0\.004\).*AUTO_RESUME False"):
+    with pytest.raises(
+        CheckpointError, match=r"other settings \(SOLVER\.BASE_LR 0\.002 -> 0\.004\).*AUTO_RESUME False"
+    ):
         build_trainer(config("SOLVER.BASE_LR", 0.004))
     assert build_trainer(config("SOLVER.BASE_LR", 0.002, "TEST.NUM_ENSEMBLE_VIEWS", 1)).epoch == 1  # no setting of it
 
