@@ -52,7 +52,12 @@ def test_ctrl_c_leaves_nothing_half_done_and_a_later_run_goes_on(tmp_path, make_
     out = tmp_path / "out"
     command = [sys.executable, str(ROOT / "tools" / "prepare_data.py"), "resize", str(tmp_path / "videos"), str(out)]
     command += ["--short-side", "48", "--preset", "veryslow", "--workers", "2"]
-    run = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+    run = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell passes on "ignored"
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob(".part-*")) and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
