@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import logging
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slowfast.datasets.reader import FrameReader
+from slowfast.utils.files import written_whole
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -109,17 +109,14 @@ class FlowStore:
 
     def _write(self, file: Path, video: FrameReader) -> None:
         """Compute the flow of all frames; the file is there whole or not at all."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-                for number, flow in enumerate(self._flows(video)):
-                    with archive.open(f"{number}.npy", "w") as member:
-                        np.lib.format.write_array(member, flow)
-            os.replace(temporary, file)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        # Two workers may come to one video at once.
+        with (
+            written_whole(file, concurrently=True) as draft,
+            zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for number, flow in enumerate(self._flows(video)):
+                with archive.open(f"{number}.npy", "w") as member:
+                    np.lib.format.write_array(member, flow)
 
     def _flows(self, video: FrameReader):
         """Quantised flow, uint8 (2, H, W), frame by frame."""

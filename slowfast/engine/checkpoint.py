@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import yaml
 from torch import nn
 
 from slowfast.models.weights import CheckpointError, load_exactly, load_weights, read_checkpoint
+from slowfast.utils.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +64,9 @@ def find_checkpoints(output_dir: str | Path) -> list[Path]:
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write ``state`` to ``path``; the file is there whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with written_whole(path) as draft, draft.open("wb") as file:
+        torch.save(state, file)
+        os.chmod(draft, 0o644)
 
 
 def load_for_test(model: nn.Module, path: str | Path) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from slowfast.evaluation.box_table import BoxTable, format_key, number_images
+from slowfast.utils.files import written_whole
 
 BOX_DECIMALS = 6  # boxes that agree in so many are the same box
 _ROWS_A_WRITE = 100_000
@@ -21,11 +21,9 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
     Seconds have four digits (``0902``). Boxes and scores have as many digits as they need to be read back as the same
     float64, so evaluating the file gives what evaluating the table gives. A file appears when it is complete.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     keys = [format_key(image) for image in table.images]
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+    text = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    with written_whole(path) as draft, draft.open("w", **text) as file:
         for start in range(0, len(table), _ROWS_A_WRITE):
             rows = slice(start, start + _ROWS_A_WRITE)
             columns = (table.image_index, *table.boxes.T, table.classes, table.scores)
@@ -33,7 +31,6 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
                 f"{keys[image]},{x1!r},{y1!r},{x2!r},{y2!r},{class_id},{score!r}\n"
                 for image, x1, y1, x2, y2, class_id, score in zip(*(c[rows].tolist() for c in columns), strict=True)
             )
-    partial.replace(path)
 
 
 def drop_duplicate_rows(table: BoxTable) -> tuple[BoxTable, int]:

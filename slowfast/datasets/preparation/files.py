@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, tables of odd names, and the videos below a folder.
+"""Tables of odd names, notes on settings, and the videos below a folder.
 
 Names are what the operating system gives: bytes that are no UTF-8 travel as surrogates and come out as they were.
 """
@@ -6,13 +6,12 @@ Names are what the operating system gives: bytes that are no UTF-8 travel as sur
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from slowfast.utils.files import written_whole
 
 # fmt: off
 VIDEO_ENDINGS = frozenset((
@@ -50,32 +49,6 @@ def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
                 is_video = os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
                 (videos if is_video else others).append(os.path.relpath(os.path.join(folder, name), root))
     return sorted(videos, key=os.fsencode), sorted(others, key=os.fsencode)
-
-
-@contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """A name beside ``path`` to write a file or a folder at: renamed when the block ends, deleted when it raises.
-
-    The name depends on that of ``path`` alone, so what a killed process left is overwritten by the next run.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()  # never too long for a file name
-    draft = path.with_name(f".part-{digest}")
-    _remove(draft)
-    try:
-        yield draft
-        os.replace(draft, path)
-    except BaseException:
-        _remove(draft)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

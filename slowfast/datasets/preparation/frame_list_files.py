@@ -10,7 +10,8 @@ from pathlib import Path
 
 from slowfast.datasets.charades_files import TimedActions, read_charades_csv
 from slowfast.datasets.frame_lists import HEADER
-from slowfast.datasets.preparation.files import TEXT, written_whole
+from slowfast.datasets.preparation.files import TEXT
+from slowfast.utils.files import written_whole
 
 NUM_CHARADES_CLASSES = 157
 

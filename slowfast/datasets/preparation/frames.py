@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from slowfast.datasets.preparation.decoding import FrameStream, reason, upright_rgb, upright_size
-from slowfast.datasets.preparation.files import written_whole
 from slowfast.datasets.video_index import VideoReadError
+from slowfast.utils.files import written_whole
 
 ROUNDING_SECONDS = 0.001  # most that a file's clock is taken to be off
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from slowfast.datasets.annotations import named_rows
 from slowfast.datasets.preparation.files import find_files
 from slowfast.datasets.preparation.list_files import SPLITS, DatasetLists, split_of
 
-MAX_REPORTED = 10  # rows named in one error message
 REQUIRED_COLUMNS = ("youtube_id", "time_start", "time_end")
 
 _TIMED_NAME = re.compile(r"(.+)_(\d{1,6})_(\d{1,6})", re.DOTALL)
@@ -97,11 +97,9 @@ def read_annotations(path: str | os.PathLike) -> list[Segment]:
         try:
             segments.append(_segment(row, path))
         except ValueError as error:
-            problems.append(f"  {path.name}:{place}: {error}")
+            problems.append((place, error))
     if problems:
-        more = f"\n  ... and {len(problems) - MAX_REPORTED:,} more" if len(problems) > MAX_REPORTED else ""
-        named = "\n".join(problems[:MAX_REPORTED])
-        raise ValueError(f"{path}: {len(problems):,} rows cannot be used:\n{named}{more}")
+        raise ValueError(f"{path}: {len(problems):,} rows cannot be used:\n{named_rows(path, problems)}")
     if not segments:
         raise ValueError(f"{path} holds no rows.")
     return segments

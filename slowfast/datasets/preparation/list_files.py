@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slowfast.datasets.annotations import read_path_label_list
-from slowfast.datasets.preparation.files import TEXT, write_table, written_whole
+from slowfast.datasets.preparation.files import TEXT, write_table
+from slowfast.utils.files import written_whole
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torchvision.models import detection
 
 from slowfast.datasets.ava_boxes import FIRST_SECOND, LAST_SECOND
-from slowfast.datasets.preparation.files import TEXT, written_whole
+from slowfast.datasets.preparation.files import TEXT
 from slowfast.datasets.reader import VideoReader
 from slowfast.datasets.video_index import VideoReadError, video_index
+from slowfast.utils.files import written_whole
 
 PERSON = 1  # label of a person in COCO, which the detectors were trained on
 DETECTORS = {

@@ -9,9 +9,9 @@ import av
 import numpy as np
 
 from slowfast.datasets.preparation.decoding import FrameStream, reason, upright_size
-from slowfast.datasets.preparation.files import written_whole
 from slowfast.datasets.reader import Orientation
 from slowfast.datasets.video_index import VideoReadError, open_stream, read_index
+from slowfast.utils.files import written_whole
 
 
 def resize_video(

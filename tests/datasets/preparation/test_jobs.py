@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.datasets.preparation.files import written_whole
 from slowfast.datasets.preparation.jobs import Crash, run_jobs
+from slowfast.utils.files import written_whole
 
 
 def work(job, *, offset=0):
