@@ -234,12 +234,21 @@ def _shown(line: str) -> str:
     return repr(line if len(line) <= 120 else line[:117] + "...")
 
 
+def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_problems: int | None = None) -> str:
+    """The first ten of ``problems``, (line number, what is wrong), one a line, and how many more there are.
+
+    Args:
+        num_problems: of the file, where ``problems`` holds but the first ones.
+    """
+    lines = [f"  {path.name}:{line}: {problem}" for line, problem in problems[:MAX_REPORTED]]
+    more = (len(problems) if num_problems is None else num_problems) - len(lines)
+    return "\n".join([*lines, f"  ... and {more:,} more"] if more > 0 else lines)
+
+
 def _bad_rows(path: Path, rows: _Rows) -> str:
     """The message for a list with bad rows."""
     total = len(rows.problems) + len(rows.paths)
-    named = "\n".join(f"  {path.name}:{line}: {problem}" for line, problem in rows.problems[:MAX_REPORTED])
-    more = len(rows.problems) - MAX_REPORTED
-    named += f"\n  ... and {more:,} more" if more > 0 else ""
+    named = named_rows(path, rows.problems)
     hint = f"Expected one `path{rows.separator}label` a line, fields separated by {rows.separator!r}"
     hint += " (DATA.PATH_LABEL_SEPARATOR)."
     if rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:

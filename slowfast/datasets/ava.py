@@ -28,6 +28,7 @@ from slowfast.datasets.colour import ColourAugment
 from slowfast.datasets.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.geometry import Crop, centre_crop, random_crop
 from slowfast.datasets.reader import VideoReadError
+from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample, collate_detections
 from slowfast.datasets.whole_frame import WholeFrame, whole_frame
@@ -203,22 +204,19 @@ class Ava(Dataset):
         return self._train_sample(index, clip_rng(self.seed, epoch, index), shape)
 
     def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape) -> DetectionSample:
-        tried, failures = [], []
-        while True:
-            try:
-                return self._train_clip(index, rng, shape, tuple(failures))
-            except VideoReadError as error:
-                tried.append(index)
-                failures.append(self._reason(index, error))
-                if len(tried) >= min(self.max_tries, len(self)):
-                    verdict = f"{len(tried)} key frames in a row could not be read"
-                    verdict = "no key frame of the lists could be read" if len(tried) == len(self) else verdict
-                    raise VideoReadError(f"{verdict}; the first: {failures[0]}") from error
-            index = int(rng.choice(np.setdiff1d(np.arange(len(self)), tried)))
+        sample, _, failures = first_readable(
+            lambda index: self._train_clip(index, rng, shape),
+            index,
+            rng=rng,
+            num_samples=len(self),
+            max_tries=self.max_tries,
+            reason=self._reason,
+            unit="key frame",
+            source="lists",
+        )
+        return replace(sample, failures=failures)
 
-    def _train_clip(
-        self, index: int, rng: np.random.Generator, shape: ClipShape, failures: tuple[str, ...]
-    ) -> DetectionSample:
+    def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape) -> DetectionSample:
         offsets = clip_offsets(shape.num_frames, self._draw_sampling_rate(rng, shape))
         frames, view = self._read(index, offsets, partial(self._draw_crop, rng=rng, crop_size=shape.crop_size))
         if self.colour is not None:
@@ -234,7 +232,6 @@ class Ava(Dataset):
             labels=self._labels(index)[keep],
             boxes_normalized=self._boxes(index)[keep],
             sample_index=index,
-            failures=failures,
         )
 
     def _eval_sample(self, index: int) -> DetectionSample:

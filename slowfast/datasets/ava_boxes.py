@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError
+from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError, named_rows
 
 logger = logging.getLogger(__name__)
 
@@ -316,8 +316,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _bad_rows(path: Path, problems: list[tuple[int, str]], num_bad: int, num_rows: int, has_scores: bool) -> str:
-    named = "\n".join(f"  {path.name}:{line}: {problem}" for line, problem in problems)
-    named += f"\n  ... and {num_bad - len(problems):,} more" if num_bad > len(problems) else ""
+    named = named_rows(path, problems, num_bad)
     columns = "video,second,x1,y1,x2,y2,label," + ("score" if has_scores else "person")
     return (
         f"{path}: {num_bad:,} of {num_rows:,} rows cannot be used:\n{named}\n"

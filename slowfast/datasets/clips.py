@@ -20,6 +20,7 @@ from slowfast.datasets.annotations import AnnotationError, VideoList, find_class
 from slowfast.datasets.flow import FlowReader, FlowStore
 from slowfast.datasets.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
 from slowfast.datasets.reader import FrameReader, VideoReader, VideoReadError
+from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
 from slowfast.datasets.sampling import center_clip_indices, scaled_size, test_clip_indices, train_clip_indices
@@ -195,19 +196,15 @@ class ClipDataset(Dataset):
         return self._val_sample(index) if self.split == "val" else self._test_views(index)
 
     def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape) -> ClipSample:
-        tried, failures = [], []
-        while True:
-            try:
-                frames, label = self._train_clip(index, rng, shape)
-                return ClipSample(frames, label, index, tuple(failures))
-            except VideoReadError as error:
-                tried.append(index)
-                failures.append(self._reason(index, error))
-                if len(tried) >= min(self.max_tries, len(self)):
-                    every = "no video of the list" if len(tried) == len(self) else f"{len(tried)} videos in a row"
-                    verdict = "could be read" if len(tried) == len(self) else "could not be read"
-                    raise VideoReadError(f"{every} {verdict}; the first: {failures[0]}") from error
-            index = int(rng.choice(np.setdiff1d(np.arange(len(self)), tried)))
+        (frames, label), index, failures = first_readable(
+            lambda index: self._train_clip(index, rng, shape),
+            index,
+            rng=rng,
+            num_samples=len(self),
+            max_tries=self.max_tries,
+            reason=self._reason,
+        )
+        return ClipSample(frames, label, index, failures)
 
     def _val_sample(self, index: int) -> ClipSample:
         label = self._label(index)

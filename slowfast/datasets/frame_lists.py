@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.datasets.annotations import MAX_REPORTED, SAMPLED_FILES, AnnotationError
+from slowfast.datasets.annotations import MAX_REPORTED, SAMPLED_FILES, AnnotationError, named_rows
 from slowfast.datasets.numbered_paths import Run, join_runs, run_of
 
 logger = logging.getLogger(__name__)
@@ -276,12 +276,9 @@ class _ListReader:
         return _Video(self.path.name, frames.line_number, paths, codes)
 
     def _bad_rows(self) -> str:
-        problems = sorted(self.problems)
-        named = "\n".join(f"  {self.path.name}:{line}: {problem}" for line, problem in problems[:MAX_REPORTED])
-        more = len(problems) - MAX_REPORTED
-        named += f"\n  ... and {more:,} more" if more > 0 else ""
+        named = named_rows(self.path, sorted(self.problems))
         return (
-            f"{self.path}: {len(problems):,} of {self.num_rows:,} rows cannot be used:\n{named}\n"
+            f"{self.path}: {len(self.problems):,} of {self.num_rows:,} rows cannot be used:\n{named}\n"
             f"Expected `{HEADER}` in every row, five fields without blanks in them."
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError
+from slowfast.datasets.annotations import AnnotationError, named_rows
 
 
 class RowProblems:
@@ -18,11 +18,11 @@ class RowProblems:
     def __init__(self, path: Path, hint: str):
         self.path = path
         self.hint = hint
-        self._problems: list[str] = []
+        self._problems: list[tuple[int, object]] = []
 
     def add(self, line_number: int, problem: object) -> None:
         """Note a problem; lines count from 1."""
-        self._problems.append(f"  {self.path.name}:{line_number}: {problem}")
+        self._problems.append((line_number, problem))
 
     def report(self, total: int, unit: str = "rows") -> None:
         """Return when there are none.
@@ -32,9 +32,7 @@ class RowProblems:
         """
         if not self._problems:
             return
-        named = "\n".join(self._problems[:MAX_REPORTED])
-        more = len(self._problems) - MAX_REPORTED
-        named += f"\n  ... and {more:,} more" if more > 0 else ""
+        named = named_rows(self.path, self._problems)
         raise AnnotationError(
             f"{self.path}: {len(self._problems):,} of {total:,} {unit} cannot be used:\n{named}\n{self.hint}"
         )

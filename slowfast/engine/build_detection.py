@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from slowfast.datasets import build_loader
+from slowfast.datasets.ava import VAL_EVERY_SECONDS
 from slowfast.engine.detection import DetectionEvaluator, DetectionResult
 from slowfast.evaluation import ava
 from slowfast.evaluation.ava_files import read_excluded_timestamps, read_groundtruth, read_label_map
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VAL_EVERY_SECONDS = 4  # as the data set's val split
 _NAMES = {  # what the log calls an evaluation: (split, on some of the seconds alone) -> name
     ("val", True): f"validation, 1 in {VAL_EVERY_SECONDS} seconds",
     ("val", False): "validation",

@@ -1,0 +1,51 @@
+"""What takes the place of a training sample that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from slowfast.datasets.reader import VideoReadError
+
+T = TypeVar("T")
+
+
+def first_readable(
+    read: Callable[[int], T],
+    index: int,
+    *,
+    rng: np.random.Generator,
+    num_samples: int,
+    max_tries: int,
+    reason: Callable[[int, VideoReadError], str],
+    unit: str = "video",
+    source: str = "list",
+) -> tuple[T, int, tuple[str, ...]]:
+    """``read(index)``, or of the first other sample, drawn by ``rng`` without repetition, that can be read.
+
+    Args:
+        reason: what to say of a sample that failed.
+        unit, source: what samples and their list are called in the message.
+
+    Returns:
+        what was read, its index, and the reasons of those that failed on the way.
+
+    Raises:
+        VideoReadError: ``max_tries`` samples failed in a row, or all there are.
+    """
+    tried: list[int] = []
+    failures: list[str] = []
+    while True:
+        try:
+            return read(index), index, tuple(failures)
+        except VideoReadError as error:
+            tried.append(index)
+            failures.append(reason(index, error))
+            if len(tried) >= min(max_tries, num_samples):
+                verdict = f"{len(tried)} {unit}s in a row could not be read"
+                if len(tried) == num_samples:
+                    verdict = f"no {unit} of the {source} could be read"
+                raise VideoReadError(f"{verdict}; the first: {failures[0]}") from error
+        index = int(rng.choice(np.setdiff1d(np.arange(num_samples), tried)))
