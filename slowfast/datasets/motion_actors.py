@@ -11,12 +11,15 @@ Letters: F frames. Lengths in frame heights and angles in turns, as in motion_sc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from slowfast.datasets.motion_classes import MOTIONS
+from slowfast.datasets.motion_files import SetSpec, write_jpegs, write_video
 from slowfast.datasets.motion_scene import (
     Scene,
     bounding_box,
@@ -153,3 +156,49 @@ def _draw_motion(
         orientation=orientation,
         turns_per_frame=turns / slow_interval if motion else 0.0,
     )
+
+
+class ActorSetSpec(SetSpec):
+    """A set of videos with actors, each as a file and as a folder of its frames.
+
+    Attributes:
+        num_frames: of a video.
+        fps: of both.
+        video_folder, frame_folder: below the root.
+        frame_separator: in the name of a frame, between its video and its number.
+    """
+
+    num_frames: int
+    fps: ClassVar[int]
+    video_folder: ClassVar[str]
+    frame_folder: ClassVar[str]
+    frame_separator: ClassVar[str]
+
+    def video_id(self, split: str, index: int) -> str:
+        """Name of a video."""
+        raise NotImplementedError
+
+    def actors(self, split: str, index: int) -> list[Actor]:
+        """Who plays in a video."""
+        raise NotImplementedError
+
+    def frame_path(self, video_id: str, frame: int) -> str:
+        """Where a frame lies below ``frame_folder``; files count from 1."""
+        return f"{video_id}/{video_id}{self.frame_separator}{frame + 1:06d}.jpg"
+
+    def paths(self) -> Iterator[str]:
+        """Every video and picture file below the root."""
+        for split in self.splits:
+            for video_id in (self.video_id(split, index) for index in range(self.num_videos(split))):
+                yield f"{self.video_folder}/{video_id}.mp4"
+                for frame in range(self.num_frames):
+                    yield f"{self.frame_folder}/{self.frame_path(video_id, frame)}"
+
+    def write_video(self, draft: Path, split: str, index: int) -> None:
+        """Writes one video below ``draft``, as a file and as a folder of frames."""
+        video_id = self.video_id(split, index)
+        frames = render_actors(self.actors(split, index))
+        (draft / self.video_folder).mkdir(exist_ok=True)
+        write_video(draft / self.video_folder / f"{video_id}.mp4", frames, fps=self.fps)
+        names = [Path(self.frame_path(video_id, frame)).name for frame in range(len(frames))]
+        write_jpegs(draft / self.frame_folder / video_id, names, frames)

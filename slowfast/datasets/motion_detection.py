@@ -24,10 +24,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from slowfast.datasets.motion_actors import Actor, draw_actors, render_actors
+from slowfast.datasets.motion_actors import Actor, ActorSetSpec, draw_actors
 from slowfast.datasets.motion_classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, check_spec
 from slowfast.datasets.motion_detector import Detection, detect
-from slowfast.datasets.motion_files import FRAME_LIST_HEADER, SetSpec, frame_list_row, write_jpegs, write_video
+from slowfast.datasets.motion_files import FRAME_LIST_HEADER, frame_list_row
 
 FPS = 30  # the grid of AVA
 FIRST_KEY_SECOND = 902  # the first frame shows second 900
@@ -43,7 +43,7 @@ DETECTION_FILES = {
 
 
 @dataclass(frozen=True)
-class DetectionSpec(SetSpec):
+class DetectionSpec(ActorSetSpec):
     """All that decides what the files of a Motion set in AVA form show.
 
     Every movie has ``num_seconds`` key seconds and 2 or 3 actors. ``slow_interval`` and ``turns_per_interval`` are as
@@ -54,6 +54,10 @@ class DetectionSpec(SetSpec):
     version: ClassVar[int] = 1
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     unit: ClassVar[str] = "movies"
+    fps: ClassVar[int] = FPS
+    video_folder: ClassVar[str] = "movies"
+    frame_folder: ClassVar[str] = "frames"
+    frame_separator: ClassVar[str] = "_"
 
     num_train: int = 40
     num_val: int = 8
@@ -90,17 +94,6 @@ class DetectionSpec(SetSpec):
     def video_id(self, split: str, index: int) -> str:
         """Name of a movie, of 11 characters like AVA's."""
         return f"Mo-{split:_<5}{index:03d}"
-
-    def frame_path(self, video_id: str, frame: int) -> str:
-        """Where a frame lies below ``frames``; files count from 1."""
-        return f"{video_id}/{video_id}_{frame + 1:06d}.jpg"
-
-    def paths(self) -> Iterator[str]:
-        """Every movie and picture file below the root."""
-        for split in self.splits:
-            for video_id in (self.video_id(split, index) for index in range(self.num_videos(split))):
-                yield f"movies/{video_id}.mp4"
-                yield from (f"frames/{self.frame_path(video_id, frame)}" for frame in range(self.num_frames))
 
     def actors(self, split: str, index: int) -> list[Actor]:
         """Who plays in a movie: a function of (seed, split, index) and of the set's other arguments alone."""
@@ -139,15 +132,6 @@ class DetectionSpec(SetSpec):
         places = rng.choice(num_keys, num_keys // KEY_SECONDS_AN_EXCLUDED_ONE, replace=False)
         seconds = list(self.key_frames)
         return {(self.video_id(split, i // self.num_seconds), seconds[i % self.num_seconds]) for i in places.tolist()}
-
-    def write_video(self, draft: Path, split: str, index: int) -> None:
-        """Writes one movie below ``draft``, as a file and as a folder of frames."""
-        video_id = self.video_id(split, index)
-        frames = render_actors(self.actors(split, index))
-        (draft / "movies").mkdir(exist_ok=True)
-        write_video(draft / "movies" / f"{video_id}.mp4", frames, fps=FPS)
-        names = [Path(self.frame_path(video_id, frame)).name for frame in range(len(frames))]
-        write_jpegs(draft / "frames" / video_id, names, frames)
 
     def write_lists(self, draft: Path) -> None:
         """Writes frame lists, boxes and label maps."""

@@ -24,9 +24,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from slowfast.datasets.motion_actors import Actor, draw_actors, render_actors
+from slowfast.datasets.motion_actors import Actor, ActorSetSpec, draw_actors
 from slowfast.datasets.motion_classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, check_spec
-from slowfast.datasets.motion_files import FRAME_LIST_HEADER, SetSpec, frame_list_row, write_jpegs, write_video
+from slowfast.datasets.motion_files import FRAME_LIST_HEADER, frame_list_row
 
 FPS = 24  # of Charades' frames
 VIDEOS_A_STILL_ONE = 25
@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class MultilabelSpec(SetSpec):
+class MultilabelSpec(ActorSetSpec):
     """All that decides what the files of a Motion set in Charades form show.
 
     Every video lasts ``num_seconds``. ``slow_interval`` and ``turns_per_interval`` are as in ``MotionSpec``.
@@ -47,6 +47,10 @@ class MultilabelSpec(SetSpec):
     form: ClassVar[str] = "charades"
     version: ClassVar[int] = 1
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    fps: ClassVar[int] = FPS
+    video_folder: ClassVar[str] = "videos"
+    frame_folder: ClassVar[str] = "Charades_v1_rgb"
+    frame_separator: ClassVar[str] = "-"
 
     num_train: int = 320
     num_test: int = 60
@@ -76,17 +80,6 @@ class MultilabelSpec(SetSpec):
     def video_id(self, split: str, index: int) -> str:
         """Name of a video: capital letters and digits, like Charades'."""
         return f"{'AE'[self.splits.index(split)]}{index:04d}"
-
-    def frame_path(self, video_id: str, frame: int) -> str:
-        """Where a frame lies below ``Charades_v1_rgb``; files count from 1."""
-        return f"{video_id}/{video_id}-{frame + 1:06d}.jpg"
-
-    def paths(self) -> Iterator[str]:
-        """Every video and picture file below the root."""
-        for split in self.splits:
-            for video_id in (self.video_id(split, index) for index in range(self.num_videos(split))):
-                yield f"videos/{video_id}.mp4"
-                yield from (f"Charades_v1_rgb/{self.frame_path(video_id, frame)}" for frame in range(self.num_frames))
 
     def actors(self, split: str, index: int) -> list[Actor]:
         """Who plays in a video: a function of (seed, split, index) and of the set's other arguments alone."""
@@ -127,15 +120,6 @@ class MultilabelSpec(SetSpec):
             sorted({label for label, first, last in actions if first <= frame / FPS <= last})
             for frame in range(self.num_frames)
         ]
-
-    def write_video(self, draft: Path, split: str, index: int) -> None:
-        """Writes one video below ``draft``, as a file and as a folder of frames."""
-        video_id = self.video_id(split, index)
-        frames = render_actors(self.actors(split, index))
-        (draft / "videos").mkdir(exist_ok=True)
-        write_video(draft / "videos" / f"{video_id}.mp4", frames, fps=FPS)
-        names = [Path(self.frame_path(video_id, frame)).name for frame in range(len(frames))]
-        write_jpegs(draft / "Charades_v1_rgb" / video_id, names, frames)
 
     def write_lists(self, draft: Path) -> None:
         """Writes annotations, class names and frame lists."""

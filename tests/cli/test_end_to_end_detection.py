@@ -2,29 +2,19 @@
 
 import csv
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from slowfast.cli.motion import main as make_motion
-from slowfast.cli.run import main as run_net
 from slowfast.evaluation.ava import evaluate_files
+from tests.cli.motion_runs import SMALL, run_recipe
 
 RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"
 DETECTED_BOXES = "person_box_67091280_iou90/ava_detection_val_boxes_and_labels.csv"
 NAMES = ["orbit-ccw", "orbit-cw", "spin-ccw", "spin-cw", "arrow", "key"]
-# A net of a quarter of the channels on frames of 32 pixels: it runs, and need not learn.
-SMALL = [
-    "RESNET.WIDTH_PER_GROUP", "4",
-    "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
-    "DATA.TRAIN_CROP_SIZE", "32",
-    "DATA.TEST_CROP_SIZE", "32",
-    "SOLVER.MAX_EPOCH", "1",
-    "TRAIN.BATCH_SIZE", "4",
-    "TRAIN.MIXED_PRECISION", "False",
-    "BN.NUM_BATCHES_PRECISE", "1",
-    "DATA_LOADER.NUM_WORKERS", "0",
-]  # fmt: skip
+run = partial(run_recipe, RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +28,6 @@ def root(tmp_path_factory):
 def folders(root):
     pairs = {"FRAME_DIR": "frames", "FRAME_LIST_DIR": "frame_lists", "ANNOTATION_DIR": "annotations"}
     return [text for key, folder in pairs.items() for text in (f"AVA.{key}", str(root / folder))]
-
-
-def run(out, *opts):
-    return run_net(["--cfg", f"configs/{RECIPE}.yaml", *map(str, opts), "OUTPUT_DIR", str(out)])
 
 
 def evaluate(root, detections):

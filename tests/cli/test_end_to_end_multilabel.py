@@ -2,26 +2,16 @@
 
 import csv
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from slowfast.cli.motion import main as make_motion
-from slowfast.cli.run import main as run_net
+from tests.cli.motion_runs import SMALL, run_recipe
 
 RECIPE = "Motion/MULTILABEL_SLOWFAST_4x4_R18"
-# A net of a quarter of the channels on frames of 32 pixels: it runs, and need not learn.
-SMALL = [
-    "RESNET.WIDTH_PER_GROUP", "4",
-    "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
-    "DATA.TRAIN_CROP_SIZE", "32",
-    "DATA.TEST_CROP_SIZE", "32",
-    "SOLVER.MAX_EPOCH", "1",
-    "TRAIN.BATCH_SIZE", "4",
-    "TRAIN.MIXED_PRECISION", "False",
-    "BN.NUM_BATCHES_PRECISE", "1",
-    "DATA_LOADER.NUM_WORKERS", "0",
-]  # fmt: skip
+run = partial(run_recipe, RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +20,6 @@ def root(tmp_path_factory):
     sizes = ["--num-train", "8", "--num-test", "6", "--num-seconds", "2", "--height", "32", "--width", "40"]
     assert make_motion([str(root), "--form", "charades", "--quiet", *sizes]) == 0
     return root
-
-
-def run(out, *opts):
-    return run_net(["--cfg", f"configs/{RECIPE}.yaml", *map(str, opts), "OUTPUT_DIR", str(out)])
 
 
 def obvious_map(scores, labels):
