@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from slowfast.datasets.motion import write_motion
+from slowfast.motion.clips import write_motion
 
 
 @pytest.fixture(autouse=True)

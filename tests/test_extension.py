@@ -15,7 +15,7 @@ from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.trainer import Trainer
 from slowfast.losses import LOSS_REGISTRY, build_loss
 from slowfast.models import FUSION_REGISTRY, MODEL_REGISTRY, build_model
-from slowfast.models.convert import rename
+from slowfast.models.weights.names import rename
 from slowfast.solver import build_optimizer, build_schedule
 from tests.models.toys import seeded
 

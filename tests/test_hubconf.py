@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from slowfast.models import X3D, ResNet, SlowFast
-from slowfast.models.zoo import find_entry
+from slowfast.models.weights.zoo import find_entry
 
 ROOT = Path(__file__).parents[1]
 ENTRIES = {

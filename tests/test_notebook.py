@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.models.weights import read_checkpoint
+from slowfast.models.weights.load import read_checkpoint
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOTEBOOK = DOCS / "notebook.ipynb"

@@ -12,7 +12,7 @@ import torch
 
 from slowfast.config import CfgNode
 from slowfast.datasets import build_dataset
-from slowfast.datasets.reader import VideoReader
+from slowfast.video.reader import VideoReader
 from slowfast.engine.build import build_trainer
 
 

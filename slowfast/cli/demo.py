@@ -21,9 +21,9 @@ from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, find, load_cfg
-from slowfast.datasets.annotations import read_class_names
-from slowfast.datasets.motion import MotionSpec, direction_of, shape_of, write_motion
-from slowfast.datasets.motion_sheet import sample_sheet
+from slowfast.datasets.lists.path_labels import read_class_names
+from slowfast.motion.clips import MotionSpec, direction_of, shape_of, write_motion
+from slowfast.motion.sheet import sample_sheet
 from slowfast.engine.launch import launch
 from slowfast.visualization.comparison import plot_comparison
 

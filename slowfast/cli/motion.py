@@ -11,12 +11,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from slowfast.cli.errors import report_errors
-from slowfast.datasets.motion import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
-from slowfast.datasets.motion_detection import DetectionSpec
-from slowfast.datasets.motion_files import MotionSet, SetSpec, write_set
-from slowfast.datasets.motion_multilabel import MultilabelSpec
-from slowfast.datasets.motion_scene import SHAPES
-from slowfast.datasets.motion_sheet import sample_sheet
+from slowfast.motion.clips import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
+from slowfast.motion.detection import DetectionSpec
+from slowfast.motion.files import MotionSet, SetSpec, write_set
+from slowfast.motion.multilabel import MultilabelSpec
+from slowfast.motion.scene import SHAPES
+from slowfast.motion.sheet import sample_sheet
 
 FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MultilabelSpec, DetectionSpec)}
 EXAMPLE = """examples:

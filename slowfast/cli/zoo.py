@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.cli.errors import report_errors
-from slowfast.models.zoo import published_figures, write_weights_table, zoo_entries
+from slowfast.models.weights.zoo import published_figures, write_weights_table, zoo_entries
 from slowfast.utils.download import cache_path
 
 EXAMPLE = """example:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.check import check_and_infer
+from slowfast.config.rules.check import check_and_infer
 from slowfast.config.files import find, read_layers
 from slowfast.config.merge import merge_layers, override_layers
 

@@ -19,20 +19,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.annotations import AnnotationError
-from slowfast.datasets.ava_boxes import KeyFrames, read_boxes
+from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, clip_offsets, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clips import class_names_from_config
-from slowfast.datasets.colour import ColourAugment
-from slowfast.datasets.frame_lists import check_frame_files, read_frame_lists
-from slowfast.datasets.geometry import Crop, centre_crop, random_crop
-from slowfast.datasets.reader import VideoReadError
+from slowfast.video.color import ColourAugment
+from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
+from slowfast.video.geometry import Crop, centre_crop, random_crop
+from slowfast.video.reader import VideoReadError
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample, collate_detections
-from slowfast.datasets.whole_frame import WholeFrame, whole_frame
-from slowfast.utils.label_map import names_of_labels
+from slowfast.video.geometry import WholeFrame, whole_frame
+from slowfast.evaluation.ava.label_map import names_of_labels
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode

@@ -15,15 +15,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from slowfast.datasets.annotations import MAX_REPORTED, AnnotationError
-from slowfast.datasets.frame_lists import FrameLists
-from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
+from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError
+from slowfast.datasets.lists.frame_lists import FrameLists
+from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 
 logger = logging.getLogger(__name__)
 
 FPS = 30  # of extracted frames, and so of sampling rates
 FIRST_FRAME_SECOND = 900  # of the movie, shown by the first frame of a list
-VIDEO_ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
 CHECKED_MOVIES = 3  # looked into at the start; the index of a whole movie takes seconds to read
 
 _ROUNDING = 1e-6  # frames: seconds * fps may come out a hair below the integer that it is
@@ -182,5 +181,5 @@ def find_movies(folder: str | os.PathLike) -> dict[str, str]:
             raise AnnotationError(f"two files for the movie {path.stem}: {movies[path.stem]} and {path}. Keep one.")
         movies[path.stem] = str(path)
     if not movies:
-        raise AnnotationError(f"AVA.MOVIE_DIR {folder} holds no video file ({', '.join(VIDEO_ENDINGS)}).")
+        raise AnnotationError(f"AVA.MOVIE_DIR {folder} holds no video file ({', '.join(sorted(VIDEO_ENDINGS))}).")
     return movies

@@ -20,9 +20,9 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from slowfast.config import get_cfg
-from slowfast.config.rules import value_of
-from slowfast.datasets.augment import BatchAugment, Mixup, RandomErasing
-from slowfast.datasets.detection_batches import VideoBatches
+from slowfast.config.rules.common import value_of
+from slowfast.video.augment import BatchAugment, Mixup, RandomErasing
+from slowfast.datasets.samplers import VideoBatches
 from slowfast.datasets.samplers import EvalSampler, TrainSampler
 from slowfast.datasets.samples import ClipShape, collate_clips
 from slowfast.utils import distributed

@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.build import DATASET_REGISTRY
-from slowfast.datasets.charades_files import TimedActions, read_charades_csv
+from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.datasets.footage import FilmedVideos, FootageDataset, find_footage, listed_footage
-from slowfast.datasets.frame_lists import FrameLists, check_frame_files, read_frame_lists
-from slowfast.datasets.frame_sampling import test_strided_indices, train_strided_indices
-from slowfast.datasets.reader import FrameReader
-from slowfast.datasets.row_problems import RowProblems
+from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, read_frame_lists
+from slowfast.video.frame_sampling import test_strided_indices, train_strided_indices
+from slowfast.video.reader import FrameReader
+from slowfast.datasets.lists.row_problems import RowProblems
 from slowfast.datasets.samples import ClipShape
 
 if TYPE_CHECKING:

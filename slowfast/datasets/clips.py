@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.annotations import AnnotationError, VideoList, find_class_names, read_class_names
-from slowfast.datasets.flow import FlowReader, FlowStore
-from slowfast.datasets.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
-from slowfast.datasets.reader import FrameReader, VideoReader, VideoReadError
+from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
+from slowfast.video.flow import FlowReader, FlowStore
+from slowfast.video.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
+from slowfast.video.reader import FrameReader, VideoReader, VideoReadError
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
-from slowfast.datasets.sampling import center_clip_indices, scaled_size, test_clip_indices, train_clip_indices
+from slowfast.video.sampling import center_clip_indices, scaled_size, test_clip_indices, train_clip_indices
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -147,7 +147,7 @@ class ClipDataset(Dataset):
             "seed": cfg.RNG_SEED,
             "decoder_threads": data.DECODER_THREADS,
             "decoder_short_side": data.DECODING_SHORT_SIZE if data.RESIZE_IN_DECODER else None,
-            "flow": FlowStore(**FlowStore.from_config(cfg)) if cfg.SLOWFAST.FAST_INPUT == "flow" else None,
+            "flow": _flow_store(cfg) if cfg.SLOWFAST.FAST_INPUT == "flow" else None,
         }
 
     @classmethod
@@ -343,3 +343,13 @@ def check_num_classes(path: str | Path, names: list[str], num_classes: int) -> l
             f"Set MODEL.NUM_CLASSES to {len(names)}, or DATA.CLASS_NAMES to the right file."
         )
     return names
+
+
+def _flow_store(cfg: CfgNode) -> FlowStore:
+    """The flow of the config's FLOW keys, kept in OUTPUT_DIR unless they name a folder."""
+    return FlowStore(
+        cache_dir=cfg.FLOW.CACHE_DIR or Path(cfg.OUTPUT_DIR) / "flow",
+        method=cfg.FLOW.METHOD,
+        bound=cfg.FLOW.BOUND,
+        weights=cfg.FLOW.WEIGHTS,
+    )

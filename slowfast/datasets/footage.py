@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slowfast.datasets.annotations import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings, VideoList
+from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings, VideoList
 from slowfast.datasets.clips import ClipDataset
-from slowfast.datasets.frame_lists import FrameLists
-from slowfast.datasets.preparation.files import VIDEO_ENDINGS
-from slowfast.datasets.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
+from slowfast.datasets.lists.frame_lists import FrameLists
+from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
+from slowfast.video.resampled import ResampledReader
+from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _SAME_RATE = 1e-3  # relative difference of frame rates that are taken for equal
 
 
@@ -96,35 +95,6 @@ class FootageDataset(ClipDataset):
 
     def _open(self, index: int) -> FrameReader:
         return self.videos.footage.open(index, num_threads=self.decoder_threads)
-
-
-class ResampledReader(FrameReader):
-    """A video as if it had another frame rate: frame n is what it shows n / fps seconds after its first frame.
-
-    Args:
-        video: the frames as they are.
-        fps: frames per second of the result.
-    """
-
-    def __init__(self, video: FrameReader, fps: float):
-        self.video = video
-        self.fps = float(fps)
-        self._ratio = video.fps / self.fps
-        # Rates are rounded: a frame that begins a billionth after the end is none.
-        self.num_frames = max(1, math.ceil(video.num_frames / self._ratio - 1e-6))
-
-    def __repr__(self) -> str:
-        return repr(self.video)
-
-    def close(self) -> None:
-        self.video.close()
-
-    def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
-        source = np.floor(indices * self._ratio + 1e-6).astype(np.int64)
-        return self.video._frame_numbers(np.minimum(source, self.video.num_frames - 1))
-
-    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        return self.video._read(wanted, short_side)
 
 
 def listed_footage(lists: FrameLists, video_ids: Iterable[str], fps: float) -> Footage:

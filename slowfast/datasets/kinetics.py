@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slowfast.datasets.annotations import VideoList, check_files, read_path_label_list
+from slowfast.datasets.lists.path_labels import VideoList, check_files, read_path_label_list
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, class_names_from_config
 

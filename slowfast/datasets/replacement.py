@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from slowfast.datasets.reader import VideoReadError
+from slowfast.video.reader import VideoReadError
 
 T = TypeVar("T")
 

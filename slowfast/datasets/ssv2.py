@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import check_num_classes, class_names_from_config
 from slowfast.datasets.footage import (
@@ -26,11 +26,11 @@ from slowfast.datasets.footage import (
     listed_footage,
     warn_of_missing,
 )
-from slowfast.datasets.frame_lists import check_frame_files, read_frame_lists
-from slowfast.datasets.frame_sampling import center_segment_indices, train_segment_indices
-from slowfast.datasets.reader import FrameReader
+from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
+from slowfast.video.frame_sampling import center_segment_indices, train_segment_indices
+from slowfast.video.reader import FrameReader
 from slowfast.datasets.samples import ClipShape
-from slowfast.datasets.ssv2_files import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
+from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode

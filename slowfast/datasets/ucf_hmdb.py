@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slowfast.datasets.annotations import AnnotationError, PackedStrings, VideoList, check_files
+from slowfast.datasets.lists.path_labels import AnnotationError, PackedStrings, VideoList, check_files
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, check_num_classes, class_names_from_config
-from slowfast.datasets.row_problems import RowProblems, read_text
+from slowfast.datasets.lists.row_problems import RowProblems, read_text
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode

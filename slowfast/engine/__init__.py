@@ -2,6 +2,6 @@
 
 from slowfast.engine.tester import ClipEvaluator, Tester
 from slowfast.engine.trainer import NonFiniteLossError, Trainer
-from slowfast.models.weights import CheckpointError
+from slowfast.models.weights.load import CheckpointError
 
 __all__ = ["CheckpointError", "ClipEvaluator", "NonFiniteLossError", "Tester", "Trainer"]

@@ -25,7 +25,7 @@ from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.folding import fold_batch_norms
-from slowfast.models.weights import CheckpointError, load_weights, read_checkpoint
+from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
 from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
 from slowfast.utils import distributed
 from slowfast.utils.environment import versions

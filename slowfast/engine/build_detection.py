@@ -16,9 +16,9 @@ from slowfast.datasets import build_loader
 from slowfast.datasets.ava import VAL_EVERY_SECONDS
 from slowfast.engine.detection import DetectionEvaluator, DetectionResult
 from slowfast.evaluation import ava
-from slowfast.evaluation.ava_files import read_excluded_timestamps, read_groundtruth, read_label_map
-from slowfast.evaluation.box_table import BoxTable
-from slowfast.evaluation.detections import write_detections
+from slowfast.evaluation.ava.files import read_excluded_timestamps, read_groundtruth, read_label_map
+from slowfast.evaluation.ava.table import BoxTable
+from slowfast.evaluation.ava.merging import write_detections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ _NAMES = {  # what the log calls an evaluation: (split, on some of the seconds a
 
 
 def build_evaluation(cfg: CfgNode, *, reduced: bool) -> Callable[[BoxTable], dict]:
-    """A function from detections to the report of ``slowfast.evaluation.ava.evaluate``.
+    """A function from detections to the report of ``slowfast.evaluation.ava.protocols.evaluate``.
 
     Args:
         reduced: only every fourth second counts, as in PySlowFast's validation during training.

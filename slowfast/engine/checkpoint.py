@@ -1,7 +1,7 @@
 """Saving and finding training state, and loading weights for training and testing.
 
 A file of ours is a dict with PySlowFast's fields (epoch from 0, model_state, optimizer_state, scaler_state, cfg as
-YAML text) and our own (batch, rng_state, class_names, versions). ``models/weights.py`` reads it, and all others.
+YAML text) and our own (batch, rng_state, class_names, versions). ``models/weights/load.py`` reads it, and all others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import yaml
 from torch import nn
 
-from slowfast.models.weights import CheckpointError, load_exactly, load_weights, read_checkpoint
+from slowfast.models.weights.load import CheckpointError, load_exactly, load_weights, read_checkpoint
 from slowfast.utils.files import written_whole
 
 logger = logging.getLogger(__name__)

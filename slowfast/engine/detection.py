@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.engine.precision import autocast
-from slowfast.evaluation.box_table import BoxTable
+from slowfast.evaluation.ava.table import BoxTable
 from slowfast.utils import distributed
 from slowfast.utils.logging import Progress, format_seconds
 
@@ -129,7 +129,7 @@ class DetectionResult:
 
     Attributes:
         figures: {"mAP": percent}.
-        report: what ``slowfast.evaluation.ava.evaluate`` returned: fractions by class, counts, the protocol.
+        report: what ``slowfast.evaluation.ava.protocols.evaluate`` returned: fractions by class, counts, the protocol.
         table: all detections.
         failures: (video, second) as text -> reason.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from slowfast.datasets.augment import normalize
+from slowfast.video.augment import normalize
 
 
 @dataclass(frozen=True)

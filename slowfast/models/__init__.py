@@ -6,6 +6,6 @@ from slowfast.models.build import FUSION_REGISTRY, MODEL_REGISTRY, build_model
 from slowfast.models.single_pathway import ResNet
 from slowfast.models.slowfast import SlowFast
 from slowfast.models.x3d import X3D
-from slowfast.models.zoo import load_pretrained
+from slowfast.models.weights.zoo import load_pretrained
 
 __all__ = ["FUSION_REGISTRY", "MODEL_REGISTRY", "X3D", "ResNet", "SlowFast", "build_model", "load_pretrained"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.convert import accept_pyslowfast_names
+from slowfast.models.weights.names import accept_pyslowfast_names
 from slowfast.models.heads import RoIHead, make_head
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer

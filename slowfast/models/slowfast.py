@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY, build_fusion
-from slowfast.models.convert import accept_pyslowfast_names
+from slowfast.models.weights.names import accept_pyslowfast_names
 from slowfast.models.heads import RoIHead, make_head
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer

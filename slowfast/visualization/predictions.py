@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slowfast.datasets.geometry import centre_crop
-from slowfast.datasets.reader import FrameReader, VideoReader
-from slowfast.datasets.sampling import clip_frame_indices, clip_span
+from slowfast.video.geometry import centre_crop
+from slowfast.video.reader import FrameReader, VideoReader
+from slowfast.video.sampling import clip_frame_indices, clip_span
 from slowfast.engine.inputs import ClipPreprocessor
 
 

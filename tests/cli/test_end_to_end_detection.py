@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slowfast.cli.motion import main as make_motion
-from slowfast.evaluation.ava import evaluate_files
+from slowfast.evaluation.ava.protocols import evaluate_files
 from tests.cli.motion_runs import SMALL, run_recipe
 
 RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"

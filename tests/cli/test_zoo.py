@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from slowfast.cli.zoo import main
-from slowfast.models.zoo import find_entry, zoo_entries
+from slowfast.models.weights.zoo import find_entry, zoo_entries
 from slowfast.utils.download import cache_path
 
 PAGE = Path(__file__).parents[2] / "docs/MODEL_ZOO.md"

@@ -10,7 +10,7 @@ import slowfast.config
 import slowfast.config.defaults as defaults
 from slowfast.config import CfgNode, get_cfg
 from slowfast.config.merge import key_names
-from slowfast.config.rules import value_of
+from slowfast.config.rules.common import value_of
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/config_defaults.json").read_text())
 SOURCE = Path(defaults.__file__).read_text()

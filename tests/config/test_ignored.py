@@ -6,7 +6,7 @@ from slowfast.config import CfgNode, assert_and_infer_cfg, get_cfg
 from slowfast.config.ignored import ALWAYS_MET, WITHOUT_EFFECT, changed_keys, reason_without_effect
 from slowfast.config.merge import key_names
 from slowfast.config.refused import REFUSED_KEYS
-from slowfast.config.rules import value_of
+from slowfast.config.rules.common import value_of
 
 
 def test_every_entry_is_a_key_or_a_group():

@@ -10,7 +10,7 @@ from slowfast.config import CfgNode, get_cfg
 from slowfast.config.ignored import ALWAYS_MET, reason_without_effect
 from slowfast.config.merge import key_names
 from slowfast.config.refused import REFUSED_KEYS
-from slowfast.config.rules import value_of
+from slowfast.config.rules.common import value_of
 
 PACKAGE = Path(slowfast.__file__).parent
 # Read where the config itself is made: refused or inferred there.

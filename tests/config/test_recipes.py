@@ -9,7 +9,7 @@ import yaml
 from slowfast.config import ConfigError, find, get_cfg, load_cfg
 from slowfast.config.files import recipe_names, recipes_root
 from slowfast.config.merge import coerce
-from slowfast.config.rules import value_of
+from slowfast.config.rules.common import value_of
 
 DATA = Path(__file__).parents[1] / "data/golden"
 GOLDEN = json.loads((DATA / "recipes.json").read_text())

@@ -12,11 +12,11 @@ from PIL import Image
 from slowfast.config import find, get_cfg, load_cfg
 from slowfast.config.files import recipe_names
 from slowfast.datasets import Ava, build_dataset
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.ava import UNUSED_KEYS
 from slowfast.datasets.build import warn_of_unused
-from slowfast.datasets.frame_lists import HEADER
-from slowfast.datasets.reader import VideoReadError
+from slowfast.datasets.lists.frame_lists import HEADER
+from slowfast.video.reader import VideoReadError
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, collate_detections
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, clip_offsets, find_movies
-from slowfast.datasets.frame_lists import HEADER, read_frame_lists
-from slowfast.datasets.reader import FrameFolderReader
+from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
+from slowfast.video.reader import FrameFolderReader
 
 
 def folders(tmp_path, num_frames: int, video_id: str = "mvA_0-xyz12") -> FrameFolders:

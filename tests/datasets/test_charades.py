@@ -11,11 +11,11 @@ from PIL import Image
 
 from slowfast.config import get_cfg
 from slowfast.datasets import Charades, build_dataset
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.charades import ListedLabels
-from slowfast.datasets.charades_files import TimedActions, read_charades_csv
-from slowfast.datasets.frame_lists import read_frame_lists
-from slowfast.datasets.reader import VideoReadError
+from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
+from slowfast.datasets.lists.frame_lists import read_frame_lists
+from slowfast.video.reader import VideoReadError
 from slowfast.datasets.samples import ClipShape
 
 COLUMNS = [

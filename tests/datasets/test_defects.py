@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 from slowfast.datasets import Kinetics
-from slowfast.datasets.annotations import VideoList, check_files, read_path_label_list
-from slowfast.datasets.reader import VideoReader, VideoReadError
+from slowfast.datasets.lists.path_labels import VideoList, check_files, read_path_label_list
+from slowfast.video.reader import VideoReader, VideoReadError
 
 TESTS = Path(__file__).parents[1]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.footage import Footage, ResampledReader, find_footage, image_files, listed_footage
-from slowfast.datasets.frame_lists import read_frame_lists
-from slowfast.datasets.reader import VideoReader, VideoReadError
+from slowfast.datasets.lists.frame_lists import read_frame_lists
+from slowfast.video.reader import VideoReader, VideoReadError
 
 HEADER = "original_vido_id video_id frame_id path labels\n"
 

@@ -10,10 +10,10 @@ import torch
 
 from slowfast.config import get_cfg
 from slowfast.datasets import Kinetics, build_dataset
-from slowfast.datasets.annotations import AnnotationError, VideoList, read_path_label_list
-from slowfast.datasets.reader import VideoReader, VideoReadError
-from slowfast.datasets.sampling import center_clip_indices
-from slowfast.datasets.sampling import test_clip_indices as clip_indices_for_test
+from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, read_path_label_list
+from slowfast.video.reader import VideoReader, VideoReadError
+from slowfast.video.sampling import center_clip_indices
+from slowfast.video.sampling import test_clip_indices as clip_indices_for_test
 
 NUM_VIDEOS = 6
 

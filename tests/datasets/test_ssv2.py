@@ -9,9 +9,9 @@ import torch
 
 from slowfast.config import get_cfg
 from slowfast.datasets import SomethingSomething, build_dataset
-from slowfast.datasets.annotations import AnnotationError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.samples import ClipShape
-from slowfast.datasets.ssv2_files import find_json, read_entries, read_labels, read_test_entries
+from slowfast.datasets.lists.ssv2 import find_json, read_entries, read_labels, read_test_entries
 
 # Written out of order, as in the real file labels are: classes follow the numbers.
 LABELS = {

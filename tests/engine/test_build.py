@@ -8,7 +8,7 @@ import torch
 from slowfast.config import find, load_cfg
 from slowfast.engine.build import build_tester, build_trainer, train, weights_for_test
 from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, save_checkpoint
-from slowfast.models.weights import CheckpointError
+from slowfast.models.weights.load import CheckpointError
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.datasets.motion_detection import DetectionSpec
-from slowfast.datasets.motion_files import write_set
+from slowfast.motion.detection import DetectionSpec
+from slowfast.motion.files import write_set
 from slowfast.engine.build import test_detection
 from slowfast.engine.build_detection import protocol_of, test_looks
-from slowfast.evaluation.ava import evaluate_files
+from slowfast.evaluation.ava.protocols import evaluate_files
 from slowfast.models import build_model
 
 RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"

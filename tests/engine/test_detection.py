@@ -12,8 +12,8 @@ from slowfast.datasets.samples import DetectionSample, collate_detections
 from slowfast.engine.build_detection import write_detection_results
 from slowfast.engine.detection import BoxScores, DetectionEvaluator, mean_scores, score_boxes
 from slowfast.evaluation import ava
-from slowfast.evaluation.ava_files import read_detections
-from slowfast.evaluation.box_table import BoxTable
+from slowfast.evaluation.ava.files import read_detections
+from slowfast.evaluation.ava.table import BoxTable
 
 KEY_FRAMES = [("a", 902), ("a", 903), ("b", 902)]
 BOXES = {0: [[0.1, 0.1, 0.5, 0.5], [0.5, 0.5, 0.9, 0.9]], 1: [[0.2, 0.2, 0.6, 0.6]], 2: [[0.0, 0.0, 1.0, 1.0]]}

@@ -10,7 +10,7 @@ from torch import nn
 from slowfast.engine.checkpoint import checkpoint_path
 from slowfast.engine.trainer import NonFiniteLossError, TooManyBadVideosError
 from slowfast.models.norm import SubBatchNorm3d
-from slowfast.models.weights import load_weights, read_checkpoint
+from slowfast.models.weights.load import load_weights, read_checkpoint
 from slowfast.utils.logging import MetricWriter
 from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips, tiny_slowfast
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from slowfast.losses import LOSS_REGISTRY
-from slowfast.models.convert import from_pyslowfast
+from slowfast.models.weights.names import from_pyslowfast
 from slowfast.models.resnet3d import STAGES
 from tests.models.golden import (
     case_boxes,

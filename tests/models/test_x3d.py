@@ -8,7 +8,7 @@ from torch import nn
 
 from slowfast.config import load_cfg
 from slowfast.models import X3D, build_model
-from slowfast.models.convert import rename
+from slowfast.models.weights.names import rename
 from slowfast.models.x3d import SqueezeExcite, X3DBlock, rounded_width
 from tests.models.toys import seeded, toy_clip, toy_x3d
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.datasets.motion import write_video
-from slowfast.datasets.reader import VideoReader
+from slowfast.motion.clips import write_video
+from slowfast.video.reader import VideoReader
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.visualization.predictions import ScoresOverTime, plot_top_k_over_time, scores_over_time
 

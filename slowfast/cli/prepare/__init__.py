@@ -1,1 +1,1 @@
-"""``slowfast prepare-data``: one module a sub-command over the functions of slowfast.datasets.preparation."""
+"""``slowfast prepare-data``: one module a sub-command over the functions of slowfast.preparation."""

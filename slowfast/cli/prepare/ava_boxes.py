@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
-from slowfast.datasets.ava_boxes import FIRST_SECOND, LAST_SECOND
-from slowfast.datasets.preparation.decoding import reason
-from slowfast.datasets.preparation.files import claim_settings, find_files
-from slowfast.datasets.preparation.person_boxes import (
+from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
+from slowfast.video.stream import reason
+from slowfast.preparation.files import claim_settings, find_files
+from slowfast.preparation.person_boxes import (
     DETECTORS,
     KeyFrameJob,
     PersonBox,
@@ -24,7 +24,7 @@ from slowfast.datasets.preparation.person_boxes import (
     merge_boxes,
     write_boxes,
 )
-from slowfast.datasets.video_index import VideoReadError
+from slowfast.video.index import VideoReadError
 
 EXAMPLE = """\
   slowfast prepare-data ava-boxes data/mine/videos data/mine/boxes.csv --device cuda \\

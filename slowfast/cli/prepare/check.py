@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_list_format, add_workers, read_list, whole
-from slowfast.datasets.preparation.files import TEXT, VIDEO_ENDINGS, find_files, write_table
-from slowfast.datasets.preparation.inspection import (
+from slowfast.preparation.files import TEXT, find_files, write_table
+from slowfast.video.files import VIDEO_ENDINGS
+from slowfast.preparation.inspection import (
     VideoFacts,
     format_summary,
     inspect_video,
@@ -18,7 +19,7 @@ from slowfast.datasets.preparation.inspection import (
     refuse_short,
     write_manifest,
 )
-from slowfast.datasets.preparation.jobs import Crash, run_jobs
+from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.utils.files import written_whole
 
 SAVE_SECONDS = 60.0  # between two writings of the manifest

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from slowfast.datasets.annotations import read_path_label_list
-from slowfast.datasets.preparation.files import write_table
+from slowfast.datasets.lists.path_labels import read_path_label_list
+from slowfast.preparation.files import write_table
 from slowfast.utils.logging import format_seconds
 
 LINE_SECONDS = 60.0  # a line of progress at least so often where no bar is shown

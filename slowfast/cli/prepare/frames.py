@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
-from slowfast.datasets.preparation.files import claim_settings, find_files, write_table
-from slowfast.datasets.preparation.frame_list_files import (
+from slowfast.preparation.files import claim_settings, find_files, write_table
+from slowfast.preparation.frame_list_files import (
     charades_labels,
     read_video_ids,
     write_frame_list,
 )
-from slowfast.datasets.preparation.frames import LAYOUTS, Extraction, FrameLayout, frames_job
-from slowfast.datasets.preparation.jobs import Crash, run_jobs
+from slowfast.preparation.frames import LAYOUTS, Extraction, FrameLayout, frames_job
+from slowfast.preparation.jobs import Crash, run_jobs
 
 EXAMPLE = """\
   slowfast prepare-data frames data/ava/videos data/ava --dataset ava \\

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from slowfast.cli.prepare.common import add_command
-from slowfast.datasets.annotations import read_class_names
-from slowfast.datasets.preparation.folder_lists import folder_lists
-from slowfast.datasets.preparation.kinetics_lists import kinetics_lists
-from slowfast.datasets.preparation.list_files import SPLITS, DatasetLists, write_lists
+from slowfast.datasets.lists.path_labels import read_class_names
+from slowfast.preparation.folder_lists import folder_lists
+from slowfast.preparation.kinetics_lists import kinetics_lists
+from slowfast.preparation.list_files import SPLITS, DatasetLists, write_lists
 
 EXAMPLE = """\
   slowfast prepare-data lists data/k400/videos data/k400 --annotations data/k400/annotations/*.csv --test-from-val

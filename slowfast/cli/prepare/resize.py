@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, num_cores, whole
-from slowfast.datasets.preparation.files import claim_settings, find_files
-from slowfast.datasets.preparation.jobs import Crash, run_jobs
-from slowfast.datasets.preparation.resize import resize_job
+from slowfast.preparation.files import claim_settings, find_files
+from slowfast.preparation.jobs import Crash, run_jobs
+from slowfast.preparation.resize import resize_job
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 EXAMPLE = "  slowfast prepare-data resize data/k400/original data/k400/videos --short-side 256"

@@ -6,8 +6,8 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from slowfast.cli.prepare import ava_boxes
 from slowfast.cli.prepare.main import main
-from slowfast.datasets.ava_boxes import read_boxes
-from slowfast.datasets.preparation.files import read_table
+from slowfast.datasets.lists.ava_boxes import read_boxes
+from slowfast.preparation.files import read_table
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 
 from slowfast.cli.prepare.main import main
-from slowfast.datasets.preparation.files import read_table
+from slowfast.preparation.files import read_table
 
 
 def check(tmp_path, *arguments):

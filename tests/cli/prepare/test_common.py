@@ -3,7 +3,7 @@
 import re
 
 from slowfast.cli.prepare.common import WorkProgress, finish
-from slowfast.datasets.preparation.files import read_table
+from slowfast.preparation.files import read_table
 
 
 def test_a_pipe_gets_lines_with_the_time_left(capsys):

@@ -4,8 +4,8 @@ import json
 import os
 
 from slowfast.cli.prepare.main import main
-from slowfast.datasets.frame_lists import read_frame_lists
-from slowfast.datasets.preparation.files import read_table
+from slowfast.datasets.lists.frame_lists import read_frame_lists
+from slowfast.preparation.files import read_table
 
 
 def frames(tmp_path, dataset, *options):

@@ -7,8 +7,8 @@ import pytest
 from slowfast.cli.prepare.main import main
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.datasets.annotations import read_path_label_list
-from slowfast.datasets.preparation.files import read_table
+from slowfast.datasets.lists.path_labels import read_path_label_list
+from slowfast.preparation.files import read_table
 
 
 def test_a_folder_of_classes_becomes_a_data_set(tmp_path, make_video, capsys):

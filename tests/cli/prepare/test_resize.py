@@ -5,8 +5,8 @@ import os
 import pytest
 
 from slowfast.cli.prepare.main import main
-from slowfast.datasets.preparation.files import read_table
-from slowfast.datasets.reader import VideoReader
+from slowfast.preparation.files import read_table
+from slowfast.video.reader import VideoReader
 
 
 def resize(tmp_path, *options, workers="0"):

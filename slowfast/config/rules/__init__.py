@@ -1,0 +1,1 @@
+"""Checks across keys, before anything is built; one file for each part that they speak of."""

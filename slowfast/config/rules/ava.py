@@ -1,0 +1,66 @@
+"""Rules of action detection on AVA: DETECTION, AVA. They hold where DETECTION.ENABLE asks for boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.rules.common import at_least, fraction, one_of
+
+
+def ava_problems(cfg: CfgNode) -> Iterator[str]:
+    """Everything that keeps clips around key frames from being cut, or their boxes from being scored."""
+    if not cfg.DETECTION.ENABLE:
+        for key in ("TRAIN", "TEST"):
+            if cfg[key].ENABLE and cfg[key].DATASET == "ava":
+                yield f"{key}.DATASET=ava without DETECTION.ENABLE: its samples are boxes. Set DETECTION.ENABLE True."
+        return
+    yield from detection_problems(cfg)
+    if "ava" not in (cfg.TRAIN.DATASET, cfg.TEST.DATASET):
+        return
+    yield from fraction(cfg, "AVA.DETECTION_SCORE_THRESH")
+    yield from at_least(cfg, 0, "AVA.MOVIE_START_SECONDS")
+    yield from one_of(cfg, "AVA.PROTOCOL", ("pyslowfast", "official", "mmaction2"))
+    yield from clip_problems(cfg)
+    if not all(isinstance(side, int) and side >= 1 for side in cfg.AVA.TEST_SCALES):
+        yield f"AVA.TEST_SCALES={cfg.AVA.TEST_SCALES}: expected short sides in pixels, integers of at least 1."
+    if cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION:
+        yield from lighting_problems(cfg)
+
+
+def detection_problems(cfg: CfgNode) -> Iterator[str]:
+    """A network, a loss or an activation that does not go with several labels a box."""
+    yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
+    if cfg.MODEL.MODEL_NAME.lower().startswith(("x3d", "torchvision/")):
+        yield (
+            f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores clips alone. "
+            "Use SlowFast or ResNet."
+        )
+    if cfg.MODEL.HEAD_ACT == "softmax":
+        yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
+    if cfg.MODEL.LOSS_FUNC in ("cross_entropy", "soft_cross_entropy"):
+        yield f"DETECTION.ENABLE with MODEL.LOSS_FUNC={cfg.MODEL.LOSS_FUNC!r}: boxes have several labels. Set bce."
+    if cfg.MIXUP.ENABLE:
+        yield "DETECTION.ENABLE with MIXUP.ENABLE: boxes of two clips cannot be mixed. Turn one off."
+
+
+def clip_problems(cfg: CfgNode) -> Iterator[str]:
+    """Clips that do not fit around a key frame."""
+    num_frames, rate = cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE
+    if num_frames * rate % 2:
+        yield (
+            f"DATA.NUM_FRAMES={num_frames} times DATA.SAMPLING_RATE={rate} is odd: a clip of AVA reaches as far before "
+            "its key frame as after it. Make one of them even."
+        )
+    if cfg.SLOWFAST.FAST_INPUT == "flow":
+        yield "SLOWFAST.FAST_INPUT=flow: the data set ava gives colours alone; use another FAST_INPUT."
+
+
+def lighting_problems(cfg: CfgNode) -> Iterator[str]:
+    """Eigenvalues and eigenvectors that are not those of three colours."""
+    values, vectors = cfg.DATA.TRAIN_PCA_EIGVAL, cfg.DATA.TRAIN_PCA_EIGVEC
+    if len(values) != 3:
+        yield f"DATA.TRAIN_PCA_EIGVAL={values} has {len(values)} entries; expected 3."
+    if len(vectors) != 3 or any(len(row) != 3 for row in vectors):
+        yield f"DATA.TRAIN_PCA_EIGVEC={vectors}: expected three rows of three numbers."

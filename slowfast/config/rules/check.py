@@ -1,0 +1,148 @@
+"""Rules between keys: each yields the problems it finds, and all are reported at once.
+
+A rule reads the config and nothing else. What depends on the machine (GPUs present, files) is checked where
+it is used, so that a config of eight GPUs loads on a laptop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.files import ConfigError, KeyPath
+from slowfast.config.ignored import changed_keys, ignored_settings
+from slowfast.config.merge import coerce, key_names
+from slowfast.config.refused import REFUSED_KEYS, REFUSED_VALUES, unknown_key
+from slowfast.config.rules.common import at_least, one_of
+from slowfast.config.rules.ava import ava_problems
+from slowfast.config.rules.data import data_problems
+from slowfast.config.rules.model import model_problems
+from slowfast.config.rules.multigrid import multigrid_problems
+from slowfast.config.rules.solver import solver_problems
+
+logger = logging.getLogger(__name__)
+
+
+def check_and_infer(cfg: CfgNode, defaults: CfgNode) -> CfgNode:
+    """``cfg`` itself, once every rule holds; keys that are set without effect are warned of.
+
+    The one thing inferred: with SOLVER.BASE_LR_SCALE_NUM_SHARDS the three learning rates are multiplied by
+    NUM_SHARDS and the switch is turned off, so that a second call changes nothing. A frozen config is only
+    checked.
+
+    Raises:
+        ConfigError: all problems, one a line.
+    """
+    problems = list(type_problems(cfg, defaults)) or [
+        *refused_settings(cfg, defaults),
+        *run_problems(cfg),
+        *model_problems(cfg),
+        *data_problems(cfg),
+        *ava_problems(cfg),
+        *solver_problems(cfg),
+        *multigrid_problems(cfg),
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    for sentence in (*ignored_settings(cfg, defaults), *odd_settings(cfg)):
+        logger.warning(sentence)
+    if not cfg.is_frozen():
+        _scale_learning_rates(cfg)
+    return cfg
+
+
+def _scale_learning_rates(cfg: CfgNode) -> None:
+    """Multiply the learning rates by the number of machines, once, where the config asks for it."""
+    if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS and cfg.NUM_SHARDS > 1:
+        cfg.SOLVER.BASE_LR *= cfg.NUM_SHARDS
+        cfg.SOLVER.WARMUP_START_LR *= cfg.NUM_SHARDS
+        cfg.SOLVER.COSINE_END_LR *= cfg.NUM_SHARDS
+        cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
+
+
+def type_problems(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
+    """Values of another type than the default's, as a notebook may assign them; keys that are gone or new."""
+    names = list(key_names(defaults))
+    yield from _type_problems(cfg, defaults, (), names)
+
+
+def _type_problems(cfg: CfgNode, defaults: CfgNode, prefix: KeyPath, names: list[str]) -> Iterator[str]:
+    """``type_problems`` of the group at ``prefix``."""
+    for key, default in defaults.items():
+        name = ".".join((*prefix, key))
+        if key not in cfg:
+            yield f"{name} is missing; start from slowfast.config.get_cfg()."
+        elif isinstance(default, CfgNode) and isinstance(cfg[key], CfgNode):
+            yield from _type_problems(cfg[key], default, (*prefix, key), names)
+        else:
+            try:
+                taken = coerce(cfg[key], default)
+                if isinstance(cfg[key], str) and not isinstance(default, str):
+                    yield f"{name} is the text {cfg[key]!r}; assign {taken!r}, or use cfg.merge_from_list."
+            except ConfigError as error:
+                yield f"{name} {error}"
+    if not defaults.is_new_allowed():
+        for key in cfg.keys() - defaults.keys():
+            if prefix or not isinstance(cfg[key], CfgNode):  # a whole group of one's own is welcome
+                yield unknown_key((*prefix, key), cfg[key], names)
+
+
+def refused_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
+    """Settings that ask for a part of PySlowFast that does not exist here."""
+    for name, value in changed_keys(cfg, defaults).items():
+        subject = REFUSED_KEYS.get(name) or REFUSED_VALUES.get(name, {}).get(str(value).lower())
+        if subject:
+            yield f"{name}={value!r}: {subject} not part of slowfast; remove the key, or use PySlowFast."
+
+
+def run_problems(cfg: CfgNode) -> Iterator[str]:
+    """Processes, machines, seeds and what a run does."""
+    yield from at_least(cfg, 0, "NUM_GPUS", "RNG_SEED")
+    yield from at_least(cfg, 1, "NUM_SHARDS", "LOG_PERIOD")
+    if not 0 <= cfg.SHARD_ID < max(1, cfg.NUM_SHARDS):
+        yield f"SHARD_ID={cfg.SHARD_ID}: machines are numbered 0 to NUM_SHARDS - 1 = {cfg.NUM_SHARDS - 1}."
+    yield from one_of(cfg, "DIST_BACKEND", ("nccl", "gloo", "mpi"))
+    if cfg.TASK and cfg.TASK not in REFUSED_VALUES["TASK"]:
+        yield f'TASK={cfg.TASK!r}: leave it empty (""); the data set, the loss and the head make the task.'
+    for group in ("TRAIN", "TEST"):
+        yield from one_of(cfg, f"{group}.CHECKPOINT_TYPE", ("pytorch", "caffe2"))
+        yield from at_least(cfg, 1, f"{group}.BATCH_SIZE")
+        if cfg[group].ENABLE:
+            yield from _batch_problems(cfg, group)
+    yield from at_least(cfg, 1, "TRAIN.CHECKPOINT_PERIOD")
+    yield from at_least(cfg, 0, "TRAIN.EVAL_PERIOD", "TRAIN.KILL_LOSS_EXPLOSION_FACTOR")
+    yield from one_of(cfg, "TRAIN.MIXED_PRECISION_DTYPE", ("auto", "bfloat16", "float16"))
+
+
+def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:
+    """A batch that its GPUs cannot share evenly."""
+    size, num_gpus = cfg[group].BATCH_SIZE, cfg.NUM_GPUS
+    if num_gpus > 1 and size % num_gpus:
+        sizes = [multiple for multiple in (size // num_gpus * num_gpus, -(-size // num_gpus) * num_gpus) if multiple]
+        yield (
+            f"{group}.BATCH_SIZE={size} is not divisible by NUM_GPUS={num_gpus}: every GPU gets as many. "
+            f"Set {group}.BATCH_SIZE to {' or '.join(map(str, sizes))}, or NUM_GPUS to a divisor of {size}."
+        )
+
+
+def odd_settings(cfg: CfgNode) -> Iterator[str]:
+    """Settings that work but are seldom meant."""
+    if cfg.DATA.MULTI_LABEL and cfg.DATA.ENSEMBLE_METHOD != "max":
+        yield (
+            f"DATA.MULTI_LABEL with DATA.ENSEMBLE_METHOD={cfg.DATA.ENSEMBLE_METHOD!r}: published multi-label "
+            "results take the maximum over the views (DATA.ENSEMBLE_METHOD max)."
+        )
+    if cfg.AUG.ENABLE:
+        yield "AUG.ENABLE turns on random erasing alone: RandAugment and colour jitter are not built."
+    if (cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE) and cfg.BN.NORM_TYPE == "sub_batchnorm":
+        yield (
+            "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: batch norm's statistics are of "
+            f"MULTIGRID.BN_BASE_SIZE={cfg.MULTIGRID.BN_BASE_SIZE} clips."
+        )
+    if cfg.TRAIN.ENABLE and cfg.SOLVER.WARMUP_EPOCHS > cfg.SOLVER.MAX_EPOCH:
+        yield (
+            f"SOLVER.WARMUP_EPOCHS={cfg.SOLVER.WARMUP_EPOCHS} exceeds SOLVER.MAX_EPOCH={cfg.SOLVER.MAX_EPOCH}"
+            ": training ends before the full learning rate is reached."
+        )

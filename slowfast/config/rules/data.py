@@ -1,0 +1,85 @@
+"""Rules of clips, crops, views and loading: DATA, DATA_LOADER, TEST, AUG, MIXUP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.rules.common import above, at_least, fraction, one_of
+
+
+def data_problems(cfg: CfgNode) -> Iterator[str]:
+    """Everything that keeps clips from being cut as asked."""
+    yield from at_least(cfg, 1, "DATA.SAMPLING_RATE", "DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE")
+    if cfg.DATA.NUM_FRAMES < 1:
+        yield f"DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES}: must be at least 1."
+    yield from above(cfg, 0, "DATA.TARGET_FPS")
+    yield from at_least(cfg, 0, "DATA.TRAIN_JITTER_FPS", "DATA.SKIP_ROWS", "DATA.MAX_BAD_VIDEOS")
+    yield from one_of(cfg, "DATA.CHECK_FILES", ("sample", "all", "none"))
+    yield from one_of(cfg, "DATA.ENSEMBLE_METHOD", ("sum", "mean", "max"))
+    yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
+    if not cfg.DATA.PATH_LABEL_SEPARATOR:
+        yield 'DATA.PATH_LABEL_SEPARATOR is empty; set what stands between path and label, e.g. " " or ",".'
+    yield from colour_problems(cfg)
+    yield from jitter_problems(cfg)
+    yield from view_problems(cfg)
+    yield from at_least(cfg, 0, "DATA_LOADER.NUM_WORKERS", "DATA.DECODER_THREADS")
+    yield from at_least(cfg, 1, "DATA_LOADER.PREFETCH_FACTOR", "DATA.DECODING_SHORT_SIZE")
+    yield from augmentation_problems(cfg)
+
+
+def colour_problems(cfg: CfgNode) -> Iterator[str]:
+    """Mean and deviation that do not fit three colours."""
+    for key in ("MEAN", "STD"):
+        values = cfg.DATA[key]
+        if len(values) != 3:
+            yield f"DATA.{key}={values} has {len(values)} entries; expected 3, one for each of R, G and B."
+    if any(value <= 0 for value in cfg.DATA.STD):
+        yield f"DATA.STD={cfg.DATA.STD}: every entry must be above 0, colours are divided by it."
+
+
+def jitter_problems(cfg: CfgNode) -> Iterator[str]:
+    """Ranges of training crops that are no ranges, or smaller than the crop."""
+    for key in ("TRAIN_JITTER_SCALES", "TRAIN_JITTER_SCALES_RELATIVE", "TRAIN_JITTER_ASPECT_RELATIVE"):
+        values = cfg.DATA[key]
+        if key != "TRAIN_JITTER_SCALES" and not values:
+            continue
+        if len(values) != 2 or not 0 < values[0] <= values[1]:
+            yield f"DATA.{key}={values}: expected [smallest, largest], both above 0."
+    scales = cfg.DATA.TRAIN_JITTER_SCALES
+    relative = cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE
+    if len(scales) == 2 and not relative and min(scales) < cfg.DATA.TRAIN_CROP_SIZE:
+        yield (
+            f"DATA.TRAIN_JITTER_SCALES={scales}: a frame of shorter side {min(scales)} holds no crop of "
+            f"DATA.TRAIN_CROP_SIZE={cfg.DATA.TRAIN_CROP_SIZE}. Raise the scales or lower the crop."
+        )
+
+
+def view_problems(cfg: CfgNode) -> Iterator[str]:
+    """Clips and crops of a test video."""
+    yield from at_least(cfg, 1, "TEST.NUM_ENSEMBLE_VIEWS")
+    counts = cfg.TEST.NUM_TEMPORAL_CLIPS
+    if not all(isinstance(count, int) and count >= 1 for count in counts):
+        yield f"TEST.NUM_TEMPORAL_CLIPS={counts}: expected numbers of clips, each at least 1."
+    if cfg.TEST.NUM_SPATIAL_CROPS not in (1, 3):
+        yield (
+            f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the centre of the "
+            "longer side) or 1 (the centre)."
+        )
+
+
+def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
+    """Erasing and mixing."""
+    if cfg.AUG.ENABLE:
+        yield from fraction(cfg, "AUG.RE_PROB")
+        yield from one_of(cfg, "AUG.RE_MODE", ("pixel", "rand", "const"))
+        yield from at_least(cfg, 1, "AUG.RE_COUNT")
+    if not cfg.MIXUP.ENABLE:
+        return
+    yield from fraction(cfg, "MIXUP.PROB", "MIXUP.SWITCH_PROB", "MIXUP.LABEL_SMOOTH_VALUE")
+    yield from at_least(cfg, 0, "MIXUP.ALPHA", "MIXUP.CUTMIX_ALPHA")
+    if cfg.MIXUP.ALPHA == 0 and cfg.MIXUP.CUTMIX_ALPHA == 0:
+        yield "MIXUP.ENABLE with MIXUP.ALPHA=0 and MIXUP.CUTMIX_ALPHA=0 mixes nothing. Set one above 0."
+    if cfg.DATA.MULTI_LABEL:
+        yield "MIXUP.ENABLE with DATA.MULTI_LABEL: mixing is defined for one label a video. Turn one off."

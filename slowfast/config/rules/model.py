@@ -1,0 +1,182 @@
+"""Rules of the networks: MODEL, SLOWFAST, RESNET, NONLOCAL, BN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.refused import REFUSED_VALUES
+from slowfast.config.rules.common import above, at_least, fraction, one_of
+
+BUILT_IN_MODELS = ("SlowFast", "ResNet", "X3D")
+ARCHS = ("slowfast", "slow", "fast", "c2d", "c2d_nopool", "2d", "i3d", "i3d_nopool", "x3d")
+BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+FAST_INPUTS = ("rgb", "half_resolution", "gray", "time_difference", "flow")
+LOSSES = ("cross_entropy", "soft_cross_entropy", "bce", "bce_logit")
+
+
+def model_problems(cfg: CfgNode) -> Iterator[str]:
+    """Everything that keeps the network from being built or its scores from meaning something."""
+    yield from at_least(cfg, 1, "MODEL.NUM_CLASSES")
+    yield from fraction(cfg, "MODEL.DROPOUT_RATE", "MODEL.DROPCONNECT_RATE")
+    yield from at_least(cfg, 0, "MODEL.FC_INIT_STD")
+    yield from one_of(cfg, "MODEL.HEAD_ACT", ("softmax", "sigmoid", "none"))
+    yield from label_problems(cfg)
+    yield from bn_problems(cfg)
+    if cfg.SLOWFAST.FAST_INPUT != "rgb" and cfg.MODEL.MODEL_NAME.lower() in ("resnet", "x3d"):
+        yield (
+            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r} with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: "
+            "it is for the Fast pathway of SlowFast. Set it to rgb."
+        )
+    if not is_built_in(cfg):  # somebody's own model: what its keys mean is theirs
+        return
+    if cfg.MODEL.ARCH.lower() not in REFUSED_VALUES["MODEL.ARCH"]:
+        yield from one_of(cfg, "MODEL.ARCH", ARCHS)
+    if cfg.MODEL.MODEL_NAME.lower() == "slowfast":
+        yield from slowfast_problems(cfg)
+    if cfg.MODEL.MODEL_NAME.lower() in ("slowfast", "resnet"):
+        yield from resnet_problems(cfg)
+        yield from nonlocal_problems(cfg)
+
+
+def is_built_in(cfg: CfgNode) -> bool:
+    """Whether the model is one of the package."""
+    return cfg.MODEL.MODEL_NAME.lower() in [name.lower() for name in BUILT_IN_MODELS]
+
+
+def num_pathways(cfg: CfgNode) -> int:
+    """Pathways of a built-in model."""
+    return 2 if cfg.MODEL.MODEL_NAME.lower() == "slowfast" else 1
+
+
+def label_problems(cfg: CfgNode) -> Iterator[str]:
+    """Activation, loss and labels that contradict each other."""
+    loss, activation = cfg.MODEL.LOSS_FUNC, cfg.MODEL.HEAD_ACT
+    if not cfg.IMPORTS and loss not in REFUSED_VALUES["MODEL.LOSS_FUNC"]:
+        yield from one_of(cfg, "MODEL.LOSS_FUNC", LOSSES)
+    if cfg.DATA.MULTI_LABEL and activation == "softmax":
+        yield (
+            "DATA.MULTI_LABEL with MODEL.HEAD_ACT='softmax': the scores of a clip would sum to 1 although "
+            "several labels hold at once. Set MODEL.HEAD_ACT to sigmoid."
+        )
+    if cfg.DATA.MULTI_LABEL and loss in ("cross_entropy", "soft_cross_entropy"):
+        yield f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={loss!r}: it wants one label a video. Set bce_logit."
+    yield from evaluator_problems(cfg)
+    if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":
+        yield "MODEL.NUM_CLASSES=1 with MODEL.HEAD_ACT='softmax': the score is always 1. Use 2, or sigmoid."
+
+
+def evaluator_problems(cfg: CfgNode) -> Iterator[str]:
+    """A metric for other labels than the videos have: it would fail after the whole test."""
+    wants_several = {"topk": False, "multilabel_map": True, "charades_map": True}.get(cfg.TEST.EVALUATOR)
+    if wants_several is not None and wants_several != cfg.DATA.MULTI_LABEL and not cfg.DETECTION.ENABLE:
+        yield (
+            f"TEST.EVALUATOR={cfg.TEST.EVALUATOR!r} with DATA.MULTI_LABEL={cfg.DATA.MULTI_LABEL}: it is for videos "
+            f"with {'several labels' if wants_several else 'one label'}. Change one, or leave TEST.EVALUATOR empty."
+        )
+
+
+def slowfast_problems(cfg: CfgNode) -> Iterator[str]:
+    """The two speeds and what joins them."""
+    yield from at_least(
+        cfg,
+        1,
+        "SLOWFAST.ALPHA",
+        "SLOWFAST.FUSION_CONV_CHANNEL_RATIO",
+        "SLOWFAST.FUSION_KERNEL_SZ",
+        "DATA.NUM_FRAMES",
+    )
+    yield from at_least(cfg, 1, "SLOWFAST.BETA_INV")
+    yield from one_of(cfg, "SLOWFAST.SLOW_FRAMES", ("linspace", "strided"))
+    yield from fast_input_problems(cfg)
+    if cfg.SLOWFAST.FUSION_KERNEL_SZ % 2 == 0:
+        yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centred on a frame."
+    alpha, num_frames = cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
+    if alpha >= 1 and num_frames >= 1 and num_frames % alpha:
+        yield alpha_problem(alpha, num_frames)
+
+
+def fast_input_problems(cfg: CfgNode) -> Iterator[str]:
+    """Weaker inputs of the Fast pathway."""
+    yield from one_of(cfg, "SLOWFAST.FAST_INPUT", FAST_INPUTS)
+    if cfg.SLOWFAST.FAST_INPUT == "flow":
+        yield from one_of(cfg, "FLOW.METHOD", ("dis", "farneback", "raft"))
+        yield from above(cfg, 0, "FLOW.BOUND")
+        if cfg.DATA.RESIZE_IN_DECODER:
+            yield "SLOWFAST.FAST_INPUT=flow with DATA.RESIZE_IN_DECODER: flow is of frames as stored. Turn it off."
+    if cfg.SLOWFAST.FAST_INPUT in ("flow", "half_resolution") and cfg.DETECTION.ENABLE:
+        yield (
+            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT} with DETECTION.ENABLE: boxes are pooled from maps of one "
+            "size, of RGB frames. Use rgb, gray or time_difference."
+        )
+
+
+def alpha_problem(alpha: int, num_frames: int) -> str:
+    """Message for a clip that alpha does not divide, with the nearest values that work."""
+    below, over = num_frames // alpha * alpha, -(-num_frames // alpha) * alpha
+    lengths = " or ".join(str(length) for length in (below, over) if length)
+    *divisors, last = [divisor for divisor in range(1, min(num_frames, 9) + 1) if num_frames % divisor == 0]
+    alphas = f"{', '.join(map(str, divisors))} or {last}" if divisors else str(last)
+    return (
+        f"alpha={alpha} does not divide the clip length {num_frames}: Slow holds 1 in {alpha} Fast frames. "
+        f"Set DATA.NUM_FRAMES to {lengths}, or SLOWFAST.ALPHA to {alphas}."
+    )
+
+
+def resnet_problems(cfg: CfgNode) -> Iterator[str]:
+    """Depth, widths and the per-stage lists."""
+    yield from one_of(cfg, "RESNET.TRANS_FUNC", ("bottleneck_transform", "basic_transform", "x3d_transform"))
+    yield from at_least(cfg, 1, "RESNET.NUM_GROUPS", "RESNET.WIDTH_PER_GROUP")
+    if cfg.RESNET.DEPTH not in BLOCKS:
+        yield f"RESNET.DEPTH={cfg.RESNET.DEPTH}: depths are {', '.join(map(str, BLOCKS))}."
+    channels = cfg.DATA.INPUT_CHANNEL_NUM
+    if len(channels) < num_pathways(cfg):
+        yield (
+            f"DATA.INPUT_CHANNEL_NUM={channels} has {len(channels)} entries; "
+            f"{cfg.MODEL.MODEL_NAME} has {num_pathways(cfg)} pathway(s). Set it to {[3] * num_pathways(cfg)}."
+        )
+    for key in ("NUM_BLOCK_TEMP_KERNEL", "SPATIAL_STRIDES", "SPATIAL_DILATIONS"):
+        yield from stage_list_problems(f"RESNET.{key}", cfg.RESNET[key])
+
+
+def stage_list_problems(name: str, stages: list) -> Iterator[str]:
+    """A list that has no entry for each of the four stages, or in it neither one number nor [slow, fast].
+
+    One number serves every pathway, and a network of one pathway takes the first of two: so the defaults fit
+    every network, and the Slow pathway of a SlowFast recipe can be built alone.
+    """
+    if len(stages) != 4 or not all(isinstance(stage, list) and len(stage) in (1, 2) for stage in stages):
+        yield f"{name}={stages}: expected 4 entries (res2 to res5), each with 1 value or 2 ([slow, fast])."
+
+
+def nonlocal_problems(cfg: CfgNode) -> Iterator[str]:
+    """Non-local blocks after blocks that do not exist."""
+    yield from one_of(cfg, "NONLOCAL.INSTANTIATION", ("dot_product", "softmax"))
+    for key in ("LOCATION", "GROUP"):
+        yield from stage_list_problems(f"NONLOCAL.{key}", cfg.NONLOCAL[key])
+    locations = cfg.NONLOCAL.LOCATION
+    if len(locations) != 4 or cfg.RESNET.DEPTH not in BLOCKS:
+        return
+    for stage, num_blocks in zip(range(4), BLOCKS[cfg.RESNET.DEPTH], strict=True):
+        blocks = [block for pathway in locations[stage] if isinstance(pathway, list) for block in pathway]
+        if any(not 0 <= block < num_blocks for block in blocks):
+            yield (
+                f"NONLOCAL.LOCATION={locations}: res{stage + 2} of depth {cfg.RESNET.DEPTH} has {num_blocks} "
+                f"blocks, numbered 0 to {num_blocks - 1}."
+            )
+
+
+def bn_problems(cfg: CfgNode) -> Iterator[str]:
+    """Batch norm."""
+    yield from one_of(cfg, "BN.NORM_TYPE", ("batchnorm", "sync_batchnorm", "sync_batchnorm_apex", "sub_batchnorm"))
+    yield from at_least(cfg, 1, "BN.NUM_SPLITS", "BN.NUM_SYNC_DEVICES")
+    yield from at_least(cfg, 0, "BN.WEIGHT_DECAY")
+    if cfg.BN.USE_PRECISE_STATS:
+        yield from above(cfg, 0, "BN.NUM_BATCHES_PRECISE")
+    clips = cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS)
+    if cfg.BN.NORM_TYPE == "sub_batchnorm" and cfg.TRAIN.ENABLE and clips % max(1, cfg.BN.NUM_SPLITS):
+        yield (
+            f"BN.NUM_SPLITS={cfg.BN.NUM_SPLITS} does not divide the {clips} clips of a GPU "
+            "(TRAIN.BATCH_SIZE / NUM_GPUS), as sub_batchnorm needs."
+        )

@@ -1,0 +1,1 @@
+"""The files that list a data set: paths with labels, frame lists, the official files of each set, boxes."""

@@ -1,0 +1,273 @@
+"""Reading weights of any kind, and loading them into a model with a report.
+
+Files come from the internet: they are read with ``weights_only=True``, i.e. tensors, numbers, strings and containers,
+and nothing that could run; Caffe2 files through an unpickler as strict (caffe2.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slowfast.models.weights.caffe2 import read_caffe2
+from slowfast.models.weights.names import from_pyslowfast, is_pyslowfast_name
+from slowfast.models.weights.inflate import core_shape, flat_kernels, from_torchvision, inflate_kernels, is_torchvision_resnet
+from slowfast.models.norm import fit_statistics
+from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
+from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
+
+logger = logging.getLogger(__name__)
+
+_OF_HEAD = re.compile(r"^head\.")
+_OF_VIDEO_NETWORKS = re.compile(r"^head\.|\.nonlocal\d+\.")  # what an image network has not, or has otherwise
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used as a checkpoint."""
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Contents of a checkpoint file, the weights under "model_state"; a URL is downloaded into iopath's cache.
+
+    A bare state dict comes back as ``{"model_state": ...}``, so does a Caffe2 file, in PySlowFast's names.
+
+    Raises:
+        CheckpointError: missing, unreadable, or not a checkpoint; the message says what the file is.
+    """
+    return read_with_kind(path)[1]
+
+
+def read_with_kind(path: str | Path) -> tuple[str, dict[str, Any]]:
+    """What kind of file ``path`` is ("checkpoint", "state dict", "Caffe2 file"), and ``read_checkpoint(path)``."""
+    file = local_path(path)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken pickle fails in any way: IndexError, struct.error, ...
+        blobs = _caffe2_blobs(file)
+        if blobs is not None:
+            return "Caffe2 file", {"model_state": blobs}
+        again = f" Delete it to download {path} again." if is_url(path) else ""
+        raise CheckpointError(
+            f"{file} cannot be read as a checkpoint: it {describe_file(file)} ({_one_line(error)}).{again}"
+        ) from error
+    fields = content if isinstance(content, dict) else {}
+    for name in ("model_state", "state_dict"):
+        if _is_state_dict(fields.get(name)):
+            return "checkpoint", {"model_state" if key == name else key: value for key, value in fields.items()}
+    if _is_state_dict(fields):
+        return "state dict", {"model_state": fields}
+    raise CheckpointError(f"{file} holds no weights: expected a dict with model_state, found {_describe(content)}.")
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(entry, Tensor) for entry in value.values())
+
+
+def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
+    """The weights of a Caffe2 file, or None if it is none."""
+    try:
+        return read_caffe2(path)
+    except Exception:  # not a Caffe2 file, in any way; the caller says what torch found
+        return None
+
+
+def local_path(path: str | Path) -> Path:
+    """``path`` itself, or where a cache holds what a URL names (downloaded when it is not there).
+
+    The cache is iopath's, and for torchvision://r3d_18 torchvision's (torchvision_weights.py).
+
+    Raises:
+        CheckpointError: no such file, or the download failed.
+    """
+    try:
+        if is_url(path):
+            return fetch(str(path), cache_path(str(path)))
+        if is_torchvision_address(path):
+            return torchvision_weights(str(path))
+    except DownloadError as error:
+        raise CheckpointError(str(error)) from error
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint {path}.")
+    return Path(path)
+
+
+def describe_file(path: Path) -> str:
+    """What a file that is no checkpoint looks like, for a message: "is empty", "is an HTML page", ..."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(512).lstrip()
+    if size == 0:
+        return "is empty"
+    if head[:1] == b"<":
+        return "is an HTML or XML page, not a download of the weights"
+    if head.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer: fetch the file itself with git lfs pull"
+    if head.startswith(b"PK"):
+        return f"looks like a torch file of {size:,} bytes that is cut short or holds objects other than tensors"
+    if head[:1] == b"\x80":
+        return f"is a pickle of {size:,} bytes that is cut short or holds objects other than tensors"
+    return f"has {size:,} bytes of another kind, beginning with {head[:16]!r}"
+
+
+def _one_line(error: Exception) -> str:
+    """The cause in torch's message, without its advice to load the file in the way that lets it run code."""
+    text = str(error)
+    refused = re.search(r"GLOBAL (\S+)", text)
+    if refused:
+        return f"it asks for {refused[1]}, which is no tensor, number, string or container"
+    if "weights_only" in text:
+        return "no pickle of tensors"
+    return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else 'no details'}"
+
+
+def _describe(content: Any) -> str:
+    return (
+        f"a dict with {', '.join(map(str, list(content)[:5]))}" if isinstance(content, dict) else type(content).__name__
+    )
+
+
+@dataclass
+class LoadReport:
+    """What became of the names of a state dict; ``notes`` tell what was converted on the way."""
+
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    wrong_shape: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return not (self.missing or self.unexpected or self.wrong_shape)
+
+    @property
+    def is_complete_but_for_head(self) -> bool:
+        return not self._problems_beside(_OF_HEAD)
+
+    def _problems_beside(self, names: re.Pattern) -> list[str]:
+        """Entries that did not load and do not match ``names``; a left-over always counts."""
+        return [*self.unexpected, *(name for name in (*self.missing, *self.wrong_shape) if not names.search(name))]
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.loaded)} tensors loaded", *self.notes]
+        for name in ("missing", "unexpected", "wrong_shape"):
+            entries = getattr(self, name)
+            if entries:
+                more = f", and {len(entries) - 5} more" if len(entries) > 5 else ""
+                lines.append(f"{len(entries)} {name.replace('_', ' ')}: {', '.join(entries[:5])}{more}")
+        return "; ".join(lines)
+
+
+def load_weights(
+    model: nn.Module, state: Mapping[str, Tensor], *, inflate: bool = False, source: str | Path = "the state dict"
+) -> LoadReport:
+    """Copy into ``model`` every tensor of ``state`` whose name and shape fit, and report on all.
+
+    PySlowFast's names and the prefix ``module.`` of wrapped models are understood, and sub-batch norms become plain
+    ones or the other way round, as the model has them. A BN's ``num_batches_tracked`` may be missing (older files).
+
+    Args:
+        inflate: repeat 2D kernels along time where the model has 3D ones (inflate.py); torchvision's names for a
+            ResNet are then understood too.
+        source: what a message calls ``state``.
+
+    Raises:
+        CheckpointError: 2D kernels without ``inflate``, or an image network that is not the model's 2D counterpart.
+    """
+    own = model.state_dict()
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    is_image_network = is_torchvision_resnet(state) and not own.keys() & state.keys()
+    state = _in_own_names(model, state, source) if is_image_network else _from_pyslowfast(model, state)
+    flat = flat_kernels(state, own)
+    if flat and not inflate:
+        raise CheckpointError(
+            f"{source}: {len(flat)} kernels have no extent in time, as in an image network, e.g. {flat[0]} "
+            f"{list(state[flat[0]].shape)} where the model has {list(own[flat[0]].shape)}. To start training from "
+            "them, repeated along time, set TRAIN.CHECKPOINT_INFLATE True."
+        )
+    state = inflate_kernels(state, own)
+    state, notes = fit_statistics(model, state)
+    report = _copy(model, state)
+    report.notes = [*([f"{len(flat)} kernels inflated"] if flat else []), *notes]
+    if is_image_network and report._problems_beside(_OF_VIDEO_NETWORKS):
+        raise CheckpointError(
+            f"{source} is a ResNet of torchvision, but not the model's 2D counterpart: {report}. It has to have the "
+            "depth of RESNET.DEPTH (50 or 101, with bottleneck blocks), and the model RESNET.WIDTH_PER_GROUP 64."
+        )
+    return report
+
+
+def _from_pyslowfast(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    num_pathways = len(getattr(model, "pathway_names", ("pathway",)))
+    return {
+        from_pyslowfast(name, num_pathways=num_pathways) if is_pyslowfast_name(name) else name: value
+        for name, value in state.items()
+    }
+
+
+def _in_own_names(model: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> dict[str, Tensor]:
+    """A ResNet of torchvision in the names of a single pathway.
+
+    Raises:
+        CheckpointError: the model is none, or strides elsewhere.
+    """
+    pathway = getattr(model, "pathway", None)
+    if pathway is None:
+        raise CheckpointError(
+            f"{source} is an image network (a ResNet of torchvision). It can start a network of one pathway with its "
+            f"widths (MODEL.MODEL_NAME ResNet, MODEL.ARCH slow, c2d or i3d), not {type(model).__name__}."
+        )
+    firsts = [module for name, module in pathway.named_modules() if name.endswith(".a")]
+    if any(conv.kernel_size[1:] == (1, 1) and conv.stride[1] > 1 for conv in firsts):
+        raise CheckpointError(
+            f"{source} strides in the 3x3 convolutions of its blocks, as torchvision's ResNets do; the model in the "
+            "1x1 before them. Set RESNET.STRIDE_1X1 False."
+        )
+    return {from_torchvision(name): value for name, value in state.items()}
+
+
+def _copy(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
+    """Copy what fits by name and shape."""
+    own = model.state_dict()
+    report = LoadReport(
+        missing=[name for name in own if name not in state and not name.endswith("num_batches_tracked")],
+        unexpected=[name for name in state if name not in own],
+    )
+    fitting = {}
+    for name in own.keys() & state.keys():
+        if core_shape(own[name]) == core_shape(state[name]):
+            fitting[name] = state[name].reshape(own[name].shape)
+        else:
+            shapes = f"file {list(state[name].shape)}, model {list(own[name].shape)}"
+            report.wrong_shape.append(f"{name} ({shapes})")
+    report.loaded = sorted(fitting)
+    report.wrong_shape.sort()
+    model.load_state_dict(fitting, strict=False)
+    return report
+
+
+def load_exactly(model: nn.Module, path: str | Path, *, but_for_head: bool = False) -> dict[str, Any]:
+    """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
+
+    Args:
+        but_for_head: the head may be of another shape; it then keeps its initial values.
+
+    Raises:
+        CheckpointError: with the report.
+    """
+    content = read_checkpoint(path)
+    report = load_weights(model, content["model_state"], source=path)
+    if not (report.is_complete or (but_for_head and report.is_complete_but_for_head)):
+        raise CheckpointError(
+            f"{path} is of another model, and a result with it would mean nothing: {report}. "
+            "Build the model with the config that the weights were trained with."
+        )
+    logger.info("%s: %s", path, report)
+    return content

@@ -1,0 +1,116 @@
+"""Shapes and motions by name, and what a Motion set of them must satisfy so that sparse frames show no direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slowfast.motion.scene import SHAPES
+from slowfast.utils.suggest import did_you_mean
+
+MOTIONS = {  # name -> (family, direction); in pairs, the first of each is the forward phase
+    "spin-cw": ("spin", 1),
+    "spin-ccw": ("spin", -1),
+    "orbit-cw": ("orbit", 1),
+    "orbit-ccw": ("orbit", -1),
+    "slide-right": ("slide", 1),
+    "slide-left": ("slide", -1),
+    "zoom-in": ("zoom", 1),
+    "zoom-out": ("zoom", -1),
+}
+DEFAULT_SHAPES = ("arrow", "key")
+DEFAULT_MOTIONS = ("spin-cw", "spin-ccw", "orbit-cw", "orbit-ccw")
+
+
+def shape_of(class_name: str) -> str:
+    """The shape in a class name: "arrow" of "arrow-spin-cw"."""
+    return _parse(class_name)[0]
+
+
+def motion_of(class_name: str) -> str:
+    """The motion in a class name: "spin-cw" of "arrow-spin-cw"."""
+    return "-".join(_parse(class_name)[1:])
+
+
+def direction_of(class_name: str) -> str:
+    """The direction in a class name: "cw" of "arrow-spin-cw"."""
+    return _parse(class_name)[2]
+
+
+def check_spec(spec, limits: dict[str, int]) -> None:
+    """Makes tuples of the sequences of a set's arguments, and checks what all forms of the set share.
+
+    Args:
+        spec: a frozen dataclass with height, width, shapes, motions, slow_interval and turns_per_interval.
+        limits: name of every whole number among the arguments -> the least that it may be.
+
+    Raises:
+        ValueError: names the argument, its value and what is accepted.
+    """
+    for name in ("shapes", "motions", "turns_per_interval"):
+        object.__setattr__(spec, name, tuple(getattr(spec, name)))
+    _check_sizes(spec, limits)
+    _check_names("shapes", spec.shapes, SHAPES)
+    _check_names("motions", spec.motions, MOTIONS)
+    _check_pairs(spec.motions)
+    _check_turns(spec)
+
+
+def _parse(class_name: str) -> tuple[str, str, str]:
+    """(shape, family, direction) of a class name."""
+    shape, _, motion = class_name.partition("-")
+    if shape not in SHAPES or motion not in MOTIONS:
+        raise ValueError(f"{class_name!r} is not a Motion class; they read shape-motion, as in 'arrow-spin-cw'.")
+    family, direction = motion.split("-")
+    return shape, family, direction
+
+
+def _check_sizes(spec, limits: dict[str, int]) -> None:
+    for name, least in limits.items():
+        value = getattr(spec, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name}={value!r}: give a whole number of at least {least}.")
+    for name in ("height", "width"):
+        if getattr(spec, name) % 2:
+            raise ValueError(f"{name}={getattr(spec, name)} is odd, which yuv420p cannot hold: give an even number.")
+    if spec.width < spec.height:
+        raise ValueError(f"width={spec.width} is below height={spec.height}: a shape's path needs the height across.")
+
+
+def _check_names(argument: str, names: Sequence[str], known: dict) -> None:
+    if not names:
+        raise ValueError(f"{argument} is empty: name at least one of {', '.join(known)}.")
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ValueError(f"{argument}: {name!r} is not known.{hint} Known: {', '.join(known)}.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{argument} names something twice: {', '.join(names)}.")
+
+
+def _check_pairs(motions: Sequence[str]) -> None:
+    """Both directions of each family must be there: one alone would be told by its appearance."""
+    for name in motions:
+        family, direction = MOTIONS[name]
+        opposite = next(other for other, value in MOTIONS.items() if value == (family, -direction))
+        if opposite not in motions:
+            raise ValueError(f"motions holds {name!r} without {opposite!r}: appearance would tell it. Add that one.")
+
+
+def _check_turns(spec) -> None:
+    """Slow frames must not show the direction, and Fast frames must."""
+    low, high = spec.turns_per_interval
+    turns = f"turns_per_interval=({low:g}, {high:g})"
+    if not 0 <= low < high or not (_is_whole(high - low) or _is_whole(low + high)):
+        raise ValueError(
+            f"{turns}: Slow frames would show the direction. It takes 0 <= low < high and a range that is a whole "
+            "number of turns wide, as (0.25, 1.25), or centred on a multiple of half a turn, as (0.25, 0.75)."
+        )
+    if high / spec.slow_interval >= 0.5:
+        raise ValueError(
+            f"{turns} within slow_interval={spec.slow_interval} frames is up to {high / spec.slow_interval:.2f} turns "
+            "a frame; from half a turn on, Fast frames cannot show the direction either. Raise slow_interval."
+        )
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) < 1e-9

@@ -1,0 +1,180 @@
+"""Motion, the built-in data set: small H.264 videos of one moving shape, in the Kinetics layout.
+
+A class is a shape and a motion ("arrow-spin-cw"). Motions come in pairs of opposite direction, and a few sparse frames
+show the shape but not the direction; motion_scene.py states why that holds exactly.
+
+    <root>/train/arrow-spin-cw/00000.mp4 ...   and val/, test/
+    <root>/train.csv, val.csv, test.csv        "path label" rows, paths relative to <root>
+    <root>/classids.json                       {"arrow-orbit-ccw": 0, ...}, in sorted order like Kinetics
+    <root>/manifest.json                       the arguments: writing the same set again does nothing
+
+motion_detection.py and motion_multilabel.py write the same shapes in the layouts of AVA and Charades.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from slowfast.motion.classes import (
+    DEFAULT_MOTIONS,
+    DEFAULT_SHAPES,
+    MOTIONS,
+    check_spec,
+    direction_of,
+    motion_of,
+    shape_of,
+)
+from slowfast.motion.files import MotionSet, SetSpec, write_set, write_video
+from slowfast.motion.scene import Scene, draw_scene, render
+
+__all__ = [
+    "DEFAULT_MOTIONS",
+    "DEFAULT_SHAPES",
+    "MOTIONS",
+    "SPLITS",
+    "MotionSet",
+    "MotionSpec",
+    "direction_of",
+    "motion_of",
+    "shape_of",
+    "write_motion",
+    "write_video",
+]
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class MotionSpec(SetSpec):
+    """All that decides what the files of a Motion set show.
+
+    ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for
+    16 consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns
+    made meanwhile: a whole number of turns wide, or centred on a multiple of half a turn (motion_scene.py says why).
+    A narrower range is learned sooner.
+    """
+
+    form: ClassVar[str] = "clips"
+    version: ClassVar[int] = 1
+    splits: ClassVar[tuple[str, ...]] = SPLITS
+
+    num_train: int = 1280
+    num_val: int = 160
+    num_test: int = 320
+    height: int = 64
+    width: int = 80
+    num_frames: int = 48
+    fps: int = 30
+    seed: int = 0
+    shapes: tuple[str, ...] = DEFAULT_SHAPES
+    motions: tuple[str, ...] = DEFAULT_MOTIONS
+    slow_interval: int = 5
+    turns_per_interval: tuple[float, float] = (0.25, 0.75)
+
+    def __post_init__(self) -> None:
+        limits = {"num_train": 0, "num_val": 0, "num_test": 0, "height": 32, "width": 32, "num_frames": 1, "fps": 1}
+        check_spec(self, limits | {"slow_interval": 1, "seed": 0})
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names in label order, which is sorted order as in Kinetics."""
+        return sorted(f"{shape}-{motion}" for shape in self.shapes for motion in self.motions)
+
+    def label(self, split: str, index: int) -> int:
+        """Class of a video: round robin, so classes differ by one video at most."""
+        return index % (len(self.shapes) * len(self.motions))
+
+    def relative_path(self, split: str, index: int) -> str:
+        """Where a video lies below the root."""
+        return f"{split}/{self.class_names[self.label(split, index)]}/{index:05d}.mp4"
+
+    def paths(self) -> list[str]:
+        """Every video file below the root."""
+        return [self.relative_path(split, i) for split in SPLITS for i in range(self.num_videos(split))]
+
+    def scene(self, split: str, index: int) -> Scene:
+        """What a video shows: a function of (seed, split, index) and of the set's other arguments alone."""
+        name = self.class_names[self.label(split, index)]
+        family, direction = MOTIONS[motion_of(name)]
+        return draw_scene(
+            np.random.default_rng([self.seed, SPLITS.index(split), index]),
+            shape=shape_of(name),
+            family=family,
+            direction=direction,
+            height=self.height,
+            width=self.width,
+            slow_interval=self.slow_interval,
+            turns_per_interval=self.turns_per_interval,
+        )
+
+    def write_video(self, draft: Path, split: str, index: int) -> None:
+        """Writes one video file below ``draft``."""
+        path = draft / self.relative_path(split, index)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, render(self.scene(split, index), self.num_frames), fps=self.fps)
+
+    def write_lists(self, draft: Path) -> None:
+        """Writes the CSV lists and the class names."""
+        for split in SPLITS:
+            for name in self.class_names:  # also those without a video
+                (draft / split / name).mkdir(parents=True, exist_ok=True)
+            rows = [f"{self.relative_path(split, i)} {self.label(split, i)}\n" for i in range(self.num_videos(split))]
+            (draft / f"{split}.csv").write_text("".join(rows), encoding="utf-8")
+        class_ids = {name: label for label, name in enumerate(self.class_names)}
+        (draft / "classids.json").write_text(json.dumps(class_ids, indent=1) + "\n", encoding="utf-8")
+
+
+def write_motion(
+    root: str | Path,
+    *,
+    num_train: int = MotionSpec.num_train,
+    num_val: int = MotionSpec.num_val,
+    num_test: int = MotionSpec.num_test,
+    height: int = MotionSpec.height,
+    width: int = MotionSpec.width,
+    num_frames: int = MotionSpec.num_frames,
+    fps: int = MotionSpec.fps,
+    seed: int = MotionSpec.seed,
+    shapes: Sequence[str] = DEFAULT_SHAPES,
+    motions: Sequence[str] = DEFAULT_MOTIONS,
+    slow_interval: int = MotionSpec.slow_interval,
+    turns_per_interval: tuple[float, float] = MotionSpec.turns_per_interval,
+    num_workers: int | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> MotionSet:
+    """The Motion set in ``root``: written there, or found there with the same arguments.
+
+    Args:
+        num_train, num_val, num_test: videos per split; classes take turns.
+        height, width: pixels, even (H.264 in yuv420p).
+        num_frames, fps: length and rate of each video.
+        seed: the same seed and arguments give the same frames; other ones give another set.
+        shapes, motions: names from SHAPES and MOTIONS; motions with both directions of each pair.
+        slow_interval, turns_per_interval: see MotionSpec.
+        num_workers, overwrite, on_progress: see ``write_set``.
+
+    Raises:
+        ValueError: an argument does not fit, or ``root`` holds something else than this set.
+    """
+    spec = MotionSpec(
+        num_train=num_train,
+        num_val=num_val,
+        num_test=num_test,
+        height=height,
+        width=width,
+        num_frames=num_frames,
+        fps=fps,
+        seed=seed,
+        shapes=tuple(shapes),
+        motions=tuple(motions),
+        slow_interval=slow_interval,
+        turns_per_interval=tuple(turns_per_interval),
+    )
+    return write_set(root, spec, num_workers=num_workers, overwrite=overwrite, on_progress=on_progress)

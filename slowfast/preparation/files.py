@@ -1,0 +1,91 @@
+"""Tables of odd names, notes on settings, and the videos below a folder.
+
+Names are what the operating system gives: bytes that are no UTF-8 travel as surrogates and come out as they were.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from slowfast.utils.files import written_whole
+from slowfast.video.files import VIDEO_ENDINGS
+
+OWN_FILES = ("resize.json", "failed.csv")
+TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # of every table here
+
+
+def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
+    """(videos, other files) below ``root``, as paths relative to it in byte-wise order.
+
+    Passed over are hidden files and folders (also the ``._a.mp4`` that macOS leaves), and what `resize` notes beside
+    its copies. Links are followed, once.
+
+    Raises:
+        ValueError: ``root`` is no folder.
+    """
+    if not os.path.isdir(root):
+        raise ValueError(f"{os.fspath(root)} is no folder. Name the folder that holds the videos.")
+    videos: list[str] = []
+    others: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in names:
+            if not name.startswith(".") and name not in OWN_FILES:
+                is_video = os.path.splitext(name)[1].lower() in VIDEO_ENDINGS
+                (videos if is_video else others).append(os.path.relpath(os.path.join(folder, name), root))
+    return sorted(videos, key=os.fsencode), sorted(others, key=os.fsencode)
+
+
+def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file, whole or not at all."""
+    with written_whole(path) as draft, open(draft, "w", **TEXT) as file:
+        plain = csv.writer(file, lineterminator="\n")
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(header)
+        for row in rows:
+            # Python before 3.13 leaves a carriage return without quotes, and then cannot read it.
+            (quoted if any("\r" in str(field) for field in row) else plain).writerow(row)
+
+
+def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
+    """The rows of a CSV file by the names in its header; none if there is no such file."""
+    try:
+        with open(path, **TEXT) as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+
+
+def claim_settings(path: str | os.PathLike, settings: dict) -> None:
+    """Note in the JSON file ``path`` how the things beside it are made, so that no later run mixes two ways.
+
+    Raises:
+        ValueError: they were made with other settings; says which.
+    """
+    path = Path(path)
+    wanted = json.loads(json.dumps(settings))  # tuples become lists, as they are read back
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        with written_whole(path) as draft:
+            draft.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        return
+    except ValueError as error:
+        raise ValueError(f"{path} should say how its folder was made, but holds no JSON ({error}).") from error
+    if found != wanted:
+        names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        changes = ", ".join(f"{name} {found.get(name)!r}, now {wanted.get(name)!r}" for name in names)
+        raise ValueError(
+            f"{path.parent} was begun with other settings ({changes}). "
+            f"Name another folder, or delete {path.name} there together with what was made."
+        )

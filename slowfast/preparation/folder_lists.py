@@ -1,0 +1,140 @@
+"""Lists of a data set whose folders are its classes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from slowfast.preparation.files import find_files
+from slowfast.preparation.list_files import SPLITS, DatasetLists, split_of
+
+
+def folder_lists(
+    root: str | os.PathLike,
+    *,
+    fractions: Sequence[float] | None = None,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+) -> DatasetLists:
+    """The lists of ``root/{train,val,test}/<class>/<video>``, or of ``root/<class>/<video>`` split by ``fractions``.
+
+    Videos may lie deeper below the folder of their class. Labels are ranks of the class names in byte-wise order.
+
+    Args:
+        fractions: of train, val and test, for a root without split folders; they sum to 1. Every class is split so.
+            Which video goes where depends on ``seed`` and the names alone.
+        class_names: in the order of the labels; default all folders there are.
+
+    Raises:
+        ValueError: the folders are not so, hold no video, or hold a class that ``class_names`` does not.
+    """
+    root = os.fspath(root)
+    paths, others = find_files(root)
+    split_folders = {name: split_of(name) for name in {_first(path) for path in paths} if split_of(name)}
+    split_folders = {name: split for name, split in split_folders.items() if os.path.isdir(os.path.join(root, name))}
+    _check_layout(root, paths, split_folders, fractions)
+    videos, unlisted = _by_split_and_class(paths, split_folders)
+    found = {name for _, name in videos}
+    names = list(class_names or sorted(found, key=os.fsencode))
+    if not found <= set(names):
+        strange = sorted(found - set(names))
+        raise ValueError(f"{root} has {len(strange)} folders that are no class given, such as {strange[0]!r}.")
+    if fractions is not None:
+        videos = _split(videos, fractions, seed)
+    label_of = {name: label for label, name in enumerate(names)}
+    rows = {
+        split: [(os.path.join(root, path), label_of[name]) for name in names for path in videos.get((split, name), ())]
+        for split in SPLITS
+    }
+    unlisted += [(path, "not a video file, by its ending") for path in others]
+    unlisted = [(os.path.join(root, path), why) for path, why in unlisted]
+    return DatasetLists(rows, names, unlisted=unlisted, notes=_notes(rows, names))
+
+
+def _first(path: str) -> str:
+    return path.split(os.sep, 1)[0]
+
+
+def _check_layout(
+    root: str, paths: Sequence[str], split_folders: dict[str, str], fractions: Sequence[float] | None
+) -> None:
+    if not paths:
+        raise ValueError(f"{root} holds no video file. Expected {root}/<class>/<video>, or train/, val/, test/ above.")
+    beside = sorted({_first(path) for path in paths if os.sep in path} - set(split_folders))
+    if split_folders and beside:
+        raise ValueError(
+            f"{root} holds {', '.join(sorted(split_folders))} and also {beside[0]!r}: are its folders splits or "
+            "classes? Move the one or the other."
+        )
+    if len(set(split_folders.values())) < len(split_folders):
+        raise ValueError(f"{root} holds two folders for one split: {', '.join(sorted(split_folders))}.")
+    if split_folders and fractions is not None:
+        raise ValueError(f"{root} is split already ({', '.join(sorted(split_folders))}): leave out --split.")
+    if not split_folders and fractions is None:
+        raise ValueError(
+            f"{root} holds no folder train, val or test. Say how its videos are to be split, as in --split 0.8 0.1 0.1."
+        )
+    if fractions is not None and (len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6):
+        raise ValueError(f"split {tuple(fractions)}: give the fractions of train, val and test, which sum to 1.")
+
+
+def _by_split_and_class(
+    paths: Sequence[str], split_folders: dict[str, str]
+) -> tuple[dict[tuple[str, str], list[str]], list[tuple[str, str]]]:
+    """Videos by (split, class), the split empty where there are no folders of splits; and those outside of a class."""
+    videos: dict[tuple[str, str], list[str]] = defaultdict(list)
+    unlisted = []
+    for path in paths:
+        folders = path.split(os.sep)[:-1]
+        split = split_folders[folders.pop(0)] if split_folders and folders else ""
+        if folders:
+            videos[split, folders[0]].append(path)
+        else:
+            unlisted.append((path, "not in the folder of a class"))
+    return videos, unlisted
+
+
+def _split(
+    videos: dict[tuple[str, str], list[str]], fractions: Sequence[float], seed: int
+) -> dict[tuple[str, str], list[str]]:
+    """``videos`` divided among the splits, each class by the same fractions.
+
+    What rounding gives one split too much in a class, it gets less in the next, so that small classes do not all
+    leave the same split empty. Every class keeps a training video.
+    """
+    divided = {}
+    owed = np.zeros(3)
+    for (_, name), paths in sorted(videos.items(), key=lambda item: os.fsencode(item[0][1])):
+        owed += len(paths) * np.asarray(fractions)
+        counts = _round_to_sum(owed, len(paths))
+        if counts[0] == 0 and fractions[0] > 0:
+            counts[np.argmax(counts)] -= 1
+            counts[0] = 1
+        owed -= counts
+        drawn = sorted(paths, key=lambda path: hashlib.blake2b(f"{seed}\n".encode() + os.fsencode(path)).digest())
+        for split, end, count in zip(SPLITS, np.cumsum(counts), counts, strict=True):
+            divided[split, name] = sorted(drawn[end - count : end], key=os.fsencode)
+    return divided
+
+
+def _round_to_sum(targets: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers from 0 that sum to ``total`` and lie as near to ``targets`` as that allows."""
+    counts = np.zeros(len(targets), dtype=np.int64)
+    for _ in range(total):
+        counts[np.argmax(targets - counts)] += 1
+    return counts
+
+
+def _notes(rows: dict[str, list], names: Sequence[str]) -> list[str]:
+    notes = []
+    trained = {label for _, label in rows["train"]}
+    for split in ("val", "test"):
+        untrained = sorted({label for _, label in rows[split]} - trained)
+        if untrained:
+            shown = ", ".join(repr(names[label]) for label in untrained[:5])
+            notes.append(f"{split} holds {len(untrained)} classes without a training video, such as {shown}.")
+    return notes

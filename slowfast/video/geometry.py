@@ -1,0 +1,238 @@
+"""Where a crop lies, drawn once as a value, and then applied to pixels and boxes alike.
+
+Order: a region of the frame (mostly all of it) is scaled, a square window of the result is cut out, maybe mirrored.
+Resizing is bilinear with half-pixel centres and no antialiasing, as in PySlowFast; frames stay uint8.
+Randomness comes from the ``numpy.random.Generator`` that is passed in. Letters: T frames, H W pixels, R boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from slowfast.video.flow import scale_and_mirror
+from slowfast.video.sampling import scaled_size, uniform_crop_offsets
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One spatial window of a video, the same for all its frames.
+
+    Attributes:
+        region: (top, left, height, width) in pixels of the frame: what is scaled.
+        scaled_height, scaled_width: size of the region after scaling.
+        top, left: corner of the window in the scaled region.
+        size: side of the square window, pixels.
+        flip: whether the window is mirrored left to right.
+
+    Raises:
+        ValueError: the window leaves the scaled region.
+    """
+
+    region: tuple[int, int, int, int]
+    scaled_height: int
+    scaled_width: int
+    top: int
+    left: int
+    size: int
+    flip: bool = False
+
+    def __post_init__(self):
+        bottom, right = self.top + self.size, self.left + self.size
+        if self.top < 0 or self.left < 0 or bottom > self.scaled_height or right > self.scaled_width:
+            raise ValueError(
+                f"a crop of {self.size}x{self.size} pixels at (y, x) = ({self.top}, {self.left}) leaves the frame, "
+                f"scaled to {self.scaled_height}x{self.scaled_width} (height x width). Scale it to a larger short side."
+            )
+
+    def apply_to_frames(self, frames: Tensor, *, has_flow: bool = False) -> Tensor:
+        """The window of every frame: (T, 3, H, W) to (T, 3, size, size), same dtype.
+
+        uint8 frames stay uint8; they are fast in channels-last memory. May be a view of ``frames``.
+
+        Args:
+            has_flow: frames are (T, 5, H, W), with optical flow (flow.py) whose vectors are scaled and mirrored too.
+        """
+        top, left, height, width = self.region
+        frames = frames[..., top : top + height, left : left + width]
+        frames = resize(frames, self.scaled_height, self.scaled_width, has_flow=has_flow)
+        frames = frames[..., self.top : self.top + self.size, self.left : self.left + self.size]
+        if not self.flip:
+            return frames
+        frames = frames.flip(-1)
+        return _with_flow(frames, flip=True) if has_flow else frames
+
+    def apply_to_boxes(self, boxes: Tensor) -> Tensor:
+        """Boxes (R, 4), x1 y1 x2 y2 in pixels of the frame, in pixels of the window; clipped to it.
+
+        Coordinates are continuous: a box around pixel 0 alone is 0 0 1 1. One outside the window ends up empty, on
+        its border.
+        """
+        top, left, height, width = self.region
+        scale = boxes.new_tensor([self.scaled_width / width, self.scaled_height / height]).repeat(2)
+        shift = boxes.new_tensor([left, top]).repeat(2)
+        moved = (boxes - shift) * scale - boxes.new_tensor([self.left, self.top]).repeat(2)
+        if self.flip:
+            x1, y1, x2, y2 = moved.unbind(-1)
+            moved = torch.stack([self.size - x2, y1, self.size - x1, y2], dim=-1)
+        return moved.clamp(0, self.size)
+
+
+def resize(frames: Tensor, height: int, width: int, *, has_flow: bool = False) -> Tensor:
+    """(..., C, H, W) frames at another size, same dtype; untouched if they have it.
+
+    uint8 is rounded (once along each axis), about one level at most from the float result.
+    """
+    if frames.shape[-2:] == (height, width):
+        return frames
+    resized = F.interpolate(frames, size=(height, width), mode="bilinear", align_corners=False, antialias=False)
+    if not has_flow:
+        return resized
+    return _with_flow(resized, scale_x=width / frames.shape[-1], scale_y=height / frames.shape[-2])
+
+
+def _with_flow(frames: Tensor, **change) -> Tensor:
+    """(T, 5, H, W) frames whose flow, channels 3 and 4, is scaled or mirrored (arguments of ``scale_and_mirror``)."""
+    return torch.cat([frames[:, :3], scale_and_mirror(frames[:, 3:], **change)], dim=1)
+
+
+def random_crop(
+    *,
+    height: int,
+    width: int,
+    size: int,
+    rng: np.random.Generator,
+    short_sides: Sequence[float] | None = None,
+    inverse_uniform: bool = False,
+    flip_probability: float = 0.5,
+) -> Crop:
+    """A window of size x size anywhere in a frame of height x width, after its short side was scaled.
+
+    Args:
+        short_sides: [min, max] in pixels that the scaled short side is drawn from; None leaves the frame as it is.
+        inverse_uniform: draw the reciprocal of the short side uniformly: favours the small.
+        flip_probability: of mirroring, in [0, 1].
+
+    Raises:
+        ValueError: the scaled frame does not hold the window.
+    """
+    short_side = min(height, width)
+    if short_sides is not None:
+        low, high = short_sides
+        drawn = 1 / rng.uniform(1 / high, 1 / low) if inverse_uniform else rng.uniform(low, high)
+        short_side = round(drawn)
+    scaled_height, scaled_width = scaled_size(height, width, short_side)
+    # The last position may come, too; PySlowFast leaves it out.
+    top = int(rng.integers(0, max(scaled_height - size, 0), endpoint=True))
+    left = int(rng.integers(0, max(scaled_width - size, 0), endpoint=True))
+    flip = bool(rng.random() < flip_probability)
+    return Crop((0, 0, height, width), scaled_height, scaled_width, top, left, size, flip)
+
+
+def random_resized_crop(
+    *,
+    height: int,
+    width: int,
+    size: int,
+    rng: np.random.Generator,
+    area_fractions: Sequence[float],
+    aspect_ratios: Sequence[float],
+    flip_probability: float = 0.5,
+) -> Crop:
+    """A region of random area and shape, scaled to size x size: the Inception networks' crop.
+
+    Args:
+        area_fractions: [min, max] share of the frame's area, in (0, 1].
+        aspect_ratios: [min, max] width / height, drawn uniformly in its logarithm.
+    """
+    region = None
+    for _ in range(10):
+        area = rng.uniform(*area_fractions) * height * width
+        ratio = math.exp(rng.uniform(math.log(aspect_ratios[0]), math.log(aspect_ratios[1])))
+        region_width, region_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < region_width <= width and 0 < region_height <= height:
+            top = int(rng.integers(0, height - region_height, endpoint=True))
+            left = int(rng.integers(0, width - region_width, endpoint=True))
+            region = (top, left, region_height, region_width)
+            break
+    if region is None:
+        region = _centred_region(height, width, aspect_ratios)
+    return Crop(region, size, size, 0, 0, size, bool(rng.random() < flip_probability))
+
+
+def _centred_region(height: int, width: int, aspect_ratios: Sequence[float]) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the largest centred region whose width / height is within ``aspect_ratios``."""
+    ratio = min(max(width / height, aspect_ratios[0]), aspect_ratios[1])
+    region_height = max(1, min(height, round(width / ratio)))
+    region_width = max(1, min(width, round(height * ratio)))
+    return (height - region_height) // 2, (width - region_width) // 2, region_height, region_width
+
+
+def uniform_crops(*, height: int, width: int, size: int, num_crops: int, short_side: int | None = None) -> list[Crop]:
+    """Test crops along the longer side: both ends and the centre for ``num_crops`` 3, the centre for 1.
+
+    Args:
+        short_side: pixels that the frame's short side is scaled to first; default: ``size``.
+    """
+    scaled_height, scaled_width = scaled_size(height, width, short_side or size)
+    tops = uniform_crop_offsets(scaled_height, size=size, num_crops=1) * num_crops
+    lefts = uniform_crop_offsets(scaled_width, size=size, num_crops=1) * num_crops
+    if scaled_height > scaled_width:
+        tops = uniform_crop_offsets(scaled_height, size=size, num_crops=num_crops)
+    else:
+        lefts = uniform_crop_offsets(scaled_width, size=size, num_crops=num_crops)
+    region = (0, 0, height, width)
+    return [Crop(region, scaled_height, scaled_width, top, left, size) for top, left in zip(tops, lefts, strict=True)]
+
+
+def centre_crop(*, height: int, width: int, size: int, short_side: int | None = None) -> Crop:
+    """The window in the middle of the frame after its short side was scaled to ``short_side`` (default ``size``)."""
+    return uniform_crops(height=height, width=width, size=size, num_crops=1, short_side=short_side)[0]
+
+
+@dataclass(frozen=True)
+class WholeFrame:
+    """A scaled frame, for pixels and boxes alike, as ``geometry.Crop`` is for a window.
+
+    Attributes:
+        height, width: of the frame, pixels.
+        scaled_height, scaled_width: after scaling.
+        flip: whether it is mirrored left to right.
+    """
+
+    height: int
+    width: int
+    scaled_height: int
+    scaled_width: int
+    flip: bool = False
+
+    @property
+    def region(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of what is scaled, as ``Crop.region``: all of the frame."""
+        return (0, 0, self.height, self.width)
+
+    def apply_to_frames(self, frames: Tensor) -> Tensor:
+        """(T, C, height, width) to (T, C, scaled_height, scaled_width), same dtype. May be a view of ``frames``."""
+        frames = resize(frames, self.scaled_height, self.scaled_width)
+        return frames.flip(-1) if self.flip else frames
+
+    def apply_to_boxes(self, boxes: Tensor) -> Tensor:
+        """Boxes (R, 4), x1 y1 x2 y2 in pixels of the frame, in pixels of the scaled frame; clipped to it."""
+        scale = boxes.new_tensor([self.scaled_width / self.width, self.scaled_height / self.height]).repeat(2)
+        x1, y1, x2, y2 = (boxes * scale).unbind(-1)
+        if self.flip:
+            x1, x2 = self.scaled_width - x2, self.scaled_width - x1
+        corners = [x1.clamp(0, self.scaled_width), y1.clamp(0, self.scaled_height)]
+        corners += [x2.clamp(0, self.scaled_width), y2.clamp(0, self.scaled_height)]
+        return torch.stack(corners, dim=-1)
+
+
+def whole_frame(*, height: int, width: int, short_side: int, flip: bool = False) -> WholeFrame:
+    """A frame of height x width whose short side is scaled to ``short_side`` pixels."""
+    return WholeFrame(height, width, *scaled_size(height, width, short_side), flip)

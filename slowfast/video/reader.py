@@ -1,0 +1,375 @@
+"""Frames of a video by their number: a file decoded with PyAV, or a folder of images.
+
+``with VideoReader("a.mp4") as video: frames = video.frames_at([0, 7, 7, 300])`` gives exactly the pixels that decoding
+the whole file in order would, after one seek and one pass from the keyframe before the first wanted frame.
+
+Pictures are those that FFmpeg's command line writes: turned and mirrored as the file says, colours by the range and
+matrix that it notes (BT.601 where it notes none), transparency dropped, both fields of an interlaced frame in one.
+Pixels that are not square stay as they are stored: the usual 340x256 copies of Kinetics, which published models learned
+from, hold pictures of 16:9 in that way.
+Letters: F frames asked for, H W pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import av
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from slowfast.video.sampling import scaled_size
+from slowfast.video.index import VideoIndex, VideoReadError, open_stream, video_index
+
+__all__ = ["FrameFolderReader", "FrameReader", "Orientation", "VideoReadError", "VideoReader"]
+
+# Decoders in which a frame that no other refers to can be passed over without changing any other frame.
+# Not HEVC: a frame marked so may still be referred to from a higher temporal layer.
+SKIPPING_CODECS = frozenset({"h264", "mpeg2video", "mpeg4"})
+CHUNK = 8  # frames converted at a time: large enough for the resize kernel, small enough for the cache
+
+
+class FrameReader:
+    """What readers share: from single frames, as they come, to one tensor. Use as a context manager."""
+
+    num_frames: int
+    fps: float
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the file; reading again opens it anew."""
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        return tuple(self.frames_at([0]).shape[-2:])
+
+    @property
+    def height(self) -> int:
+        """Pixels, after rotation."""
+        return self._size[0]
+
+    @property
+    def width(self) -> int:
+        """Pixels, after rotation."""
+        return self._size[1]
+
+    def frames_at(
+        self,
+        indices: Sequence[int] | np.ndarray | Tensor,
+        short_side: int | None = None,
+        *,
+        apply: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Frames by number, as RGB.
+
+        Args:
+            indices: frame numbers in [0, num_frames), in any order, repeated or not, shape (F,). Where the frame
+                rate varies, number i means what is on the screen i / fps seconds after the first frame.
+            short_side: scale frames to this many pixels on their shorter side while colours are converted: saves
+                time on large videos, but the pixels differ from those of a resize afterwards.
+            apply: works on a few frames at a time, (f, 3, H, W) to (f, 3, h, w), as they come: cropping and
+                resizing there keeps a large video from ever lying in memory at its full size.
+
+        Returns:
+            uint8 (F, 3, H, W), 0 to 255. Stored colour by colour: ``.permute(1, 0, 2, 3)`` is contiguous.
+
+        Raises:
+            VideoReadError: a frame cannot be had; says which were wanted and how many came.
+        """
+        numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if len(numbers) == 0:
+            raise ValueError(f"{self}: no frames asked for, indices is empty.")
+        if numbers.min() < 0 or numbers.max() >= self.num_frames:
+            raise self._error(numbers, f"it has {self.num_frames:,}")
+        wanted, inverse = np.unique(self._frame_numbers(numbers), return_inverse=True)
+        frames = _assemble(self._read(wanted, short_side), len(wanted), apply)
+        if len(wanted) == len(inverse) and (np.diff(inverse) == 1).all():
+            return frames
+        return frames.permute(1, 0, 2, 3)[:, torch.from_numpy(inverse)].permute(1, 0, 2, 3)
+
+    def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
+        return indices
+
+    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        """(position in ``wanted``, pixels (H, W, 3)) of every frame in ``wanted``, which ascends."""
+        raise NotImplementedError
+
+    def _error(self, wanted: np.ndarray, problem: str) -> VideoReadError:
+        low, high = wanted.min(), wanted.max()
+        frames = f"frame {low}" if low == high else f"frames {low}-{high}"
+        return VideoReadError(f"cannot decode {self}: wanted {frames}, {problem}.")
+
+
+def _assemble(
+    frames: Iterator[tuple[int, np.ndarray]], num_frames: int, apply: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    """One tensor (F, 3, h, w), stored colour by colour, of frames that come one by one as (position, pixels)."""
+    result: Tensor | None = None
+    buffer: np.ndarray | None = None
+    positions: list[int] = []
+    num_done = 0
+    for position, pixels in frames:
+        if buffer is None:
+            buffer = np.empty((min(CHUNK, num_frames), *pixels.shape), dtype=np.uint8)
+        buffer[len(positions)] = pixels
+        positions.append(position)
+        num_done += 1
+        if len(positions) < len(buffer) and num_done < num_frames:
+            continue
+        # (f, H, W, 3) seen as (f, 3, H, W): channels-last, which the uint8 resize kernel is fast on.
+        chunk = torch.from_numpy(buffer[: len(positions)]).permute(0, 3, 1, 2)
+        chunk = chunk if apply is None else apply(chunk)
+        if result is None:
+            _, channels, height, width = chunk.shape
+            result = torch.empty((channels, num_frames, height, width), dtype=chunk.dtype).permute(1, 0, 2, 3)
+        # Decoders give frames in order, so nearly always one block; blocks copy twice as fast as single frames.
+        in_order = positions[-1] - positions[0] == len(positions) - 1 and sorted(positions) == positions
+        result[slice(positions[0], positions[-1] + 1) if in_order else torch.tensor(positions)] = chunk
+        positions.clear()
+    return result
+
+
+class VideoReader(FrameReader):
+    """Frames of the best video stream of a file.
+
+    Frames are counted from the file's packets, not from its header. The display matrix is honoured: a phone's
+    portrait video comes out upright, that of its front camera mirrored if it says so.
+
+    Args:
+        path: the file.
+        num_threads: decoder threads, 0 for one a core. More than one may hang in DataLoader workers.
+
+    Raises:
+        VideoReadError: no such file, no video, or one without frames.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, num_threads: int = 1):
+        self.path = os.fspath(path)
+        self.num_threads = num_threads
+        self._index: VideoIndex = video_index(self.path)
+        self.num_frames = self._index.num_frames
+        self.fps = self._index.fps
+        self._container = None
+        self._failure = ""
+
+    def __repr__(self) -> str:
+        return self.path
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
+        return self._index.frame_numbers(indices)
+
+    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        convert = _RgbConverter(short_side)
+        missing = set(range(len(wanted)))
+        self._failure = ""
+        # A seek may land in the wrong place, and a stream that starts at a keyframe may still lean on frames before
+        # it: what is missing after the fast way is looked for once more by decoding everything from the start.
+        for frames in (self._decode_from_keyframe, self._decode_from_start):
+            for position, frame in frames(wanted):
+                if position in missing:
+                    missing.discard(position)
+                    yield position, convert(frame)
+                if not missing:
+                    return
+        got = len(wanted) - len(missing)
+        raise self._error(wanted, f"got {got} ({self._failure or 'the decoder gave no more'})")
+
+    def _decode_from_keyframe(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(position in ``wanted``, frame), from the last keyframe that is shown no later than the first wanted."""
+        index = self._index
+        if index.pts is None:
+            return
+        keyframe = int(np.searchsorted(index.keyframe_pts, index.pts[wanted[0]], side="right")) - 1
+        stream = self._open(fresh=keyframe <= 0)
+        packets = self._container.demux(stream) if keyframe <= 0 else self._packets_from(keyframe)
+        yield from self._decode(packets, stream, wanted, skipping=stream.codec_context.name in SKIPPING_CODECS)
+
+    def _packets_from(self, keyframe: int) -> Iterator[av.Packet]:
+        """The packets from a keyframe on; none if no seek gets there."""
+        target = self._index.keyframe_pts[keyframe]
+        # Some formats seek by the time of showing, some by the time of decoding, and then overshoot with the first.
+        for time in (target, self._index.keyframe_dts[keyframe]):
+            try:
+                self._container.seek(int(time), stream=self._stream)
+            except av.FFmpegError:
+                continue
+            packets = self._container.demux(self._stream)
+            first = next((packet for packet in packets if packet.is_keyframe and (packet.pts or 0) >= target), None)
+            if first is not None and first.pts == target:
+                yield first
+                yield from packets
+                return
+
+    def _decode_from_start(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(position in ``wanted``, frame), by decoding every frame up to the last wanted."""
+        stream = self._open(fresh=True)
+        yield from self._decode(self._container.demux(stream), stream, wanted, skipping=False)
+
+    def _decode(
+        self, packets: Iterator[av.Packet], stream, wanted: np.ndarray, *, skipping: bool
+    ) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(position in ``wanted``, frame) for the wanted among the frames that ``packets`` hold.
+
+        A damaged packet is passed over: what matters is whether the wanted frames come. ``skipping`` lets the
+        decoder leave out unwanted frames that no other frame needs, about half of an H.264 video.
+        """
+        context = stream.codec_context
+        number_of = _FrameCounter(self._index.pts)
+        position_of = {int(number): position for position, number in enumerate(wanted)}
+        wanted_pts = set() if self._index.pts is None else set(self._index.pts[wanted].tolist())
+        for packet in self._until_end(packets):
+            if skipping:
+                context.skip_frame = "DEFAULT" if packet is None or packet.pts in wanted_pts else "NONREF"
+            try:
+                frames = context.decode(packet)
+            except av.FFmpegError as error:
+                self._failure = self._failure or error.strerror
+                continue
+            for frame in frames:
+                position = position_of.get(number_of(frame))
+                if position is not None:
+                    yield position, frame
+
+    def _until_end(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet | None]:
+        """The packets with data, then None, which makes the decoder give what it holds back."""
+        try:
+            for packet in packets:
+                if packet.size:
+                    yield packet
+        except av.FFmpegError as error:
+            self._failure = self._failure or error.strerror
+        yield None
+
+    def _open(self, *, fresh: bool = False):
+        """The stream of the open file; ``fresh``: at its start, whatever was read before."""
+        if fresh:
+            self.close()
+        if self._container is None:
+            self._container, self._stream = open_stream(self.path)
+            self._stream.codec_context.thread_count = self.num_threads
+            self._stream.codec_context.thread_type = "SLICE" if self.num_threads == 1 else "AUTO"
+        return self._stream
+
+
+class _FrameCounter:
+    """Gives decoded frames their number: by their time if ``pts`` is there, else by order.
+
+    Frames with equal times are told apart by the order in which they come.
+    """
+
+    def __init__(self, pts: np.ndarray | None):
+        self.pts = pts
+        self.num_seen: dict[int | None, int] = {}
+
+    def __call__(self, frame: av.VideoFrame) -> int:
+        time = None if self.pts is None else frame.pts
+        seen = self.num_seen.get(time, 0)
+        self.num_seen[time] = seen + 1
+        if self.pts is None:
+            return seen
+        first = -1 if time is None else int(np.searchsorted(self.pts, time))
+        return first + seen if 0 <= first < len(self.pts) and self.pts[first] == time else -1
+
+
+class Orientation(NamedTuple):
+    """How a stored picture is to be turned and mirrored before it is looked at.
+
+    Attributes:
+        swaps_sides: whether rows become columns, before the mirroring.
+        mirrors_rows: whether the top becomes the bottom.
+        mirrors_columns: whether left becomes right.
+    """
+
+    swaps_sides: bool = False
+    mirrors_rows: bool = False
+    mirrors_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Orientation:
+        """That of a frame's display matrix, to the nearest quarter turn; none without a matrix."""
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        # libavutil/display.h: a stored pixel (x, y) is shown at (a x + c y, b x + d y), y counting downwards.
+        a, b, _, c, d, *_ = np.frombuffer(matrix, dtype=np.int32).tolist()
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, mirrors_rows=b < 0, mirrors_columns=c < 0)
+        return cls(False, mirrors_rows=d < 0, mirrors_columns=a < 0)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """A view of ``pixels`` (H, W, ...) as it is to be shown."""
+        pixels = pixels.swapaxes(0, 1) if self.swaps_sides else pixels
+        return pixels[:: -1 if self.mirrors_rows else 1, :: -1 if self.mirrors_columns else 1]
+
+
+class _RgbConverter:
+    """Turns decoded frames into upright RGB pixels, all of the size of the first one."""
+
+    def __init__(self, short_side: int | None):
+        self.short_side = short_side
+        self.size: tuple[int, int] | None = None  # as stored, before rotation
+        self.reformatter = av.video.reformatter.VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """uint8 (H, W, 3); valid until the next call."""
+        if self.size is None:
+            self.size = (frame.height, frame.width)
+            if self.short_side is not None:
+                self.size = scaled_size(*self.size, self.short_side)
+        height, width = self.size
+        # Unless one thread is asked for, there are as many as cores.
+        pixels = self.reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
+        return Orientation.of(frame).apply(pixels)
+
+
+class FrameFolderReader(FrameReader):
+    """Frames that are image files, one a frame; turned as their EXIF data says, gray and CMYK ones made RGB.
+
+    Args:
+        paths: the files, in order of time.
+        fps: frames per second that they were taken at.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike], fps: float):
+        if not len(paths):
+            raise VideoReadError("a video of image files needs at least one; paths is empty.")
+        self.paths = paths
+        self.num_frames = len(paths)
+        self.fps = float(fps)
+
+    def __repr__(self) -> str:
+        return f"{os.path.dirname(os.fspath(self.paths[0]))} ({self.num_frames:,} images)"
+
+    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        size: tuple[int, int] | None = None
+        for position, number in enumerate(wanted):
+            path = os.fspath(self.paths[number])
+            try:
+                with Image.open(path) as image:
+                    picture = ImageOps.exif_transpose(image).convert("RGB")
+            except OSError as error:  # Pillow's errors about files are OSErrors
+                reason = error.strerror or str(error)
+                raise self._error(wanted, f"got {position} ({path}: {reason})") from error
+            if short_side is not None:
+                height, width = scaled_size(picture.height, picture.width, short_side)
+                picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+            size = size or picture.size
+            if picture.size != size:
+                found = f"{path} is {picture.width}x{picture.height}, not {size[0]}x{size[1]}"
+                raise self._error(wanted, f"got {position} ({found}: give all images one size)")
+            yield position, np.asarray(picture)

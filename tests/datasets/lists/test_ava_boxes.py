@@ -1,0 +1,304 @@
+"""Lists of boxes: what is merged, left out and counted, and what is wrong enough to stop. Numbers of defects are those
+of data_formats.md, section 7."""
+
+import logging
+import pickle
+
+import numpy as np
+import pytest
+
+from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.ava_boxes import read_boxes
+
+BOX = "0.100,0.200,0.500,0.600"
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog):
+    caplog.set_level(logging.INFO)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """``read(true=[rows], detected=[rows], ...)``: the key frames of these rows."""
+
+    def read_rows(true=None, detected=None, **options):
+        paths = {}
+        for name, rows in (("true.csv", true), ("detected.csv", detected)):
+            if rows is not None:
+                (tmp_path / name).write_text("".join(f"{row}\n" for row in rows))
+                paths[name] = tmp_path / name
+        options = {"video_ids": ["vidA", "vidB"], "num_classes": 80, "score_threshold": 0.8} | options
+        return read_boxes(
+            [paths[name] for name in paths if name == "true.csv"],
+            [paths[name] for name in paths if name == "detected.csv"],
+            **options,
+        )
+
+    return read_rows
+
+
+def labels_of(key_frames, index=0):
+    return [(np.flatnonzero(row) + 1).tolist() for row in key_frames.labels_of(index, 80)]
+
+
+def summary(caplog):
+    return caplog.records[-1].message
+
+
+def test_the_example_of_the_documentation(read):
+    key_frames = read(
+        true=[
+            "vidA,0902,0.120,0.081,0.455,0.970,12,0",
+            "vidA,0902,0.120,0.081,0.455,0.970,79,0",
+        ],
+        detected=["vidA,0902,0.118,0.085,0.460,0.966,,0.991204"],
+    )
+    assert list(key_frames) == [("vidA", 902)]
+    expected = np.array([[0.120, 0.081, 0.455, 0.970], [0.118, 0.085, 0.460, 0.966]], dtype=np.float32)
+    assert np.array_equal(key_frames.boxes_of(0), expected) and key_frames.boxes.dtype == np.float32
+    assert labels_of(key_frames) == [[12, 79], []]
+    assert key_frames.labels_of(0, 80).dtype == np.float32
+
+
+def test_key_frames_come_by_video_and_second_and_boxes_in_the_order_of_the_lists(read):
+    rows = [
+        f"vidB,0903,{BOX},1,0",
+        "vidA,1798,0.3,0.3,0.4,0.4,3,1",
+        "vidA,1798,0.1,0.1,0.2,0.2,2,0",
+        f"vidA,0902,{BOX},1,0",
+    ]
+    key_frames = read(true=rows, detected=["vidA,1798,0.5,0.5,0.6,0.6,4,0.9"])
+    assert key_frames[:] == [("vidA", 902), ("vidA", 1798), ("vidB", 903)]
+    assert key_frames.boxes_of(1)[:, 0].tolist() == pytest.approx([0.3, 0.1, 0.5])
+    assert labels_of(key_frames, 1) == [[3], [2], [4]]
+
+
+def test_the_order_of_videos_is_that_of_the_frames(read):
+    rows = [f"vidA,0902,{BOX},1,0", f"vidB,0902,{BOX},1,0"]
+    assert list(read(true=rows, video_ids=["vidB", "vidA"])) == [("vidB", 902), ("vidA", 902)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_slow_reading_agrees(read, seed):
+    rng = np.random.default_rng(seed)
+    boxes = [",".join(f"{x:.2f}" for x in (*rng.uniform(0, 0.4, 2), *rng.uniform(0.5, 1, 2))) for _ in range(4)]
+    rows = [
+        f"vid{rng.choice(['A', 'B'])},{rng.integers(902, 906)},{rng.choice(boxes)},{rng.choice(['', '1', '7', '80'])},"
+        f"{rng.uniform():.3f}"
+        for _ in range(60)
+    ]
+    expected: dict[tuple[str, int], dict[str, set[int]]] = {}
+    for row in rows:
+        video, second, *box, label, score = row.split(",")
+        if float(score) >= 0.5:
+            labels = expected.setdefault((video, int(second)), {}).setdefault(",".join(box), set())
+            labels |= {int(label)} if label else set()
+    key_frames = read(detected=rows, score_threshold=0.5)
+    assert list(key_frames) == sorted(expected)
+    for i, key in enumerate(key_frames):
+        found = [",".join(f"{x:.2f}" for x in box) for box in key_frames.boxes_of(i)]
+        assert dict(zip(found, map(set, labels_of(key_frames, i)), strict=True)) == expected[key]
+        assert found == list(expected[key])  # in the order of first appearance
+
+
+@pytest.mark.parametrize("score, kept", [("0.9", True), ("0.90000", True), ("0.899999", False), ("1", True)])
+def test_the_score_threshold_itself_is_kept(read, score, kept):
+    other = f"vidA,0902,0,0,1,1,,{1}"
+    key_frames = read(detected=[other, f"vidA,0902,{BOX},,{score}"], score_threshold=0.9)
+    assert len(key_frames.boxes) == 1 + kept
+
+
+def test_true_boxes_have_no_score(read):
+    assert len(read(true=[f"vidA,0902,{BOX},1,0"], score_threshold=1.0).boxes) == 1
+
+
+def test_reduced_validation_keeps_every_fourth_second(read, caplog):
+    rows = [f"vidA,{second},{BOX},1,1" for second in range(902, 915)]
+    assert [second for _, second in read(detected=rows, every_seconds=4)] == [904, 908, 912]
+    assert "Left out: 1 videos without boxes" in summary(caplog)
+
+
+def test_windows_files_are_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"\ufeffvidA,0902,{BOX},1,0\r\n\r\nvidA,0903,{BOX},1,0".encode())
+    key_frames = read_boxes([path], [], video_ids=["vidA"], num_classes=80, score_threshold=0.9)
+    assert list(key_frames) == [("vidA", 902), ("vidA", 903)]
+
+
+def test_the_summary_counts_everything(read, caplog):
+    read(
+        true=[f"vidA,0902,{BOX},1,0", f"vidA,0902,{BOX},2,0", "vidA,0903,-0.01,0,0.5,1,,0", f"vidA,0901,{BOX},1,0"],
+        detected=[f"vidA,0904,{BOX},,0.1", "vidA,0905,0.5,0.5,0.5,0.9,,0.9", f"vidC,0902,{BOX},,0.9", "vidA,0906"],
+    )
+    assert summary(caplog) == (
+        "true.csv, detected.csv: 1 videos, 2 key frames, 2 boxes (1 beyond the frame's border, 1 without label), "
+        "2 labels. Left out: 1 rows of seconds outside 902-1798, 1 rows below score 0.8 (1 key frames have no other), "
+        "1 empty boxes, 1 rows without a box, 1 rows of 1 videos without frames (first: vidC), 1 videos without boxes."
+    )
+    assert caplog.records[-1].levelname == "WARNING"  # boxes were lost with their video
+
+
+def test_arrays_travel_to_workers(read):
+    key_frames = read(true=[f"vidA,0902,{BOX},1,0"])
+    assert list(pickle.loads(pickle.dumps(key_frames))) == [("vidA", 902)]
+
+
+# ---- Defects ----
+
+
+def test_defect_26_coordinates_a_little_outside_are_kept_and_counted(read, caplog):
+    key_frames = read(true=["vidA,0902,-0.003,0,1.0000001,1,1,0"])
+    assert key_frames.boxes[0].tolist() == pytest.approx([-0.003, 0, 1, 1], abs=1e-6)
+    assert "1 boxes (1 beyond the frame's border" in summary(caplog)
+
+
+@pytest.mark.parametrize(
+    "box, problem",
+    [
+        ("12,30,300,400", r"box far outside the frame; .* \(are these pixels\?\)"),
+        ("0.1,0.2,nan,0.4", "x2 'nan' is no number"),
+        ("0.1,inf,0.3,0.4", "y1 'inf' is no number"),
+        ("0.1,,0.3,0.4", "y1 '' is no number"),
+    ],
+)
+def test_defect_26_pixels_and_what_is_no_number_are_errors(read, box, problem):
+    with pytest.raises(AnnotationError, match=rf"1 of 2 rows cannot be used:\n  true\.csv:2: {problem}: 'vidA,0903"):
+        read(true=[f"vidA,0902,{BOX},1,0", f"vidA,0903,{box},1,0"])
+
+
+@pytest.mark.parametrize("box", ["0.5,0.1,0.5,0.9", "0.6,0.1,0.5,0.9", "0.1,0.9,0.5,0.2", "1.01,0.1,1.2,0.9"])
+def test_defect_26_empty_boxes_are_left_out_with_their_labels(read, box, caplog):
+    key_frames = read(true=[f"vidA,0902,{BOX},1,0", f"vidA,0902,{box},2,1", f"vidA,0902,{box},3,1"])
+    assert labels_of(key_frames) == [[1]]
+    assert "Left out: 1 empty boxes" in summary(caplog)
+
+
+def test_defect_27_no_label_makes_a_negative(read):
+    rows = [f"vidA,0902,0,0,1,{y},{label},0.9" for y, label in ((0.1, ""), (0.2, "-1"), (0.3, "-1.0"), (0.4, "5"))]
+    key_frames = read(detected=rows)
+    assert labels_of(key_frames) == [[], [], [], [5]]
+    assert key_frames.labels_of(0, 80)[:3].sum() == 0
+
+
+@pytest.mark.parametrize("label", ["0", "81", "-2"])
+def test_defect_27_labels_that_the_model_does_not_have_are_errors(read, label):
+    with pytest.raises(AnnotationError, match=rf"true\.csv:1: label {label} is not in 1-80 \(MODEL\.NUM_CLASSES\)"):
+        read(true=[f"vidA,0902,{BOX},{label},0"])
+    assert labels_of(read(true=[f"vidA,0902,{BOX},80,0", f"vidA,0902,{BOX},1.0,0"])) == [[1, 80]]
+
+
+@pytest.mark.parametrize(
+    "label, problem", [("walk", "label 'walk' is no number"), ("1.5", "label '1.5' is no integer")]
+)
+def test_defect_27_labels_that_are_no_integers_are_errors(read, label, problem):
+    with pytest.raises(AnnotationError, match=problem):
+        read(true=[f"vidA,0902,{BOX},{label},0"])
+
+
+def test_defect_27_classes_that_are_not_evaluated_are_trained(read):
+    assert labels_of(read(true=[f"vidA,0902,{BOX},2,0"])) == [[2]]  # 2 is among the 20 unused ones
+
+
+def test_defect_28_boxes_are_merged_by_their_text(read):
+    rows = ["vidA,0902,0.10,0.2,0.5,0.6,1,0", "vidA,902,0.10,0.2,0.5,0.6,2,0", "vidA,0902,0.100,0.2,0.5,0.6,3,0"]
+    assert labels_of(read(true=rows)) == [[1, 2], [3]]
+
+
+def test_defect_28_a_label_that_is_given_twice_counts_once(read, caplog):
+    assert labels_of(read(true=[f"vidA,0902,{BOX},1,0"] * 2)) == [[1]]
+    assert "1 labels" in summary(caplog)
+
+
+def test_defect_28_the_same_box_in_two_lists_is_one(read):
+    key_frames = read(true=[f"vidA,0902,{BOX},1,0"], detected=[f"vidA,0902,{BOX},2,0.9"])
+    assert labels_of(key_frames) == [[1, 2]]
+
+
+def test_defect_29_timestamps_of_any_spelling_are_one_second(read):
+    rows = [f"vidA,{second},{BOX},{i},0" for i, second in enumerate(("902", "0902", "902.0", "902.000000"), 1)]
+    key_frames = read(true=rows)
+    assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("second", ["902.5", "soon", ""])
+def test_defect_29_other_timestamps_are_errors(read, second):
+    with pytest.raises(AnnotationError, match=rf"true\.csv:1: timestamp '{second}' is no"):
+        read(true=[f"vidA,{second},{BOX},1,0"])
+
+
+def test_defect_29_seconds_that_are_not_annotated_are_left_out(read, caplog):
+    rows = [f"vidA,{second},{BOX},1,0" for second in (0, 901, 902, 1798, 1799)]
+    assert [second for _, second in read(true=rows)] == [902, 1798]
+    assert "Left out: 3 rows of seconds outside 902-1798" in summary(caplog)
+
+
+def test_defect_30_rows_of_videos_without_frames_are_left_out_and_warned_of(read, caplog):
+    rows = [f"{video},0902,{BOX},1,0" for video in ("vidA", "vidX", "vidX", "vidY")]
+    key_frames = read(true=rows)
+    assert list(key_frames) == [("vidA", 902)] and key_frames.missing_videos == ("vidX", "vidY")
+    assert caplog.records[-1].levelname == "WARNING"
+    assert "3 rows of 2 videos without frames (first: vidX), 1 videos without boxes" in summary(caplog)
+
+
+def test_defect_30_true_boxes_have_7_or_8_columns_and_images_without_box_have_2(read, caplog):
+    key_frames = read(true=[f"vidA,0902,{BOX},1", f"vidA,0902,{BOX},2,0", "vidA,0903"])
+    assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2]]
+    assert "Left out: 1 rows without a box" in summary(caplog)
+
+
+def test_defect_30_other_numbers_of_columns_are_errors(read):
+    with pytest.raises(AnnotationError, match=r"true\.csv:2: 3 columns instead of 7 or 8: 'vidA,0902,0\.1'"):
+        read(true=[f"vidA,0902,{BOX},1", "vidA,0902,0.1"])
+    with pytest.raises(
+        AnnotationError, match=r"detected\.csv:1: 7 columns instead of 8: .*\nExpected `video,.*,score`"
+    ):
+        read(detected=[f"vidA,0902,{BOX},1"])
+
+
+def test_defect_30_a_list_of_true_boxes_may_be_named_for_detected_ones_too(tmp_path, caplog):
+    path = tmp_path / "ava_train.csv"
+    path.write_text(f"vidA,0902,{BOX},1,0\nvidA,0902,0,0,1,1,2,1\n")
+    options = {"video_ids": ["vidA"], "num_classes": 80, "score_threshold": 0.9}
+    once, twice = read_boxes([path], [], **options), read_boxes([path], [tmp_path / "." / "ava_train.csv"], **options)
+    assert labels_of(once) == labels_of(twice) == [[1], [2]]
+    assert np.array_equal(once.boxes, twice.boxes)
+    assert "ava_train.csv is listed for true and for detected boxes: read once" in caplog.text
+
+
+def test_defect_30_a_person_read_as_a_score_is_warned_of(read, caplog):
+    rows = [f"vidA,0902,0,0,1,{0.2 + person / 10},1,{person}" for person in range(4)]
+    assert len(read(detected=rows).boxes) == 3  # person 0 is lost, as in PySlowFast
+    assert "detected.csv:3: the last column, read as a score, is above 1" in caplog.text
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_defect_31_key_frames_without_a_box_above_the_threshold_are_counted(read, caplog):
+    rows = [f"vidA,0902,{BOX},,0.9", f"vidA,0902,{BOX},,0.2", f"vidA,0903,{BOX},,0.2", f"vidB,0903,{BOX},,0.1"]
+    assert list(read(detected=rows)) == [("vidA", 902)]
+    assert "Left out: 3 rows below score 0.8 (2 key frames have no other)" in summary(caplog)
+
+
+# ---- Files ----
+
+
+def test_a_list_from_which_nothing_is_left_is_an_error(read):
+    message = (
+        r"detected\.csv: no box is left\. Left out: 1 rows below score 0\.8 \(1 key frames have no other\), 2 videos"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        read(detected=[f"vidA,0902,{BOX},,0.1"])
+
+
+def test_empty_and_missing_files(read, tmp_path):
+    with pytest.raises(AnnotationError, match=r"true\.csv holds no box: the file is empty"):
+        read(true=[])
+    with pytest.raises(AnnotationError, match=r"cannot read the list of boxes .*none\.csv: No such file"):
+        read_boxes([tmp_path / "none.csv"], [], video_ids=["a"], num_classes=1, score_threshold=0)
+
+
+def test_ten_bad_rows_are_named_and_the_others_counted(read):
+    with pytest.raises(AnnotationError) as info:
+        read(true=["bad"] * 25)
+    assert str(info.value).count("  true.csv:") == 10
+    assert "25 of 25 rows" in str(info.value) and "... and 15 more" in str(info.value)

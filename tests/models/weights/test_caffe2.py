@@ -1,0 +1,67 @@
+"""Released Caffe2 weights: names, shapes, and files that would run something."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from slowfast.models import ResNet
+from slowfast.models.weights.caffe2 import pyslowfast_name
+from slowfast.models.weights.names import to_pyslowfast
+from slowfast.models.weights.load import CheckpointError, load_exactly, read_checkpoint
+
+NAMES = json.loads((Path(__file__).parents[1] / "data/golden/caffe2_names.json").read_text())
+
+
+@pytest.mark.parametrize("recipe", NAMES)
+def test_every_name_of_the_reference(recipe):
+    assert {blob: pyslowfast_name(blob) for blob in NAMES[recipe]} == NAMES[recipe]
+
+
+@pytest.mark.parametrize("blob", ["lr", "model_iter", "conv1_w_momentum", "res2_0_branch2a_bn_s_momentum"])
+def test_blobs_of_the_optimizer_are_left_out(blob):
+    assert pyslowfast_name(blob) is None
+
+
+def test_a_file_loads_strictly_with_and_without_trailing_ones(tmp_path):
+    blob_of = {name: blob for blob, name in NAMES["Kinetics/SLOW_8x8_R50"].items()}
+    model = ResNet(width=8, num_classes=5)
+    with torch.no_grad():
+        for value in (*model.parameters(), *model.buffers()):
+            if value.is_floating_point():
+                value.uniform_(0.1, 1)
+    blobs = {"lr": np.float32(0.1), "conv1_w_momentum": np.zeros(3, np.float32)}
+    for name, value in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        array = value.numpy()
+        while array.ndim > 2 and array.shape[-1] == 1:
+            array = array[..., 0]
+        blobs[blob_of[to_pyslowfast(name, num_pathways=1)]] = array
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
+    fresh = ResNet(width=8, num_classes=5)
+    load_exactly(fresh, path)
+    for name, value in model.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(value, fresh.state_dict()[name]), name
+
+
+class Runs:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_file_that_would_run_something_does_not(tmp_path):
+    path = tmp_path / "evil.pkl"
+    path.write_bytes(pickle.dumps({"blobs": {"conv1_w": Runs(tmp_path / "ran")}}, protocol=2))
+    with pytest.raises(CheckpointError, match=r"evil\.pkl cannot be read as a checkpoint"):
+        read_checkpoint(path)
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,222 @@
+"""2D image weights in 3D networks. The 2D network is torchvision's own, with random weights."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from slowfast.engine.checkpoint import load_for_finetuning, load_for_test
+from slowfast.models import ResNet, SlowFast
+from slowfast.models.weights.inflate import from_torchvision
+from slowfast.models.norm import norm_layer
+from slowfast.models.weights.load import CheckpointError, load_weights
+from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast
+
+
+@pytest.fixture(scope="module")
+def resnet50() -> nn.Module:
+    """torchvision's ResNet-50 with statistics as after training, in double precision, eval mode."""
+    model = seeded(lambda: torchvision.models.resnet50(weights=None))
+    randomize_batch_norms(model)
+    for name, value in model.state_dict().items():  # bn1 .. bn3, downsample.1: not named *bn
+        if re.search(r"(bn\d|downsample\.1)\.weight", name):
+            value.copy_(torch.rand(value.shape, generator=torch.Generator().manual_seed(1)) + 0.5)
+    return model.double().eval()
+
+
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    return torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def inflated(arch: str, source: nn.Module, **arguments) -> ResNet:
+    """Our network of one pathway with the 2D weights, in double precision, eval mode."""
+    model = ResNet(**{"arch": arch, "num_classes": 1000, "window": 2, "dropout": 0.0, **arguments}).double()
+    load_weights(model, source.state_dict(), inflate=True)
+    return model.eval()
+
+
+def features_2d(model: nn.Module, image: Tensor) -> list[Tensor]:
+    """Outputs of the stem and the four layers."""
+    features = [model.maxpool(model.relu(model.bn1(model.conv1(image))))]
+    for layer in (model.layer1, model.layer2, model.layer3, model.layer4):
+        features.append(layer(features[-1]))
+    return features
+
+
+def features_3d(model: ResNet, clip: Tensor) -> list[Tensor]:
+    pathway, features = model.pathway, [model.pathway.stem(clip)]
+    for stage in (pathway.res2, pathway.res3, pathway.res4, pathway.res5):
+        features.append(stage(features[-1]))
+        if stage is pathway.res2:
+            features[-1] = pathway.pool_after_res2(features[-1])
+    return features
+
+
+@pytest.mark.parametrize("arch", ["c2d", "c2d_nopool", "2d"])
+def test_without_temporal_kernels_features_and_scores_equal_the_2d_networks(arch, resnet50, image):
+    model, clip = inflated(arch, resnet50), image.unsqueeze(2).repeat(1, 1, 4, 1, 1)
+    with torch.no_grad():
+        for flat, deep in zip(features_2d(resnet50, image), features_3d(model, clip), strict=True):
+            assert torch.allclose(deep, flat.unsqueeze(2).expand_as(deep), rtol=1e-9, atol=1e-12)
+        assert torch.allclose(model(clip), resnet50(image).softmax(1), rtol=1e-9, atol=1e-15)
+
+
+# Frames at each end of the clip that zero padding in time reaches, after the stem and each stage: half of every
+# temporal kernel. Slow: six blocks of res4 and three of res5 with kernel 3. I3D: the stem with kernel 5; three blocks
+# of res2 with 3; the pool makes these 5 frames 3; two blocks of res3, three of res4, one of res5.
+MARGINS = {"slow": (0, 0, 0, 6, 9), "i3d": (2, 3, 5, 8, 9)}
+NUM_FRAMES = {"slow": 20, "i3d": 40}
+
+
+@pytest.mark.parametrize("arch", MARGINS)
+def test_with_temporal_kernels_they_do_where_no_padding_reaches(arch, resnet50, image):
+    model, num_frames = inflated(arch, resnet50), NUM_FRAMES[arch]
+    with torch.no_grad():
+        flat = features_2d(resnet50, image)
+        deep = features_3d(model, image.unsqueeze(2).repeat(1, 1, num_frames, 1, 1))
+    for margin, expected, found in zip(MARGINS[arch], flat, deep, strict=True):
+        error = (found - expected.unsqueeze(2)).abs().amax((0, 1, 3, 4)) / expected.abs().max()
+        inside = error[margin : len(error) - margin]
+        assert len(inside) >= 2 and inside.max() < 1e-9
+        assert margin == 0 or error[margin - 1] > 1e-8  # the margin is no larger than said
+
+
+def test_a_kernel_is_repeated_and_divided(resnet50):
+    model = inflated("i3d", resnet50)
+    kernel, flat = model.pathway.stem.conv.weight, resnet50.conv1.weight
+    assert kernel.shape == (64, 3, 5, 7, 7)
+    assert all(torch.equal(first, second) for first, second in pairwise(kernel.unbind(2)))
+    assert torch.allclose(kernel.sum(2), flat, rtol=1e-12)
+
+
+def test_every_entry_is_loaded_and_the_report_says_what_was_done(resnet50):
+    model = ResNet(arch="i3d", num_classes=1000)
+    report = load_weights(model, resnet50.state_dict(), inflate=True)
+    assert report.is_complete
+    # the 7x7 and sixteen 3x3 kernels, and nine 1x1 ones that get time: for the others nothing has to be done
+    assert str(report) == "320 tensors loaded; 26 kernels inflated"
+    assert torch.equal(model.head.classifier.weight, resnet50.fc.weight.float())
+
+
+def test_resnet101_goes_into_its_counterpart():
+    source = seeded(lambda: torchvision.models.resnet101(weights=None))
+    with torch.device("meta"):
+        model = ResNet(arch="slow", depth=101, num_classes=1000)
+    model.to_empty(device="cpu")
+    assert load_weights(model, source.state_dict(), inflate=True).is_complete
+    assert torch.equal(model.pathway.res4.block22.c.weight.flatten(), source.layer3[22].conv3.weight.flatten())
+
+
+def test_another_class_count_starts_with_a_fresh_classifier(resnet50, tmp_path, caplog):
+    torch.save(resnet50.state_dict(), tmp_path / "r50.pth")
+    model = seeded(lambda: ResNet(num_classes=7))
+    before = model.head.classifier.weight.clone()
+    load_for_finetuning(model, tmp_path / "r50.pth", inflate=True)
+    assert torch.equal(model.head.classifier.weight, before)
+    assert "2 wrong shape: head.classifier.bias (file [1000], model [7])" in caplog.text
+
+
+def test_nonlocal_blocks_are_new(resnet50):
+    model = ResNet(arch="slow", num_classes=1000, nonlocal_after=((), (1,), (), ()))
+    report = load_weights(model, resnet50.state_dict(), inflate=True)
+    assert report.missing and all(".nonlocal1." in name for name in report.missing)
+
+
+def test_sub_batch_norms_take_the_statistics_too(resnet50, image):
+    model = inflated("c2d", resnet50, norm=norm_layer("sub_batchnorm", num_splits=2))
+    with torch.no_grad():
+        scores = model(image.unsqueeze(2).repeat(1, 1, 2, 1, 1))
+        assert torch.allclose(scores, resnet50(image).softmax(1), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "theirs, ours",
+    [
+        ("conv1.weight", "pathway.stem.conv.weight"),
+        ("bn1.running_var", "pathway.stem.bn.running_var"),
+        ("layer1.0.downsample.0.weight", "pathway.res2.block0.shortcut.weight"),
+        ("layer4.0.downsample.1.bias", "pathway.res5.block0.shortcut_bn.bias"),
+        ("layer3.22.conv2.weight", "pathway.res4.block22.b.weight"),
+        ("layer3.22.bn3.num_batches_tracked", "pathway.res4.block22.c_bn.num_batches_tracked"),
+        ("fc.bias", "head.classifier.bias"),
+        ("something.else", "something.else"),
+    ],
+)
+def test_names(theirs, ours):
+    assert from_torchvision(theirs) == ours
+
+
+# --- our own names and PySlowFast's, without time ---
+
+
+@pytest.mark.parametrize("num_dims", [4, 5])
+def test_2d_weights_under_our_names(num_dims):
+    source, target = seeded(lambda: toy_resnet(arch="2d")), seeded(lambda: toy_resnet(arch="i3d"), 1)
+    randomize_batch_norms(source)
+    state = source.state_dict()
+    if num_dims == 4:
+        state = {name: value.squeeze(2) if value.ndim == 5 else value for name, value in state.items()}
+    report = load_weights(target, state, inflate=True)
+    assert report.is_complete and "kernels inflated" in str(report)
+    stem = target.pathway.stem.conv.weight
+    assert torch.allclose(stem.sum(2), source.pathway.stem.conv.weight.squeeze(2), atol=1e-6)
+
+
+def test_a_file_that_has_time_already_is_loaded_as_it_is():
+    source, target = seeded(toy_resnet), seeded(toy_resnet, 1)
+    report = load_weights(target, source.state_dict(), inflate=True)
+    assert report.is_complete and not report.notes
+    assert same_weights(source, target)
+
+
+# --- refused ---
+
+
+def test_image_weights_are_not_taken_unasked(resnet50, tmp_path):
+    torch.save(resnet50.state_dict(), tmp_path / "r50.pth")
+    message = (
+        r"r50\.pth: 26 kernels have no extent in time, as in an image network, e\.g\. pathway\.stem\.conv\.weight "
+        r"\[64, 3, 7, 7\] where the model has \[64, 3, 1, 7, 7\]\..*set TRAIN\.CHECKPOINT_INFLATE True\."
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load_for_finetuning(ResNet(), tmp_path / "r50.pth")
+    with pytest.raises(CheckpointError, match=message):
+        load_for_test(ResNet(), tmp_path / "r50.pth")
+
+
+def test_slowfast_is_no_counterpart_of_an_image_network(resnet50):
+    message = (
+        r"the state dict is an image network.*network of one pathway.*MODEL\.ARCH slow, c2d or i3d\), not SlowFast\."
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(SlowFast(), resnet50.state_dict(), inflate=True)
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(toy_slowfast(), resnet50.state_dict())
+
+
+@pytest.mark.parametrize("arguments", [{"depth": 101}, {"width": 32}, {"arch": "fast", "beta": 1 / 8}])
+def test_another_depth_or_width_is_no_counterpart(resnet50, arguments):
+    message = (
+        r"is a ResNet of torchvision, but not the model's 2D counterpart: .*RESNET\.DEPTH .*RESNET\.WIDTH_PER_GROUP 64"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(ResNet(**{"num_classes": 1000, **arguments}), resnet50.state_dict(), inflate=True)
+
+
+def test_resnet18_has_a_stem_of_another_width():
+    """torchvision's stages have 64 to 512 channels behind a stem of 64; ours 4 to 32 times those of their stem."""
+    model = ResNet(depth=18, width=16, block="basic_transform", num_classes=1000)
+    with pytest.raises(CheckpointError, match=r"wrong shape: .*not the model's|not the model's 2D counterpart: "):
+        load_weights(model, torchvision.models.resnet18(weights=None).state_dict(), inflate=True)
+
+
+def test_a_stride_in_another_convolution_would_change_the_features(resnet50):
+    model = ResNet(stride_1x1=True, num_classes=1000)
+    with pytest.raises(CheckpointError, match=r"strides in the 3x3 convolutions.*Set RESNET\.STRIDE_1X1 False\."):
+        load_weights(model, resnet50.state_dict(), inflate=True)
