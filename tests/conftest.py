@@ -1,12 +1,16 @@
-"""What tests share: the package's logger as it was, so that caplog sees its records, and a tiny Motion set."""
+"""What tests share: the package's logger as it was, so that caplog sees its records, a tiny Motion set, video files."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from slowfast.motion.clips import write_motion
+from tests import video_files
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +57,15 @@ def tiny_opts(tiny_motion, tmp_path):
         "BN.NUM_BATCHES_PRECISE", "2",
         "LOG_PERIOD", "1",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """``make_video("a.mp4", num_frames=10, ...)``: see ``write_video``."""
+    return lambda name="a.mp4", **options: video_files.write_video(tmp_path / name, **options)
+
+
+@pytest.fixture(scope="session")
+def helpers() -> ModuleType:
+    """The functions of tests/video_files.py."""
+    return video_files

@@ -48,25 +48,27 @@ def nonlocal_attention(query: Tensor, key: Tensor, value: Tensor, *, softmax: bo
     return mixed
 
 
-def max_pool(x: Tensor, window: tuple[int, int, int]) -> Tensor:
+def max_pool(x: Tensor, pool_size: tuple[int, int, int]) -> Tensor:
     """Maxima of the windows of ``x`` (C, T, H, W) that lie side by side; what is left over at the end is dropped."""
-    t, h, w = (size // side for size, side in zip(x.shape[1:], window, strict=True))
+    t, h, w = (size // side for size, side in zip(x.shape[1:], pool_size, strict=True))
     pooled = torch.empty(x.shape[0], t, h, w, dtype=x.dtype)
     for i in range(t):
         for j in range(h):
             for k in range(w):
-                a, b, c = i * window[0], j * window[1], k * window[2]
-                pooled[:, i, j, k] = x[:, a : a + window[0], b : b + window[1], c : c + window[2]].amax((1, 2, 3))
+                a, b, c = i * pool_size[0], j * pool_size[1], k * pool_size[2]
+                pooled[:, i, j, k] = x[:, a : a + pool_size[0], b : b + pool_size[1], c : c + pool_size[2]].amax(
+                    (1, 2, 3)
+                )
     return pooled
 
 
-def fully_convolutional_scores(features: Sequence[Tensor], weight: Tensor, bias: Tensor, window: int) -> Tensor:
+def fully_convolutional_scores(features: Sequence[Tensor], weight: Tensor, bias: Tensor, pool_size: int) -> Tensor:
     """Mean over all square regions of softmax(classifier(mean of the region)); features (C, T, H, W)."""
     height, width = features[0].shape[2:]
     scores = []
-    for top in range(height - window + 1):
-        for left in range(width - window + 1):
-            region = [x[:, :, top : top + window, left : left + window].mean((1, 2, 3)) for x in features]
+    for top in range(height - pool_size + 1):
+        for left in range(width - pool_size + 1):
+            region = [x[:, :, top : top + pool_size, left : left + pool_size].mean((1, 2, 3)) for x in features]
             scores.append((weight @ torch.cat(region) + bias).softmax(0))
     return sum(scores) / len(scores)
 

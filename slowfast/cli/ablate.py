@@ -25,10 +25,10 @@ from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, find, load_cfg
 from slowfast.config.files import recipe_names
-from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.engine.launch import launch
 from slowfast.engine.trainer import NonFiniteLossError
 from slowfast.evaluation import build_evaluator
+from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.utils.logging import format_seconds
 from slowfast.visualization.ablation import plot_ablation
 

@@ -12,8 +12,8 @@ import torch
 
 from slowfast.config import CfgNode
 from slowfast.datasets import build_dataset
-from slowfast.video.reader import VideoReader
 from slowfast.engine.build import build_trainer
+from slowfast.video.reader import VideoReader
 
 
 def write_benchmark_video(path: Path, *, height: int = 256, width: int = 340, num_frames: int = 300) -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 
 from slowfast.cli.errors import report_errors
 from slowfast.engine.checkpoint import save_checkpoint
-from slowfast.models.weights.names import is_pyslowfast_name, rename
 from slowfast.models.weights.load import CheckpointError, read_with_kind
+from slowfast.models.weights.names import is_pyslowfast_name, rename
 
 EXAMPLE = """example:
   slowfast convert SLOWFAST_8x8_R50.pkl slowfast_8x8_r50.pyth

@@ -22,9 +22,9 @@ from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, find, load_cfg
 from slowfast.datasets.lists.path_labels import read_class_names
+from slowfast.engine.launch import launch
 from slowfast.motion.clips import MotionSpec, direction_of, shape_of, write_motion
 from slowfast.motion.sheet import sample_sheet
-from slowfast.engine.launch import launch
 from slowfast.visualization.comparison import plot_comparison
 
 RUNS = {"SlowFast": "Motion/SLOWFAST_4x4_R18", "Slow-only": "Motion/SLOW_4x4_R18"}

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.cli.errors import report_errors
-from slowfast.evaluation.ava.protocols import IOU_THRESHOLD, PROTOCOLS, evaluate
 from slowfast.evaluation.ava.files import (
     read_detections,
     read_excluded_timestamps,
     read_groundtruth,
     read_label_map,
 )
-from slowfast.evaluation.ava.table import BoxTable
 from slowfast.evaluation.ava.merging import drop_duplicate_rows, merge_scores, write_detections
+from slowfast.evaluation.ava.protocols import IOU_THRESHOLD, PROTOCOLS, evaluate
+from slowfast.evaluation.ava.table import BoxTable
 
 EXAMPLE = """examples:
   slowfast eval-ava ava_val_v2.2.csv detections.csv --excluded ava_val_excluded_timestamps_v2.2.csv \\

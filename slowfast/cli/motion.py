@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from slowfast.cli.errors import report_errors
 from slowfast.motion.clips import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
-from slowfast.motion.detection import DetectionSpec
+from slowfast.motion.detection import MotionAvaSpec
 from slowfast.motion.files import MotionSet, SetSpec, write_set
-from slowfast.motion.multilabel import MultilabelSpec
+from slowfast.motion.multilabel import MotionCharadesSpec
 from slowfast.motion.scene import SHAPES
 from slowfast.motion.sheet import sample_sheet
 
-FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MultilabelSpec, DetectionSpec)}
+FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MotionCharadesSpec, MotionAvaSpec)}
 EXAMPLE = """examples:
   slowfast motion data/motion --sheet data/motion.png
   python tools/make_motion.py data/tiny --num-train 32 --num-val 8 --num-test 8 --motions spin-cw spin-ccw

@@ -13,9 +13,9 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.rules.check import check_and_infer
 from slowfast.config.files import find, read_layers
 from slowfast.config.merge import merge_layers, override_layers
+from slowfast.config.rules.check import check_and_infer
 
 
 class Config(CfgNode):
@@ -109,7 +109,7 @@ _C.AUG.COLOR_JITTER = 0.4  # strength, as a fraction
 _C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment policy in timm's notation
 _C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations
 _C.AUG.RE_PROB = 0.25  # p of erasing a rectangle of a clip
-_C.AUG.RE_MODE = "pixel"  # filled with: "pixel" (noise each), "rand" (one random colour), "const" (zero)
+_C.AUG.RE_MODE = "pixel"  # filled with: "pixel" (noise each), "rand" (one random color), "const" (zero)
 _C.AUG.RE_COUNT = 1  # rectangles, at most
 _C.AUG.RE_SPLIT = False  # leave the first half of a batch as it is
 _C.AUG.GEN_MASK_LOADER = False  # refused: self-supervised
@@ -226,12 +226,12 @@ _C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list
 _C.DATA.PATH_PREFIX = ""  # folder that relative paths of the lists start in; "": PATH_TO_DATA_DIR
 _C.DATA.NUM_FRAMES = 8  # T, frames of a clip (of the Fast pathway where there are two)
 _C.DATA.SAMPLING_RATE = 8  # source frames, at TARGET_FPS, from one frame of a clip to the next
-_C.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # of RGB colours, for lighting noise
-# One row a colour, R G B, of the eigenvectors that go with them.
+_C.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # of RGB colors, for lighting noise
+# One row a color, R G B, of the eigenvectors that go with them.
 _C.DATA.TRAIN_PCA_EIGVEC = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.814], [-0.5836, -0.6948, 0.4203]]
 _C.DATA.PATH_TO_PRELOAD_IMDB = ""  # file of a preloaded data base
 _C.DATA.MEAN = [0.45, 0.45, 0.45]  # of RGB in [0, 1], subtracted
-_C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # colour channels of every pathway's input
+_C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # color channels of every pathway's input
 _C.DATA.STD = [0.225, 0.225, 0.225]  # of RGB in [0, 1], divided by
 _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # shorter side in pixels, drawn between these before a training crop
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # or: [min, max] share of the area that a crop covers (Inception's)
@@ -244,7 +244,7 @@ _C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in
 _C.DATA.TRAIN_JITTER_FPS = 0.0  # frames per second that TARGET_FPS is raised by at random, at most
 _C.DATA.DECODING_BACKEND = "torchvision"  # any of PySlowFast's values means our reader (PyAV)
 _C.DATA.DECODING_SHORT_SIZE = 256  # shorter side that frames are decoded to, pixels, if RESIZE_IN_DECODER
-_C.DATA.RESIZE_IN_DECODER = False  # [own] resize while converting colours: faster, slightly other pixels
+_C.DATA.RESIZE_IN_DECODER = False  # [own] resize while converting colors: faster, slightly other pixels
 _C.DATA.DECODER_THREADS = 1  # [own] threads of a video decoder; more than 1 can hang in worker processes
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw the reciprocal of the shorter side uniformly, not the side
 _C.DATA.RANDOM_FLIP = True  # mirror a training clip with p = 1/2; off where left and right tell classes
@@ -335,7 +335,7 @@ _C.AVA.TRAIN_PREDICT_BOX_LISTS = []  # detected boxes to train on as well
 _C.AVA.TEST_PREDICT_BOX_LISTS = ["ava_val_predicted_boxes.csv"]  # detected boxes to test on
 _C.AVA.DETECTION_SCORE_THRESH = 0.9  # score below which a detected box is left out
 _C.AVA.BGR = False  # feed BGR
-_C.AVA.TRAIN_USE_COLOR_AUGMENTATION = False  # colour jitter and lighting noise
+_C.AVA.TRAIN_USE_COLOR_AUGMENTATION = False  # color jitter and lighting noise
 _C.AVA.TRAIN_PCA_JITTER_ONLY = True  # lighting noise alone
 _C.AVA.TEST_FORCE_FLIP = False  # mirror every test clip
 _C.AVA.FULL_TEST_ON_VAL = False  # evaluate on all of val while training

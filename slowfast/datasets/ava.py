@@ -19,20 +19,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, clip_offsets, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clips import class_names_from_config
-from slowfast.video.color import ColourAugment
+from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
-from slowfast.video.geometry import Crop, centre_crop, random_crop
-from slowfast.video.reader import VideoReadError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample, collate_detections
-from slowfast.video.geometry import WholeFrame, whole_frame
 from slowfast.evaluation.ava.label_map import names_of_labels
+from slowfast.video.color import ColorAugment
+from slowfast.video.geometry import Crop, WholeFrame, centre_crop, random_crop, whole_frame
+from slowfast.video.reader import VideoReadError
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -63,13 +62,13 @@ class Ava(Dataset):
         sampling_rate: frames, at 30 a second, from one frame of a clip to the next; T * sampling_rate must be even.
         num_classes: width of the label rows, K.
         crop_size: side of a training or val crop, pixels.
-        short_sides: [min, max] pixels of the shorter side before a training crop; its reciprocal is drawn uniformly.
+        short_side_range: [min, max] pixels of the short side before a training crop; its reciprocal is drawn uniformly.
         flip_probability: of mirroring a training clip.
         short_side: of a test frame, pixels; default ``crop_size``.
         flip: mirror every val and test clip.
         drop_outside_boxes: leave out training boxes that lie wholly outside the crop, unless all do. Otherwise they
             stay, empty, on its border.
-        colour: changes the colours of training clips; None leaves them.
+        color: changes the colors of training clips; None leaves them.
         class_names: in the order of labels, or None.
         seed: of the training clips.
         max_tries: clips that may fail in a row for one training sample.
@@ -87,12 +86,12 @@ class Ava(Dataset):
         sampling_rate: int,
         num_classes: int,
         crop_size: int,
-        short_sides: Sequence[float] = (256, 320),
+        short_side_range: Sequence[float] = (256, 320),
         flip_probability: float = 0.5,
         short_side: int | None = None,
         flip: bool = False,
         drop_outside_boxes: bool = False,
-        colour: ColourAugment | None = None,
+        color: ColorAugment | None = None,
         class_names: list[str] | None = None,
         seed: int = 0,
         max_tries: int = 10,
@@ -107,12 +106,12 @@ class Ava(Dataset):
         self.offsets = clip_offsets(num_frames, sampling_rate)
         self.num_classes = num_classes
         self.crop_size = crop_size
-        self.short_sides = tuple(short_sides)
+        self.short_side_range = tuple(short_side_range)
         self.flip_probability = flip_probability
         self.short_side = crop_size if short_side is None else short_side
         self.flip = flip
         self.drop_outside_boxes = drop_outside_boxes
-        self.colour = colour
+        self.color = color
         self.class_names = class_names
         self.seed = seed
         self.max_tries = max_tries
@@ -136,11 +135,11 @@ class Ava(Dataset):
             "sampling_rate": data.SAMPLING_RATE,
             "num_classes": cfg.MODEL.NUM_CLASSES,
             "crop_size": data.TRAIN_CROP_SIZE if is_train else data.TEST_CROP_SIZE,
-            "short_sides": tuple(data.TRAIN_JITTER_SCALES),
+            "short_side_range": tuple(data.TRAIN_JITTER_SCALES),
             "flip_probability": 0.5 if data.RANDOM_FLIP else 0.0,
             "flip": ava.TEST_FORCE_FLIP,
             "drop_outside_boxes": ava.DROP_OUTSIDE_BOXES,
-            "colour": _colour(cfg) if is_train and ava.TRAIN_USE_COLOR_AUGMENTATION else None,
+            "color": _color(cfg) if is_train and ava.TRAIN_USE_COLOR_AUGMENTATION else None,
             "class_names": _class_names(cfg),
             "seed": cfg.RNG_SEED,
         }
@@ -158,7 +157,7 @@ class Ava(Dataset):
             "before the first and past the last frame of the video these repeat",
         }
 
-    def at(self, *, short_side: int | None = None, flip: bool | None = None) -> Ava:
+    def with_view(self, *, short_side: int | None = None, flip: bool | None = None) -> Ava:
         """The same test set at another scale, or mirrored; lists and boxes are shared, so it costs nothing.
 
         Raises:
@@ -219,8 +218,8 @@ class Ava(Dataset):
     def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape) -> DetectionSample:
         offsets = clip_offsets(shape.num_frames, self._draw_sampling_rate(rng, shape))
         frames, view = self._read(index, offsets, partial(self._draw_crop, rng=rng, crop_size=shape.crop_size))
-        if self.colour is not None:
-            frames = self.colour(frames, rng)
+        if self.color is not None:
+            frames = self.color(frames, rng)
         boxes = view.apply_to_boxes(self._boxes_in_pixels(index, *view.region[2:]))
         keep = torch.ones(len(boxes), dtype=torch.bool)
         if self.drop_outside_boxes:
@@ -270,7 +269,7 @@ class Ava(Dataset):
         return frames.permute(1, 0, 2, 3), view
 
     def _draw_crop(self, *, height: int, width: int, rng: np.random.Generator, crop_size: int) -> Crop:
-        low, high = self.short_sides
+        low, high = self.short_side_range
         if crop_size != self.crop_size:  # multigrid: a smaller crop is cut from a smaller frame
             low = round(low * crop_size / self.crop_size)
         return random_crop(
@@ -278,7 +277,7 @@ class Ava(Dataset):
             width=width,
             size=crop_size,
             rng=rng,
-            short_sides=(low, high),
+            short_side_range=(low, high),
             inverse_uniform=True,  # whatever DATA.INV_UNIFORM_SAMPLE says, as in PySlowFast
             flip_probability=self.flip_probability,
         )
@@ -385,8 +384,8 @@ def _class_names(cfg: CfgNode) -> list[str] | None:
     return names_of_labels(Path(cfg.AVA.ANNOTATION_DIR, cfg.AVA.LABEL_MAP_FILE), cfg.MODEL.NUM_CLASSES)
 
 
-def _colour(cfg: CfgNode) -> ColourAugment:
-    return ColourAugment(
+def _color(cfg: CfgNode) -> ColorAugment:
+    return ColorAugment(
         strength=0.0 if cfg.AVA.TRAIN_PCA_JITTER_ONLY else 0.4,
         eigenvalues=cfg.DATA.TRAIN_PCA_EIGVAL,
         eigenvectors=cfg.DATA.TRAIN_PCA_EIGVEC,

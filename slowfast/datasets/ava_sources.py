@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError
 from slowfast.datasets.lists.frame_lists import FrameLists
+from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError
+from slowfast.video.files import VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 
 logger = logging.getLogger(__name__)

@@ -21,14 +21,13 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import value_of
-from slowfast.video.augment import BatchAugment, Mixup, RandomErasing
-from slowfast.datasets.samplers import VideoBatches
-from slowfast.datasets.samplers import EvalSampler, TrainSampler
+from slowfast.datasets.samplers import EvalSampler, TrainSampler, VideoBatches
 from slowfast.datasets.samples import ClipShape, collate_clips
 from slowfast.utils import distributed
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
-from slowfast.utils.signature import accepted, check_kwargs
+from slowfast.utils.signature import check_kwargs, filter_kwargs
+from slowfast.video.augment import BatchAugment, Mixup, RandomErasing
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -56,9 +55,9 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> 
     if hasattr(dataset_class, "from_config"):
         kwargs = dataset_class.from_config(cfg, split)
     else:
-        kwargs = accepted(dataset_class, split=split)
+        kwargs = filter_kwargs(dataset_class, split=split)
     if num_clips is not None:
-        kwargs |= accepted(dataset_class, num_clips=num_clips)
+        kwargs |= filter_kwargs(dataset_class, num_clips=num_clips)
     dataset = dataset_class(**{**kwargs, **extra})
     unit = "key frames" if hasattr(dataset, "key_frames") else "videos"
     logger.info("%s: %s %s to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", unit, _VERBS[split])

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.build import DATASET_REGISTRY
-from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.clips import class_names_from_config
-from slowfast.datasets.footage import FilmedVideos, FootageDataset, find_footage, listed_footage
+from slowfast.datasets.frame_source import SourcedDataset, SourcedVideos, find_source, listed_source
+from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, read_frame_lists
-from slowfast.video.frame_sampling import test_strided_indices, train_strided_indices
-from slowfast.video.reader import FrameReader
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.row_problems import RowProblems
 from slowfast.datasets.samples import ClipShape
+from slowfast.video.frame_sampling import eval_strided_indices, train_strided_indices
+from slowfast.video.reader import FrameReader
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -65,14 +65,14 @@ class ListedLabels:
 
 
 @dataclass(frozen=True)
-class CharadesVideos(FilmedVideos):
+class CharadesVideos(SourcedVideos):
     """Videos whose ``labels``, uint8 (N, K), are all of the video, and ``frame_labels`` say when they hold."""
 
     frame_labels: FrameLabels
 
 
 @DATASET_REGISTRY.register("charades")
-class Charades(FootageDataset):
+class Charades(SourcedDataset):
     """Clips of ``CharadesVideos``; the other arguments are those of ``ClipDataset``.
 
     Clips have an exact stride of ``sampling_rate`` frames, and may lie where frame_sampling.py says. Validation takes
@@ -134,10 +134,10 @@ class Charades(FootageDataset):
         return train_strided_indices(video.num_frames, shape.num_frames, stride, rng)
 
     def _centre_indices(self, video: FrameReader) -> Tensor:
-        return test_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), 1)[0]
+        return eval_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), 1)[0]
 
     def _test_indices(self, video: FrameReader) -> Tensor:
-        return test_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), self.num_clips)
+        return eval_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), self.num_clips)
 
     def _label(self, index: int, indices: Tensor | None = None) -> Tensor:
         if indices is None:
@@ -172,13 +172,13 @@ def videos_of_frame_list(path: Path, *, num_classes: int, prefix: str, check: st
             continue
         row[list(found)] = 1
     problems.report(len(lists), "videos")
-    footage = listed_footage(lists, lists.video_ids, FPS)
+    source = listed_source(lists, lists.video_ids, FPS)
     return CharadesVideos(
         source=path.name,
-        paths=footage.paths,
+        paths=source.paths,
         labels=labels,
         line_numbers=np.array(line_numbers, dtype=np.int32),
-        footage=footage,
+        frame_source=source,
         frame_labels=ListedLabels(lists),
     )
 
@@ -192,21 +192,21 @@ def videos_of_annotations(path: Path, *, num_classes: int, prefix: str, check: s
     Args:
         num_classes: classes must be below it.
         prefix: folder in which, or in ``FOLDERS`` below it, the videos are looked for.
-        check: see ``find_footage``.
+        check: see ``find_source``.
 
     Raises:
         AnnotationError: the annotations cannot be used, or no video is there.
     """
     rows = read_charades_csv(path, num_classes)
     roots = [os.path.join(prefix, folder) for folder in FOLDERS]
-    footage, present = find_footage(rows.video_ids, roots, fps=FPS, source=path.name, check=check)
+    source, present = find_source(rows.video_ids, roots, fps=FPS, source=path.name, check=check)
     rows = rows.take(present)
     return CharadesVideos(
         source=path.name,
-        paths=footage.paths,
+        paths=source.paths,
         labels=rows.labels(num_classes),
         line_numbers=rows.line_numbers,
-        footage=footage,
+        frame_source=source,
         frame_labels=TimedActions(rows.actions, FPS),
     )
 

@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
-from slowfast.video.flow import FlowReader, FlowStore
-from slowfast.video.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
-from slowfast.video.reader import FrameReader, VideoReader, VideoReadError
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
-from slowfast.video.sampling import center_clip_indices, scaled_size, test_clip_indices, train_clip_indices
+from slowfast.video.flow import FlowReader, FlowStore
+from slowfast.video.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
+from slowfast.video.reader import FrameReader, VideoReader, VideoReadError
+from slowfast.video.sampling import center_clip_indices, eval_clip_indices, scaled_size, train_clip_indices
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -47,14 +47,14 @@ class ClipDataset(Dataset):
         sampling_rate: source frames from one frame of a clip to the next, at ``target_fps``.
         crop_size: side of the crops of this split, pixels.
         target_fps: rate that ``sampling_rate`` counts in; a training clip's is raised by up to ``target_fps_jitter``.
-        short_sides: [min, max] pixels of the shorter side before a training crop. Val, and test with one crop,
+        short_side_range: [min, max] pixels of the shorter side before a training crop. Val, and test with one crop,
             scale to the first.
         inverse_uniform: draw the reciprocal of the shorter side uniformly.
-        area_fractions, aspect_ratios: instead of ``short_sides``, train on Inception's crops (random_resized_crop).
+        area_fractions, aspect_ratios: instead of ``short_side_range``, train on crops by ``random_resized_crop``.
         flip_probability: of mirroring a training clip.
         num_clips, num_crops: test views of a video; 3 crops lie along its longer side.
         single_crop: where the crop of ``num_crops`` 1 lies: "centre" or "first" (left, or top of a portrait frame).
-        offset_sampling: test clips from the first frame to the last; see ``test_clip_indices``.
+        offset_sampling: test clips from the first frame to the last; see ``eval_clip_indices``.
         class_names: in the order of labels, or None.
         seed: of the training clips.
         decoder_threads: of one video's decoder.
@@ -76,7 +76,7 @@ class ClipDataset(Dataset):
         crop_size: int,
         target_fps: float = 30.0,
         target_fps_jitter: float = 0.0,
-        short_sides: Sequence[float] = (256, 320),
+        short_side_range: Sequence[float] = (256, 320),
         inverse_uniform: bool = False,
         area_fractions: Sequence[float] | None = None,
         aspect_ratios: Sequence[float] | None = None,
@@ -107,7 +107,7 @@ class ClipDataset(Dataset):
         self.crop_size = crop_size
         self.target_fps = target_fps
         self.target_fps_jitter = target_fps_jitter
-        self.short_sides = tuple(short_sides)
+        self.short_side_range = tuple(short_side_range)
         self.inverse_uniform = inverse_uniform
         self.area_fractions = area_fractions
         self.aspect_ratios = aspect_ratios
@@ -136,7 +136,7 @@ class ClipDataset(Dataset):
             "crop_size": data.TEST_CROP_SIZE if is_test else data.TRAIN_CROP_SIZE,
             "target_fps": data.TARGET_FPS,
             "target_fps_jitter": data.TRAIN_JITTER_FPS,
-            "short_sides": tuple(data.TRAIN_JITTER_SCALES),
+            "short_side_range": tuple(data.TRAIN_JITTER_SCALES),
             "inverse_uniform": data.INV_UNIFORM_SAMPLE,
             "area_fractions": tuple(data.TRAIN_JITTER_SCALES_RELATIVE) if relative else None,
             "aspect_ratios": tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) if relative else None,
@@ -239,11 +239,11 @@ class ClipDataset(Dataset):
     def _test_indices(self, video: FrameReader) -> Tensor:
         """Source frames, int64 (num_clips, T), of all test clips."""
         clip = (video.num_frames, video.fps, self.num_frames, self.sampling_rate, self.target_fps)
-        return test_clip_indices(*clip, self.num_clips, self.offset_sampling)
+        return eval_clip_indices(*clip, self.num_clips, self.offset_sampling)
 
     def _centre_clip(self, index: int) -> Tensor:
         with self._open_with_flow(index) as video:
-            short_side = max(round(self.short_sides[0]), self.crop_size)
+            short_side = max(round(self.short_side_range[0]), self.crop_size)
             crop = partial(centre_crop, size=self.crop_size, short_side=short_side)
             return self._cut_clip(video, self._centre_indices(video), crop)
 
@@ -263,10 +263,10 @@ class ClipDataset(Dataset):
         window["flip_probability"] = self.flip_probability
         if self.area_fractions is not None:
             return random_resized_crop(**window, area_fractions=self.area_fractions, aspect_ratios=self.aspect_ratios)
-        low, high = self.short_sides
+        low, high = self.short_side_range
         if crop_size != self.crop_size:  # multigrid: a smaller crop is cut from a smaller frame
             low = round(low * crop_size / self.crop_size)
-        return random_crop(**window, short_sides=(low, high), inverse_uniform=self.inverse_uniform)
+        return random_crop(**window, short_side_range=(low, high), inverse_uniform=self.inverse_uniform)
 
     def _test_views(self, index: int) -> VideoViews:
         label, path = self._label(index), self.paths[index]
@@ -292,7 +292,7 @@ class ClipDataset(Dataset):
     def _test_short_side(self) -> int:
         """Pixels that frames are scaled to before test crops are cut."""
         # One crop is cut from a frame of the training scale, three from one that they cover, as in PySlowFast.
-        return self.crop_size if self.num_crops == 3 else max(round(self.short_sides[0]), self.crop_size)
+        return self.crop_size if self.num_crops == 3 else max(round(self.short_side_range[0]), self.crop_size)
 
     def _crop_corners(self, height: int, width: int, short_side: int) -> tuple[tuple[int, int], ...]:
         first_of_three = self.num_crops == 1 and self.single_crop == "first"

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import check_num_classes, class_names_from_config
-from slowfast.datasets.footage import (
-    FilmedVideos,
-    Footage,
-    FootageDataset,
-    find_footage,
-    listed_footage,
+from slowfast.datasets.frame_source import (
+    FrameSource,
+    SourcedDataset,
+    SourcedVideos,
+    find_source,
+    listed_source,
     warn_of_missing,
 )
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
+from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
+from slowfast.datasets.samples import ClipShape
 from slowfast.video.frame_sampling import center_segment_indices, train_segment_indices
 from slowfast.video.reader import FrameReader
-from slowfast.datasets.samples import ClipShape
-from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -42,8 +42,8 @@ FOLDERS = ("", "20bn-something-something-v2", "videos", "frames")  # in which vi
 
 
 @DATASET_REGISTRY.register("ssv2")
-class SomethingSomething(FootageDataset):
-    """Clips of ``FilmedVideos``; the arguments are those of ``ClipDataset``.
+class SomethingSomething(SourcedDataset):
+    """Clips of ``SourcedVideos``; the arguments are those of ``ClipDataset``.
 
     ``sampling_rate`` changes nothing, and neither does ``num_clips``: all test clips of a video are the same.
     """
@@ -72,18 +72,18 @@ class SomethingSomething(FootageDataset):
         frame_list = folder / {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}[entries]
         prefix = cfg.DATA.PATH_PREFIX or str(folder)
         if frame_list.is_file():
-            footage, present = listed(frame_list, rows, prefix=prefix, check=cfg.DATA.CHECK_FILES)
+            source, present = listed(frame_list, rows, prefix=prefix, check=cfg.DATA.CHECK_FILES)
         else:
             roots = [os.path.join(prefix, name) for name in FOLDERS]
             search = {"fps": FPS, "source": rows.source, "check": cfg.DATA.CHECK_FILES}
-            footage, present = find_footage(rows.video_ids, roots, **search)
+            source, present = find_source(rows.video_ids, roots, **search)
         rows = rows.take(present)
         if (rows.labels < 0).any():
             logger.warning(
                 "%s gives no labels, and test-answers.csv is not beside it: all count as wrong.", rows.source
             )
         return {
-            "videos": FilmedVideos(rows.source, footage.paths, rows.labels, rows.line_numbers, footage),
+            "videos": SourcedVideos(rows.source, source.paths, rows.labels, rows.line_numbers, source),
             "class_names": class_names_from_config(cfg) if cfg.DATA.CLASS_NAMES else names,
             **cls.clip_options(cfg, split),
         }
@@ -116,8 +116,10 @@ class SomethingSomethingTest(SomethingSomething):
     test_entries = "test"
 
 
-def listed(path: Path, rows: SomethingAnnotations, *, prefix: str, check: str = "sample") -> tuple[Footage, np.ndarray]:
-    """The footage that a frame list gives of annotated videos, and their places in ``rows``, int64.
+def listed(
+    path: Path, rows: SomethingAnnotations, *, prefix: str, check: str = "sample"
+) -> tuple[FrameSource, np.ndarray]:
+    """The frame source that a frame list gives of annotated videos, and their places in ``rows``, int64.
 
     Videos that only one of the two knows are passed over with a warning that counts and names them.
 
@@ -141,7 +143,7 @@ def listed(path: Path, rows: SomethingAnnotations, *, prefix: str, check: str = 
     without_label = [video_id for video_id in lists.video_ids if video_id not in known]
     for video_ids, of, lacks in ((without_frames, rows.source, path.name), (without_label, path.name, rows.source)):
         warn_of_missing(video_ids, of, lacks)
-    return listed_footage(lists, [rows.video_ids[i] for i in present], FPS), present
+    return listed_source(lists, [rows.video_ids[i] for i in present], FPS), present
 
 
 def _check_settings(cfg: CfgNode, split: str) -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slowfast.datasets.lists.path_labels import AnnotationError, PackedStrings, VideoList, check_files
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, check_num_classes, class_names_from_config
+from slowfast.datasets.lists.path_labels import AnnotationError, PackedStrings, VideoList, check_files
 from slowfast.datasets.lists.row_problems import RowProblems, read_text
 
 if TYPE_CHECKING:

@@ -314,7 +314,7 @@ def _test_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
     return autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None
 
 
-def test_detection(cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
+def run_detection_test(cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
     """Test the detection model of the config on all key frames and write the results; ``{"mAP": percent}``."""
     device = build_device(cfg)
     dataset = build_dataset(cfg, "test")
@@ -330,9 +330,6 @@ def test_detection(cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str,
     return result.figures
 
 
-test_detection.__test__ = False  # no test, though its name begins like one
-
-
 def _details(cfg: CfgNode) -> dict[str, Any]:
     """What every results.json says of how it came about."""
     return {"versions": versions(), "config": cfg.dump()}
@@ -341,7 +338,7 @@ def _details(cfg: CfgNode) -> dict[str, Any]:
 def test(cfg: CfgNode) -> dict[str, float]:
     """Test as the config says, once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures of the last."""
     if cfg.DETECTION.ENABLE:
-        return test_detection(cfg)
+        return run_detection_test(cfg)
     counts = list(cfg.TEST.NUM_TEMPORAL_CLIPS) or [cfg.TEST.NUM_ENSEMBLE_VIEWS]
     figures: dict[str, float] = {}
     for num_clips in counts:

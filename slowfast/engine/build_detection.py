@@ -17,8 +17,8 @@ from slowfast.datasets.ava import VAL_EVERY_SECONDS
 from slowfast.engine.detection import DetectionEvaluator, DetectionResult
 from slowfast.evaluation import ava
 from slowfast.evaluation.ava.files import read_excluded_timestamps, read_groundtruth, read_label_map
-from slowfast.evaluation.ava.table import BoxTable
 from slowfast.evaluation.ava.merging import write_detections
+from slowfast.evaluation.ava.table import BoxTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def build_detection_evaluator(
     amp_dtype: torch.dtype | None,
 ) -> DetectionEvaluator:
     """Of the "val" split, one look at every box; of the "test" split, all of AVA.TEST_SCALES and AVA.TEST_FLIP."""
-    looks = [dataset] if split == "val" else test_looks(cfg, dataset)
+    looks = [dataset] if split == "val" else tta_variants(cfg, dataset)
     reduced = split == "val" and not cfg.AVA.FULL_TEST_ON_VAL
     return DetectionEvaluator(
         loaders=[build_loader(cfg, split, dataset=look) for look in looks],
@@ -88,17 +88,14 @@ def build_detection_evaluator(
     )
 
 
-def test_looks(cfg: CfgNode, dataset: Dataset) -> list[Dataset]:
+def tta_variants(cfg: CfgNode, dataset: Dataset) -> list[Dataset]:
     """The test set at every scale of AVA.TEST_SCALES, and mirrored as well if AVA.TEST_FLIP: "++" in the tables.
 
     Where they ask for nothing, the data set keeps its own scale and flip, which DATA.ARGS may have set.
     """
     scales = list(cfg.AVA.TEST_SCALES) or [None]
     flips = [False, True] if cfg.AVA.TEST_FLIP else [None]
-    return [dataset.at(short_side=scale, flip=flip) for scale in scales for flip in flips]
-
-
-test_looks.__test__ = False  # no test, though its name begins like one
+    return [dataset.with_view(short_side=scale, flip=flip) for scale in scales for flip in flips]
 
 
 def protocol_of(cfg: CfgNode) -> str:

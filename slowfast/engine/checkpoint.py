@@ -17,7 +17,7 @@ import yaml
 from torch import nn
 
 from slowfast.models.weights.load import CheckpointError, load_exactly, load_weights, read_checkpoint
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def find_checkpoints(output_dir: str | Path) -> list[Path]:
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write ``state`` to ``path``; the file is there whole or not at all."""
-    with written_whole(path) as draft, draft.open("wb") as file:
+    with atomic_write(path) as draft, draft.open("wb") as file:
         torch.save(state, file)
         os.chmod(draft, 0o644)
 

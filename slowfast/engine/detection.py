@@ -111,7 +111,7 @@ def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
         if not same:
             raise ValueError(
                 f"passes of {len(first.boxes)} and {len(other.boxes)} boxes cannot be averaged: they are not the same "
-                "boxes. The looks of a data set (its ``at``) must give the same boxes in the same order."
+                "boxes. The looks of a data set (its ``with_view``) must give the same boxes in the same order."
             )
     scores = np.mean([one.scores for one in passes], axis=0, dtype=np.float64).astype(np.float32)
     return BoxScores(first.sample_indices, first.boxes, scores, failures)

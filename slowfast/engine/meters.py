@@ -6,7 +6,7 @@ import time
 
 
 class TrainMeter:
-    """Mean loss, throughput, and the time spent waiting for data, over the steps since the last ``take``."""
+    """Mean loss, throughput, and the time spent waiting for data, over the steps since the last ``pop``."""
 
     def __init__(self, window: int):
         self.window = window
@@ -24,17 +24,17 @@ class TrainMeter:
         seconds, self._clock = now - self._clock, now
         return seconds
 
-    def data_is_here(self) -> None:
+    def mark_data(self) -> None:
         """Call when the loader has given a batch."""
         self._data_seconds += self._lap()
 
-    def step_is_done(self, *, loss: float, num_clips: int) -> None:
+    def mark_step(self, *, loss: float, num_clips: int) -> None:
         """Call after the step, with what it was."""
         self._step_seconds += self._lap()
         self._losses.append(loss)
         self._num_clips += num_clips
 
-    def take(self, num_processes: int = 1) -> dict[str, float]:
+    def pop(self, num_processes: int = 1) -> dict[str, float]:
         """The record of the steps so far, and begin anew; seconds are means over steps, clips count all processes."""
         steps = max(1, len(self._losses))
         total = self._data_seconds + self._step_seconds

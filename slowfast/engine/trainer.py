@@ -150,12 +150,12 @@ class Trainer:
         num_left = self.steps_per_epoch - self.batch
         with Progress(self.train_loader, total=num_left, name=f"epoch {self.epoch + 1}/{self.num_epochs}") as progress:
             for batch in progress:
-                meter.data_is_here()
+                meter.mark_data()
                 self._note_failures(batch.failures)
                 progress_epoch = self.epoch + self.batch / self.steps_per_epoch
                 lr = self._set_lr(progress_epoch)
                 loss = self.train_step(batch)
-                meter.step_is_done(loss=loss, num_clips=len(batch))
+                meter.mark_step(loss=loss, num_clips=len(batch))
                 self.batch, self.step = self.batch + 1, self.step + 1
                 if self.batch % self.log_period == 0 or self.batch == self.steps_per_epoch:
                     self._log(meter, lr=lr, progress=progress)
@@ -177,7 +177,7 @@ class Trainer:
         self.scaler.scale(loss).backward()
         value = loss.item()  # queued behind the backward pass: the one wait of a step
         if not math.isfinite(value):
-            self._refuse(value, batch, clip, logits)
+            self._raise_non_finite(value, batch, clip, logits)
         self._clip_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -278,7 +278,7 @@ class Trainer:
         if self.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
 
-    def _refuse(self, loss: float, batch, clip: Tensor, logits: Tensor) -> None:
+    def _raise_non_finite(self, loss: float, batch, clip: Tensor, logits: Tensor) -> None:
         broken = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
         cause = "its input is not finite" if not torch.isfinite(clip).all() else "the logits are not finite"
         if torch.isfinite(logits).all() and torch.isfinite(clip).all():
@@ -308,7 +308,7 @@ class Trainer:
             )
 
     def _log(self, meter: TrainMeter, *, lr: float, progress: Progress) -> None:
-        record = meter.take(distributed.world_size())
+        record = meter.pop(distributed.world_size())
         epoch = self.epoch + self.batch / self.steps_per_epoch
         # In multigrid training too: a step costs about the same in every stage, by design.
         eta = format_seconds(self._steps_left() * record["step_seconds"])

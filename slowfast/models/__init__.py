@@ -5,7 +5,7 @@ from slowfast.models import torchvision_models as _torchvision_models  # noqa: F
 from slowfast.models.build import FUSION_REGISTRY, MODEL_REGISTRY, build_model
 from slowfast.models.single_pathway import ResNet
 from slowfast.models.slowfast import SlowFast
-from slowfast.models.x3d import X3D
 from slowfast.models.weights.zoo import load_pretrained
+from slowfast.models.x3d import X3D
 
 __all__ = ["FUSION_REGISTRY", "MODEL_REGISTRY", "X3D", "ResNet", "SlowFast", "build_model", "load_pretrained"]

@@ -16,7 +16,7 @@ from torch import nn
 
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
-from slowfast.utils.signature import accepted, check_kwargs
+from slowfast.utils.signature import check_kwargs, filter_kwargs
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -43,7 +43,7 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
     if hasattr(model_class, "from_config"):
         model = model_class(**{**model_class.from_config(cfg), **extra})
     else:
-        model = model_class(**{**accepted(model_class, num_classes=cfg.MODEL.NUM_CLASSES), **extra})
+        model = model_class(**{**filter_kwargs(model_class, num_classes=cfg.MODEL.NUM_CLASSES), **extra})
     return model if device is None else model.to(device)
 
 
@@ -63,5 +63,5 @@ def build_fusion(
         slow_channels=slow_channels,
         fast_channels=fast_channels,
         alpha=alpha,
-        **{**accepted(fusion_class, **defaults), **options},
+        **{**filter_kwargs(fusion_class, **defaults), **options},
     )

@@ -31,7 +31,7 @@ class ClipHead(nn.Module):
 
     Args:
         in_channels: channels of every pathway.
-        window: side of the pooling window in feature-map pixels (training crop // 32), or None for the whole map.
+        pool_size: side of the pooling window in feature-map pixels (training crop // 32), or None for the whole map.
             In time the window is always the pathway's whole length.
         activation: "softmax", "sigmoid" or "none"; used in eval mode only.
         detach: only the classifier learns.
@@ -42,7 +42,7 @@ class ClipHead(nn.Module):
         *,
         in_channels: Sequence[int],
         num_classes: int,
-        window: int | None = 7,
+        pool_size: int | None = 7,
         dropout: float = 0.5,
         activation: str = "softmax",
         detach: bool = False,
@@ -50,7 +50,7 @@ class ClipHead(nn.Module):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
-        self.window = window
+        self.pool_size = pool_size
         self.activation = activation
         self.detach = detach
         self.dropout = nn.Dropout(dropout)
@@ -69,9 +69,9 @@ class ClipHead(nn.Module):
 
     def _pool(self, x: Tensor) -> Tensor:
         x = x.mean(2)  # over time
-        if self.window is None:
+        if self.pool_size is None:
             return x.mean((2, 3), keepdim=True)
-        window = (min(self.window, x.shape[2]), min(self.window, x.shape[3]))
+        window = (min(self.pool_size, x.shape[2]), min(self.pool_size, x.shape[3]))
         return F.avg_pool2d(x, window, stride=1)
 
 
@@ -147,6 +147,6 @@ class RoIHead(nn.Module):
         return aligned.amax((2, 3))
 
 
-def make_head(*, window: int | None, roi: dict | None, **common) -> ClipHead | RoIHead:
+def make_head(*, pool_size: int | None, roi: dict | None, **common) -> ClipHead | RoIHead:
     """The head for whole clips, or the one for boxes if ``roi`` holds its own arguments; ``common`` are of either."""
-    return ClipHead(window=window, **common) if roi is None else RoIHead(**roi, **common)
+    return ClipHead(pool_size=pool_size, **common) if roi is None else RoIHead(**roi, **common)

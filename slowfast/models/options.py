@@ -59,7 +59,7 @@ def resnet_options(cfg, *, lengths: Sequence[int]) -> dict:
         "nonlocal_after": stages(cfg.NONLOCAL.LOCATION, "NONLOCAL.LOCATION"),
         "nonlocal_args": _nonlocal_args(cfg, stages),
         # A global pool for the short cycle of multigrid training, whose crops change from batch to batch.
-        "window": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
+        "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
         "roi_head": _roi_head(cfg),
         "dropout": cfg.MODEL.DROPOUT_RATE,
         "activation": cfg.MODEL.HEAD_ACT,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.weights.names import accept_pyslowfast_names
 from slowfast.models.heads import RoIHead, make_head
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer
@@ -15,6 +14,7 @@ from slowfast.models.options import per_pathway, resnet_options
 from slowfast.models.pathways import single_clip
 from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
 from slowfast.models.slowfast import FAST_KERNELS, SLOW_KERNELS
+from slowfast.models.weights.names import accept_pyslowfast_names
 
 FLAT_KERNELS = ((1,), (1,), (1,), (1,), (1,))
 I3D_KERNELS = ((5,), (3,), (3, 1), (3, 1), (1, 3))
@@ -61,7 +61,7 @@ class ResNet(nn.Module):
         dilations: Sequence[int] = (1, 1, 1, 1),
         nonlocal_after: Sequence[Sequence[int]] = ((), (), (), ()),
         nonlocal_args: Sequence[dict] | None = None,
-        window: int | None = 7,
+        pool_size: int | None = 7,
         roi_head: dict | None = None,
         dropout: float = 0.5,
         activation: str = "softmax",
@@ -98,7 +98,7 @@ class ResNet(nn.Module):
         self.head = make_head(
             in_channels=stage_widths(width, beta=beta)[-1:],
             num_classes=num_classes,
-            window=window,
+            pool_size=pool_size,
             roi=roi_head,
             dropout=dropout,
             activation=activation,

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY, build_fusion
-from slowfast.models.weights.names import accept_pyslowfast_names
 from slowfast.models.heads import RoIHead, make_head
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer
@@ -20,6 +19,7 @@ from slowfast.models.options import per_pathway, resnet_options
 from slowfast.models.pathways import FAST_INPUTS, fast_input, slow_frame_indices, split_pathways
 from slowfast.models.resnet3d import STAGES
 from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
+from slowfast.models.weights.names import accept_pyslowfast_names
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class SlowFast(nn.Module):
         slow_frames: "linspace" or "strided" (pathways.slow_frame_indices).
         fast_input: what the Fast pathway sees of the clip, a key of pathways.FAST_INPUTS; but for "rgb" it sets the
             second entry of ``in_channels``. For "flow" a clip has 5 channels.
-        window, dropout, activation, detach_features: see ``ClipHead``.
+        pool_size, dropout, activation, detach_features: see ``ClipHead``.
         roi_head: arguments of ``RoIHead`` (resolution, spatial_scale, aligned) to score boxes; None to score clips.
     """
 
@@ -86,7 +86,7 @@ class SlowFast(nn.Module):
         fusion_args: dict | None = None,
         slow_frames: str = "linspace",
         fast_input: str = "rgb",
-        window: int | None = 7,
+        pool_size: int | None = 7,
         roi_head: dict | None = None,
         dropout: float = 0.5,
         activation: str = "softmax",
@@ -147,7 +147,7 @@ class SlowFast(nn.Module):
         self.head = make_head(
             in_channels=(slow_widths[-1], fast_widths[-1]),
             num_classes=num_classes,
-            window=window,
+            pool_size=pool_size,
             roi=roi_head,
             dropout=dropout,
             activation=activation,

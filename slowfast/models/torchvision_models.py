@@ -205,7 +205,7 @@ class TorchvisionBuilder:
                 )
         if cfg.DATA.INPUT_CHANNEL_NUM[0] != 3:
             raise ValueError(
-                f"DATA.INPUT_CHANNEL_NUM={list(cfg.DATA.INPUT_CHANNEL_NUM)}: {self.__name__} takes 3 colour channels."
+                f"DATA.INPUT_CHANNEL_NUM={list(cfg.DATA.INPUT_CHANNEL_NUM)}: {self.__name__} takes 3 color channels."
             )
         if cfg.BN.NORM_TYPE != "batchnorm":
             raise ValueError(

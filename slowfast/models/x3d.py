@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.weights.names import accept_pyslowfast_names
 from slowfast.models.heads import ACTIVATIONS, activate
 from slowfast.models.init import init_weights
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import norm_from_config
 from slowfast.models.pathways import single_clip
 from slowfast.models.resnet3d import ResidualBlock
+from slowfast.models.weights.names import accept_pyslowfast_names
 
 BASE_DEPTHS = (1, 2, 5, 3)  # blocks of res2 .. res5 at depth factor 1 (paper, table 1)
 
@@ -147,7 +147,7 @@ class X3DHead(nn.Module):
     """conv_5 - BN - ReLU, average pool, lin_5 - ReLU, dropout, classifier; the modes of ``heads.ClipHead``.
 
     Args:
-        window: side of the pooling window in feature-map pixels; in time it is the whole length.
+        pool_size: side of the pooling window in feature-map pixels; in time it is the whole length.
         detach: only the classifier learns.
     """
 
@@ -158,7 +158,7 @@ class X3DHead(nn.Module):
         inner_channels: int,
         out_channels: int,
         num_classes: int,
-        window: int,
+        pool_size: int,
         dropout: float,
         activation: str,
         norm_lin5: bool,
@@ -168,7 +168,7 @@ class X3DHead(nn.Module):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
-        self.window = window
+        self.pool_size = pool_size
         self.activation = activation
         self.detach = detach
         self.conv_5 = nn.Conv3d(in_channels, inner_channels, 1, bias=False)
@@ -182,7 +182,7 @@ class X3DHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.conv_5_bn(self.conv_5(x)), inplace=True)
-        window = (x.shape[2], min(self.window, x.shape[3]), min(self.window, x.shape[4]))
+        window = (x.shape[2], min(self.pool_size, x.shape[3]), min(self.pool_size, x.shape[4]))
         x = self.lin_5(F.avg_pool3d(x, window, stride=1))
         x = F.relu(self.lin_5_bn(x) if self.norm_lin5 else x, inplace=True)
         if self.detach:
@@ -200,7 +200,7 @@ class X3D(nn.Module):
         stem_channels: before expansion (DIM_C1).
         head_channels: of the layer before the classifier (DIM_C5).
         scale_res2: res2 doubles the stem's width, as each later stage doubles the one before.
-        window: side of the pooling window, the training crop / 32 rounded up.
+        pool_size: side of the pooling window, the training crop / 32 rounded up.
         detach_features: only the classifier learns.
     """
 
@@ -219,7 +219,7 @@ class X3D(nn.Module):
         depthwise: bool = True,
         norm_lin5: bool = False,
         in_channels: int = 3,
-        window: int = 7,
+        pool_size: int = 7,
         dropout: float = 0.5,
         activation: str = "softmax",
         detach_features: bool = False,
@@ -250,7 +250,7 @@ class X3D(nn.Module):
             inner_channels=int(bottleneck_factor * widths[-1]),
             out_channels=head_channels,
             num_classes=num_classes,
-            window=window,
+            pool_size=pool_size,
             dropout=dropout,
             activation=activation,
             norm_lin5=norm_lin5,
@@ -274,7 +274,7 @@ class X3D(nn.Module):
             "depthwise": cfg.X3D.CHANNELWISE_3x3x3,
             "norm_lin5": cfg.X3D.BN_LIN5,
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
-            "window": math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
+            "pool_size": math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
             "dropout": cfg.MODEL.DROPOUT_RATE,
             "activation": cfg.MODEL.HEAD_ACT,
             "detach_features": cfg.MODEL.DETACH_FINAL_FC,

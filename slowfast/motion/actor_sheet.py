@@ -16,7 +16,7 @@ MARGIN = 22
 HEADER_HEIGHT = 60
 LINE_HEIGHT = 16
 INK, FAINT, PAPER = (34, 38, 46), (128, 134, 146), (255, 255, 255)
-BOX_COLOURS = ((226, 88, 34), (255, 196, 0), (0, 190, 220))
+BOX_COLORS = ((226, 88, 34), (255, 196, 0), (0, 190, 220))
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ def _draw_tile(sheet: Image.Image, place: tuple[int, int], size: tuple[int, int]
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
     draw.text((left, top + height + 3), heading, fill=FAINT, font=font)
-    for line, ((text, box), colour) in enumerate(zip(tile.notes, itertools.cycle(BOX_COLOURS)), start=1):
+    for line, ((text, box), color) in enumerate(zip(tile.notes, itertools.cycle(BOX_COLORS)), start=1):
         y = top + height + 3 + line * LINE_HEIGHT
         x = left
         if box is not None:
             x1, y1, x2, y2 = (round(value * side) for value, side in zip(box, (width, height) * 2, strict=True))
-            draw.rectangle((left + x1, top + y1, left + x2 - 1, top + y2 - 1), outline=colour, width=2)
-            draw.rectangle((left, y + 3, left + 9, y + 12), fill=colour)
+            draw.rectangle((left + x1, top + y1, left + x2 - 1, top + y2 - 1), outline=color, width=2)
+            draw.rectangle((left, y + 3, left + 9, y + 12), fill=color)
             x += 14
         draw.text((x, y), text, fill=INK, font=font)

@@ -1,6 +1,6 @@
 """Several actors in one video, each of which does one thing after another: what the AVA and Charades forms show.
 
-An actor is a shape with colours, a size and a place of its own. Its acts follow each other without a gap; in each it
+An actor is a shape with colors, a size and a place of its own. Its acts follow each other without a gap; in each it
 moves in one way or stands still. Phase, place on the path and orientation are drawn anew where an act begins, so a
 change is a jump. Would an actor go on from where it is, a spin that ends in a halt d' < d frames after a Slow frame
 would freeze a turn of s d' / d theta, less than half a turn, and Slow frames would show s, the direction. Drawn anew,
@@ -24,8 +24,8 @@ from slowfast.motion.scene import (
     Scene,
     bounding_box,
     draw_background,
-    draw_base_colour,
-    draw_shape_colours,
+    draw_base_color,
+    draw_shape_colors,
     paint_frames,
 )
 
@@ -50,7 +50,7 @@ class Actor:
 
     @property
     def scene(self) -> Scene:
-        """A scene with the colours, the size and the place of the actor."""
+        """A scene with the colors, the size and the place of the actor."""
         return self.acts[0].scene
 
     def poses(self) -> np.ndarray:
@@ -89,13 +89,13 @@ def draw_actors(
             leaves too little room the paths of neighbours overlap.
         slow_interval, turns_per_interval: as in ``draw_scene``.
     """
-    base_luma, base = draw_base_colour(rng)
+    base_luma, base = draw_base_color(rng)
     background = draw_background(rng, base, height, width)
     noise_level, noise_seed = rng.uniform(0.0, 0.02), int(rng.integers(2**31))
     actors = []
     for place, (shape, timeline) in enumerate(zip(shapes, timelines, strict=True)):
         radius, path_radius = size * rng.uniform(0.24, 0.3), size * rng.uniform(0.14, 0.18)
-        fill, outline = draw_shape_colours(rng, base_luma, base)
+        fill, outline = draw_shape_colors(rng, base_luma, base)
         scene = Scene(
             shape=shape,
             family="spin",

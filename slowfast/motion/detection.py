@@ -43,7 +43,7 @@ DETECTION_FILES = {
 
 
 @dataclass(frozen=True)
-class DetectionSpec(ActorSetSpec):
+class MotionAvaSpec(ActorSetSpec):
     """All that decides what the files of a Motion set in AVA form show.
 
     Every movie has ``num_seconds`` key seconds and 2 or 3 actors. ``slow_interval`` and ``turns_per_interval`` are as

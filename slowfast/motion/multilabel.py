@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class MultilabelSpec(ActorSetSpec):
+class MotionCharadesSpec(ActorSetSpec):
     """All that decides what the files of a Motion set in Charades form show.
 
     Every video lasts ``num_seconds``. ``slow_interval`` and ``turns_per_interval`` are as in ``MotionSpec``.

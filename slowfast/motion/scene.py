@@ -1,6 +1,6 @@
 """Drawing of the Motion data set: one random scene as a value, and the frames that show it.
 
-A scene holds everything that is drawn at random: colours, background, size, place, start phase, speed. The class
+A scene holds everything that is drawn at random: colors, background, size, place, start phase, speed. The class
 decides two things only: the shape, and what the phase moves (``FAMILIES``: orientation, place, size). The direction is
 the sign of the phase and nothing else, so reversing it leaves every other property, and its probability, as it was.
 
@@ -27,7 +27,7 @@ SUBPIXEL_MARGIN = 1.5  # pixels drawn around a shape's radius for its soft edge
 
 @dataclass(frozen=True)
 class Scene:
-    """One drawn scene. Lengths are in frame heights, angles and phases in turns, colours in [0, 1].
+    """One drawn scene. Lengths are in frame heights, angles and phases in turns, colors in [0, 1].
 
     ``direction`` is +1 (the first motion of a pair) or -1 (the second); ``phase`` that of frame 0;
     ``turns_per_frame`` the absolute speed in turns per source frame; ``path_angle`` and ``orientation`` stay as
@@ -120,8 +120,8 @@ def draw_scene(
     # The whole path stays inside the frame, and near its middle, so that any crop shows most of it.
     slack = max(0.0, 0.5 - path_radius - radius)
     centre = (width / height / 2 + rng.uniform(-1.5, 1.5) * slack, 0.5 + rng.uniform(-1.0, 1.0) * slack)
-    base_luma, base = draw_base_colour(rng)
-    fill, outline = draw_shape_colours(rng, base_luma, base)
+    base_luma, base = draw_base_color(rng)
+    fill, outline = draw_shape_colors(rng, base_luma, base)
     return Scene(
         shape=shape,
         family=family,
@@ -151,7 +151,7 @@ def paint_frames(scenery: Scene, cast: Sequence[tuple[Scene, np.ndarray]]) -> np
 
     Args:
         scenery: gives background and noise.
-        cast: for each shape, from back to front, a scene that gives its kind and its colours, and poses (F, 4).
+        cast: for each shape, from back to front, a scene that gives its kind and its colors, and poses (F, 4).
     """
     height, num_frames = len(scenery.background), len(cast[0][1])
     frames = np.repeat(scenery.background[None] * np.float32(255), num_frames, axis=0)
@@ -173,18 +173,18 @@ def bounding_box(scene: Scene, pose: np.ndarray) -> tuple[int, int, int, int]:
     return left + columns.min(), top + rows.min(), left + columns.max() + 1, top + rows.max() + 1
 
 
-def luma(colour: np.ndarray) -> np.ndarray:
-    """Brightness (Rec. 601) of RGB colours (..., 3), in their own unit."""
-    return colour @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+def luma(color: np.ndarray) -> np.ndarray:
+    """Brightness (Rec. 601) of RGB colors (..., 3), in their own unit."""
+    return color @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def _paint(frame: np.ndarray, pose: np.ndarray, scene: Scene) -> None:
     """Paints the shape into one float32 frame (H, W, 3) in [0, 255]. Pose in pixels and radians."""
     top, left, distance = _distances(scene.shape, pose, *frame.shape[:2])
     patch = frame[top : top + distance.shape[0], left : left + distance.shape[1]]
-    for inset, colour in ((0.0, scene.outline), (1.2, scene.fill)):  # an outline 1.2 pixels wide
+    for inset, color in ((0.0, scene.outline), (1.2, scene.fill)):  # an outline 1.2 pixels wide
         coverage = np.clip(0.5 - inset - distance, 0.0, 1.0)[..., None]
-        patch += coverage * (np.float32(255) * colour - patch)
+        patch += coverage * (np.float32(255) * color - patch)
 
 
 def _distances(shape: str, pose: np.ndarray, height: int, width: int) -> tuple[int, int, np.ndarray]:
@@ -208,13 +208,13 @@ def _add_noise(frames: np.ndarray, scene: Scene) -> None:
         frame += tile[top : top + height, left : left + width]
 
 
-def draw_base_colour(rng: np.random.Generator) -> tuple[float, np.ndarray]:
-    """Luma and colour, float32 (3,), of a background."""
+def draw_base_color(rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Luma and color, float32 (3,), of a background."""
     base_luma = rng.uniform(0.1, 0.4)  # light on dark throughout: either polarity would take about twice the training
     return base_luma, _tint(rng, base_luma, strength=0.2)
 
 
-def draw_shape_colours(rng: np.random.Generator, base_luma: float, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def draw_shape_colors(rng: np.random.Generator, base_luma: float, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fill and outline of a shape, float32 (3,): fill and background differ by at least 0.4 in luma."""
     fill = _tint(rng, base_luma + rng.uniform(0.4, 0.55), strength=0.5)
     return fill, 0.55 * fill + 0.45 * base
@@ -230,7 +230,7 @@ def _tint(rng: np.random.Generator, target_luma: float, *, strength: float) -> n
 
 
 def draw_background(rng: np.random.Generator, base: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A still background: gradient, clouds and faint distractors around one colour. float32 (H, W, 3) in [0, 1]."""
+    """A still background: gradient, clouds and faint distractors around one color. float32 (H, W, 3) in [0, 1]."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / np.float32(height)
     angle = rng.uniform(0, 2 * np.pi)
     ramp = (x - width / height / 2) * np.cos(angle) + (y - 0.5) * np.sin(angle)

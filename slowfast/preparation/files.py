@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
 from slowfast.video.files import VIDEO_ENDINGS
 
 OWN_FILES = ("resize.json", "failed.csv")
@@ -48,7 +48,7 @@ def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
 
 def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file, whole or not at all."""
-    with written_whole(path) as draft, open(draft, "w", **TEXT) as file:
+    with atomic_write(path) as draft, open(draft, "w", **TEXT) as file:
         plain = csv.writer(file, lineterminator="\n")
         quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         plain.writerow(header)
@@ -66,7 +66,7 @@ def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
         return []
 
 
-def claim_settings(path: str | os.PathLike, settings: dict) -> None:
+def check_or_write_settings(path: str | os.PathLike, settings: dict) -> None:
     """Note in the JSON file ``path`` how the things beside it are made, so that no later run mixes two ways.
 
     Raises:
@@ -77,7 +77,7 @@ def claim_settings(path: str | os.PathLike, settings: dict) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        with written_whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     except ValueError as error:

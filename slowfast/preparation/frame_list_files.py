@@ -11,7 +11,7 @@ from pathlib import Path
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import HEADER
 from slowfast.preparation.files import TEXT
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
 
 NUM_CHARADES_CLASSES = 157
 
@@ -41,7 +41,7 @@ def write_frame_list(
             f"{os.fspath(path)}: frame lists cannot hold blanks or quotes, which {len(odd)} video ids have, such as "
             f"{odd[0]!r}. Rename those files and their folders of frames."
         )
-    with written_whole(path) as draft, open(draft, "w", **TEXT) as file:
+    with atomic_write(path) as draft, open(draft, "w", **TEXT) as file:
         file.write(f"{HEADER}\n")
         for video_index, (video_id, count) in enumerate(counts.items()):
             for frame in range(1, count + 1):

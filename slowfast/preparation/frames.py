@@ -11,9 +11,9 @@ import av
 import numpy as np
 from PIL import Image
 
-from slowfast.video.stream import FrameStream, reason, upright_rgb, upright_size
+from slowfast.utils.files import atomic_write
 from slowfast.video.index import VideoReadError
-from slowfast.utils.files import written_whole
+from slowfast.video.stream import FrameStream, error_text, upright_rgb, upright_size
 
 ROUNDING_SECONDS = 0.001  # most that a file's clock is taken to be off
 
@@ -70,7 +70,7 @@ def extract_frames(source: str | os.PathLike, folder: str | os.PathLike, layout:
         VideoReadError: no frame can be had from that part of the file.
     """
     video_id = Path(folder).name
-    with FrameStream(source) as stream, written_whole(folder) as draft:
+    with FrameStream(source) as stream, atomic_write(folder) as draft:
         draft.mkdir()
         writer = _JpegWriter(draft, video_id, layout)
         _resample(stream, layout, writer)
@@ -154,4 +154,4 @@ def frames_job(job: tuple[str, str], *, layout: FrameLayout) -> Extraction:
     try:
         return extract_frames(source, folder, layout)
     except (VideoReadError, OSError, av.FFmpegError) as error:
-        return Extraction(0, reason(error, source))
+        return Extraction(0, error_text(error, source))

@@ -11,9 +11,9 @@ from dataclasses import astuple, dataclass, fields, replace
 import av
 import numpy as np
 
-from slowfast.video.stream import FrameStream, reason, upright_size
 from slowfast.preparation.files import read_table, write_table
 from slowfast.video.index import VideoReadError
+from slowfast.video.stream import FrameStream, error_text, upright_size
 
 MOST_VALUES = 8  # lines of a distribution
 
@@ -54,13 +54,13 @@ def inspect_video(path: str) -> VideoFacts:
     try:
         status = os.stat(path)
     except OSError as error:
-        return VideoFacts(path, error=reason(error, path))
+        return VideoFacts(path, error=error_text(error, path))
     file = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
     try:
         with FrameStream(path) as stream:
             return VideoFacts(path, **_figures(stream), **file, error=_fault(stream))
     except (VideoReadError, OSError, av.FFmpegError) as error:
-        return VideoFacts(path, **file, error=reason(error, path))
+        return VideoFacts(path, **file, error=error_text(error, path))
 
 
 def _figures(stream: FrameStream) -> dict[str, object]:

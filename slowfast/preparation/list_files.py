@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slowfast.datasets.lists.path_labels import read_path_label_list
 from slowfast.preparation.files import TEXT, write_table
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
@@ -82,7 +82,7 @@ def write_lists(
             "Name another folder, or replace them with --overwrite."
         )
     for name, text in texts.items():
-        with written_whole(folder / name) as draft:
+        with atomic_write(folder / name) as draft:
             with open(draft, "w", **TEXT) as file:
                 file.write(text)
             if name != "classids.json":

@@ -17,9 +17,9 @@ from torchvision.models import detection
 
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import TEXT
-from slowfast.video.reader import VideoReader
+from slowfast.utils.files import atomic_write
 from slowfast.video.index import VideoReadError, video_index
-from slowfast.utils.files import written_whole
+from slowfast.video.reader import VideoReader
 
 PERSON = 1  # label of a person in COCO, which the detectors were trained on
 DETECTORS = {
@@ -155,7 +155,7 @@ def decoded_ahead(
 
 def write_boxes(path: str | os.PathLike, video_id: str, boxes: Iterable[PersonBox]) -> None:
     """Write ``video,second,x1,y1,x2,y2,,score`` rows, whole or not at all; what rounding leaves empty is left out."""
-    with written_whole(path) as draft, open(draft, "w", **TEXT) as file:
+    with atomic_write(path) as draft, open(draft, "w", **TEXT) as file:
         writer = csv.writer(file, lineterminator="\n")
         for box in sorted(boxes, key=lambda box: (box.second, -box.score)):
             corners = [f"{value:.4f}" for value in box[1:5]]
@@ -166,7 +166,7 @@ def write_boxes(path: str | os.PathLike, video_id: str, boxes: Iterable[PersonBo
 def merge_boxes(parts: Iterable[str | os.PathLike], path: str | os.PathLike) -> int:
     """Write the rows of all ``parts`` one after the other, whole or not at all; returns how many there are."""
     num_rows = 0
-    with written_whole(path) as draft, open(draft, "wb") as file:
+    with atomic_write(path) as draft, open(draft, "wb") as file:
         for part in parts:
             data = Path(part).read_bytes()
             file.write(data)

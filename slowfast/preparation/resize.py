@@ -8,10 +8,10 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from slowfast.video.stream import FrameStream, reason, upright_size
-from slowfast.video.reader import Orientation
+from slowfast.utils.files import atomic_write
 from slowfast.video.index import VideoReadError, open_stream, read_index
-from slowfast.utils.files import written_whole
+from slowfast.video.reader import Orientation
+from slowfast.video.stream import FrameStream, error_text, upright_size
 
 
 def resize_video(
@@ -27,7 +27,7 @@ def resize_video(
     """Write a copy of ``source`` whose shorter side is ``short_side``; returns its number of frames.
 
     Sides are even, the aspect is kept up to that, and nothing is enlarged. Frames keep their times (from 0), so the
-    rate stays what it was, constant or not. A rotation that the file only notes is carried out; colour range and
+    rate stays what it was, constant or not. A rotation that the file only notes is carried out; color range and
     matrix stay and are noted. The best video stream is taken, sound and the rest are dropped.
 
     Args:
@@ -40,7 +40,7 @@ def resize_video(
     Raises:
         VideoReadError: ``source`` cannot be decoded whole (what `check` calls bad is not copied).
     """
-    with FrameStream(source, num_threads=num_threads) as stream, written_whole(target) as draft:
+    with FrameStream(source, num_threads=num_threads) as stream, atomic_write(target) as draft:
         options = {"crf": str(crf), "preset": preset, "g": str(keyframe_interval)}
         _encode(stream, os.fspath(draft), short_side, options, num_threads)
         if stream.num_frames == 0 or stream.missing():
@@ -116,10 +116,10 @@ def upright_yuv(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     scaled = frame.reformat(*stored, _pixel_format(frame), interpolation="BICUBIC")
     if orientation == Orientation():
         return scaled
-    planes = scaled.to_ndarray()  # (3 H / 2, W): the brightness, then the two colours at a quarter of the size
+    planes = scaled.to_ndarray()  # (3 H / 2, W): the brightness, then the two colors at a quarter of the size
     height, width = scaled.height, scaled.width
-    brightness, colours = planes[:height], planes[height:].reshape(2, height // 2, width // 2)
-    turned = [orientation.apply(plane) for plane in (brightness, *colours)]
+    brightness, colors = planes[:height], planes[height:].reshape(2, height // 2, width // 2)
+    turned = [orientation.apply(plane) for plane in (brightness, *colors)]
     flat = np.concatenate([plane.reshape(-1) for plane in turned]).reshape(-1, turned[0].shape[1])
     return av.VideoFrame.from_ndarray(flat, format=scaled.format.name)
 
@@ -141,5 +141,5 @@ def resize_job(job: tuple[str, str], **options) -> str:
     try:
         resize_video(source, target, **options)
     except (VideoReadError, OSError, av.FFmpegError) as error:
-        return reason(error, source)
+        return error_text(error, source)
     return ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike, *, concurrently: bool = False) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, *, concurrently: bool = False) -> Iterator[Path]:
     """A name beside ``path`` to write a file or a folder at: renamed when the block ends, deleted when it raises.
 
     The name depends on that of ``path`` alone, so what a killed process left is overwritten by the next run.

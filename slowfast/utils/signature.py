@@ -34,7 +34,7 @@ def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> No
             )
 
 
-def accepted(target: Callable, **offered: object) -> dict[str, object]:
+def filter_kwargs(target: Callable, **offered: object) -> dict[str, object]:
     """Those of ``offered`` that ``target`` takes by name."""
     parameters = inspect.signature(target).parameters
     return {name: value for name, value in offered.items() if name in parameters}

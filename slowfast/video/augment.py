@@ -24,14 +24,14 @@ def normalize(
     dtype: torch.dtype = torch.float32,
     reverse_channels: bool = False,
 ) -> Tensor:
-    """(frames / 255 - mean) / std for every colour.
+    """(frames / 255 - mean) / std for every color.
 
     Args:
         frames: uint8, (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical flow (flow.py), which is centred on
             zero and divided by the last of ``std``.
         mean, std: of R, G and B, for pixels in [0, 1].
         dtype: of the result; computed in float32.
-        reverse_channels: give B, G, R; each colour is normalised by its own mean and std.
+        reverse_channels: give B, G, R; each color is normalised by its own mean and std.
 
     Returns:
         A new tensor, same shape and device.
@@ -74,7 +74,7 @@ class RandomErasing:
 
     Args:
         probability: that a clip is touched.
-        fill: "pixel" (normal noise for every pixel), "rand" (one random colour) or "const" (zero, the mean colour).
+        fill: "pixel" (normal noise for every pixel), "rand" (one random color) or "const" (zero, the mean color).
         max_count: rectangles of a clip, at most; they share the area.
         skip_first_half: leave the first half of every batch as it is.
         area_fractions: [min, max] share of the frame that is filled.
@@ -129,8 +129,8 @@ class RandomErasing:
         if self.fill == "pixel":
             return torch.randn(window.shape, dtype=window.dtype, device=window.device)
         if self.fill == "rand":
-            colour = torch.from_numpy(rng.standard_normal(len(window))).to(window)
-            return colour.view(-1, 1, 1, 1).expand_as(window)
+            color = torch.from_numpy(rng.standard_normal(len(window))).to(window)
+            return color.view(-1, 1, 1, 1).expand_as(window)
         return torch.zeros_like(window)
 
 

@@ -1,7 +1,7 @@
-"""Random colours of a training clip: brightness, contrast, saturation, and the lighting noise of AlexNet.
+"""Random colors of a training clip: brightness, contrast, saturation, and the lighting noise of AlexNet.
 
 Each of these is an affine map of a pixel's RGB, so all of them together are one matrix and one offset, drawn once and
-applied once to every pixel of the clip. Colours are in [0, 1] where numbers are drawn, and uint8 in clips.
+applied once to every pixel of the clip. Colors are in [0, 1] where numbers are drawn, and uint8 in clips.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 LUMA = np.array([0.299, 0.587, 0.114])  # gray of R, G and B (ITU-R BT.601)
 
 
-class ColourAugment:
-    """Clips in other colours, the same for all frames of a clip.
+class ColorAugment:
+    """Clips in other colors, the same for all frames of a clip.
 
     Brightness, contrast and saturation are changed in random order, each by a factor that is uniform in 1 - strength
     to 1 + strength: of the pixel, of its distance from the clip's mean gray, of its distance from its own gray. Then
@@ -49,18 +49,18 @@ class ColourAugment:
         self.eigenvectors = np.asarray(eigenvectors, dtype=np.float64)
 
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """uint8 (3, T, H, W) to the same; colours beyond black or white are cut off."""
+        """uint8 (3, T, H, W) to the same; colors beyond black or white are cut off."""
         mean = frames.sum((1, 2, 3), dtype=torch.int64).numpy() / frames[0].numel() / 255
         matrix, offset = self.draw(mean, rng)
         matrix, offset = torch.from_numpy(matrix).float(), torch.from_numpy(255 * offset).float()[:, None]
         result = torch.empty_like(frames)
         for t in range(frames.shape[1]):  # a frame at a time fits into the cache
-            colours = torch.addmm(offset, matrix, frames[:, t].reshape(3, -1).float())
-            result[:, t] = colours.round_().clamp_(0, 255).view(3, *frames.shape[2:])
+            colors = torch.addmm(offset, matrix, frames[:, t].reshape(3, -1).float())
+            result[:, t] = colors.round_().clamp_(0, 255).view(3, *frames.shape[2:])
         return result
 
     def draw(self, mean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix (3, 3) and offset (3,) of one clip, for colours in [0, 1], whose mean is ``mean`` (3,)."""
+        """Matrix (3, 3) and offset (3,) of one clip, for colors in [0, 1], whose mean is ``mean`` (3,)."""
         matrix, offset = np.eye(3), np.zeros(3)
         if self.strength:
             for change in rng.permutation([_brightness, _contrast, _saturation]):

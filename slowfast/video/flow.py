@@ -21,9 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from slowfast.utils.files import atomic_write
 from slowfast.video.reader import FrameReader
-from slowfast.utils.files import written_whole
-
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ class FlowStore:
         """Compute the flow of all frames; the file is there whole or not at all."""
         # Two workers may come to one video at once.
         with (
-            written_whole(file, concurrently=True) as draft,
+            atomic_write(file, concurrently=True) as draft,
             zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
             for number, flow in enumerate(self._flows(video)):

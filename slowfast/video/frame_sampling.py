@@ -38,7 +38,7 @@ def train_strided_indices(num_video_frames: int, num_frames: int, stride: int, r
     return strided_clip_indices(start, num_frames=num_frames, stride=stride, num_video_frames=num_video_frames)
 
 
-def test_strided_indices(num_video_frames: int, num_frames: int, stride: int, num_views: int) -> Tensor:
+def eval_strided_indices(num_video_frames: int, num_frames: int, stride: int, num_views: int) -> Tensor:
     """Source frames, int64 (K, T), of all test clips: the first begins the video, the last ends it.
 
     With the slack D = N - L (at least 0), clip k starts at k * D / (K - 1), rounded half to even. A single clip, for
@@ -52,9 +52,6 @@ def test_strided_indices(num_video_frames: int, num_frames: int, stride: int, nu
     starts = [round(k * slack / (num_views - 1)) for k in range(num_views)] if num_views > 1 else [round(slack / 2)]
     clip = {"num_frames": num_frames, "stride": stride, "num_video_frames": num_video_frames}
     return torch.stack([strided_clip_indices(start, **clip) for start in starts])
-
-
-test_strided_indices.__test__ = False  # its name starts like a test's; pytest would collect it where it is imported
 
 
 def _span(num_frames: int, stride: int) -> int:

@@ -108,14 +108,14 @@ def random_crop(
     width: int,
     size: int,
     rng: np.random.Generator,
-    short_sides: Sequence[float] | None = None,
+    short_side_range: Sequence[float] | None = None,
     inverse_uniform: bool = False,
     flip_probability: float = 0.5,
 ) -> Crop:
     """A window of size x size anywhere in a frame of height x width, after its short side was scaled.
 
     Args:
-        short_sides: [min, max] in pixels that the scaled short side is drawn from; None leaves the frame as it is.
+        short_side_range: [min, max] in pixels that the scaled short side is drawn from; None leaves the frame as it is.
         inverse_uniform: draw the reciprocal of the short side uniformly: favours the small.
         flip_probability: of mirroring, in [0, 1].
 
@@ -123,8 +123,8 @@ def random_crop(
         ValueError: the scaled frame does not hold the window.
     """
     short_side = min(height, width)
-    if short_sides is not None:
-        low, high = short_sides
+    if short_side_range is not None:
+        low, high = short_side_range
         drawn = 1 / rng.uniform(1 / high, 1 / low) if inverse_uniform else rng.uniform(low, high)
         short_side = round(drawn)
     scaled_height, scaled_width = scaled_size(height, width, short_side)

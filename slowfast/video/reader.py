@@ -3,7 +3,7 @@
 ``with VideoReader("a.mp4") as video: frames = video.frames_at([0, 7, 7, 300])`` gives exactly the pixels that decoding
 the whole file in order would, after one seek and one pass from the keyframe before the first wanted frame.
 
-Pictures are those that FFmpeg's command line writes: turned and mirrored as the file says, colours by the range and
+Pictures are those that FFmpeg's command line writes: turned and mirrored as the file says, colors by the range and
 matrix that it notes (BT.601 where it notes none), transparency dropped, both fields of an interlaced frame in one.
 Pixels that are not square stay as they are stored: the usual 340x256 copies of Kinetics, which published models learned
 from, hold pictures of 16:9 in that way.
@@ -23,8 +23,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from slowfast.video.sampling import scaled_size
 from slowfast.video.index import VideoIndex, VideoReadError, open_stream, video_index
+from slowfast.video.sampling import scaled_size
 
 __all__ = ["FrameFolderReader", "FrameReader", "Orientation", "VideoReadError", "VideoReader"]
 
@@ -75,13 +75,13 @@ class FrameReader:
         Args:
             indices: frame numbers in [0, num_frames), in any order, repeated or not, shape (F,). Where the frame
                 rate varies, number i means what is on the screen i / fps seconds after the first frame.
-            short_side: scale frames to this many pixels on their shorter side while colours are converted: saves
+            short_side: scale frames to this many pixels on their shorter side while colors are converted: saves
                 time on large videos, but the pixels differ from those of a resize afterwards.
             apply: works on a few frames at a time, (f, 3, H, W) to (f, 3, h, w), as they come: cropping and
                 resizing there keeps a large video from ever lying in memory at its full size.
 
         Returns:
-            uint8 (F, 3, H, W), 0 to 255. Stored colour by colour: ``.permute(1, 0, 2, 3)`` is contiguous.
+            uint8 (F, 3, H, W), 0 to 255. Stored color by color: ``.permute(1, 0, 2, 3)`` is contiguous.
 
         Raises:
             VideoReadError: a frame cannot be had; says which were wanted and how many came.
@@ -113,7 +113,7 @@ class FrameReader:
 def _assemble(
     frames: Iterator[tuple[int, np.ndarray]], num_frames: int, apply: Callable[[Tensor], Tensor] | None
 ) -> Tensor:
-    """One tensor (F, 3, h, w), stored colour by colour, of frames that come one by one as (position, pixels)."""
+    """One tensor (F, 3, h, w), stored color by color, of frames that come one by one as (position, pixels)."""
     result: Tensor | None = None
     buffer: np.ndarray | None = None
     positions: list[int] = []

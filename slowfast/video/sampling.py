@@ -66,7 +66,7 @@ def clip_frame_indices(start: float, *, span: float, num_frames: int, num_video_
     return points.clamp(0, num_video_frames - 1).long()
 
 
-def test_clip_indices(
+def eval_clip_indices(
     num_video_frames: int,
     fps: float,
     num_frames: int,
@@ -104,14 +104,11 @@ def test_clip_indices(
     )
 
 
-test_clip_indices.__test__ = False  # its name starts like a test's; pytest would collect it where it is imported
-
-
 def center_clip_indices(
     num_video_frames: int, fps: float, num_frames: int, sampling_rate: float, target_fps: float
 ) -> Tensor:
     """Source-frame indices, int64 (num_frames,), of the clip in the middle of the video: what validation looks at."""
-    return test_clip_indices(num_video_frames, fps, num_frames, sampling_rate, target_fps, 1, offset=True)[0]
+    return eval_clip_indices(num_video_frames, fps, num_frames, sampling_rate, target_fps, 1, offset=True)[0]
 
 
 def train_clip_indices(

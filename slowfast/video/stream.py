@@ -9,8 +9,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from slowfast.video.reader import Orientation
 from slowfast.video.index import VideoReadError, open_stream, video_index
+from slowfast.video.reader import Orientation
 
 
 class FrameStream:
@@ -154,7 +154,7 @@ def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     return (frame.width, frame.height) if Orientation.of(frame).swaps_sides else (frame.height, frame.width)
 
 
-def reason(error: Exception, path: str) -> str:
+def error_text(error: Exception, path: str) -> str:
     """What went wrong, without the name of the file, which stands beside it in a table."""
     text = str(error) if isinstance(error, VideoReadError) else (getattr(error, "strerror", None) or str(error))
     for beginning in ("cannot open", "cannot decode"):

@@ -9,7 +9,7 @@ from slowfast.visualization.comparison import pyplot
 
 
 def plot_ablation(path: str | Path, rows: Sequence[tuple[str, str, Sequence[float]]], *, figure: str = "%") -> None:
-    """Write a PNG: a bar a config at its mean, a dot a seed, configs of one group in one colour.
+    """Write a PNG: a bar a config at its mean, a dot a seed, configs of one group in one color.
 
     Args:
         rows: (name, group, figures of its seeds in percent).
@@ -21,9 +21,9 @@ def plot_ablation(path: str | Path, rows: Sequence[tuple[str, str, Sequence[floa
     groups = list(dict.fromkeys(group for _, group, _ in rows))
     picture, axes = plt.subplots(figsize=(8, 1 + 0.32 * len(rows)), layout="constrained")
     for place, (_, group, figures) in enumerate(rows):
-        colour = f"C{groups.index(group) % 10}"
-        axes.barh(place, sum(figures) / len(figures), color=colour, alpha=0.45, height=0.7)
-        axes.plot(figures, [place] * len(figures), "o", color=colour, markersize=4)
+        color = f"C{groups.index(group) % 10}"
+        axes.barh(place, sum(figures) / len(figures), color=color, alpha=0.45, height=0.7)
+        axes.plot(figures, [place] * len(figures), "o", color=color, markersize=4)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.invert_yaxis()
     axes.set(xlabel=f"test, several views ({figure}); bar: mean over seeds, dot: a seed", xlim=(0, 102))

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.video.geometry import centre_crop
 from slowfast.video.reader import FrameReader, VideoReader
 from slowfast.video.sampling import clip_frame_indices, clip_span
-from slowfast.engine.inputs import ClipPreprocessor
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 
 from slowfast.cli.convert import main
 from slowfast.cli.main import main as command
-from slowfast.models.weights.names import rename
 from slowfast.models.weights.load import load_exactly, read_checkpoint
+from slowfast.models.weights.names import rename
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast, toy_x3d
 
 ROOT = Path(__file__).parents[2]

@@ -12,13 +12,13 @@ from PIL import Image
 from slowfast.config import find, get_cfg, load_cfg
 from slowfast.config.files import recipe_names
 from slowfast.datasets import Ava, build_dataset
-from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.ava import UNUSED_KEYS
 from slowfast.datasets.build import warn_of_unused
 from slowfast.datasets.lists.frame_lists import HEADER
-from slowfast.video.reader import VideoReadError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, collate_detections
+from slowfast.video.reader import VideoReadError
 
 NUM_FRAMES = 130  # of a video: seconds 902 to 904
 HEIGHT, WIDTH = 48, 64
@@ -238,14 +238,14 @@ def test_a_forced_flip_mirrors_frames_and_boxes(cfg, split):
 
 def test_a_test_set_at_other_scales_shares_its_lists(cfg):
     dataset = build_dataset(cfg, "test")
-    other = dataset.at(short_side=24, flip=True)
+    other = dataset.with_view(short_side=24, flip=True)
     assert other.key_frames is dataset.key_frames and other.source is dataset.source
     sample = other[0]
     assert sample.frames.shape == (3, 4, 24, 32) and sample.boxes[0].tolist() == [16, 6, 24, 18]
     assert (dataset.short_side, dataset.flip) == (48, False)  # as it was
-    assert (dataset.at().short_side, other.at(flip=False).short_side) == (48, 24)
+    assert (dataset.with_view().short_side, other.with_view(flip=False).short_side) == (48, 24)
     with pytest.raises(ValueError, match=r'only a test set .* this is split "train"'):
-        build_dataset(cfg, "train").at(flip=True)
+        build_dataset(cfg, "train").with_view(flip=True)
 
 
 def test_the_crop_of_the_documentation(cfg, tmp_path):
@@ -288,7 +288,7 @@ def test_multigrid_shapes(cfg):
     assert odd == {6, 8}  # three frames can be centred with an even rate alone
 
 
-def test_colours_change_in_training_when_asked(cfg):
+def test_colors_change_in_training_when_asked(cfg):
     cfg.DATA.RANDOM_FLIP = False
     plain = build_dataset(cfg, "train")[0, 0]
     cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION = True

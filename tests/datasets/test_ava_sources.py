@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, clip_offsets, find_movies
 from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.video.reader import FrameFolderReader
 
 
@@ -121,7 +121,7 @@ def test_movies_are_found_by_id_whatever_their_ending(tmp_path):
 def test_folders_without_movies_are_named(tmp_path):
     with pytest.raises(AnnotationError, match=r"cannot read AVA\.MOVIE_DIR .*none: No such file"):
         find_movies(tmp_path / "none")
-    with pytest.raises(AnnotationError, match=r"AVA\.MOVIE_DIR .* holds no video file \(\.mp4, "):
+    with pytest.raises(AnnotationError, match=r"AVA\.MOVIE_DIR .* holds no video file \(\.3gp, "):
         find_movies(tmp_path)
     for name in ("mvA.mp4", "mvA.webm"):
         (tmp_path / name).touch()

@@ -6,8 +6,8 @@ import torch
 from slowfast.config import get_cfg
 from slowfast.datasets import DATASET_REGISTRY, build_augment, build_dataset, build_loader
 from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.video.augment import Mixup, RandomErasing
 from slowfast.datasets.samples import ClipBatch, VideoViews
+from slowfast.video.augment import Mixup, RandomErasing
 
 NUM_VIDEOS = 7
 

@@ -11,12 +11,12 @@ from PIL import Image
 
 from slowfast.config import get_cfg
 from slowfast.datasets import Charades, build_dataset
-from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.charades import ListedLabels
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import read_frame_lists
-from slowfast.video.reader import VideoReadError
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.samples import ClipShape
+from slowfast.video.reader import VideoReadError
 
 COLUMNS = [
     "id", "subject", "scene", "quality", "relevance", "verified", "script", "objects", "descriptions", "actions",

@@ -13,7 +13,7 @@ from slowfast.datasets import Kinetics, build_dataset
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, read_path_label_list
 from slowfast.video.reader import VideoReader, VideoReadError
 from slowfast.video.sampling import center_clip_indices
-from slowfast.video.sampling import test_clip_indices as clip_indices_for_test
+from slowfast.video.sampling import eval_clip_indices as clip_indices_for_test
 
 NUM_VIDEOS = 6
 
@@ -297,7 +297,7 @@ def test_withheld_test_labels(cfg, tmp_path, caplog):
 
 def test_arguments_are_plain(root):
     videos = read_path_label_list(root / "train.csv", prefix=str(root))
-    dataset = Kinetics(videos, split="train", num_frames=2, sampling_rate=1, crop_size=16, short_sides=(16, 20))
+    dataset = Kinetics(videos, split="train", num_frames=2, sampling_rate=1, crop_size=16, short_side_range=(16, 20))
     assert dataset[0, 0].frames.shape == (3, 2, 16, 16)
     with pytest.raises(IndexError, match=r"video 6 of 6 in train\.csv"):
         dataset[6]

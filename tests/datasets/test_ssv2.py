@@ -10,8 +10,8 @@ import torch
 from slowfast.config import get_cfg
 from slowfast.datasets import SomethingSomething, build_dataset
 from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.datasets.samples import ClipShape
 from slowfast.datasets.lists.ssv2 import find_json, read_entries, read_labels, read_test_entries
+from slowfast.datasets.samples import ClipShape
 
 # Written out of order, as in the real file labels are: classes follow the numbers.
 LABELS = {

@@ -7,19 +7,19 @@ import pytest
 
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.motion.detection import DetectionSpec
-from slowfast.motion.files import write_set
-from slowfast.engine.build import test_detection
-from slowfast.engine.build_detection import protocol_of, test_looks
+from slowfast.engine.build import run_detection_test
+from slowfast.engine.build_detection import protocol_of, tta_variants
 from slowfast.evaluation.ava.protocols import evaluate_files
 from slowfast.models import build_model
+from slowfast.motion.detection import MotionAvaSpec
+from slowfast.motion.files import write_set
 
 RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    spec = DetectionSpec(num_train=1, num_val=2, num_seconds=3, height=32, width=56)
+    spec = MotionAvaSpec(num_train=1, num_val=2, num_seconds=3, height=32, width=56)
     return write_set(tmp_path_factory.mktemp("data") / "motion_ava", spec).root
 
 
@@ -35,7 +35,7 @@ def config(root, tmp_path):
 
 
 def scales_and_flips(cfg):
-    return [(look.short_side, look.flip) for look in test_looks(cfg, build_dataset(cfg, "test"))]
+    return [(look.short_side, look.flip) for look in tta_variants(cfg, build_dataset(cfg, "test"))]
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_clips_that_cannot_be_read_are_listed_and_their_boxes_missed(config, roo
     """Frames are 32x56, and nobody knows that of a clip without frames; the batches of a movie are of 2 and 1."""
     everything, rest = (config("TEST.BATCH_SIZE", 2, "OUTPUT_DIR", tmp_path / name) for name in ("everything", "rest"))
     model = build_model(everything)
-    test_detection(everything, model=model)
+    run_detection_test(everything, model=model)
     movie = build_dataset(everything, "test").key_frames[0][0]
     lose_frames(movie, lost)
-    figures = test_detection(rest, model=model)
+    figures = run_detection_test(rest, model=model)
 
     whole, results = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("everything", "rest"))
     assert whole["num_failed"] == 0 and results["num_failed"] == len(lost)

@@ -15,9 +15,9 @@ from slowfast.engine.checkpoint import (
     load_for_test,
     save_checkpoint,
 )
-from slowfast.models.weights.names import rename
 from slowfast.models.norm import norm_layer
 from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
+from slowfast.models.weights.names import rename
 from tests.models.toys import same_weights, seeded, toy_clip, toy_resnet, toy_slowfast
 
 

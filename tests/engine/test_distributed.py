@@ -89,7 +89,9 @@ def test_scores_are_gathered_once_and_alike_everywhere(tmp_path):
 
 def train_detached(rank: int, world_size: int) -> None:
     torch.manual_seed(0)
-    model = SlowFast(depth=18, width=8, alpha=2, beta=1 / 2, num_classes=4, window=1, dropout=0.0, detach_features=True)
+    model = SlowFast(
+        depth=18, width=8, alpha=2, beta=1 / 2, num_classes=4, pool_size=1, dropout=0.0, detach_features=True
+    )
     before = model.slow.stem.conv.weight.clone()
     loader = ShardedLoader(*random_clips(8, size=32), batch_size=2, rank=rank, world_size=world_size)
     make_trainer(model, loader, num_epochs=2).train()

@@ -252,7 +252,7 @@ def test_train_step_can_be_overridden():
 
 def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
     frames, labels = random_clips(8)
-    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.take", lambda self, n: dict(record))
+    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self, n: dict(record))
     record = {"train/loss": 1.0, "data_seconds": 0.3, "step_seconds": 1.0, "data_share": 0.3, "clips_per_second": 2.0}
     monkeypatch.setattr(logging.getLogger("slowfast"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="slowfast"):

@@ -28,7 +28,7 @@ class TinyNet(nn.Module):
 
 
 def tiny_slowfast(num_classes: int = 4) -> SlowFast:
-    return SlowFast(depth=18, width=8, alpha=2, beta=1 / 2, num_classes=num_classes, window=1, dropout=0.0)
+    return SlowFast(depth=18, width=8, alpha=2, beta=1 / 2, num_classes=num_classes, pool_size=1, dropout=0.0)
 
 
 class MemorySampler:

@@ -42,7 +42,7 @@ def test_building_does_not_write_to_the_config():
 
 def test_model_args_go_to_the_class_and_win():
     assert build_model(small("MODEL.ARGS.beta", 0.25)).fast.stem.conv.out_channels == 2
-    assert build_model(small("MODEL.ARGS.window", 3)).head.window == 3
+    assert build_model(small("MODEL.ARGS.pool_size", 3)).head.pool_size == 3
 
 
 def test_an_unknown_model_argument():

@@ -74,7 +74,7 @@ def test_all_operators_add_the_classifier_at_every_window():
 def test_all_operators_add_the_products_of_a_non_local_block(instantiation):
     """res3 of the toy at 8 frames of 64: latent 32, N = 8 * 8 * 8 positions, P = 8 * 4 * 4 after pooling."""
     args = [{"instantiation": instantiation, "pool": (1, 2, 2)}] * 4
-    model = toy_resnet(window=2, nonlocal_after=((), (1,), (), ()), nonlocal_args=args)
+    model = toy_resnet(pool_size=2, nonlocal_after=((), (1,), (), ()), nonlocal_args=args)
     cost = measure(model, (3, 8, 64, 64))
     latent, positions, keys = 32, 8 * 8 * 8, 8 * 4 * 4
     products = {

@@ -7,7 +7,7 @@ from slowfast.models import SlowFast
 from slowfast.models.pathways import FAST_INPUTS, fast_input
 
 CLIP = torch.randn(2, 5, 8, 32, 32, generator=torch.Generator().manual_seed(0))
-SMALL = {"depth": 18, "width": 8, "num_classes": 3, "alpha": 4, "beta": 1 / 4, "window": 1, "dropout": 0.0}
+SMALL = {"depth": 18, "width": 8, "num_classes": 3, "alpha": 4, "beta": 1 / 4, "pool_size": 1, "dropout": 0.0}
 FUSIONS = ["TimeStridedConv", "TimeStridedSample", "TimeToChannelConcat", "TimeToChannelSum", "NoFusion"]
 
 
@@ -63,7 +63,7 @@ def test_every_input_goes_with_every_lateral_connection(mode, fusion):
 
 
 def test_half_resolution_shares_its_windows_with_a_larger_test_crop():
-    model = SlowFast(**{**SMALL, "window": 2}, fast_input="half_resolution").eval()
+    model = SlowFast(**{**SMALL, "pool_size": 2}, fast_input="half_resolution").eval()
     clip = torch.randn(1, 3, 8, 96, 96)
     with torch.no_grad():
         assert model(clip).shape == (1, 3)  # Slow has 3 x 3 with 2 x 2 windows, Fast 2 x 2 with one
@@ -73,7 +73,7 @@ def test_half_resolution_shares_its_windows_with_a_larger_test_crop():
     assert fast.shape == (1, 3, 8, 48, 48)
 
 
-def test_slow_sees_colours_whatever_fast_sees():
+def test_slow_sees_colors_whatever_fast_sees():
     model = SlowFast(**SMALL, fast_input="time_difference", fusion="NoFusion").eval()
     slow, _ = model.split(CLIP[:, :3])
     assert torch.equal(slow, CLIP[:, :3, [0, 7]])

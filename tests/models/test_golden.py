@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from slowfast.losses import LOSS_REGISTRY
-from slowfast.models.weights.names import from_pyslowfast
 from slowfast.models.resnet3d import STAGES
+from slowfast.models.weights.names import from_pyslowfast
 from tests.models.golden import (
     case_boxes,
     case_clip,

@@ -26,23 +26,23 @@ def features(height: int, width: int):
 @pytest.mark.parametrize("height, width", [(7, 7), (8, 8), (7, 10), (9, 8)])
 def test_a_larger_map_gives_the_mean_score_of_its_windows(height, width):
     """A 256 crop (8 x 8) through a head trained at 224 (7 x 7) is four windows, each with its own softmax."""
-    made, maps = head(window=7).eval(), features(height, width)
+    made, maps = head(pool_size=7).eval(), features(height, width)
     scores = made(maps)
     for clip in range(2):
         expected = reference.fully_convolutional_scores(
-            [x[clip] for x in maps], made.classifier.weight, made.classifier.bias, window=7
+            [x[clip] for x in maps], made.classifier.weight, made.classifier.bias, pool_size=7
         )
         assert torch.allclose(scores[clip], expected, atol=1e-6)
 
 
 def test_activation_comes_before_the_mean_over_windows():
-    made, maps = head(window=7).eval(), [20 * x for x in features(8, 8)]
-    logits = head(window=7).train()(maps)
+    made, maps = head(pool_size=7).eval(), [20 * x for x in features(8, 8)]
+    logits = head(pool_size=7).train()(maps)
     assert not torch.allclose(made(maps), logits.softmax(-1), atol=1e-2)
 
 
 def test_train_mode_averages_the_logits_of_several_windows():
-    made, maps = head(window=7).train(), features(8, 9)
+    made, maps = head(pool_size=7).train(), features(8, 9)
     pooled = torch.cat([nn.functional.avg_pool3d(x, (x.shape[2], 7, 7), stride=1) for x in maps], dim=1)
     windows = made.classifier(pooled.permute(0, 2, 3, 4, 1)).flatten(1, 3)
     assert windows.shape == (2, 6, 4)
@@ -52,19 +52,19 @@ def test_train_mode_averages_the_logits_of_several_windows():
 def test_a_global_window_takes_the_whole_map():
     maps = features(9, 8)
     pooled = torch.cat([x.mean((2, 3, 4)) for x in maps], dim=1)
-    made = head(window=None)
+    made = head(pool_size=None)
     assert torch.allclose(made.train()(maps), made.classifier(pooled), atol=1e-6)
     assert torch.allclose(made.eval()(maps), made.classifier(pooled).softmax(-1), atol=1e-6)
 
 
 def test_a_map_smaller_than_the_window_is_taken_whole():
     maps = features(3, 5)
-    assert torch.allclose(head(window=7).eval()(maps), head(window=None).eval()(maps), atol=1e-6)
+    assert torch.allclose(head(pool_size=7).eval()(maps), head(pool_size=None).eval()(maps), atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
 def test_activations_act_in_eval_mode_alone(activation):
-    made, maps = head(window=7, activation=activation), features(7, 7)
+    made, maps = head(pool_size=7, activation=activation), features(7, 7)
     logits = made.train()(maps)
     expected = {"softmax": logits.softmax(-1), "sigmoid": logits.sigmoid(), "none": logits}[activation]
     assert torch.allclose(made.eval()(maps), expected, atol=1e-6)
@@ -82,21 +82,21 @@ def test_scores_are_at_least_float32(dtype, widened):
 
 
 def test_dropout_acts_on_the_pooled_features_in_train_mode_alone():
-    made, maps = head(window=7, dropout=0.5), features(7, 7)
+    made, maps = head(pool_size=7, dropout=0.5), features(7, 7)
     assert not torch.allclose(made.train()(maps), made(maps))
     assert torch.equal(made.eval()(maps), made(maps))
-    assert torch.allclose(made(maps), head(window=7).eval()(maps))
+    assert torch.allclose(made(maps), head(pool_size=7).eval()(maps))
 
 
 def test_detached_features_get_no_gradient():
     maps = [x.requires_grad_() for x in features(7, 7)]
-    head(window=7, detach=True).train()(maps).sum().backward()
+    head(pool_size=7, detach=True).train()(maps).sum().backward()
     assert all(x.grad is None for x in maps)
 
 
 def test_a_256_crop_through_a_whole_network_trained_at_224():
     """Small stand-in: window 2 for a 64 crop, tested at 96 (3 x 3 map, four windows)."""
-    model = seeded(lambda: toy_slowfast(window=2, fc_init_std=0.5)).eval()
+    model = seeded(lambda: toy_slowfast(pool_size=2, fc_init_std=0.5)).eval()
     maps = []
     model.head.register_forward_hook(lambda _module, inputs, _output: maps.extend(inputs[0]))
     with torch.no_grad():
@@ -104,6 +104,6 @@ def test_a_256_crop_through_a_whole_network_trained_at_224():
         classifier = model.head.classifier
         for clip in range(2):
             expected = reference.fully_convolutional_scores(
-                [x[clip] for x in maps], classifier.weight, classifier.bias, window=2
+                [x[clip] for x in maps], classifier.weight, classifier.bias, pool_size=2
             )
             assert torch.allclose(scores[clip], expected, atol=1e-6)

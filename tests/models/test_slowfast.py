@@ -188,7 +188,7 @@ def test_a_config_reaches_every_argument():
     model = build_model(cfg)
     assert type(model.laterals[0]).__name__ == "TimeToChannelConcat"
     assert model.slow_frames == "strided"
-    assert (model.head.activation, model.head.window, model.head.dropout.p) == ("sigmoid", 2, 0.25)
+    assert (model.head.activation, model.head.pool_size, model.head.dropout.p) == ("sigmoid", 2, 0.25)
     assert model.head.classifier.out_features == 7
     assert model.head.detach
     assert model.slow.res3.block1.drop_path == 0.125

@@ -118,7 +118,7 @@ def test_these_take_any_size(name, size):
         ("mvit_v2_s", ["DATA.TEST_CROP_SIZE", 256], r"DATA\.TEST_CROP_SIZE=256: .* Set DATA\.NUM_FRAMES 16, .* 224"),
         ("mvit_v1_b", ["DATA.NUM_FRAMES", 32], r"DATA\.NUM_FRAMES=32, .* exactly 16 frames"),
         ("s3d", ["DATA.NUM_FRAMES", 8], r"DATA\.NUM_FRAMES=8, .* at least 14 frames"),
-        ("r3d_18", ["DATA.INPUT_CHANNEL_NUM", [2]], r"DATA\.INPUT_CHANNEL_NUM=\[2\]: .* 3 colour channels"),
+        ("r3d_18", ["DATA.INPUT_CHANNEL_NUM", [2]], r"DATA\.INPUT_CHANNEL_NUM=\[2\]: .* 3 color channels"),
         ("r3d_18", ["BN.NORM_TYPE", "sub_batchnorm"], r"BN\.NORM_TYPE='sub_batchnorm'.* Set BN\.NORM_TYPE batchnorm"),
         ("r3d_18", ["MODEL.MODEL_NAME", "torchvision/r2plus18"], r"Did you mean torchvision/r2plus1d_18\?"),
         ("r3d_18", ["MODEL.ARGS.pretrained", True], r"torchvision/r3d_18 takes no argument 'pretrained'"),
@@ -177,7 +177,7 @@ def test_the_registry_names_them():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_recipes_say_what_torchvision_published(name):
-    """Sampling, colours and accuracy, from torchvision's record."""
+    """Sampling, colors and accuracy, from torchvision's record."""
     weights, path = PUBLISHED[name], find(f"comparators/{name}")
     cfg, text, docs = load_cfg(path), path.read_text(), weights.meta["_docs"]
     found = re.search(r"frame_rate=([\d.]+)`, `clips_per_video=(\d+)`, and `clip_len=(\d+)`", docs)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from slowfast.models import X3D, ResNet, SlowFast
 
-TOY = {"depth": 18, "width": 8, "num_classes": 5, "window": 1, "dropout": 0.0, "zero_init_final_bn": False}
+TOY = {"depth": 18, "width": 8, "num_classes": 5, "pool_size": 1, "dropout": 0.0, "zero_init_final_bn": False}
 
 
 def toy_slowfast(**arguments) -> SlowFast:
@@ -22,7 +22,7 @@ def toy_resnet(**arguments) -> ResNet:
 
 def toy_x3d(**arguments) -> X3D:
     """X3D with 8 stem channels, for clips of 32 x 32 pixels."""
-    sizes = {"width_factor": 1.0, "depth_factor": 1.0, "stem_channels": 8, "head_channels": 16, "window": 1}
+    sizes = {"width_factor": 1.0, "depth_factor": 1.0, "stem_channels": 8, "head_channels": 16, "pool_size": 1}
     return X3D(**{**sizes, "num_classes": 5, "dropout": 0.0, "zero_init_final_bn": False, **arguments})
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slowfast.motion.actor_sheet import BOX_COLOURS, ava_rows, charades_rows
-from slowfast.motion.detection import DetectionSpec
+from slowfast.motion.actor_sheet import BOX_COLORS, ava_rows, charades_rows
+from slowfast.motion.detection import MotionAvaSpec
 from slowfast.motion.files import write_set
-from slowfast.motion.multilabel import MultilabelSpec
+from slowfast.motion.multilabel import MotionCharadesSpec
 from slowfast.motion.sheet import sample_sheet
 
 SIZE = {"height": 32, "width": 56}
@@ -15,13 +15,13 @@ SIZE = {"height": 32, "width": 56}
 
 @pytest.fixture(scope="module")
 def ava(tmp_path_factory):
-    spec = DetectionSpec(num_train=2, num_val=0, num_seconds=2, **SIZE)
+    spec = MotionAvaSpec(num_train=2, num_val=0, num_seconds=2, **SIZE)
     return write_set(tmp_path_factory.mktemp("sheet") / "ava", spec)
 
 
 @pytest.fixture(scope="module")
 def charades(tmp_path_factory):
-    spec = MultilabelSpec(num_train=2, num_test=0, num_seconds=2, **SIZE)
+    spec = MotionCharadesSpec(num_train=2, num_test=0, num_seconds=2, **SIZE)
     return write_set(tmp_path_factory.mktemp("sheet") / "charades", spec)
 
 
@@ -53,8 +53,8 @@ def test_the_picture_has_the_boxes(ava, tmp_path):
     with Image.open(sample_sheet(ava.root, tmp_path / "sheet.png")) as image:
         pixels = np.asarray(image)
     assert image.size[0] > 2 * 2 * 56 and image.size[1] > 2 * 2 * 32
-    for colour in BOX_COLOURS[:2]:
-        assert (pixels == colour).all(-1).sum() > 100
+    for color in BOX_COLORS[:2]:
+        assert (pixels == color).all(-1).sum() > 100
 
 
 def test_a_split_without_videos_has_no_picture(charades, tmp_path):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from slowfast.models.pathways import slow_frame_indices
 from slowfast.motion.actors import Actor, draw_actors, render_actors
 from slowfast.motion.scene import luma
-from slowfast.models.pathways import slow_frame_indices
 
 TIMELINE = [(0, 10, "spin-cw"), (10, 24, None), (24, 40, "orbit-ccw")]
 

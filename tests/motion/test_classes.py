@@ -2,8 +2,8 @@
 
 import pytest
 
-from slowfast.motion.clips import MotionSpec
 from slowfast.motion.classes import MOTIONS, direction_of, motion_of, shape_of
+from slowfast.motion.clips import MotionSpec
 from slowfast.motion.scene import SHAPES
 
 

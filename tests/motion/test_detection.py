@@ -10,7 +10,7 @@ from PIL import Image
 
 from slowfast.cli.motion import main
 from slowfast.motion.actors import render_actors
-from slowfast.motion.detection import DETECTION_FILES, DETECTIONS_FOLDER, DetectionSpec
+from slowfast.motion.detection import DETECTION_FILES, DETECTIONS_FOLDER, MotionAvaSpec
 from slowfast.motion.detector import overlap
 from slowfast.motion.files import write_set
 from slowfast.motion.scene import luma
@@ -21,7 +21,7 @@ NAMES = ["orbit-ccw", "orbit-cw", "spin-ccw", "spin-cw", "arrow", "key"]
 
 @pytest.fixture(scope="module")
 def spec():
-    return DetectionSpec(**TINY)
+    return MotionAvaSpec(**TINY)
 
 
 @pytest.fixture(scope="module")
@@ -187,14 +187,14 @@ def test_same_arguments_give_the_same_files_however_many_workers(tmp_path):
     def content(folder):
         return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
-    small = DetectionSpec(**TINY | {"num_train": 2, "num_val": 1, "num_seconds": 1})
+    small = MotionAvaSpec(**TINY | {"num_train": 2, "num_val": 1, "num_seconds": 1})
     one, other = (write_set(tmp_path / str(count), small, num_workers=count).root for count in (1, 3))
     assert len(content(one)) == 3 * (150 + 1) + 12  # movies of five seconds, and lists
     assert content(one) == content(other)
 
 
 def test_a_smaller_set_is_the_beginning_of_a_larger_one():
-    small, large = DetectionSpec(**TINY), DetectionSpec(**TINY | {"num_val": 1000})
+    small, large = MotionAvaSpec(**TINY), MotionAvaSpec(**TINY | {"num_val": 1000})
     for index in range(10):
         one, other = small.actors("val", index)[0], large.actors("val", index)[0]
         assert np.array_equal(one.poses(), other.poses())
@@ -217,7 +217,7 @@ def test_splits_share_no_movie(spec):
 )
 def test_argument_errors_name_argument_and_value(arguments, message):
     with pytest.raises(ValueError, match=message):
-        DetectionSpec(**TINY | arguments)
+        MotionAvaSpec(**TINY | arguments)
 
 
 def test_command_line(tmp_path, capsys):
@@ -239,7 +239,7 @@ def test_command_line(tmp_path, capsys):
 
 
 def test_a_missing_picture_is_noticed(tmp_path):
-    tiny = DetectionSpec(**TINY | {"num_train": 1, "num_val": 0, "num_seconds": 1})
+    tiny = MotionAvaSpec(**TINY | {"num_train": 1, "num_val": 0, "num_seconds": 1})
     write_set(tmp_path / "set", tiny)
     (tmp_path / "set/frames/Mo-train000/Mo-train000_000007.jpg").unlink()
     with pytest.raises(ValueError, match=r"Mo-train000_000007\.jpg is missing"):

@@ -12,7 +12,7 @@ from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
 from slowfast.motion.actors import render_actors
 from slowfast.motion.files import write_set
-from slowfast.motion.multilabel import MultilabelSpec
+from slowfast.motion.multilabel import MotionCharadesSpec
 from slowfast.motion.scene import luma
 
 TINY = {"num_train": 26, "num_test": 4, "num_seconds": 2, "height": 32, "width": 40}
@@ -20,7 +20,7 @@ TINY = {"num_train": 26, "num_test": 4, "num_seconds": 2, "height": 32, "width":
 
 @pytest.fixture(scope="module")
 def spec():
-    return MultilabelSpec(**TINY)
+    return MotionCharadesSpec(**TINY)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_classes_have_their_codes(root):
 
 
 def test_videos_have_no_label_one_or_several_at_once(spec):
-    big = MultilabelSpec(**TINY | {"num_train": 200})
+    big = MotionCharadesSpec(**TINY | {"num_train": 200})
     labels = [big.frame_labels("train", index) for index in range(200)]
     counts = np.array([len(set().union(*of_video)) for of_video in labels])
     assert (counts == 0).nonzero()[0].tolist() == list(range(24, 200, 25))
@@ -144,7 +144,7 @@ def test_the_loader_names_the_classes(root, spec):
 )
 def test_argument_errors_name_argument_and_value(arguments, message):
     with pytest.raises(ValueError, match=message):
-        MultilabelSpec(**TINY | arguments)
+        MotionCharadesSpec(**TINY | arguments)
 
 
 def test_command_line(tmp_path, capsys):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from slowfast.video import sampling
+from slowfast.models.pathways import slow_frame_indices
 from slowfast.motion.clips import MOTIONS, MotionSpec, direction_of, motion_of, shape_of
 from slowfast.motion.scene import FAMILIES, SHAPES, draw_scene, luma, render
-from slowfast.models.pathways import slow_frame_indices
+from slowfast.video import sampling
 
 
 def scene_of(name, *, seed=0, turns=(0.25, 0.75), **changes):
@@ -96,7 +96,7 @@ def test_phase_steps_between_slow_frames_are_distributed_alike_in_both_direction
 def test_slow_frames_of_test_views_are_one_slow_interval_apart(num_frames, sampling_rate, alpha):
     """Uneven steps would show the direction, as phases then advance by theta and a bit."""
     spec = MotionSpec()
-    views = sampling.test_clip_indices(spec.num_frames, spec.fps, num_frames, sampling_rate, 30, 10)
+    views = sampling.eval_clip_indices(spec.num_frames, spec.fps, num_frames, sampling_rate, 30, 10)
     slow = views[:, slow_frame_indices(num_frames, alpha)]
     assert (slow.diff(dim=1) == spec.slow_interval).all()
 

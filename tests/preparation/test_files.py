@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from slowfast.preparation.files import claim_settings, find_files, read_table, write_table
+from slowfast.preparation.files import check_or_write_settings, find_files, read_table, write_table
 
 
 def test_files_are_found_in_order_whatever_their_names(tmp_path, odd_names):
@@ -42,10 +42,10 @@ def test_tables_keep_odd_names(tmp_path, odd_names):
 
 
 def test_settings_may_be_claimed_again_but_not_changed(tmp_path):
-    claim_settings(tmp_path / "s.json", {"fps": 30.0, "sizes": (1, 2)})
-    claim_settings(tmp_path / "s.json", {"sizes": (1, 2), "fps": 30.0})
+    check_or_write_settings(tmp_path / "s.json", {"fps": 30.0, "sizes": (1, 2)})
+    check_or_write_settings(tmp_path / "s.json", {"sizes": (1, 2), "fps": 30.0})
     with pytest.raises(ValueError, match=r"begun with other settings \(fps 30.0, now 24.0\).*s\.json"):
-        claim_settings(tmp_path / "s.json", {"fps": 24.0, "sizes": (1, 2)})
+        check_or_write_settings(tmp_path / "s.json", {"fps": 24.0, "sizes": (1, 2)})
     (tmp_path / "s.json").write_text("{")
     with pytest.raises(ValueError, match=r"s\.json .* holds no JSON"):
-        claim_settings(tmp_path / "s.json", {"fps": 24.0})
+        check_or_write_settings(tmp_path / "s.json", {"fps": 24.0})

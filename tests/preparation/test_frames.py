@@ -9,8 +9,8 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from slowfast.preparation.frames import LAYOUTS, FrameLayout, extract_frames, fitting_size, frames_job
-from slowfast.video.reader import VideoReader
 from slowfast.video.index import VideoReadError
+from slowfast.video.reader import VideoReader
 
 PLAIN = FrameLayout("{id}_{number:06d}.jpg", 30.0, quality=98)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slowfast.preparation.jobs import Crash, run_jobs
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
 
 
 def work(job, *, offset=0):
@@ -26,7 +26,7 @@ def write_or_wait(job):
     what, path = job
     began = Path(f"{path}.began")
     if what == "write":
-        with written_whole(path) as draft:
+        with atomic_write(path) as draft:
             draft.write_text("half")
             began.write_text("")
             time.sleep(600)

@@ -17,8 +17,8 @@ from slowfast.preparation.person_boxes import (
     read_key_frames,
     write_boxes,
 )
-from slowfast.video.reader import VideoReader
 from slowfast.video.index import VideoReadError
+from slowfast.video.reader import VideoReader
 
 
 class Fixed(nn.Module):

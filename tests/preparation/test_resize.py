@@ -8,9 +8,9 @@ import pytest
 from torch.nn.functional import interpolate
 
 from slowfast.preparation.resize import even_size, resize_job, resize_video
-from slowfast.video.reader import VideoReader
 from slowfast.video.index import VideoReadError, video_index
-from tests.datasets.test_defects import with_display_matrix
+from slowfast.video.reader import VideoReader
+from tests.video.test_defects import with_display_matrix
 
 FINE = {"crf": 4, "preset": "veryfast"}
 
@@ -77,7 +77,7 @@ def test_rotation_is_carried_out(make_video, tmp_path, rotation):
 
 
 @pytest.mark.parametrize("pixels", ["yuvj420p", "yuv444p", "yuv420p10le", "gray"])
-def test_colours_stay(tmp_path, pixels):
+def test_colors_stay(tmp_path, pixels):
     source, target = tmp_path / "source.mp4", tmp_path / "copy.mp4"
     picture = np.kron(
         np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8)
@@ -90,7 +90,7 @@ def test_colours_stay(tmp_path, pixels):
         container.mux(stream.encode())
     resize_video(source, target, short_side=48, **FINE)
     with VideoReader(source) as old, VideoReader(target) as new:
-        inner = (slice(None), slice(4, 12), slice(4, 12))  # of a square: colour bleeds at its borders
+        inner = (slice(None), slice(4, 12), slice(4, 12))  # of a square: color bleeds at its borders
         difference = old.frames_at([1])[0][inner].float() - new.frames_at([1])[0][inner].float()
     assert difference.abs().max() <= 4
 

@@ -51,7 +51,7 @@ def test_cutmix_pastes_a_rectangle_and_counts_its_area():
         assert torch.equal(mixed[pasted], clip.flip(0)[pasted])
         share = pasted[0, 0, 0].float().mean().item()
         assert targets[0, 5].item() == pytest.approx(share, abs=1e-6)
-        assert (pasted == pasted[:1, :1, :1]).all()  # one rectangle for all clips, colours and frames
+        assert (pasted == pasted[:1, :1, :1]).all()  # one rectangle for all clips, colors and frames
 
 
 def test_both_kinds_occur_when_both_are_on():

@@ -1,10 +1,10 @@
-"""Random colours: one affine map a clip, with the strengths of the recipe."""
+"""Random colors: one affine map a clip, with the strengths of the recipe."""
 
 import numpy as np
 import pytest
 import torch
 
-from slowfast.video.color import LUMA, ColourAugment
+from slowfast.video.color import LUMA, ColorAugment
 
 EIGENVALUES = np.array([0.225, 0.224, 0.229])
 EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -17,7 +17,7 @@ def frames():
 
 
 def slow(frames: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """The same step by step on float colours (3, T, H, W) in [0, 1], in PySlowFast's terms of blending."""
+    """The same step by step on float colors (3, T, H, W) in [0, 1], in PySlowFast's terms of blending."""
     images = frames / 255.0
 
     def gray(images):
@@ -36,7 +36,7 @@ def slow(frames: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
 @pytest.mark.parametrize("strength", [0.0, 0.4])
 @pytest.mark.parametrize("seed", range(20))
 def test_one_matrix_does_what_the_steps_do(frames, strength, seed):
-    found = ColourAugment(strength=strength)(frames, np.random.default_rng(seed))
+    found = ColorAugment(strength=strength)(frames, np.random.default_rng(seed))
     expected = slow(frames.numpy(), strength, np.random.default_rng(seed))
     assert found.dtype == torch.uint8
     assert np.abs(found.numpy() - expected).max() <= 0.501  # rounded to a level
@@ -44,30 +44,30 @@ def test_one_matrix_does_what_the_steps_do(frames, strength, seed):
 
 def test_a_clip_keeps_its_shape_and_all_its_frames_change_alike(frames):
     same = frames[:, :1].expand(-1, 4, -1, -1)
-    found = ColourAugment()(same, np.random.default_rng(1))
+    found = ColorAugment()(same, np.random.default_rng(1))
     assert found.shape == same.shape and not torch.equal(found, same)
     assert all(torch.equal(found[:, t], found[:, 0]) for t in range(4))
 
 
 def test_lighting_alone_shifts_every_channel_by_one_number(frames):
-    found = ColourAugment(strength=0)(frames // 2 + 60, np.random.default_rng(3)).int() - (frames // 2 + 60).int()
+    found = ColorAugment(strength=0)(frames // 2 + 60, np.random.default_rng(3)).int() - (frames // 2 + 60).int()
     assert [len(channel.unique()) for channel in found] == [1, 1, 1]
     assert found.abs().max() > 0
 
 
 def test_no_strength_and_no_noise_change_nothing(frames):
-    assert torch.equal(ColourAugment(strength=0, lighting_std=0)(frames, np.random.default_rng(0)), frames)
+    assert torch.equal(ColorAugment(strength=0, lighting_std=0)(frames, np.random.default_rng(0)), frames)
 
 
 def test_lighting_noise_has_the_spread_of_the_eigenvalues():
-    augment = ColourAugment(strength=0)
+    augment = ColorAugment(strength=0)
     offsets = np.stack([augment.draw(np.zeros(3), np.random.default_rng(seed))[1] for seed in range(4000)])
     expected = 0.1**2 * (EIGENVECTORS * EIGENVALUES**2) @ EIGENVECTORS.T
     assert np.cov(offsets.T) == pytest.approx(expected, abs=5e-5)
 
 
 def test_factors_stay_within_the_strength():
-    augment = ColourAugment(strength=0.2, lighting_std=0)
+    augment = ColorAugment(strength=0.2, lighting_std=0)
     grays = [augment.draw(np.full(3, 0.5), np.random.default_rng(seed)) for seed in range(200)]
     # A mid-gray pixel of a mid-gray clip is changed by brightness alone.
     shares = [((matrix @ np.full(3, 0.5) + offset) / 0.5)[0] for matrix, offset in grays]
@@ -75,6 +75,6 @@ def test_factors_stay_within_the_strength():
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.0])
-def test_a_strength_that_inverts_colours_is_refused(strength):
+def test_a_strength_that_inverts_colors_is_refused(strength):
     with pytest.raises(ValueError, match=rf"strength must be in \[0, 1\), got {strength}"):
-        ColourAugment(strength=strength)
+        ColorAugment(strength=strength)

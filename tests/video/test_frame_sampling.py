@@ -13,7 +13,7 @@ from slowfast.video.frame_sampling import (
     train_segment_indices,
     train_strided_indices,
 )
-from slowfast.video.frame_sampling import test_strided_indices as strided_indices_for_test
+from slowfast.video.frame_sampling import eval_strided_indices as strided_indices_for_test
 
 
 def test_the_ten_test_clips_of_a_charades_video():

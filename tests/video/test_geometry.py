@@ -9,7 +9,15 @@ import torch
 import torch.nn.functional as F
 
 from slowfast.video.augment import normalize
-from slowfast.video.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
+from slowfast.video.geometry import (
+    Crop,
+    centre_crop,
+    random_crop,
+    random_resized_crop,
+    resize,
+    uniform_crops,
+    whole_frame,
+)
 from slowfast.video.sampling import crop_offsets, scaled_size
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"  # PySlowFast 287ec00 (tests/data/README.md)
@@ -62,7 +70,7 @@ def test_boxes_move_with_their_pixels_when_scaled(seed, kind):
     rng = np.random.default_rng(seed)
     window = {"height": 64, "width": 96, "size": 48}
     if kind == "jitter":
-        crop = random_crop(**window, rng=rng, short_sides=(64, 128))
+        crop = random_crop(**window, rng=rng, short_side_range=(64, 128))
     elif kind == "inception":
         crop = random_resized_crop(**window, rng=rng, area_fractions=(0.3, 1), aspect_ratios=(0.75, 1.3333))
     else:
@@ -110,7 +118,7 @@ def test_same_generator_same_crop():
 
 def test_jitter_stays_in_its_range_and_reaches_every_place():
     rng = np.random.default_rng(0)
-    crops = [random_crop(height=256, width=340, size=224, rng=rng, short_sides=(256, 320)) for _ in range(4000)]
+    crops = [random_crop(height=256, width=340, size=224, rng=rng, short_side_range=(256, 320)) for _ in range(4000)]
     sides = [crop.scaled_height for crop in crops]
     assert min(sides) == 256 and max(sides) == 320
     assert np.mean(sides) == pytest.approx(288, abs=1.5)
@@ -122,7 +130,7 @@ def test_jitter_stays_in_its_range_and_reaches_every_place():
 
 def test_inverse_uniform_jitter_favours_the_small():
     rng = np.random.default_rng(0)
-    window = {"height": 256, "width": 340, "size": 224, "short_sides": (256, 512)}
+    window = {"height": 256, "width": 340, "size": 224, "short_side_range": (256, 512)}
     sides = [random_crop(**window, rng=rng, inverse_uniform=True).scaled_height for _ in range(4000)]
     assert min(sides) == 256 and 500 < max(sides) <= 512
     # E[1 / u] for u uniform in [1/512, 1/256] is 512 ln 2.
@@ -175,3 +183,31 @@ def test_one_crop_may_be_cut_from_a_larger_frame():
 def test_a_crop_outside_the_frame_is_refused():
     with pytest.raises(ValueError, match=r"a crop of 48x48 pixels at .* leaves the frame, scaled to 32x64"):
         random_crop(height=32, width=64, size=48, rng=np.random.default_rng(0))
+
+
+def test_a_whole_frame_scales_both_axes_by_their_own_ratio():
+    """640x480, short side 256; PySlowFast scales y by 341 / 640 too, 0.2 pixels away."""
+    view = whole_frame(height=480, width=640, short_side=256)
+    assert (view.scaled_height, view.scaled_width, view.region) == (256, 341, (0, 0, 480, 640))
+    (box,) = view.apply_to_boxes(torch.tensor([[160.0, 48, 480, 432]]))
+    assert box.tolist() == pytest.approx([85.25, 25.6, 255.75, 230.4])
+    assert box.tolist() == pytest.approx([85.25, 25.575, 255.75, 230.175], abs=0.25)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_boxes_move_with_the_pixels_of_a_whole_frame(seed, flip):
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 44), rng.integers(0, 30)
+    frames = torch.zeros(2, 3, 40, 56, dtype=torch.uint8)
+    frames[..., y : y + 10, x : x + 12] = 255  # a painted actor
+    view = whole_frame(height=40, width=56, short_side=40 if seed % 2 else 80, flip=flip)
+    box = view.apply_to_boxes(torch.tensor([[x, y, x + 12, y + 10]]).float())[0]
+    rows, cols = torch.nonzero(view.apply_to_frames(frames)[0, 0] > 127, as_tuple=True)
+    assert box.tolist() == [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
+
+
+def test_boxes_of_a_whole_frame_are_clipped_to_it():
+    view = whole_frame(height=40, width=60, short_side=20, flip=True)
+    boxes = view.apply_to_boxes(torch.tensor([[-6.0, -4, 30, 20], [30, 20, 66, 44]]))
+    assert boxes.tolist() == [[15, 0, 30, 10], [0, 10, 15, 20]]

@@ -11,8 +11,8 @@ import torch
 from av.video.stream import VideoStream
 from PIL import Image
 
-from slowfast.video.reader import FrameFolderReader, VideoReader, VideoReadError
 from slowfast.video.index import video_index
+from slowfast.video.reader import FrameFolderReader, VideoReader, VideoReadError
 
 X264 = {"bf": "3", "g": "12"}
 
@@ -116,7 +116,7 @@ def test_one_reader_reads_many_times(make_video, helpers):
             np.testing.assert_array_equal(video.frames_at(indices).permute(0, 2, 3, 1), expected[indices])
 
 
-def test_frames_are_stored_colour_by_colour(make_video):
+def test_frames_are_stored_color_by_color(make_video):
     with VideoReader(make_video()) as video:
         frames = video.frames_at([3, 5, 9])
         assert frames.shape == (3, 3, 48, 64) and frames.dtype == torch.uint8

@@ -15,7 +15,7 @@ from slowfast.video.sampling import (
     train_clip_indices,
     uniform_crop_offsets,
 )
-from slowfast.video.sampling import test_clip_indices as clip_indices_for_test
+from slowfast.video.sampling import eval_clip_indices as clip_indices_for_test
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"  # PySlowFast 287ec00 (tests/data/README.md)
 TEMPORAL = json.loads((GOLDEN / "temporal_sampling.json").read_text())

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.motion.clips import write_video
 from slowfast.video.reader import VideoReader
-from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.visualization.predictions import ScoresOverTime, plot_top_k_over_time, scores_over_time
 
 CLIP = {"num_frames": 4, "sampling_rate": 2, "crop_size": 32}

@@ -11,8 +11,7 @@ import torch
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
-from slowfast.video.stream import reason
-from slowfast.preparation.files import claim_settings, find_files
+from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.person_boxes import (
     DETECTORS,
     KeyFrameJob,
@@ -25,6 +24,7 @@ from slowfast.preparation.person_boxes import (
     write_boxes,
 )
 from slowfast.video.index import VideoReadError
+from slowfast.video.stream import error_text
 
 EXAMPLE = """\
   slowfast prepare-data ava-boxes data/mine/videos data/mine/boxes.csv --device cuda \\
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     model = load_detector(args.detector, args.weights, args.device)
     parts = args.out.with_name(args.out.name + ".parts")
     settings = {"detector": args.detector, "threshold": args.threshold}
-    claim_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
+    check_or_write_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
     videos, failures = _videos_by_part(args.videos, parts)
     with WorkProgress(sum(not part.exists() for part in videos)) as progress:
         for part, path, boxes in _detect(videos, model, args):
@@ -122,6 +122,6 @@ def _detect(
                     raise frames
                 boxes += detect_people(model, frames, job.seconds, threshold=args.threshold, device=args.device)
         except VideoReadError as error:
-            yield part, path, reason(error, path)
+            yield part, path, error_text(error, path)
             continue
         yield part, path, boxes

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_list_format, add_workers, read_list, whole
 from slowfast.preparation.files import TEXT, find_files, write_table
-from slowfast.video.files import VIDEO_ENDINGS
 from slowfast.preparation.inspection import (
     VideoFacts,
     format_summary,
@@ -20,7 +19,8 @@ from slowfast.preparation.inspection import (
     write_manifest,
 )
 from slowfast.preparation.jobs import Crash, run_jobs
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
+from slowfast.video.files import VIDEO_ENDINGS
 
 SAVE_SECONDS = 60.0  # between two writings of the manifest
 EXAMPLE = """\
@@ -121,6 +121,6 @@ def _write_clean_list(path: str, clean: str, videos, bad: set[str]) -> None:
     }
     with open(path, **TEXT) as file:
         lines = file.read().split("\n")
-    with written_whole(clean) as draft, open(draft, "w", **TEXT) as file:
+    with atomic_write(clean) as draft, open(draft, "w", **TEXT) as file:
         file.write("\n".join(line for number, line in enumerate(lines, 1) if number not in dropped))
     print(f"{clean}: {len(videos) - len(dropped):,} of {len(videos):,} videos of {path}")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
-from slowfast.preparation.files import claim_settings, find_files, write_table
+from slowfast.preparation.files import check_or_write_settings, find_files, write_table
 from slowfast.preparation.frame_list_files import (
     charades_labels,
     read_video_ids,
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     layout = replace(LAYOUTS[args.dataset], **given)
     listed = _read_listed(args, layout)
     folder = args.out / "frames"
-    claim_settings(args.out / "frames.json", {"dataset": args.dataset, **asdict(layout)})
+    check_or_write_settings(args.out / "frames.json", {"dataset": args.dataset, **asdict(layout)})
     videos, failures = _videos_by_id(args.videos)
     left = [(path, str(folder / video_id)) for video_id, path in videos.items() if not (folder / video_id).is_dir()]
     with WorkProgress(len(left)) as progress:

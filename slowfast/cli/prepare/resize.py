@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, num_cores, whole
-from slowfast.preparation.files import claim_settings, find_files
+from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.preparation.resize import resize_job
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     videos, others = find_files(args.videos)
     options = {"short_side": args.short_side, "keyframe_interval": args.keyframe_interval, "crf": args.crf}
     options["preset"] = args.preset
-    claim_settings(args.out / "resize.json", options)
+    check_or_write_settings(args.out / "resize.json", options)
     targets, clashes = _targets(videos)
     failures = [(str(args.videos / video), why) for video, why in clashes]
     jobs = [(str(args.videos / source), str(args.out / target)) for target, source in targets.items()]

@@ -54,11 +54,11 @@ def clip_problems(cfg: CfgNode) -> Iterator[str]:
             "its key frame as after it. Make one of them even."
         )
     if cfg.SLOWFAST.FAST_INPUT == "flow":
-        yield "SLOWFAST.FAST_INPUT=flow: the data set ava gives colours alone; use another FAST_INPUT."
+        yield "SLOWFAST.FAST_INPUT=flow: the data set ava gives colors alone; use another FAST_INPUT."
 
 
 def lighting_problems(cfg: CfgNode) -> Iterator[str]:
-    """Eigenvalues and eigenvectors that are not those of three colours."""
+    """Eigenvalues and eigenvectors that are not those of three colors."""
     values, vectors = cfg.DATA.TRAIN_PCA_EIGVAL, cfg.DATA.TRAIN_PCA_EIGVEC
     if len(values) != 3:
         yield f"DATA.TRAIN_PCA_EIGVAL={values} has {len(values)} entries; expected 3."

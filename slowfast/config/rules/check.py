@@ -15,8 +15,8 @@ from slowfast.config.files import ConfigError, KeyPath
 from slowfast.config.ignored import changed_keys, ignored_settings
 from slowfast.config.merge import coerce, key_names
 from slowfast.config.refused import REFUSED_KEYS, REFUSED_VALUES, unknown_key
-from slowfast.config.rules.common import at_least, one_of
 from slowfast.config.rules.ava import ava_problems
+from slowfast.config.rules.common import at_least, one_of
 from slowfast.config.rules.data import data_problems
 from slowfast.config.rules.model import model_problems
 from slowfast.config.rules.multigrid import multigrid_problems
@@ -135,7 +135,7 @@ def odd_settings(cfg: CfgNode) -> Iterator[str]:
             "results take the maximum over the views (DATA.ENSEMBLE_METHOD max)."
         )
     if cfg.AUG.ENABLE:
-        yield "AUG.ENABLE turns on random erasing alone: RandAugment and colour jitter are not built."
+        yield "AUG.ENABLE turns on random erasing alone: RandAugment and color jitter are not built."
     if (cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE) and cfg.BN.NORM_TYPE == "sub_batchnorm":
         yield (
             "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: batch norm's statistics are of "

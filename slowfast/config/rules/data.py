@@ -21,7 +21,7 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
     yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
         yield 'DATA.PATH_LABEL_SEPARATOR is empty; set what stands between path and label, e.g. " " or ",".'
-    yield from colour_problems(cfg)
+    yield from color_problems(cfg)
     yield from jitter_problems(cfg)
     yield from view_problems(cfg)
     yield from at_least(cfg, 0, "DATA_LOADER.NUM_WORKERS", "DATA.DECODER_THREADS")
@@ -29,14 +29,14 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
     yield from augmentation_problems(cfg)
 
 
-def colour_problems(cfg: CfgNode) -> Iterator[str]:
-    """Mean and deviation that do not fit three colours."""
+def color_problems(cfg: CfgNode) -> Iterator[str]:
+    """Mean and deviation that do not fit three colors."""
     for key in ("MEAN", "STD"):
         values = cfg.DATA[key]
         if len(values) != 3:
             yield f"DATA.{key}={values} has {len(values)} entries; expected 3, one for each of R, G and B."
     if any(value <= 0 for value in cfg.DATA.STD):
-        yield f"DATA.STD={cfg.DATA.STD}: every entry must be above 0, colours are divided by it."
+        yield f"DATA.STD={cfg.DATA.STD}: every entry must be above 0, colors are divided by it."
 
 
 def jitter_problems(cfg: CfgNode) -> Iterator[str]:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, named_rows
 from slowfast.datasets.lists.numbered_paths import Run, join_runs, run_of
+from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, named_rows
 
 logger = logging.getLogger(__name__)
 

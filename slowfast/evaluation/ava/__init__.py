@@ -1,6 +1,5 @@
 """Frame mAP of boxes, as on AVA: figures by three named protocols, from memory or from files."""
 
-from slowfast.evaluation.ava.files import evaluate_files
-from slowfast.evaluation.ava.protocols import PROTOCOLS, evaluate
+from slowfast.evaluation.ava.protocols import PROTOCOLS, evaluate, evaluate_files
 
 __all__ = ["PROTOCOLS", "evaluate", "evaluate_files"]

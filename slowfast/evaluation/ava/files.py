@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.evaluation.ava.table import BoxTable, ImageKey
 from slowfast.evaluation.ava.csv_blocks import BadRowsError, Block, read_blocks
 from slowfast.evaluation.ava.label_map import read_label_map
+from slowfast.evaluation.ava.table import BoxTable, ImageKey
 
 __all__ = ["read_detections", "read_excluded_timestamps", "read_groundtruth", "read_label_map"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slowfast.evaluation.ava.table import BoxTable, format_key, number_images
-from slowfast.utils.files import written_whole
+from slowfast.utils.files import atomic_write
 
 BOX_DECIMALS = 6  # boxes that agree in so many are the same box
 _ROWS_A_WRITE = 100_000
@@ -23,7 +23,7 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
     """
     keys = [format_key(image) for image in table.images]
     text = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
-    with written_whole(path) as draft, draft.open("w", **text) as file:
+    with atomic_write(path) as draft, draft.open("w", **text) as file:
         for start in range(0, len(table), _ROWS_A_WRITE):
             rows = slice(start, start + _ROWS_A_WRITE)
             columns = (table.image_index, *table.boxes.T, table.classes, table.scores)

@@ -16,10 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from slowfast.models.weights.caffe2 import read_caffe2
-from slowfast.models.weights.names import from_pyslowfast, is_pyslowfast_name
-from slowfast.models.weights.inflate import core_shape, flat_kernels, from_torchvision, inflate_kernels, is_torchvision_resnet
 from slowfast.models.norm import fit_statistics
+from slowfast.models.weights.caffe2 import read_caffe2
+from slowfast.models.weights.inflate import (
+    core_shape,
+    flat_kernels,
+    from_torchvision,
+    inflate_kernels,
+    is_torchvision_resnet,
+)
+from slowfast.models.weights.names import from_pyslowfast, is_pyslowfast_name
 from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
 from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
 

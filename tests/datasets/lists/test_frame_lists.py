@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from slowfast.datasets.lists import frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.frame_lists import HEADER, check_frame_files, read_frame_lists
 from slowfast.datasets.lists.numbered_paths import NumberedPaths
+from slowfast.datasets.lists.path_labels import AnnotationError
 
 # The example of data_formats.md, 3.2.
 ROWS = [

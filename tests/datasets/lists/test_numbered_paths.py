@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from slowfast.datasets.lists.path_labels import PackedStrings
 from slowfast.datasets.lists.numbered_paths import NumberedPaths, join_runs, run_of
+from slowfast.datasets.lists.path_labels import PackedStrings
 
 
 def round_trip(*runs: list[str], prefix: str = ""):

@@ -18,7 +18,7 @@ from slowfast.evaluation.ava.files import (
 )
 from slowfast.evaluation.ava.merging import write_detections
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "ava"  # from the project's shared/golden/ava
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "ava"  # from the project's shared/golden/ava
 
 
 def written(tmp_path, text, name="boxes.csv"):

@@ -9,8 +9,8 @@ import pytest
 
 from slowfast.evaluation.ava import merging as module
 from slowfast.evaluation.ava.files import read_detections
-from slowfast.evaluation.ava.table import BoxTable
 from slowfast.evaluation.ava.merging import drop_duplicate_rows, merge_scores, write_detections
+from slowfast.evaluation.ava.table import BoxTable
 
 
 def random_table(seed=0, num_boxes=20, source="detections"):

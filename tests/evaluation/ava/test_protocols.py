@@ -14,7 +14,7 @@ import pytest
 from slowfast.evaluation.ava.protocols import PROTOCOLS, BoxTable, evaluate, evaluate_files
 
 # copied from the project's shared/golden/ava: the files, and what PySlowFast 287ec00 (Apache-2.0) makes of them
-GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "ava"
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "ava"
 
 
 def test_the_golden_files_give_pyslowfasts_result():

@@ -11,10 +11,10 @@ import torch
 
 from slowfast.models import ResNet
 from slowfast.models.weights.caffe2 import pyslowfast_name
-from slowfast.models.weights.names import to_pyslowfast
 from slowfast.models.weights.load import CheckpointError, load_exactly, read_checkpoint
+from slowfast.models.weights.names import to_pyslowfast
 
-NAMES = json.loads((Path(__file__).parents[1] / "data/golden/caffe2_names.json").read_text())
+NAMES = json.loads((Path(__file__).parents[2] / "data/golden/caffe2_names.json").read_text())
 
 
 @pytest.mark.parametrize("recipe", NAMES)

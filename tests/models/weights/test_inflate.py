@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from slowfast.engine.checkpoint import load_for_finetuning, load_for_test
 from slowfast.models import ResNet, SlowFast
-from slowfast.models.weights.inflate import from_torchvision
 from slowfast.models.norm import norm_layer
+from slowfast.models.weights.inflate import from_torchvision
 from slowfast.models.weights.load import CheckpointError, load_weights
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast
 
@@ -36,7 +36,7 @@ def image() -> Tensor:
 
 def inflated(arch: str, source: nn.Module, **arguments) -> ResNet:
     """Our network of one pathway with the 2D weights, in double precision, eval mode."""
-    model = ResNet(**{"arch": arch, "num_classes": 1000, "window": 2, "dropout": 0.0, **arguments}).double()
+    model = ResNet(**{"arch": arch, "num_classes": 1000, "pool_size": 2, "dropout": 0.0, **arguments}).double()
     load_weights(model, source.state_dict(), inflate=True)
     return model.eval()
 

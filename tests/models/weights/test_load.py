@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.models.weights.names import rename
 from slowfast.models.norm import norm_layer
 from slowfast.models.weights.load import CheckpointError, load_exactly, load_weights, read_checkpoint, read_with_kind
+from slowfast.models.weights.names import rename
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_clip, toy_resnet, toy_slowfast
 
 

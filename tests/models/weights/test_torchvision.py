@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from slowfast.engine.checkpoint import load_for_finetuning, load_for_test
-from slowfast.models.weights import torchvision as torchvision_weights
 from slowfast.models.torchvision_models import torchvision_model
+from slowfast.models.weights import torchvision as torchvision_weights
 from slowfast.models.weights.load import CheckpointError, read_checkpoint
 from slowfast.utils import download
 from tests.models.toys import seeded

@@ -14,12 +14,19 @@ import slowfast.models.weights.zoo as zoo
 from slowfast.config import load_cfg
 from slowfast.config.files import recipe_names
 from slowfast.models import build_model, load_pretrained
-from slowfast.models.weights.names import rename
 from slowfast.models.weights.load import CheckpointError
-from slowfast.models.weights.zoo import ZooEntry, find_entry, published_figures, weights_table, write_weights_table, zoo_entries
+from slowfast.models.weights.names import rename
+from slowfast.models.weights.zoo import (
+    ZooEntry,
+    find_entry,
+    published_figures,
+    weights_table,
+    write_weights_table,
+    zoo_entries,
+)
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_clip
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # PySlowFast's published weights, its MODEL_ZOO.md (tests/data/golden/README.md)
 GOLDEN = json.loads((ROOT / "tests/data/golden/model_zoo.json").read_text())
 WANTED = {entry.config for entry in zoo_entries() if entry.config}

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings, VideoList
 from slowfast.datasets.clips import ClipDataset
 from slowfast.datasets.lists.frame_lists import FrameLists
+from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings, VideoList
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
-from slowfast.video.resampled import ResampledReader
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
+from slowfast.video.resampled import ResampledReader
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -32,7 +32,7 @@ _SAME_RATE = 1e-3  # relative difference of frame rates that are taken for equal
 
 
 @dataclass(frozen=True)
-class Footage:
+class FrameSource:
     """Where the frames of a list of videos are.
 
     Attributes:
@@ -68,17 +68,17 @@ class Footage:
 
 
 @dataclass(frozen=True)
-class FilmedVideos(VideoList):
-    """A list of videos with their footage; ``paths`` are those of the footage."""
+class SourcedVideos(VideoList):
+    """A list of videos with the source of their frames; ``paths`` are those of the source."""
 
-    footage: Footage
+    frame_source: FrameSource
 
 
-class FootageDataset(ClipDataset):
-    """Clips of ``FilmedVideos``, for sets that PySlowFast reads as single images, counting frames and not seconds."""
+class SourcedDataset(ClipDataset):
+    """Clips of ``SourcedVideos``, for sets that PySlowFast reads as single images, counting frames and not seconds."""
 
     pyslowfast_reads_bgr = True
-    videos: FilmedVideos
+    videos: SourcedVideos
 
     @classmethod
     def clip_options(cls, cfg: CfgNode, split: str) -> dict:
@@ -94,11 +94,11 @@ class FootageDataset(ClipDataset):
         return self.crop_size  # whatever the number of crops, as PySlowFast has it for these sets
 
     def _open(self, index: int) -> FrameReader:
-        return self.videos.footage.open(index, num_threads=self.decoder_threads)
+        return self.videos.frame_source.open(index, num_threads=self.decoder_threads)
 
 
-def listed_footage(lists: FrameLists, video_ids: Iterable[str], fps: float) -> Footage:
-    """The footage of some videos of frame lists.
+def listed_source(lists: FrameLists, video_ids: Iterable[str], fps: float) -> FrameSource:
+    """The frame source of some videos of frame lists.
 
     Raises:
         KeyError: a video that is in no list.
@@ -108,17 +108,17 @@ def listed_footage(lists: FrameLists, video_ids: Iterable[str], fps: float) -> F
     folders = [os.path.dirname(path) for path in first_frames]
     # Where all images lie in one folder, a video is called by its first one.
     paths = folders if len(set(folders)) == len(folders) else first_frames
-    return Footage("frame lists", PackedStrings(paths), fps, lists, indices)
+    return FrameSource("frame lists", PackedStrings(paths), fps, lists, indices)
 
 
-def find_footage(
+def find_source(
     video_ids: Sequence[str],
     roots: Sequence[str | os.PathLike],
     *,
     fps: float,
     source: str,
     check: str = "sample",
-) -> tuple[Footage, np.ndarray]:
+) -> tuple[FrameSource, np.ndarray]:
     """The folders ``<root>/<id>/`` of images, or the files ``<root>/<id>.<ending>``, of videos.
 
     Args:
@@ -130,7 +130,7 @@ def find_footage(
             "all" and "sample" also look into folders of images for holes in the numbering.
 
     Returns:
-        The footage of the videos that are there, and their places in ``video_ids``, int64.
+        The frame source of the videos that are there, and their places in ``video_ids``, int64.
 
     Raises:
         AnnotationError: no video is there, or not all of them with ``check`` "all".
@@ -161,7 +161,7 @@ def find_footage(
     kind = " and ".join(f"{count:,} {name}" for name, count in kinds.items() if count)
     logger.info("%s: %s in %s", source, kind, root)
     _check_numbering([os.path.join(root, name) for name in folders], check)
-    return Footage(kind, PackedStrings(os.path.join(root, name) for name in names), fps), present
+    return FrameSource(kind, PackedStrings(os.path.join(root, name) for name in names), fps), present
 
 
 def _videos_in(root: str) -> dict[str, str]:

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.datasets.footage import Footage, ResampledReader, find_footage, image_files, listed_footage
+from slowfast.datasets.frame_source import FrameSource, ResampledReader, find_source, image_files, listed_source
 from slowfast.datasets.lists.frame_lists import read_frame_lists
+from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.video.reader import VideoReader, VideoReadError
 
 HEADER = "original_vido_id video_id frame_id path labels\n"
 
 
 def find(video_ids, *roots, **options):
-    return find_footage(video_ids, roots, fps=24, source="list.csv", **options)
+    return find_source(video_ids, roots, fps=24, source="list.csv", **options)
 
 
 def test_folders_and_files_are_found_by_id(tmp_path, helpers, caplog):
@@ -23,13 +23,13 @@ def test_folders_and_files_are_found_by_id(tmp_path, helpers, caplog):
     helpers.write_gray_video(tmp_path / "rgb" / "B2.mkv", num_frames=5, fps=24)
     (tmp_path / "rgb" / "C3.json").write_text("{}")
     with caplog.at_level(logging.INFO, logger="slowfast"):
-        footage, present = find(["C3", "B2", "A1"], tmp_path / "none", tmp_path, tmp_path / "rgb")
+        source, present = find(["C3", "B2", "A1"], tmp_path / "none", tmp_path, tmp_path / "rgb")
     assert present.tolist() == [1, 2]
-    assert list(footage.paths) == [str(tmp_path / "rgb" / "B2.mkv"), str(tmp_path / "rgb" / "A1")]
+    assert list(source.paths) == [str(tmp_path / "rgb" / "B2.mkv"), str(tmp_path / "rgb" / "A1")]
     assert f"list.csv: 1 folders of images and 1 video files in {tmp_path / 'rgb'}" in caplog.text
     assert f"list.csv: 1 of its videos are not in {tmp_path / 'rgb'} and are passed over: C3." in caplog.text
     for index, num_frames in enumerate([5, 3]):
-        with footage.open(index) as video:
+        with source.open(index) as video:
             assert (video.num_frames, video.fps) == (num_frames, 24)
             frames = video.frames_at(range(num_frames)).permute(1, 0, 2, 3)
         assert helpers.gray_frame_numbers(frames) == list(range(num_frames))
@@ -38,14 +38,14 @@ def test_folders_and_files_are_found_by_id(tmp_path, helpers, caplog):
 def test_a_folder_goes_before_a_file_of_the_same_id(tmp_path, helpers):
     helpers.write_gray_images(tmp_path / "A1", num_frames=2)
     (tmp_path / "A1.mp4").write_bytes(b"")
-    footage, _ = find(["A1"], tmp_path)
-    assert footage.kind == "1 folders of images" and footage.open(0).num_frames == 2
+    source, _ = find(["A1"], tmp_path)
+    assert source.kind == "1 folders of images" and source.open(0).num_frames == 2
 
 
 def test_an_id_with_a_dot_is_an_id(tmp_path, helpers):
     helpers.write_gray_images(tmp_path / "v1.2", num_frames=2)
-    footage, _ = find(["v1.2"], tmp_path)
-    assert footage.kind == "1 folders of images"
+    source, _ = find(["v1.2"], tmp_path)
+    assert source.kind == "1 folders of images"
 
 
 def test_missing_videos_are_an_error_when_all_are_to_be_there(tmp_path, helpers):
@@ -67,8 +67,8 @@ def test_defect_23_images_are_ordered_by_their_numbers(tmp_path, helpers, patter
     folder = helpers.write_gray_images(tmp_path / "A1", num_frames=12, pattern=pattern)
     (folder / "Thumbs.db").write_bytes(b"x")
     (folder / "._000001.jpg").write_bytes(b"x")
-    footage = Footage("", [str(folder)], 24)
-    with footage.open(0) as video:
+    source = FrameSource("", [str(folder)], 24)
+    with source.open(0) as video:
         assert helpers.gray_frame_numbers(video.frames_at(range(12)).permute(1, 0, 2, 3)) == list(range(12))
 
 
@@ -78,10 +78,10 @@ def test_defect_23_holes_in_the_numbering_are_reported(tmp_path, helpers, caplog
     (tmp_path / "B2" / "B2-000003.jpg").unlink()
     find(["A1"], tmp_path)
     assert "holes" not in caplog.text
-    footage, _ = find(["A1", "B2"], tmp_path)
+    source, _ = find(["A1", "B2"], tmp_path)
     assert "1 of 2 folders of images looked into have holes (first: " in caplog.text
     assert "after B2-000002.jpg comes B2-000004.jpg" in caplog.text
-    with footage.open(1) as video:
+    with source.open(1) as video:
         frames = video.frames_at(range(5)).permute(1, 0, 2, 3)
     assert helpers.gray_frame_numbers(frames) == [0, 1, 3, 4, 5]
     caplog.clear()
@@ -91,10 +91,10 @@ def test_defect_23_holes_in_the_numbering_are_reported(tmp_path, helpers, caplog
 
 def test_a_folder_without_images_is_no_video(tmp_path, caplog):
     (tmp_path / "A1").mkdir()
-    footage, _ = find(["A1"], tmp_path)
+    source, _ = find(["A1"], tmp_path)
     assert "A1: no image)" in caplog.text
     with pytest.raises(VideoReadError, match=r"cannot open .*A1: it holds no image"):
-        footage.open(0)
+        source.open(0)
     with pytest.raises(VideoReadError, match=r"cannot open .*none: No such file"):
         image_files(tmp_path / "none")
 
@@ -103,8 +103,8 @@ def test_defect_24_frame_list_longer_than_folder(tmp_path, helpers):
     helpers.write_gray_images(tmp_path / "A1", num_frames=3, pattern="A1-{:06d}.jpg")
     rows = "".join(f'A1 0 {n} A1/A1-{n:06d}.jpg ""\n' for n in range(1, 5))
     (tmp_path / "train.csv").write_text(HEADER + rows)
-    footage = listed_footage(read_frame_lists([tmp_path / "train.csv"], prefix=str(tmp_path)), ["A1"], 24)
-    with footage.open(0) as video:
+    source = listed_source(read_frame_lists([tmp_path / "train.csv"], prefix=str(tmp_path)), ["A1"], 24)
+    with source.open(0) as video:
         assert helpers.gray_frame_numbers(video.frames_at([0, 2]).permute(1, 0, 2, 3)) == [0, 2]
         with pytest.raises(VideoReadError, match=r"wanted frames 0-3, got 1 \(.*A1-000004\.jpg: No such file"):
             video.frames_at([0, 3])
@@ -114,8 +114,8 @@ def test_videos_of_one_folder_are_called_by_their_first_image(tmp_path):
     rows = "".join(f'{name} 0 1 all/{name}_1.jpg ""\n' for name in "ab")
     (tmp_path / "train.csv").write_text(HEADER + rows)
     lists = read_frame_lists([tmp_path / "train.csv"], prefix="/data")
-    assert list(listed_footage(lists, ["b", "a"], 30).paths) == ["/data/all/b_1.jpg", "/data/all/a_1.jpg"]
-    assert list(listed_footage(lists, ["b"], 30).paths) == ["/data/all"]
+    assert list(listed_source(lists, ["b", "a"], 30).paths) == ["/data/all/b_1.jpg", "/data/all/a_1.jpg"]
+    assert list(listed_source(lists, ["b"], 30).paths) == ["/data/all"]
 
 
 # ---- Another frame rate ----
@@ -124,7 +124,7 @@ def test_videos_of_one_folder_are_called_by_their_first_image(tmp_path):
 @pytest.mark.parametrize("fps, num_frames", [(30, 20), (12, 10), (25, 13), (24, 8), (60, 30)])
 def test_a_video_is_seen_at_24_frames_a_second(tmp_path, helpers, fps, num_frames):
     path = helpers.write_gray_video(tmp_path / "a.mp4", num_frames=num_frames, fps=fps)
-    with Footage("", [str(path)], 24).open(0) as video:
+    with FrameSource("", [str(path)], 24).open(0) as video:
         # The slow way: at every k / 24 before the end, the last frame whose time has come.
         times = [k / 24 for k in range(100) if k * fps < num_frames * 24]
         expected = [max(n for n in range(num_frames) if n * 24 <= k * fps) for k in range(len(times))]
@@ -135,18 +135,18 @@ def test_a_video_is_seen_at_24_frames_a_second(tmp_path, helpers, fps, num_frame
 
 def test_the_rate_of_a_video_of_that_rate_is_left_alone(tmp_path, helpers):
     path = helpers.write_gray_video(tmp_path / "a.mp4", num_frames=4, fps=24)
-    assert isinstance(Footage("", [str(path)], 24).open(0), VideoReader)
-    assert isinstance(Footage("", [str(path)], 30).open(0), ResampledReader)
+    assert isinstance(FrameSource("", [str(path)], 24).open(0), VideoReader)
+    assert isinstance(FrameSource("", [str(path)], 30).open(0), ResampledReader)
 
 
 def test_a_resampled_video_repeats_frames_and_scales(tmp_path, helpers):
     path = helpers.write_gray_video(tmp_path / "a.mp4", num_frames=6, fps=12)
-    with Footage("", [str(path)], 24).open(0) as video:
+    with FrameSource("", [str(path)], 24).open(0) as video:
         assert (video.height, video.width) == (24, 32)
         frames = video.frames_at([11, 0, 0, 1], short_side=12)
         assert frames.shape == (4, 3, 12, 16)
         assert helpers.gray_frame_numbers(frames.permute(1, 0, 2, 3)) == [5, 0, 0, 0]
         assert repr(video) == repr(VideoReader(path))
-    with VideoReader(path) as plain, Footage("", [str(path)], 24).open(0) as video:
+    with VideoReader(path) as plain, FrameSource("", [str(path)], 24).open(0) as video:
         same = np.arange(6)
         assert torch.equal(video.frames_at(2 * same), plain.frames_at(same))

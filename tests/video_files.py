@@ -1,16 +1,14 @@
 """Video files that tests write, and the slow, obvious way to read them."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-SHARED_VIDEOS = Path(__file__).parents[3] / "shared" / "videos"
+SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
 def write_video(
@@ -88,22 +86,3 @@ def write_gray_video(path: Path, *, num_frames: int, fps: int, height: int = 24,
 def gray_frame_numbers(frames) -> list[int]:
     """Which frames of such a video ``frames``, uint8 (3, T, H, W), are."""
     return (frames.float().mean((0, 2, 3)) / GRAY_STEP).round().int().tolist()
-
-
-@pytest.fixture
-def make_video(tmp_path: Path) -> Callable[..., Path]:
-    """``make_video("a.mp4", num_frames=10, ...)``: see ``write_video``."""
-    return lambda name="a.mp4", **options: write_video(tmp_path / name, **options)
-
-
-@pytest.fixture(scope="session")
-def helpers() -> SimpleNamespace:
-    """The functions above; a conftest cannot be imported."""
-    return SimpleNamespace(
-        write_video=write_video,
-        decode_all=decode_all,
-        shared_video=shared_video,
-        write_gray_images=write_gray_images,
-        write_gray_video=write_gray_video,
-        gray_frame_numbers=gray_frame_numbers,
-    )

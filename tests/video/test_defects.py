@@ -1,14 +1,8 @@
-"""The 37 defects of real data sets in data_formats.md section 7: each gives the right outcome, or names its cause.
+"""Defects of real video files and lists: each gives the right outcome, or names its cause."""
 
-Tests are called ``test_defect_NN_...`` by the number there. ``ELSEWHERE`` says where those stand that are tested beside
-the code they concern, ``NOT_MADE`` what cannot be made here.
-"""
-
-import ast
 import re
 import struct
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import av
@@ -20,199 +14,6 @@ from PIL import Image
 from slowfast.datasets import Kinetics
 from slowfast.datasets.lists.path_labels import VideoList, check_files, read_path_label_list
 from slowfast.video.reader import VideoReader, VideoReadError
-
-TESTS = Path(__file__).parents[1]
-
-# Number of a defect -> the tests, below tests/, that make it.
-ELSEWHERE = {
-    1: (
-        "datasets/preparation/test_kinetics_lists.py::test_videos_are_found_in_any_layout",
-        "datasets/test_kinetics.py::test_missing_files_stop_the_start",
-        "datasets/test_footage.py::test_missing_videos_are_an_error_when_all_are_to_be_there",
-        "datasets/test_ava.py::test_missing_movies_stop_the_start_unless_nobody_looks",
-    ),
-    2: (
-        "datasets/test_reader.py::test_a_file_that_is_no_video_says_what_it_is",
-        "datasets/test_reader.py::test_mp4_without_its_index_is_refused",
-        "datasets/test_reader.py::test_of_a_truncated_file_the_whole_frames_are_read",
-        "datasets/test_reader.py::test_damaged_frames_are_an_error_only_where_they_are_wanted",
-        "datasets/preparation/test_inspection.py::test_broken_files_are_found",
-    ),
-    3: (
-        "datasets/test_reader.py::test_a_file_that_is_no_video_says_what_it_is",
-        "datasets/test_reader.py::test_audio_is_no_video_and_neither_is_its_cover",
-    ),
-    4: (
-        "datasets/test_frame_sampling.py::test_a_short_video_repeats_its_last_frame",
-        "datasets/test_ava_sources.py::test_clips_end_where_the_video_does",
-        "datasets/preparation/test_inspection.py::test_short_videos_are_bad_if_asked",
-    ),
-    5: (
-        "datasets/test_reader.py::test_undecodable_first_frames_are_an_error",
-        "datasets/test_reader.py::test_frames_before_an_edit_lists_start_do_not_count",
-    ),
-    6: (
-        "datasets/preparation/test_kinetics_lists.py::test_a_replacement_is_preferred_and_the_rest_is_told",
-        "datasets/test_annotations.py::test_missing_files_are_counted_and_named",
-    ),
-    7: (
-        "datasets/preparation/test_kinetics_lists.py::test_an_id_with_two_segments_needs_times",
-        "datasets/preparation/test_kinetics_lists.py::test_the_same_row_twice_is_one_video_and_leaks_are_told",
-    ),
-    8: ("datasets/test_reader.py::test_stated_rate_is_not_believed_against_the_times",),
-    9: ("datasets/test_reader.py::test_header_count_is_not_believed",),
-    11: (
-        "datasets/test_reader.py::test_frames_are_those_of_decoding_in_order",
-        "datasets/test_reader.py::test_frames_before_an_edit_lists_start_do_not_count",
-        "datasets/test_reader.py::test_equal_times_are_different_frames",
-    ),
-    12: (
-        "datasets/test_reader.py::test_variable_rate_shows_what_is_on_screen",
-        "datasets/test_ava_sources.py::test_movies_of_varying_rate_are_read_by_time",
-        "datasets/preparation/test_resize.py::test_variable_rates_keep_their_times",
-    ),
-    13: (
-        "datasets/test_reader.py::test_rotation_is_honoured",
-        "datasets/preparation/test_resize.py::test_rotation_is_carried_out",
-    ),
-    14: (
-        "datasets/test_reader.py::test_frames_of_another_size_are_scaled_to_the_first_ones",
-        "datasets/test_reader.py::test_frames_are_those_of_decoding_in_order",  # interlaced.mp4
-    ),
-    15: ("datasets/preparation/test_resize.py::test_colours_stay",),
-    17: (
-        "datasets/test_annotations.py::test_rows",
-        "datasets/preparation/test_list_files.py::test_a_row_that_would_be_misread_is_refused",
-    ),
-    18: (
-        "datasets/test_annotations.py::test_what_editors_leave_behind",
-        "datasets/test_frame_lists.py::test_line_ends_marks_and_blank_lines_of_other_systems",
-        "datasets/test_frame_lists.py::test_no_line_end_at_the_end",
-        "datasets/test_ava_boxes.py::test_windows_files_are_read",
-        "datasets/test_charades.py::test_defect_18_lines_are_those_of_the_file_with_crlf_and_line_breaks_in_fields",
-        "datasets/test_ucf_hmdb.py::test_defect_18_crlf_a_byte_order_mark_and_blank_lines",
-    ),
-    19: (
-        "datasets/test_annotations.py::test_bytes_that_are_no_utf8_are_kept",
-        "datasets/test_reader.py::test_odd_names",
-        "datasets/test_reader.py::test_name_that_is_no_utf8",
-        "datasets/preparation/test_list_files.py::test_odd_names_come_back",
-        "datasets/test_ucf_hmdb.py::test_defect_19_names_with_shell_characters_are_read",
-    ),
-    20: (
-        "datasets/test_annotations.py::test_class_names",
-        "datasets/preparation/test_kinetics_lists.py::test_stray_quotes_around_labels_go",
-        "datasets/preparation/test_kinetics_lists.py::test_classes_that_differ_by_case_stay_apart",
-    ),
-    21: (
-        "datasets/test_annotations.py::test_rows",  # `3.0`
-        "datasets/test_annotations.py::test_labels_from_one_are_recognised",
-        "datasets/test_annotations.py::test_bad_rows_are_reported_together_with_their_lines",
-        "datasets/test_annotations.py::test_header_is_skipped_when_asked",
-        "datasets/test_annotations.py::test_withheld_labels",
-    ),
-    22: (
-        "datasets/test_annotations.py::test_prefix_is_for_relative_paths",
-        "datasets/test_annotations.py::test_no_rows_and_no_file",
-        "datasets/preparation/test_kinetics_lists.py::test_the_same_row_twice_is_one_video_and_leaks_are_told",
-    ),
-    23: (
-        "datasets/test_footage.py::test_defect_23_images_are_ordered_by_their_numbers",
-        "datasets/test_footage.py::test_defect_23_holes_in_the_numbering_are_reported",
-        "datasets/test_reader.py::test_image_folder_kinds",
-        "datasets/test_reader.py::test_image_folder_errors_name_the_image",
-        "datasets/test_ssv2.py::test_both_generations_of_names",
-    ),
-    24: (
-        "datasets/test_footage.py::test_defect_24_frame_list_longer_than_folder",
-        "datasets/test_charades.py::test_defect_24_a_list_longer_than_its_folder_names_row_and_file",
-        "datasets/test_ava_sources.py::test_defect_24_lists_that_end_before_a_key_frame_are_warned_of",
-        "datasets/test_frame_lists.py::test_holes_in_the_numbering_are_kept_and_warned_of",
-    ),
-    25: (
-        "datasets/test_charades.py::test_defect_25_images_of_several_sizes_are_named",
-        "datasets/test_charades.py::test_a_video_shorter_than_the_clip_repeats_frames_at_either_end",
-    ),
-    26: (
-        "datasets/test_ava_boxes.py::test_defect_26_coordinates_a_little_outside_are_kept_and_counted",
-        "datasets/test_ava_boxes.py::test_defect_26_pixels_and_what_is_no_number_are_errors",
-        "datasets/test_ava_boxes.py::test_defect_26_empty_boxes_are_left_out_with_their_labels",
-    ),
-    27: (
-        "datasets/test_ava_boxes.py::test_defect_27_no_label_makes_a_negative",
-        "datasets/test_ava_boxes.py::test_defect_27_labels_that_the_model_does_not_have_are_errors",
-        "datasets/test_ava_boxes.py::test_defect_27_classes_that_are_not_evaluated_are_trained",
-    ),
-    28: (
-        "datasets/test_ava_boxes.py::test_defect_28_boxes_are_merged_by_their_text",
-        "datasets/test_ava_boxes.py::test_defect_28_a_label_that_is_given_twice_counts_once",
-    ),
-    29: (
-        "datasets/test_ava_boxes.py::test_defect_29_timestamps_of_any_spelling_are_one_second",
-        "datasets/test_ava_boxes.py::test_defect_29_seconds_that_are_not_annotated_are_left_out",
-    ),
-    30: (
-        "datasets/test_ava_boxes.py::test_defect_30_rows_of_videos_without_frames_are_left_out_and_warned_of",
-        "datasets/test_ava_boxes.py::test_defect_30_other_numbers_of_columns_are_errors",
-        "datasets/test_ava_boxes.py::test_defect_30_a_person_read_as_a_score_is_warned_of",
-    ),
-    31: (
-        "datasets/test_ava_boxes.py::test_defect_31_key_frames_without_a_box_above_the_threshold_are_counted",
-        "evaluation/test_ava.py::test_a_class_without_detection",
-    ),
-    32: (
-        "datasets/test_ava.py::test_defect_32_boxes_outside_the_crop_stay_empty_on_its_border",
-        "datasets/test_ava.py::test_defect_32_boxes_outside_the_crop_are_dropped_when_asked",
-        "datasets/test_ava.py::test_defect_32_key_frames_stand_once_each",
-    ),
-    34: (
-        "datasets/test_kinetics.py::test_in_training_another_video_takes_the_place_of_a_bad_one",
-        "datasets/test_kinetics.py::test_in_val_and_test_a_bad_video_is_marked",
-        "engine/test_trainer.py::test_bad_videos_are_counted_up_to_the_limit",
-        "engine/test_tester.py::test_a_video_that_cannot_be_decoded_counts_as_wrong_and_is_listed",
-    ),
-    35: (
-        "datasets/test_samplers.py::test_a_samples_generator_is_its_own",
-        "datasets/test_build.py::test_workers_change_nothing",
-        "datasets/test_build.py::test_loading_leaves_the_global_generators_alone",
-    ),
-    36: (
-        "datasets/test_reader.py::test_index_is_remembered_until_the_file_changes",
-        "datasets/test_kinetics.py::test_a_test_video_is_decoded_once",
-    ),
-    37: (
-        "datasets/test_ava.py::test_defect_37_a_subset_of_the_movies_is_enough",
-        "datasets/test_ssv2.py::test_defect_37_lists_and_annotations_of_different_videos",
-    ),
-}
-
-# What no test makes, and why.
-NOT_MADE = {
-    1: "Whether YouTube still has a video needs a network; to a loader, a dead id is a missing file.",
-    5: "Repeated pictures at the start of a file are whole frames like others: nothing tells them from a still scene.",
-    8: "A rate is a fraction, so NaN cannot be. Duplicated frames are real frames, and are counted as such.",
-    14: "No encoder here writes the two fields of an interlaced frame as two packets.",
-    33: "It concerns the decoders of PySlowFast, whose code is not here. Ours are tested in test_reader.py.",
-}
-
-
-@cache
-def functions_of(path: Path) -> frozenset[str]:
-    """Names of the functions that a file defines."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
-
-
-@pytest.mark.parametrize("number", range(1, 38))
-def test_every_defect_has_its_tests(number):
-    here = [name for name in functions_of(Path(__file__)) if name.startswith(f"test_defect_{number:02}_")]
-    assert here or number in ELSEWHERE or number in NOT_MADE
-    for place in ELSEWHERE.get(number, ()):
-        path, _, name = place.partition("::")
-        assert name in functions_of(TESTS / path), place
-
-
-# ---- Files ----
 
 
 def write_frames(
@@ -275,7 +76,7 @@ def assert_reads_as_decoded(path: Path, helpers, *, num_frames: int, fps: float)
 def dataset_of(path: Path, split: str) -> Kinetics:
     """Clips of 8 frames, every other frame, of one file."""
     videos = VideoList(f"{split}.csv", [str(path)], np.array([0]), np.array([1]))
-    clip = {"num_frames": 8, "sampling_rate": 2, "crop_size": 16, "short_sides": (16, 16)}
+    clip = {"num_frames": 8, "sampling_rate": 2, "crop_size": 16, "short_side_range": (16, 16)}
     return Kinetics(videos, split=split, num_clips=2, **clip)
 
 
@@ -461,13 +262,13 @@ def test_defect_14_another_size_in_the_middle(tmp_path):
         assert video.frames_at([0, 11]).shape == (2, 3, 32, 48) and video.frames_at([11]).shape == (1, 3, 48, 32)
 
 
-COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (30, 200, 90), (128, 128, 128), (250, 250, 250), (5, 5, 5)]
+COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (30, 200, 90), (128, 128, 128), (250, 250, 250), (5, 5, 5)]
 MATRICES = {"BT.601": (5, 0.299, 0.114), "BT.709": (1, 0.2126, 0.0722)}  # number in ITU-T H.273, Kr, Kb
 
 
-def coded(colour: tuple[int, int, int], red: float, blue: float, *, is_full: bool) -> tuple[float, float, float]:
-    """8-bit Y', Cb and Cr of an RGB colour, by ITU-R BT.601 and BT.709."""
-    r, g, b = (value / 255 for value in colour)
+def coded(color: tuple[int, int, int], red: float, blue: float, *, is_full: bool) -> tuple[float, float, float]:
+    """8-bit Y', Cb and Cr of an RGB color, by ITU-R BT.601 and BT.709."""
+    r, g, b = (value / 255 for value in color)
     y = red * r + (1 - red - blue) * g + blue * b
     cb, cr = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
     return (255 * y, 128 + 255 * cb, 128 + 255 * cr) if is_full else (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr)
@@ -483,35 +284,35 @@ def flat_frame(pixels: str, values: tuple[float, ...], bits: int = 8) -> av.Vide
     return frame
 
 
-def assert_shows(path: Path, colours: list[tuple[int, int, int]], tolerance: int) -> None:
-    """The frames of ``path`` have these colours, each all over."""
+def assert_shows(path: Path, colors: list[tuple[int, int, int]], tolerance: int) -> None:
+    """The frames of ``path`` have these colors, each all over."""
     with VideoReader(path) as video:
-        frames = video.frames_at(range(len(colours))).float()
+        frames = video.frames_at(range(len(colors))).float()
     assert frames.amax((2, 3)).sub(frames.amin((2, 3))).max() <= 1  # flat
-    np.testing.assert_allclose(frames.mean((2, 3)), colours, atol=tolerance)
+    np.testing.assert_allclose(frames.mean((2, 3)), colors, atol=tolerance)
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
 @pytest.mark.parametrize("is_full", [False, True], ids=["limited", "full"])
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_defect_15_colours_come_by_the_range_and_matrix_of_the_file(matrix, is_full, pixels, tmp_path):
+def test_defect_15_colors_come_by_the_range_and_matrix_of_the_file(matrix, is_full, pixels, tmp_path):
     number, red, blue = MATRICES[matrix]
-    values = [coded(colour, red, blue, is_full=is_full) for colour in COLOURS]
+    values = [coded(color, red, blue, is_full=is_full) for color in COLORS]
     frames = [flat_frame(pixels, value, bits=10 if pixels.endswith("10le") else 8) for value in values]
     for frame in frames:
         frame.colorspace, frame.color_range = number, 2 if is_full else 1
     context = {"colorspace": number, "color_range": 2 if is_full else 1}
-    assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}, **context), COLOURS, tolerance=4)
+    assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}, **context), COLORS, tolerance=4)
 
 
-def test_defect_15_without_a_note_colours_are_those_of_bt_601(tmp_path):
+def test_defect_15_without_a_note_colors_are_those_of_bt_601(tmp_path):
     _, red, blue = MATRICES["BT.601"]
-    frames = [flat_frame("yuv420p", coded(colour, red, blue, is_full=False)) for colour in COLOURS]
-    assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}), COLOURS, tolerance=4)
+    frames = [flat_frame("yuv420p", coded(color, red, blue, is_full=False)) for color in COLORS]
+    assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}), COLORS, tolerance=4)
 
 
 @pytest.mark.parametrize("pixels", ["gray", "gray16le"])
-def test_defect_15_gray_is_three_equal_colours(pixels, tmp_path):
+def test_defect_15_gray_is_three_equal_colors(pixels, tmp_path):
     bits = 16 if "16" in pixels else 8
     values = [0, 60, 255]
     frames = [flat_frame(pixels, (value * 257 / 256 if bits == 16 else value,), bits) for value in values]
@@ -520,16 +321,16 @@ def test_defect_15_gray_is_three_equal_colours(pixels, tmp_path):
 
 
 def test_defect_15_transparency_is_dropped(tmp_path):
-    colours = [(255, 0, 0), (10, 200, 90)]
-    pictures = [np.full((32, 32, 4), (*colour, 40), dtype=np.uint8) for colour in colours]
+    colors = [(255, 0, 0), (10, 200, 90)]
+    pictures = [np.full((32, 32, 4), (*color, 40), dtype=np.uint8) for color in colors]
     frames = [av.VideoFrame.from_ndarray(picture, format="rgba") for picture in pictures]
-    assert_shows(write_frames(tmp_path / "a.mov", frames, codec="png"), colours, tolerance=0)
+    assert_shows(write_frames(tmp_path / "a.mov", frames, codec="png"), colors, tolerance=0)
 
 
-def test_defect_16_a_gif_has_colours_and_a_delay_for_every_frame(tmp_path):
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255), (0, 0, 0)]
+def test_defect_16_a_gif_has_colors_and_a_delay_for_every_frame(tmp_path):
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255), (0, 0, 0)]
     delays = [100, 100, 400, 400, 100, 100]  # milliseconds
-    pictures = [Image.new("RGB", (32, 24), colour) for colour in colours]
+    pictures = [Image.new("RGB", (32, 24), color) for color in colors]
     path = tmp_path / "a.gif"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=delays, loop=0)
     with VideoReader(path) as video:
@@ -537,7 +338,7 @@ def test_defect_16_a_gif_has_colours_and_a_delay_for_every_frame(tmp_path):
         assert video.fps == pytest.approx(5, rel=0.02)  # 6 frames in 1.2 seconds
         shown = video.frames_at(range(6))[:, :, 0, 0].tolist()
     # On the screen every 0.2 seconds; the frames change at 0.1, 0.2, 0.6, 1.0 and 1.1.
-    assert [colours.index(tuple(colour)) for colour in shown] == [0, 2, 2, 3, 3, 4]
+    assert [colors.index(tuple(color)) for color in shown] == [0, 2, 2, 3, 3, 4]
 
 
 # ---- Lists and names ----
@@ -572,6 +373,6 @@ def test_defect_22_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
     (tmp_path / "val.csv").write_text("a.mp4 1\na.mp4 1\n")
     videos = read_path_label_list(tmp_path / "val.csv", prefix=str(tmp_path))
     assert [videos.place(i) for i in range(2)] == ["val.csv:1", "val.csv:2"]
-    dataset = Kinetics(videos, split="val", num_frames=2, sampling_rate=1, crop_size=16, short_sides=(16, 16))
+    dataset = Kinetics(videos, split="val", num_frames=2, sampling_rate=1, crop_size=16, short_side_range=(16, 16))
     first, second = dataset[0], dataset[1]
     assert (first.video_index, second.video_index) == (0, 1) and torch.equal(first.frames, second.frames)
