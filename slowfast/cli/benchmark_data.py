@@ -12,7 +12,7 @@ import torch
 
 from slowfast.config import CfgNode
 from slowfast.datasets import build_dataset
-from slowfast.engine.build import build_trainer
+from slowfast.engine.build_trainer import build_trainer
 from slowfast.video.reader import VideoReader
 
 

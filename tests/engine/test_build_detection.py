@@ -7,8 +7,8 @@ import pytest
 
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.engine.build import run_detection_test
 from slowfast.engine.build_detection import protocol_of, tta_variants
+from slowfast.engine.build_tester import run_detection_test
 from slowfast.evaluation.ava.protocols import evaluate_files
 from slowfast.models import build_model
 from slowfast.motion.detection import MotionAvaSpec

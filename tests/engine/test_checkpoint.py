@@ -204,7 +204,7 @@ def test_text_may_be_cleared_from_the_names(tmp_path):
 
 def resume(output_dir, model, **train):
     from slowfast.config import load_cfg
-    from slowfast.engine.build import _initial_state
+    from slowfast.engine.build_trainer import _initial_state
 
     overrides = ["OUTPUT_DIR", str(output_dir), *(x for key, v in train.items() for x in (f"TRAIN.{key}", v))]
     return _initial_state(load_cfg("Kinetics/SLOWFAST_4x16_R50", overrides), model)

@@ -11,7 +11,7 @@ import torch
 from slowfast.config import find, load_cfg
 from slowfast.datasets.samplers import TrainSampler
 from slowfast.datasets.samples import ClipBatch, ClipShape
-from slowfast.engine.build import build_trainer, train
+from slowfast.engine.build_trainer import build_trainer, train
 from slowfast.engine.checkpoint import checkpoint_path
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.models.fixed_size_norm import fixed_size_norm
