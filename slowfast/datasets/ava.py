@@ -19,18 +19,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, clip_offsets, find_movies
+from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
+from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.protocol import Protocol, with_fields
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
-from slowfast.datasets.samples import ClipShape, DetectionSample, collate_detections
+from slowfast.datasets.samples import ClipShape, DetectionSample
+from slowfast.datasets.train_crop import TrainCrop
+from slowfast.datasets.views import black_clip, cut_clip, key_frame_window
 from slowfast.evaluation.ava.label_map import names_of_labels
 from slowfast.video.color import ColorAugment
-from slowfast.video.geometry import Crop, WholeFrame, centre_crop, random_crop, whole_frame
+from slowfast.video.geometry import Crop, WholeFrame, whole_frame
 from slowfast.video.reader import VideoReadError
 
 if TYPE_CHECKING:
@@ -48,9 +52,6 @@ UNUSED_KEYS = (  # of clips that are labelled as a whole
 class Ava(Dataset):
     """Key frames with boxes, and the clips around them, as ``DetectionSample``.
 
-    The clip of second t holds the frames range(g - half, g + half, sampling_rate) at 30 a second, where g is the key
-    frame and half = num_frames * sampling_rate / 2; at either end of the video the last frame repeats.
-
     A training clip that cannot be read is replaced by another one, drawn by the sample's own generator; the reason
     stands in ``failures``. A val or test clip that cannot be read is black and marked so; its boxes stay.
 
@@ -58,14 +59,10 @@ class Ava(Dataset):
         key_frames: seconds with their boxes and labels.
         source: where frames come from.
         split: "train", "val" or "test".
-        num_frames: frames of a clip, T.
-        sampling_rate: frames, at 30 a second, from one frame of a clip to the next; T * sampling_rate must be even.
+        protocol: what val and test look at, with one scale, mirrored or not; its ``KeyFrameSampling`` is that of
+            training clips too.
         num_classes: width of the label rows, K.
-        crop_size: side of a training or val crop, pixels.
-        short_side_range: [min, max] pixels of the short side before a training crop; its reciprocal is drawn uniformly.
-        flip_probability: of mirroring a training clip.
-        short_side: of a test frame, pixels; default ``crop_size``.
-        flip: mirror every val and test clip.
+        train_crop: windows of training clips; default ``TrainCrop()``.
         drop_outside_boxes: leave out training boxes that lie wholly outside the crop, unless all do. Otherwise they
             stay, empty, on its border.
         color: changes the colors of training clips; None leaves them.
@@ -74,22 +71,15 @@ class Ava(Dataset):
         max_tries: clips that may fail in a row for one training sample.
     """
 
-    collate = staticmethod(collate_detections)
-
     def __init__(
         self,
         key_frames: KeyFrames,
         source: FrameFolders | MovieFiles,
         *,
         split: str,
-        num_frames: int,
-        sampling_rate: int,
+        protocol: Protocol,
         num_classes: int,
-        crop_size: int,
-        short_side_range: Sequence[float] = (256, 320),
-        flip_probability: float = 0.5,
-        short_side: int | None = None,
-        flip: bool = False,
+        train_crop: TrainCrop | None = None,
         drop_outside_boxes: bool = False,
         color: ColorAugment | None = None,
         class_names: list[str] | None = None,
@@ -101,15 +91,9 @@ class Ava(Dataset):
         self.key_frames = key_frames
         self.source = source
         self.split = split
-        self.num_frames = num_frames
-        self.sampling_rate = sampling_rate
-        self.offsets = clip_offsets(num_frames, sampling_rate)
+        self.protocol = protocol
         self.num_classes = num_classes
-        self.crop_size = crop_size
-        self.short_side_range = tuple(short_side_range)
-        self.flip_probability = flip_probability
-        self.short_side = crop_size if short_side is None else short_side
-        self.flip = flip
+        self.train_crop = train_crop or TrainCrop()
         self.drop_outside_boxes = drop_outside_boxes
         self.color = color
         self.class_names = class_names
@@ -123,7 +107,7 @@ class Ava(Dataset):
         Raises:
             AnnotationError: a list, its files or the class names are not usable.
         """
-        ava, data, is_train = cfg.AVA, cfg.DATA, split == "train"
+        ava, is_train = cfg.AVA, split == "train"
         if split == ("train" if cfg.TRAIN.ENABLE else "test"):  # once, though a run builds all three
             warn_of_unused(cfg, UNUSED_KEYS, "key frames with boxes (DETECTION.ENABLE)")
         source = _source(cfg, is_train)
@@ -131,13 +115,16 @@ class Ava(Dataset):
             "key_frames": _key_frames(cfg, split, source),
             "source": source,
             "split": split,
-            "num_frames": data.NUM_FRAMES,
-            "sampling_rate": data.SAMPLING_RATE,
+            "protocol": cls.protocol_from_config(cfg, split).variants()[0],
             "num_classes": cfg.MODEL.NUM_CLASSES,
-            "crop_size": data.TRAIN_CROP_SIZE if is_train else data.TEST_CROP_SIZE,
-            "short_side_range": tuple(data.TRAIN_JITTER_SCALES),
-            "flip_probability": 0.5 if data.RANDOM_FLIP else 0.0,
-            "flip": ava.TEST_FORCE_FLIP,
+            # The reciprocal of the short side is drawn whatever DATA.INV_UNIFORM_SAMPLE says, as in PySlowFast.
+            "train_crop": replace(
+                TrainCrop.from_config(cfg),
+                inverse_uniform=True,
+                area_fractions=None,
+                aspect_ratios=None,
+                decoder_short_side=None,
+            ),
             "drop_outside_boxes": ava.DROP_OUTSIDE_BOXES,
             "color": _color(cfg) if is_train and ava.TRAIN_USE_COLOR_AUGMENTATION else None,
             "class_names": _class_names(cfg),
@@ -145,17 +132,25 @@ class Ava(Dataset):
         }
 
     @classmethod
-    def describe_clips(cls, *, num_frames: int, sampling_rate: int, target_fps: float) -> dict[str, float | str]:
-        """As of ``ClipDataset``; ``target_fps`` changes nothing."""
-        return {
-            "num_frames": num_frames,
-            "sampling_rate": sampling_rate,
-            "frames_per_second": FPS,
-            "span_seconds": num_frames * sampling_rate / FPS,
-            "of_a_video_file": "a clip is centred on the key frame g, on which the boxes lie: frames range(g - half, "
-            "g + half, sampling_rate) of the video at frames_per_second, with half = num_frames * sampling_rate / 2; "
-            "before the first and past the last frame of the video these repeat",
-        }
+    def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:
+        """What a split looks at, without reading its lists: a test at all scales and flips that the config asks for.
+
+        Where AVA.TEST_SCALES and AVA.TEST_FLIP ask for nothing, DATA.ARGS may set ``short_side`` and ``flip``.
+        """
+        ava, data, args, is_test = cfg.AVA, cfg.DATA, cfg.DATA.ARGS, split == "test"
+        crop_size = args.get("crop_size", data.TEST_CROP_SIZE)
+        short_side, flip = args.get("short_side", crop_size), args.get("flip", ava.TEST_FORCE_FLIP)
+        return Protocol(
+            sampling=with_fields(KeyFrameSampling(data.NUM_FRAMES, data.SAMPLING_RATE, float(FPS)), args),
+            short_sides=(tuple(ava.TEST_SCALES) or (short_side,)) if is_test else (crop_size,),
+            crop_size=None if is_test else crop_size,
+            flips=(False, True) if is_test and ava.TEST_FLIP else (flip,),
+            channel_order="BGR" if data.REVERSE_INPUT_CHANNEL != ava.BGR else "RGB",
+            mean=data.MEAN,
+            std=data.STD,
+            activation=cfg.MODEL.HEAD_ACT,
+            fusion="mean",
+        )
 
     def with_view(self, *, short_side: int | None = None, flip: bool | None = None) -> Ava:
         """The same test set at another scale, or mirrored; lists and boxes are shared, so it costs nothing.
@@ -165,9 +160,9 @@ class Ava(Dataset):
         """
         if self.split != "test":
             raise ValueError(f'only a test set can be looked at otherwise; this is split "{self.split}".')
+        options = {"short_side": short_side, "flip": flip}
         other = copy.copy(self)
-        other.short_side = self.short_side if short_side is None else short_side
-        other.flip = self.flip if flip is None else flip
+        other.protocol = self.protocol.with_options({k: v for k, v in options.items() if v is not None})
         return other
 
     def __len__(self) -> int:
@@ -199,10 +194,9 @@ class Ava(Dataset):
             raise IndexError(f"key frame {index} of {len(self)}")
         if self.split != "train":
             return self._eval_sample(index)
-        shape = shape[0] if shape else ClipShape(self.num_frames, self.crop_size, self.sampling_rate)
-        return self._train_sample(index, clip_rng(self.seed, epoch, index), shape)
+        return self._train_sample(index, clip_rng(self.seed, epoch, index), shape[0] if shape else None)
 
-    def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape) -> DetectionSample:
+    def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> DetectionSample:
         sample, _, failures = first_readable(
             lambda index: self._train_clip(index, rng, shape),
             index,
@@ -215,9 +209,10 @@ class Ava(Dataset):
         )
         return replace(sample, failures=failures)
 
-    def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape) -> DetectionSample:
-        offsets = clip_offsets(shape.num_frames, self._draw_sampling_rate(rng, shape))
-        frames, view = self._read(index, offsets, partial(self._draw_crop, rng=rng, crop_size=shape.crop_size))
+    def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> DetectionSample:
+        sampling = self.protocol.sampling if shape is None else self.protocol.sampling.shaped(shape, rng)
+        crop = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
+        frames, view = self._read(index, sampling, crop)
         if self.color is not None:
             frames = self.color(frames, rng)
         boxes = view.apply_to_boxes(self._boxes_in_pixels(index, *view.region[2:]))
@@ -236,11 +231,12 @@ class Ava(Dataset):
     def _eval_sample(self, index: int) -> DetectionSample:
         failures: tuple[str, ...] = ()
         try:
-            frames, view = self._read(index, self.offsets, self._eval_view)
+            window = partial(key_frame_window, self.protocol)
+            frames, view = self._read(index, self.protocol.sampling, window)
         except VideoReadError as error:
             failures = (self._reason(index, error),)
-            side = self.crop_size if self.split == "val" else self.short_side
-            frames = torch.zeros(3, self.num_frames, side, side, dtype=torch.uint8)
+            frames = black_clip(self.protocol)
+            side = frames.shape[-1]
             view = whole_frame(height=side, width=side, short_side=side)
         return DetectionSample(
             frames=frames,
@@ -253,47 +249,13 @@ class Ava(Dataset):
         )
 
     def _read(
-        self, index: int, offsets: Tensor, view_for: Callable[..., Crop | WholeFrame]
+        self, index: int, sampling: KeyFrameSampling, window_for: Callable[..., Crop | WholeFrame]
     ) -> tuple[Tensor, Crop | WholeFrame]:
         """Frames uint8 (3, T, H, W) of a clip, and how they were cut, which is chosen when their size is known."""
         video_id, second = self.key_frames[index]
-        view: Crop | WholeFrame | None = None
-
-        def cut(frames: Tensor) -> Tensor:
-            nonlocal view
-            view = view or view_for(height=frames.shape[-2], width=frames.shape[-1])
-            return view.apply_to_frames(frames)
-
         with self.source.open(video_id) as video:
-            frames = video.frames_at(self.source.frame_numbers(video, second, offsets), apply=cut)
-        return frames.permute(1, 0, 2, 3), view
-
-    def _draw_crop(self, *, height: int, width: int, rng: np.random.Generator, crop_size: int) -> Crop:
-        low, high = self.short_side_range
-        if crop_size != self.crop_size:  # multigrid: a smaller crop is cut from a smaller frame
-            low = round(low * crop_size / self.crop_size)
-        return random_crop(
-            height=height,
-            width=width,
-            size=crop_size,
-            rng=rng,
-            short_side_range=(low, high),
-            inverse_uniform=True,  # whatever DATA.INV_UNIFORM_SAMPLE says, as in PySlowFast
-            flip_probability=self.flip_probability,
-        )
-
-    def _draw_sampling_rate(self, rng: np.random.Generator, shape: ClipShape) -> int:
-        """The data set's own rate, or in multigrid training one up to the shape's, with which a clip can be centred."""
-        if shape.max_sampling_rate <= self.sampling_rate:
-            return self.sampling_rate
-        rates = np.arange(self.sampling_rate, shape.max_sampling_rate + 1)
-        even = rates[shape.num_frames * rates % 2 == 0]
-        return int(rng.choice(even if len(even) else rates))
-
-    def _eval_view(self, *, height: int, width: int) -> Crop | WholeFrame:
-        if self.split == "val":
-            return replace(centre_crop(height=height, width=width, size=self.crop_size), flip=self.flip)
-        return whole_frame(height=height, width=width, short_side=self.short_side, flip=self.flip)
+            indices = sampling.indices_at(video.num_frames, video.fps, second - self.source.start_seconds)
+            return cut_clip(video, indices, window_for)
 
     def _boxes(self, index: int) -> Tensor:
         return torch.from_numpy(self.key_frames.boxes_of(index).copy())

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from slowfast.datasets.clip_sampling import frames_on_screen
 from slowfast.datasets.lists.frame_lists import FrameLists
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError
 from slowfast.video.files import VIDEO_ENDINGS
@@ -26,28 +26,11 @@ FPS = 30  # of extracted frames, and so of sampling rates
 FIRST_FRAME_SECOND = 900  # of the movie, shown by the first frame of a list
 CHECKED_MOVIES = 3  # looked into at the start; the index of a whole movie takes seconds to read
 
-_ROUNDING = 1e-6  # frames: seconds * fps may come out a hair below the integer that it is
-
-
-def clip_offsets(num_frames: int, sampling_rate: int) -> Tensor:
-    """Frames of a clip relative to its key frame: int64 (T,), range(-half, half, sampling_rate), half = T * rate / 2.
-
-    The key frame is number T / 2, right of the middle.
-
-    Raises:
-        ValueError: T * sampling_rate is odd, so that no such clip has T frames.
-    """
-    span = num_frames * sampling_rate
-    if span % 2:
-        raise ValueError(
-            f"num_frames={num_frames} times sampling_rate={sampling_rate} is odd: a clip reaches as far before its key "
-            "frame as after it. Make one of DATA.NUM_FRAMES and DATA.SAMPLING_RATE even."
-        )
-    return torch.arange(-span // 2, span // 2, sampling_rate)
-
 
 class FrameFolders:
     """Frames that were extracted at 30 a second from second 900 on, as frame lists name them."""
+
+    start_seconds = FIRST_FRAME_SECOND
 
     def __init__(self, lists: FrameLists):
         self.lists = lists
@@ -56,10 +39,6 @@ class FrameFolders:
     def open(self, video_id: str) -> FrameReader:
         """The frames of a video."""
         return FrameFolderReader(self.lists.frame_paths(self.lists.index_of(video_id)), FPS)
-
-    def frame_numbers(self, video: FrameReader, second: int, offsets: Tensor) -> Tensor:
-        """Frames of ``video`` that lie ``offsets`` frames from a second; at either end of it the last one repeats."""
-        return (FPS * (second - FIRST_FRAME_SECOND) + offsets).clamp(0, video.num_frames - 1)
 
     def warn_of_short_videos(self, key_frames: Iterable[tuple[str, int]]) -> None:
         """Log a warning if videos end before some of their key frames: the clips there show the last frame alone."""
@@ -98,15 +77,6 @@ class MovieFiles:
         """The frames of a movie."""
         return VideoReader(self.paths[video_id], num_threads=self.num_threads)
 
-    def frame_numbers(self, video: FrameReader, second: int, offsets: Tensor) -> Tensor:
-        """Frames of ``video`` on the screen ``offsets`` / 30 seconds from a second; clamped to the file."""
-        return self._unclamped(video, second, offsets).clamp(0, video.num_frames - 1)
-
-    def _unclamped(self, video: FrameReader, second: int | Tensor, offsets: Tensor) -> Tensor:
-        """The same where the file may not reach: below 0, or ``num_frames`` and more."""
-        seconds = second - self.start_seconds + offsets.double() / FPS
-        return (seconds * video.fps + _ROUNDING).floor().long()
-
     def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
         """Return when a few movies, spread over the key frames, show theirs; log a warning if they lack some.
 
@@ -134,7 +104,7 @@ class MovieFiles:
         """Those of ``seconds`` that the file of a movie does not show; errors as for ``check_lengths``."""
         try:
             with self.open(video_id) as video:
-                numbers = self._unclamped(video, torch.tensor(seconds), torch.tensor(0)).tolist()
+                numbers = frames_on_screen(torch.tensor(seconds) - self.start_seconds, video.fps).tolist()
         except VideoReadError as error:
             logger.warning("%s: %s Its key frames will count as not readable.", video_id, error)
             return []

@@ -5,24 +5,32 @@ keyword arguments; a class without one gets ``split``, when it takes it. Entries
 
 It has ``num_videos``, ``labels``, ``paths``, ``class_names`` (or None) and ``num_views``. The train split gives a
 ``ClipSample`` for ``(epoch, index)`` (in multigrid training ``(epoch, index, ClipShape)``), the val split one for
-``index``, the test split ``VideoViews`` for ``index``. One whose samples are ``DetectionSample`` names its ``collate``
-function, and has ``key_frames`` and no ``num_views``; its test split also has ``at(short_side=None, flip=None)``, the
-same set at another scale or mirrored, where None leaves things as they are: AVA.TEST_SCALES and AVA.TEST_FLIP use it.
+``index``, the test split ``VideoViews`` for ``index``. With DETECTION.ENABLE samples are ``DetectionSample``; the set
+has ``key_frames`` and no ``num_views``, and its test split ``with_view(short_side=None, flip=None)``, the same set at
+another scale or mirrored, where None leaves things as they are: AVA.TEST_SCALES and AVA.TEST_FLIP use it.
+
+A classmethod ``protocol_from_config(cfg, split)`` tells its ``Protocol``, so that a ``Pipeline`` reads a video as the
+data set does; its objects have it as ``protocol``. Without one, tests work and pipelines take frames, not files.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import value_of
-from slowfast.datasets.samplers import EvalSampler, TrainSampler, VideoBatches
-from slowfast.datasets.samples import ClipShape, collate_clips
+from slowfast.datasets.clip_sampling import OwnSampling
+from slowfast.datasets.protocol import Protocol
+from slowfast.datasets.sample_kinds import sample_kind
+from slowfast.datasets.samplers import EvalSampler, TrainSampler
+from slowfast.datasets.samples import ClipShape
+from slowfast.datasets.train_crop import TrainCrop
 from slowfast.utils import distributed
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
@@ -48,20 +56,75 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> 
     """
     if split not in ("train", "val", "test"):
         raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
-    import_extensions(cfg.IMPORTS)
-    dataset_class = DATASET_REGISTRY.get(cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET)
-    extra = dict(cfg.DATA.ARGS)
-    check_kwargs(dataset_class, extra, "DATA.ARGS")
+    dataset_class = _dataset_class(cfg, split)
     if hasattr(dataset_class, "from_config"):
         kwargs = dataset_class.from_config(cfg, split)
     else:
         kwargs = filter_kwargs(dataset_class, split=split)
+    extra = _checked_args(cfg, dataset_class, kwargs)
     if num_clips is not None:
-        kwargs |= filter_kwargs(dataset_class, num_clips=num_clips)
-    dataset = dataset_class(**{**kwargs, **extra})
-    unit = "key frames" if hasattr(dataset, "key_frames") else "videos"
+        kwargs |= _with_num_clips(dataset_class, kwargs, extra.get("num_clips", num_clips))
+    dataset = dataset_class(**{**kwargs, **filter_kwargs(dataset_class, **extra)})
+    unit = sample_kind(cfg).unit
     logger.info("%s: %s %s to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", unit, _VERBS[split])
     return dataset
+
+
+def _dataset_class(cfg: CfgNode, split: str) -> type:
+    import_extensions(cfg.IMPORTS)
+    return DATASET_REGISTRY.get(cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET)
+
+
+def _checked_args(cfg: CfgNode, dataset_class: type, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """DATA.ARGS, whose names are arguments of the class or fields of its protocol or training crop.
+
+    ``from_config`` of our classes has given the fields their values already.
+    """
+    names: list[str] = []
+    for value in kwargs.values():
+        if isinstance(value, Protocol):
+            names += Protocol.option_names(value.sampling)
+        elif isinstance(value, TrainCrop):
+            names += [field.name for field in fields(TrainCrop)]
+    extra = dict(cfg.DATA.ARGS)
+    check_kwargs(dataset_class, extra, "DATA.ARGS", also=dict.fromkeys(names))
+    return extra
+
+
+def _with_num_clips(dataset_class: type, kwargs: dict[str, Any], num_clips: int) -> dict[str, Any]:
+    if "protocol" in kwargs:
+        return {"protocol": replace(kwargs["protocol"], num_clips=num_clips)}
+    return filter_kwargs(dataset_class, num_clips=num_clips)
+
+
+def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:
+    """What a split of the config looks at; reads no list, so the data need not be there.
+
+    It comes from the data set's classmethod ``protocol_from_config(cfg, split)``. Of a class without one it is not
+    known which frames make a clip; see ``OwnSampling``.
+    """
+    dataset_class = _dataset_class(cfg, split)
+    if hasattr(dataset_class, "protocol_from_config"):
+        return dataset_class.protocol_from_config(cfg, split)
+    name = cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET
+    crop_size = cfg.DATA.TEST_CROP_SIZE if split == "test" else cfg.DATA.TRAIN_CROP_SIZE
+    return Protocol(
+        sampling=OwnSampling(cfg.DATA.NUM_FRAMES, name),
+        short_sides=(crop_size,),
+        crop_size=crop_size,
+        channel_order="BGR" if cfg.DATA.REVERSE_INPUT_CHANNEL != cfg.AVA.BGR else "RGB",
+        mean=cfg.DATA.MEAN,
+        std=cfg.DATA.STD,
+        activation=cfg.MODEL.HEAD_ACT,
+        fusion=cfg.DATA.ENSEMBLE_METHOD,
+    )
+
+
+def protocol_of(cfg: CfgNode, dataset: Dataset, split: str) -> Protocol:
+    """What ``dataset`` looks at: its own protocol, or that of the config with its number of views."""
+    if hasattr(dataset, "protocol"):
+        return dataset.protocol
+    return replace(build_protocol(cfg, split), num_clips=getattr(dataset, "num_views", 1))
 
 
 def warn_of_unused(cfg: CfgNode, keys: Iterable[str], what: str) -> None:
@@ -96,6 +159,7 @@ def build_loader(
         shapes: of training batches in multigrid training; see ``TrainSampler``.
     """
     dataset = build_dataset(cfg, split) if dataset is None else dataset
+    kind = sample_kind(cfg)
     rank = distributed.rank() if rank is None else rank
     world_size = distributed.world_size() if world_size is None else world_size
     batch_size = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
@@ -104,17 +168,15 @@ def build_loader(
         order = {"batch_sampler": TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, **share)}
     elif split == "val":
         order = {"batch_sampler": BatchSampler(EvalSampler(len(dataset), rank, world_size), batch_size, False)}
-    elif hasattr(dataset, "key_frames"):
-        per_forward = max(1, cfg.TEST.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
-        order = {"batch_sampler": VideoBatches(dataset.key_frames, per_forward, rank, world_size)}
     else:
-        order = {"sampler": EvalSampler(len(dataset), rank, world_size), "batch_size": None}
+        per_forward = max(1, cfg.TEST.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
+        order = kind.test_order(dataset, per_forward, rank, world_size)
     num_workers = cfg.DATA_LOADER.NUM_WORKERS
     return DataLoader(
         dataset,
         **order,
         num_workers=num_workers,
-        collate_fn=None if "sampler" in order else getattr(dataset, "collate", collate_clips),
+        collate_fn=None if "sampler" in order else getattr(dataset, "collate", kind.collate),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
         worker_init_fn=_init_worker,
         prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR if num_workers else None,

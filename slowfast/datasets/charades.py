@@ -10,24 +10,24 @@ from __future__ import annotations
 import logging
 import os
 import re
+import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from slowfast.datasets.build import DATASET_REGISTRY
+from slowfast.datasets.clip_sampling import StridedSampling
 from slowfast.datasets.clips import class_names_from_config
-from slowfast.datasets.frame_source import SourcedDataset, SourcedVideos, find_source, listed_source
+from slowfast.datasets.frame_source import find_source, listed_source
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.row_problems import RowProblems
-from slowfast.datasets.samples import ClipShape
-from slowfast.video.frame_sampling import eval_strided_indices, train_strided_indices
-from slowfast.video.reader import FrameReader
+from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -46,7 +46,7 @@ FOLDERS = (
 )  # in which videos are looked for
 
 
-class FrameLabels(Protocol):
+class FrameLabels(typing.Protocol):
     """Labels of videos that hold for some of their frames."""
 
     def between(self, index: int, first: int, last: int) -> set[int]:
@@ -118,26 +118,9 @@ class Charades(SourcedDataset):
         return {"videos": videos, "class_names": _class_names(cfg), **cls.clip_options(cfg, split)}
 
     @classmethod
-    def describe_clips(cls, *, num_frames: int, sampling_rate: float, target_fps: float) -> dict[str, float | str]:
-        """As of ``ClipDataset``; ``target_fps`` changes nothing."""
-        return {
-            "num_frames": num_frames,
-            "sampling_rate": int(sampling_rate),
-            "frames_per_second": FPS,
-            "span_seconds": ((num_frames - 1) * int(sampling_rate) + 1) / FPS,
-            "of_a_video_file": "frame k of a clip is frame start + k * sampling_rate of the video at frames_per_second "
-            "(an exact stride); before the first and past the last frame of the video these repeat",
-        }
-
-    def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
-        stride = int(self._draw_sampling_rate(rng, shape))
-        return train_strided_indices(video.num_frames, shape.num_frames, stride, rng)
-
-    def _centre_indices(self, video: FrameReader) -> Tensor:
-        return eval_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), 1)[0]
-
-    def _test_indices(self, video: FrameReader) -> Tensor:
-        return eval_strided_indices(video.num_frames, self.num_frames, int(self.sampling_rate), self.num_clips)
+    def clip_sampling(cls, cfg: CfgNode) -> StridedSampling:
+        """An exact stride."""
+        return StridedSampling(cfg.DATA.NUM_FRAMES, int(cfg.DATA.SAMPLING_RATE), FPS)
 
     def _label(self, index: int, indices: Tensor | None = None) -> Tensor:
         if indices is None:

@@ -6,7 +6,8 @@ the same. Test: all views of a video as one sample, decoded once. Pixels stay ui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,26 +17,29 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
+from slowfast.datasets.protocol import FlowInput, Protocol
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
-from slowfast.video.flow import FlowReader, FlowStore
-from slowfast.video.geometry import Crop, centre_crop, random_crop, random_resized_crop, resize, uniform_crops
+from slowfast.datasets.train_crop import TrainCrop
+from slowfast.datasets.views import black_clip, cut_clip, failed_views, read_views, with_flow
+from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader, VideoReader, VideoReadError
-from slowfast.video.sampling import center_clip_indices, eval_clip_indices, scaled_size, train_clip_indices
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 SPLITS = ("train", "val", "test")
+_TEST_ALONE = ("num_clips", "num_crops", "single_crop")  # options of the protocol that validation does not have
 
 
 class ClipDataset(Dataset):
     """Videos of a list, as clips (train, val) or with all their test views.
 
-    A data set of another layout overrides ``_open`` (frames of a video), ``_train_indices``, ``_centre_indices`` and
-    ``_test_indices`` (which frames make a clip, with ``describe_clips``), or ``_label``.
+    A data set of another layout overrides ``_open`` (frames of a video), ``clip_sampling`` (which frames make a clip)
+    or ``_label``.
 
     A training video that cannot be read is replaced by another one, drawn by the sample's own generator; the reason
     stands in ``ClipSample.failures``. A val or test video that cannot be read is marked so, and never replaced.
@@ -43,124 +47,104 @@ class ClipDataset(Dataset):
     Args:
         videos: what the list holds.
         split: "train", "val" or "test".
-        num_frames: frames of a clip, T.
-        sampling_rate: source frames from one frame of a clip to the next, at ``target_fps``.
-        crop_size: side of the crops of this split, pixels.
-        target_fps: rate that ``sampling_rate`` counts in; a training clip's is raised by up to ``target_fps_jitter``.
-        short_side_range: [min, max] pixels of the shorter side before a training crop. Val, and test with one crop,
-            scale to the first.
-        inverse_uniform: draw the reciprocal of the shorter side uniformly.
-        area_fractions, aspect_ratios: instead of ``short_side_range``, train on crops by ``random_resized_crop``.
-        flip_probability: of mirroring a training clip.
-        num_clips, num_crops: test views of a video; 3 crops lie along its longer side.
-        single_crop: where the crop of ``num_crops`` 1 lies: "centre" or "first" (left, or top of a portrait frame).
-        offset_sampling: test clips from the first frame to the last; see ``eval_clip_indices``.
+        protocol: what val and test look at; its sampling is that of training clips too.
+        train_crop: windows of training clips; default ``TrainCrop()``.
+        target_fps_jitter: a training clip's target frame rate is raised by up to this; clips that last seconds alone.
         class_names: in the order of labels, or None.
         seed: of the training clips.
         decoder_threads: of one video's decoder.
-        decoder_short_side: pixels that the decoder scales the shorter side to; None leaves pixels as they are.
-        flow: where optical flow is had from, as channels 3 and 4 of every frame; None for RGB alone.
+        flow: source of optical flow, as channels 3 and 4 of every frame; None for RGB alone.
         max_tries: videos that may fail in a row for one training sample.
     """
 
-    # Whether PySlowFast reads this set's images as BGR (see engine/build.py); frames are always RGB here.
+    # Whether PySlowFast reads this set's images as BGR (see ``protocol_from_config``); frames are always RGB here.
     pyslowfast_reads_bgr = False
+    single_crop = "centre"  # where the one crop of a test lies
 
     def __init__(
         self,
         videos: VideoList,
         *,
         split: str,
-        num_frames: int,
-        sampling_rate: float,
-        crop_size: int,
-        target_fps: float = 30.0,
+        protocol: Protocol,
+        train_crop: TrainCrop | None = None,
         target_fps_jitter: float = 0.0,
-        short_side_range: Sequence[float] = (256, 320),
-        inverse_uniform: bool = False,
-        area_fractions: Sequence[float] | None = None,
-        aspect_ratios: Sequence[float] | None = None,
-        flip_probability: float = 0.5,
-        num_clips: int = 10,
-        num_crops: int = 3,
-        single_crop: str = "centre",
-        offset_sampling: bool = False,
         class_names: list[str] | None = None,
         seed: int = 0,
         decoder_threads: int = 1,
-        decoder_short_side: int | None = None,
         flow: FlowStore | None = None,
         max_tries: int = 10,
     ):
         if split not in SPLITS:
             raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
-        if num_crops not in (1, 3):
-            raise ValueError(f"num_crops must be 1 or 3 (along the longer side), got {num_crops}.")
-        if single_crop not in ("centre", "first"):
-            raise ValueError(f'single_crop must be "centre" or "first", got {single_crop!r}.')
-        if (area_fractions is None) != (aspect_ratios is None):
-            raise ValueError("area_fractions and aspect_ratios belong together: give both or neither.")
+        if len(protocol.variants()) > 1 or protocol.flip:
+            raise ValueError(f"clips are looked at once, at one scale and not mirrored, not so: {protocol.describe()}.")
+        if (flow is None) != (protocol.flow is None):
+            raise ValueError(f"flow={flow} does not go with a protocol that has flow={protocol.flow}.")
         self.videos = videos
         self.split = split
-        self.num_frames = num_frames
-        self.sampling_rate = sampling_rate
-        self.crop_size = crop_size
-        self.target_fps = target_fps
+        self.protocol = protocol
+        self.train_crop = train_crop or TrainCrop()
         self.target_fps_jitter = target_fps_jitter
-        self.short_side_range = tuple(short_side_range)
-        self.inverse_uniform = inverse_uniform
-        self.area_fractions = area_fractions
-        self.aspect_ratios = aspect_ratios
-        self.flip_probability = flip_probability
-        self.num_clips = num_clips
-        self.num_crops = num_crops
-        self.single_crop = single_crop
-        self.offset_sampling = offset_sampling
         self.class_names = class_names
         self.seed = seed
         self.decoder_threads = decoder_threads
-        self.decoder_short_side = decoder_short_side
         self.flow = flow
         self.max_tries = max_tries
 
     @classmethod
     def clip_options(cls, cfg: CfgNode, split: str) -> dict:
         """The keyword arguments that do not depend on the layout: all but ``videos`` and ``class_names``."""
-        data = cfg.DATA
-        relative = bool(data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_JITTER_ASPECT_RELATIVE)
-        is_test = split == "test"
         return {
             "split": split,
-            "num_frames": data.NUM_FRAMES,
-            "sampling_rate": data.SAMPLING_RATE,
-            "crop_size": data.TEST_CROP_SIZE if is_test else data.TRAIN_CROP_SIZE,
-            "target_fps": data.TARGET_FPS,
-            "target_fps_jitter": data.TRAIN_JITTER_FPS,
-            "short_side_range": tuple(data.TRAIN_JITTER_SCALES),
-            "inverse_uniform": data.INV_UNIFORM_SAMPLE,
-            "area_fractions": tuple(data.TRAIN_JITTER_SCALES_RELATIVE) if relative else None,
-            "aspect_ratios": tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) if relative else None,
-            "flip_probability": 0.5 if data.RANDOM_FLIP else 0.0,
-            "num_clips": cfg.TEST.NUM_ENSEMBLE_VIEWS,
-            "num_crops": cfg.TEST.NUM_SPATIAL_CROPS,
-            "offset_sampling": data.USE_OFFSET_SAMPLING,
+            "protocol": cls.protocol_from_config(cfg, split),
+            "train_crop": TrainCrop.from_config(cfg),
+            "target_fps_jitter": cfg.DATA.TRAIN_JITTER_FPS,
             "seed": cfg.RNG_SEED,
-            "decoder_threads": data.DECODER_THREADS,
-            "decoder_short_side": data.DECODING_SHORT_SIZE if data.RESIZE_IN_DECODER else None,
-            "flow": _flow_store(cfg) if cfg.SLOWFAST.FAST_INPUT == "flow" else None,
+            "decoder_threads": cfg.DATA.DECODER_THREADS,
+            "flow": flow_store(cfg),
         }
 
     @classmethod
-    def describe_clips(cls, *, num_frames: int, sampling_rate: float, target_fps: float) -> dict[str, float | str]:
-        """Which frames make a clip, for programs that cut clips themselves (preprocessing.json); arguments as above."""
-        return {
-            "num_frames": num_frames,
-            "sampling_rate": sampling_rate,
-            "target_fps": target_fps,
-            "span_seconds": num_frames * sampling_rate / target_fps,
-            "of_a_video_file": "frame k of a clip is source frame floor(start + k * (span - 1) / (num_frames - 1)), "
-            "with span = num_frames * sampling_rate * fps / target_fps",
-        }
+    def clip_sampling(cls, cfg: CfgNode) -> ClipSampling:
+        """Which frames make a clip."""
+        data = cfg.DATA
+        return SecondsSampling(data.NUM_FRAMES, data.SAMPLING_RATE, data.TARGET_FPS, data.USE_OFFSET_SAMPLING)
+
+    @classmethod
+    def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:
+        """What a split looks at, without reading its list; DATA.ARGS may name fields of the protocol."""
+        data, is_test = cfg.DATA, split == "test"
+        args = {name: value for name, value in data.ARGS.items() if is_test or name not in _TEST_ALONE}
+        num_crops = args.get("num_crops", cfg.TEST.NUM_SPATIAL_CROPS) if is_test else 1
+        crop_size = args.get("crop_size", data.TEST_CROP_SIZE if is_test else data.TRAIN_CROP_SIZE)
+        short_side = max(round(args.get("short_side_range", data.TRAIN_JITTER_SCALES)[0]), crop_size)
+        if is_test and cls._crops_cover_the_frame(num_crops):
+            short_side = crop_size
+        decoder_short_side = short_side if is_test else data.DECODING_SHORT_SIZE
+        sampling = cls.clip_sampling(cfg)
+        protocol = Protocol(
+            sampling=sampling if is_test else sampling.centered(),
+            num_clips=cfg.TEST.NUM_ENSEMBLE_VIEWS if is_test else 1,
+            num_crops=num_crops,
+            single_crop=cls.single_crop if is_test else "centre",
+            short_sides=(short_side,),
+            crop_size=crop_size,
+            # The order that the same config feeds in PySlowFast, whose images of some sets are BGR already.
+            channel_order="BGR" if data.REVERSE_INPUT_CHANNEL != cls.pyslowfast_reads_bgr else "RGB",
+            mean=data.MEAN,
+            std=data.STD,
+            activation=cfg.MODEL.HEAD_ACT,
+            fusion=data.ENSEMBLE_METHOD,
+            decoder_short_side=decoder_short_side if data.RESIZE_IN_DECODER else None,
+            flow=FlowInput(cfg.FLOW.METHOD, cfg.FLOW.BOUND) if cfg.SLOWFAST.FAST_INPUT == "flow" else None,
+        )
+        return protocol.with_options(args)
+
+    @classmethod
+    def _crops_cover_the_frame(cls, num_crops: int) -> bool:
+        """Whether test crops are as high as the frame; otherwise it has the smallest scale of training."""
+        return num_crops == 3
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -183,7 +167,7 @@ class ClipDataset(Dataset):
     @property
     def num_views(self) -> int:
         """Test views of a video."""
-        return self.num_clips * self.num_crops
+        return self.protocol.num_views
 
     def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, ClipShape]) -> ClipSample | VideoViews:
         """The sample ``index``; in training ``(epoch, index)``, another clip every epoch, or with a ``ClipShape``."""
@@ -191,11 +175,10 @@ class ClipDataset(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} of {len(self)} in {self.videos.source}")
         if self.split == "train":
-            shape = shape[0] if shape else ClipShape(self.num_frames, self.crop_size, self.sampling_rate)
-            return self._train_sample(index, clip_rng(self.seed, epoch, index), shape)
+            return self._train_sample(index, clip_rng(self.seed, epoch, index), shape[0] if shape else None)
         return self._val_sample(index) if self.split == "val" else self._test_views(index)
 
-    def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape) -> ClipSample:
+    def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> ClipSample:
         (frames, label), index, failures = first_readable(
             lambda index: self._train_clip(index, rng, shape),
             index,
@@ -206,109 +189,41 @@ class ClipDataset(Dataset):
         )
         return ClipSample(frames, label, index, failures)
 
+    def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> tuple[Tensor, Tensor]:
+        crop = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
+        with self._open_with_flow(index) as video:
+            indices = self._train_sampling(rng, shape).train_indices(video.num_frames, video.fps, rng)
+            frames, _ = cut_clip(
+                video, indices, crop, short_side=self.train_crop.decoder_short_side, has_flow=self.flow is not None
+            )
+        return frames, self._label(index, indices)
+
+    def _train_sampling(self, rng: np.random.Generator, shape: ClipShape | None) -> ClipSampling:
+        sampling = self.protocol.sampling
+        if self.target_fps_jitter:
+            sampling = replace(sampling, target_fps=sampling.target_fps + rng.uniform(0, self.target_fps_jitter))
+        return sampling if shape is None else sampling.shaped(shape, rng)
+
     def _val_sample(self, index: int) -> ClipSample:
-        label = self._label(index)
-        try:
-            return ClipSample(self._centre_clip(index), label, index)
-        except VideoReadError as error:
-            channels = 3 if self.flow is None else 5
-            black = torch.zeros(channels, self.num_frames, self.crop_size, self.crop_size, dtype=torch.uint8)
-            return ClipSample(black, label, index, (self._reason(index, error),), is_valid=False)
-
-    def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape) -> tuple[Tensor, Tensor]:
-        with self._open_with_flow(index) as video:
-            indices = self._train_indices(video, rng, shape)
-            frames = self._cut_clip(video, indices, partial(self._draw_crop, rng=rng, crop_size=shape.crop_size))
-            return frames, self._label(index, indices)
-
-    def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
-        """Source frames, int64 (T,), of a random training clip."""
-        target_fps = self.target_fps + (rng.uniform(0, self.target_fps_jitter) if self.target_fps_jitter else 0)
-        rate = self._draw_sampling_rate(rng, shape)
-        return train_clip_indices(video.num_frames, video.fps, shape.num_frames, rate, target_fps, rng)
-
-    def _draw_sampling_rate(self, rng: np.random.Generator, shape: ClipShape) -> float:
-        if shape.max_sampling_rate <= self.sampling_rate:
-            return self.sampling_rate
-        return int(rng.integers(self.sampling_rate, shape.max_sampling_rate, endpoint=True))
-
-    def _centre_indices(self, video: FrameReader) -> Tensor:
-        """Source frames, int64 (T,), of the clip that validation looks at."""
-        return center_clip_indices(video.num_frames, video.fps, self.num_frames, self.sampling_rate, self.target_fps)
-
-    def _test_indices(self, video: FrameReader) -> Tensor:
-        """Source frames, int64 (num_clips, T), of all test clips."""
-        clip = (video.num_frames, video.fps, self.num_frames, self.sampling_rate, self.target_fps)
-        return eval_clip_indices(*clip, self.num_clips, self.offset_sampling)
-
-    def _centre_clip(self, index: int) -> Tensor:
-        with self._open_with_flow(index) as video:
-            short_side = max(round(self.short_side_range[0]), self.crop_size)
-            crop = partial(centre_crop, size=self.crop_size, short_side=short_side)
-            return self._cut_clip(video, self._centre_indices(video), crop)
-
-    def _cut_clip(self, video: VideoReader, indices: Tensor, crop_for: Callable[..., Crop]) -> Tensor:
-        """uint8 (3, T, S, S): one crop of the frames ``indices``, chosen when their size is known."""
-        crop: Crop | None = None
-
-        def cut(frames: Tensor) -> Tensor:
-            nonlocal crop
-            crop = crop or crop_for(height=frames.shape[-2], width=frames.shape[-1])
-            return crop.apply_to_frames(frames, has_flow=self.flow is not None)
-
-        return video.frames_at(indices, self.decoder_short_side, apply=cut).permute(1, 0, 2, 3)
-
-    def _draw_crop(self, *, height: int, width: int, rng: np.random.Generator, crop_size: int) -> Crop:
-        window = {"height": height, "width": width, "size": crop_size, "rng": rng}
-        window["flip_probability"] = self.flip_probability
-        if self.area_fractions is not None:
-            return random_resized_crop(**window, area_fractions=self.area_fractions, aspect_ratios=self.aspect_ratios)
-        low, high = self.short_side_range
-        if crop_size != self.crop_size:  # multigrid: a smaller crop is cut from a smaller frame
-            low = round(low * crop_size / self.crop_size)
-        return random_crop(**window, short_side_range=(low, high), inverse_uniform=self.inverse_uniform)
+        views = self._test_views(index)
+        if views.failure:
+            return ClipSample(black_clip(self.protocol), views.label, index, (views.failure,), is_valid=False)
+        return ClipSample(views.view(0), views.label, index)
 
     def _test_views(self, index: int) -> VideoViews:
-        label, path = self._label(index), self.paths[index]
-        short_side = self._test_short_side()
+        facts = {"label": self._label(index), "video_index": index, "path": self.paths[index]}
         try:
             with self._open_with_flow(index) as video:
-                clips = self._test_indices(video)
-                wanted, positions = clips.unique(return_inverse=True)
-                decoder_short_side = None if self.decoder_short_side is None else short_side
-                frames = video.frames_at(
-                    wanted,
-                    decoder_short_side,
-                    apply=partial(_scale, short_side=short_side, has_flow=self.flow is not None),
-                )
+                return read_views(video, self.protocol, **facts)
         except VideoReadError as error:
-            none = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
-            clips = torch.zeros(self.num_clips, self.num_frames, dtype=torch.int64)
-            corners, reason = ((0, 0),) * self.num_crops, self._reason(index, error)
-            return VideoViews(none, clips, corners, self.crop_size, label, index, path, failure=reason)
-        corners = self._crop_corners(*frames.shape[-2:], short_side)
-        return VideoViews(frames, positions, corners, self.crop_size, label, index, path)
-
-    def _test_short_side(self) -> int:
-        """Pixels that frames are scaled to before test crops are cut."""
-        # One crop is cut from a frame of the training scale, three from one that they cover, as in PySlowFast.
-        return self.crop_size if self.num_crops == 3 else max(round(self.short_side_range[0]), self.crop_size)
-
-    def _crop_corners(self, height: int, width: int, short_side: int) -> tuple[tuple[int, int], ...]:
-        first_of_three = self.num_crops == 1 and self.single_crop == "first"
-        num_crops = 3 if first_of_three else self.num_crops
-        crops = uniform_crops(
-            height=height, width=width, size=self.crop_size, num_crops=num_crops, short_side=short_side
-        )
-        return tuple((crop.top, crop.left) for crop in crops)[: self.num_crops]
+            return failed_views(self.protocol, self._reason(index, error), **facts)
 
     def _open(self, index: int) -> FrameReader:
         """The frames of a video."""
         return VideoReader(self.paths[index], num_threads=self.decoder_threads)
 
     def _open_with_flow(self, index: int) -> FrameReader:
-        video = self._open(index)
-        return video if self.flow is None else FlowReader(video, self.flow, self.paths[index])
+        return with_flow(self._open(index), self.flow, self.paths[index])
 
     def _label(self, index: int, indices: Tensor | None = None) -> Tensor:
         """Label of a video; ``indices`` are the source frames of a training clip, for labels that hold for a while."""
@@ -317,10 +232,6 @@ class ClipDataset(Dataset):
 
     def _reason(self, index: int, error: VideoReadError) -> str:
         return f"{self.videos.place(index)}: {error}"
-
-
-def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:
-    return resize(frames, *scaled_size(*frames.shape[-2:], short_side), has_flow=has_flow)
 
 
 def class_names_from_config(cfg: CfgNode, *, default: Path | None = None) -> list[str] | None:
@@ -345,8 +256,10 @@ def check_num_classes(path: str | Path, names: list[str], num_classes: int) -> l
     return names
 
 
-def _flow_store(cfg: CfgNode) -> FlowStore:
-    """The flow of the config's FLOW keys, kept in OUTPUT_DIR unless they name a folder."""
+def flow_store(cfg: CfgNode) -> FlowStore | None:
+    """The flow of the config's FLOW keys, kept in OUTPUT_DIR unless they name a folder; None for RGB alone."""
+    if cfg.SLOWFAST.FAST_INPUT != "flow":
+        return None
     return FlowStore(
         cache_dir=cfg.FLOW.CACHE_DIR or Path(cfg.OUTPUT_DIR) / "flow",
         method=cfg.FLOW.METHOD,

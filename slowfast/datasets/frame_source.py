@@ -12,19 +12,14 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slowfast.datasets.clips import ClipDataset
 from slowfast.datasets.lists.frame_lists import FrameLists
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings, VideoList
+from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 from slowfast.video.resampled import ResampledReader
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 
@@ -60,41 +55,28 @@ class FrameSource:
         """
         if self.lists is not None:
             return FrameFolderReader(self.lists.frame_paths(int(self.list_indices[index])), self.fps)
-        path = self.paths[index]
-        if os.path.isdir(path):
-            return FrameFolderReader(image_files(path), self.fps)
-        video = VideoReader(path, num_threads=num_threads)
-        return video if abs(video.fps / self.fps - 1) < _SAME_RATE else ResampledReader(video, self.fps)
+        return open_frames(self.paths[index], self.fps, image_fps=self.fps, num_threads=num_threads)
 
 
-@dataclass(frozen=True)
-class SourcedVideos(VideoList):
-    """A list of videos with the source of their frames; ``paths`` are those of the source."""
+def open_frames(
+    path: str | os.PathLike, fps: float | None = None, *, image_fps: float | None = None, num_threads: int = 1
+) -> FrameReader:
+    """The frames of a video file or of a folder of images.
 
-    frame_source: FrameSource
+    Args:
+        fps: frames per second that a file is brought to; None: its own.
+        image_fps: that a folder of images is taken to have.
+        num_threads: of the decoder of a video file.
 
-
-class SourcedDataset(ClipDataset):
-    """Clips of ``SourcedVideos``, for sets that PySlowFast reads as single images, counting frames and not seconds."""
-
-    pyslowfast_reads_bgr = True
-    videos: SourcedVideos
-
-    @classmethod
-    def clip_options(cls, cfg: CfgNode, split: str) -> dict:
-        """As of ``ClipDataset``, but one test crop is the left or top one, as in PySlowFast; DATA.ARGS may say else."""
-        data = cfg.DATA
-        unused = {"TARGET_FPS": data.TARGET_FPS != 30, "TRAIN_JITTER_FPS": data.TRAIN_JITTER_FPS}
-        unused["USE_OFFSET_SAMPLING"] = data.USE_OFFSET_SAMPLING
-        for key in (key for key, is_set in unused.items() if is_set):
-            logger.warning("DATA.%s=%s has no effect on %s: its clips count frames.", key, data[key], cls.__name__)
-        return {**super().clip_options(cfg, split), "single_crop": "first"}
-
-    def _test_short_side(self) -> int:
-        return self.crop_size  # whatever the number of crops, as PySlowFast has it for these sets
-
-    def _open(self, index: int) -> FrameReader:
-        return self.videos.frame_source.open(index, num_threads=self.decoder_threads)
+    Raises:
+        VideoReadError: there are none, or images without a frame rate.
+    """
+    if os.path.isdir(path):
+        if image_fps is None:
+            raise VideoReadError(f"cannot open {path}: a folder of images has no frame rate, and clips last seconds.")
+        return FrameFolderReader(image_files(path), image_fps)
+    video = VideoReader(path, num_threads=num_threads)
+    return video if fps is None or abs(video.fps / fps - 1) < _SAME_RATE else ResampledReader(video, fps)
 
 
 def listed_source(lists: FrameLists, video_ids: Iterable[str], fps: float) -> FrameSource:

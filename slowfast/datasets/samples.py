@@ -258,6 +258,7 @@ class VideoViews(_Sample):
         video_index: place of the video in its list.
         path: the video, as it is called in reports.
         failure: why the video could not be read; empty if it could.
+        clip_seconds: float64 (num_clips, 2), when the first frame of every clip begins and the last one ends.
     """
 
     frames: Tensor
@@ -268,6 +269,7 @@ class VideoViews(_Sample):
     video_index: int
     path: str
     failure: str = ""
+    clip_seconds: Tensor | None = None
 
     def __post_init__(self):
         _check_frames("VideoViews", self.frames, "F 3 H W")
@@ -280,6 +282,11 @@ class VideoViews(_Sample):
     def num_views(self) -> int:
         """Clips times crops."""
         return len(self.clip_indices) * len(self.crops)
+
+    @property
+    def view_seconds(self) -> Tensor:
+        """float64 (V, 2): ``clip_seconds`` of every view."""
+        return self.clip_seconds.repeat_interleave(len(self.crops), dim=0)
 
     def view(self, view_id: int) -> Tensor:
         """uint8 (3, T, S, S): the frames of one view; errors as for ``views``."""

@@ -13,24 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from slowfast.datasets.build import DATASET_REGISTRY
+from slowfast.datasets.clip_sampling import SegmentSampling
 from slowfast.datasets.clips import check_num_classes, class_names_from_config
-from slowfast.datasets.frame_source import (
-    FrameSource,
-    SourcedDataset,
-    SourcedVideos,
-    find_source,
-    listed_source,
-    warn_of_missing,
-)
+from slowfast.datasets.frame_source import FrameSource, find_source, listed_source, warn_of_missing
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
-from slowfast.datasets.samples import ClipShape
-from slowfast.video.frame_sampling import center_segment_indices, train_segment_indices
-from slowfast.video.reader import FrameReader
+from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -89,24 +80,9 @@ class SomethingSomething(SourcedDataset):
         }
 
     @classmethod
-    def describe_clips(cls, *, num_frames: int, sampling_rate: float, target_fps: float) -> dict[str, float | str]:
-        """As of ``ClipDataset``; ``sampling_rate`` and ``target_fps`` change nothing."""
-        return {
-            "num_frames": num_frames,
-            "frames_per_second": FPS,
-            "of_a_video_file": "a clip spreads over the whole video, of N frames at frames_per_second: frame k is the "
-            "middle of segment k, floor((b(k) + b(k + 1)) / 2) with b(k) = k * (N - 1) / num_frames rounded half to "
-            "even",
-        }
-
-    def _train_indices(self, video: FrameReader, rng: np.random.Generator, shape: ClipShape) -> Tensor:
-        return train_segment_indices(video.num_frames, shape.num_frames, rng)
-
-    def _centre_indices(self, video: FrameReader) -> Tensor:
-        return center_segment_indices(video.num_frames, self.num_frames)
-
-    def _test_indices(self, video: FrameReader) -> Tensor:
-        return self._centre_indices(video).repeat(self.num_clips, 1)
+    def clip_sampling(cls, cfg: CfgNode) -> SegmentSampling:
+        """One frame from each segment."""
+        return SegmentSampling(cfg.DATA.NUM_FRAMES, FPS)
 
 
 @DATASET_REGISTRY.register("ssv2_test")

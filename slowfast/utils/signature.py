@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from torch import nn
 
 from slowfast.utils.suggest import did_you_mean
 
 
-def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> None:
+def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str, *, also: Iterable[str] = ()) -> None:
     """Return when ``target`` takes every one of ``kwargs`` by name.
 
     Args:
         target: class or function.
         key: config key that held them, for the message.
+        also: further names that are taken.
 
     Raises:
         ValueError: an argument that ``target`` does not name; the message lists those it does.
@@ -25,7 +26,7 @@ def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str) -> No
     parameters = {} if takes_none else inspect.signature(target).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    names = [name for name in parameters if name not in ("self", "args")]
+    names = [*(name for name in parameters if name not in ("self", "args")), *also]
     for name in kwargs:
         if name not in names:
             raise ValueError(

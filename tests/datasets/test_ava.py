@@ -14,10 +14,13 @@ from slowfast.config.files import recipe_names
 from slowfast.datasets import Ava, build_dataset
 from slowfast.datasets.ava import UNUSED_KEYS
 from slowfast.datasets.build import warn_of_unused
+from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.lists.frame_lists import HEADER
 from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, collate_detections
+from slowfast.datasets.train_crop import TrainCrop
 from slowfast.video.reader import VideoReadError
 
 NUM_FRAMES = 130  # of a video: seconds 902 to 904
@@ -174,7 +177,7 @@ def test_small_scales_are_favoured(cfg):
     cfg.DATA.TRAIN_JITTER_SCALES = [40, 80]
     dataset = build_dataset(cfg, "train")
     sides = [
-        dataset._draw_crop(height=48, width=64, rng=clip_rng(0, epoch, 0), crop_size=32).scaled_height
+        dataset.train_crop.draw(height=48, width=64, rng=clip_rng(0, epoch, 0), crop_size=32).scaled_height
         for epoch in range(1000)
     ]
     assert np.mean(sides) == pytest.approx(55.5, abs=1)
@@ -242,8 +245,9 @@ def test_a_test_set_at_other_scales_shares_its_lists(cfg):
     assert other.key_frames is dataset.key_frames and other.source is dataset.source
     sample = other[0]
     assert sample.frames.shape == (3, 4, 24, 32) and sample.boxes[0].tolist() == [16, 6, 24, 18]
-    assert (dataset.short_side, dataset.flip) == (48, False)  # as it was
-    assert (dataset.with_view().short_side, other.with_view(flip=False).short_side) == (48, 24)
+    assert (dataset.protocol.short_side, dataset.protocol.flip) == (48, False)  # as it was
+    assert dataset.with_view().protocol.short_side == 48
+    assert other.with_view(flip=False).protocol.short_side == 24
     with pytest.raises(ValueError, match=r'only a test set .* this is split "train"'):
         build_dataset(cfg, "train").with_view(flip=True)
 
@@ -284,8 +288,9 @@ def test_multigrid_shapes(cfg):
         first, second = frame_numbers(dataset[epoch, 0, ClipShape(2, 32, 12)].frames)
         gaps.add(second - first)
     assert min(gaps) >= 5 and max(gaps) <= 13 and len(gaps) > 4
-    odd = {dataset._draw_sampling_rate(clip_rng(0, epoch, 0), ClipShape(3, 32, 9)) for epoch in range(30)}
-    assert odd == {6, 8}  # three frames can be centred with an even rate alone
+    sampling = dataset.protocol.sampling
+    odd = [sampling.shaped(ClipShape(3, 32, 9), clip_rng(0, epoch, 0)) for epoch in range(30)]
+    assert {drawn.sampling_rate for drawn in odd} == {6, 8}  # three frames can be centred with an even rate alone
 
 
 def test_colors_change_in_training_when_asked(cfg):
@@ -396,7 +401,7 @@ def test_in_val_and_test_a_bad_clip_is_marked_and_keeps_its_boxes(with_a_missing
 
 def test_programming_errors_are_not_taken_for_bad_clips(cfg, monkeypatch):
     dataset = build_dataset(cfg, "train")
-    monkeypatch.setattr(dataset, "_draw_crop", lambda **window: 1 / 0)
+    monkeypatch.setattr(TrainCrop, "draw", lambda *_, **window: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         dataset[0, 0]
 
@@ -498,11 +503,12 @@ def test_true_and_detected_boxes_are_trained_on_together(cfg):
 
 def test_splits_and_clips_that_do_not_exist_are_refused(cfg):
     dataset = build_dataset(cfg, "train")
-    arguments = {"num_frames": 4, "sampling_rate": 2, "num_classes": 5, "crop_size": 32}
+    protocol = Protocol(KeyFrameSampling(4, 2), crop_size=32)
     with pytest.raises(ValueError, match=r"split must be .* got 'both'"):
-        Ava(dataset.key_frames, dataset.source, split="both", **arguments)
+        Ava(dataset.key_frames, dataset.source, split="both", protocol=protocol, num_classes=5)
+    cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE = 3, 5
     with pytest.raises(ValueError, match=r"num_frames=3 times sampling_rate=5 is odd"):
-        Ava(dataset.key_frames, dataset.source, split="val", **(arguments | {"num_frames": 3, "sampling_rate": 5}))
+        build_dataset(cfg, "val")
     with pytest.raises(IndexError, match="key frame 3 of 3"):
         dataset[0, 3]
 

@@ -5,10 +5,17 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, clip_offsets, find_movies
+from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, find_movies
+from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.video.reader import FrameFolderReader
+
+
+def clip_at(source, video, second: float, *, num_frames: int, rate: int) -> list[int]:
+    """The frames of ``video`` around a second of the movie."""
+    sampling = KeyFrameSampling(num_frames, rate)
+    return sampling.indices_at(video.num_frames, video.fps, second - source.start_seconds).tolist()
 
 
 def folders(tmp_path, num_frames: int, video_id: str = "mvA_0-xyz12") -> FrameFolders:
@@ -24,7 +31,7 @@ def test_seconds_and_files(tmp_path, second, index, file_number):
     source = folders(tmp_path, 27_030)
     with source.open("mvA_0-xyz12") as video:
         assert isinstance(video, FrameFolderReader) and (video.fps, video.num_frames) == (30, 27_030)
-        (number,) = source.frame_numbers(video, second, torch.tensor([0])).tolist()
+        _, number = clip_at(source, video, second, num_frames=2, rate=1)
         assert number == index
         assert video.paths[number].endswith(f"mvA_0-xyz12/mvA_0-xyz12_{file_number:06d}.jpg")
 
@@ -33,14 +40,14 @@ def test_the_clip_of_the_documentation(tmp_path):
     """data_formats.md, 4.5: T = 32, tau = 2, t = 904: frames 88, 90, ... 150, files 89 to 151."""
     source = folders(tmp_path, 27_030)
     with source.open("mvA_0-xyz12") as video:
-        numbers = source.frame_numbers(video, 904, clip_offsets(32, 2)).tolist()
+        numbers = clip_at(source, video, 904, num_frames=32, rate=2)
     assert numbers == list(range(88, 151, 2)) and numbers[16] == 120
     assert video.paths[numbers[0]].endswith("_000089.jpg") and video.paths[numbers[-1]].endswith("_000151.jpg")
 
 
 @pytest.mark.parametrize("num_frames, rate", [(1, 2), (4, 1), (8, 8), (3, 2), (64, 2), (2, 7)])
 def test_offsets_are_as_many_as_frames_and_hold_the_key_frame(num_frames, rate):
-    offsets = clip_offsets(num_frames, rate).tolist()
+    offsets = KeyFrameSampling(num_frames, rate).offsets.tolist()
     half = num_frames * rate // 2
     assert offsets == list(range(-half, half, rate)) and len(offsets) == num_frames
     if num_frames % 2 == 0:
@@ -49,15 +56,15 @@ def test_offsets_are_as_many_as_frames_and_hold_the_key_frame(num_frames, rate):
 
 def test_a_clip_that_cannot_be_centred_is_refused():
     with pytest.raises(ValueError, match=r"num_frames=3 times sampling_rate=5 is odd: .*DATA\.SAMPLING_RATE even"):
-        clip_offsets(3, 5)
+        KeyFrameSampling(3, 5)
 
 
 def test_clips_end_where_the_video_does(tmp_path):
     source = folders(tmp_path, 70)
     with source.open("mvA_0-xyz12") as video:
-        assert source.frame_numbers(video, 902, clip_offsets(4, 10)).tolist() == [40, 50, 60, 69]
-        assert source.frame_numbers(video, 1500, clip_offsets(2, 2)).tolist() == [69, 69]
-        assert source.frame_numbers(video, 900, clip_offsets(4, 10)).tolist() == [0, 0, 0, 10]
+        assert clip_at(source, video, 902, num_frames=4, rate=10) == [40, 50, 60, 69]
+        assert clip_at(source, video, 1500, num_frames=2, rate=2) == [69, 69]
+        assert clip_at(source, video, 900, num_frames=4, rate=10) == [0, 0, 0, 10]
 
 
 # ---- Movies ----
@@ -78,8 +85,7 @@ def test_movies_and_frames_extracted_from_them_agree(make_video, helpers, tmp_pa
         clips = []
         for source in sources:
             with source.open("mvA_0-xyz12") as video:
-                numbers = source.frame_numbers(video, second, clip_offsets(8, 5))
-                clips.append(video.frames_at(numbers))
+                clips.append(video.frames_at(clip_at(source, video, second, num_frames=8, rate=5)))
         assert torch.equal(*clips)
 
 
@@ -88,7 +94,7 @@ def test_movies_of_other_rates_are_read_by_time(make_video, start_seconds, secon
     path = make_video("a.mp4", num_frames=60, fps=25)
     source = MovieFiles(find_movies(path.parent), start_seconds=start_seconds)
     with source.open("a") as video:
-        numbers = source.frame_numbers(video, second, torch.arange(-30, 30)).tolist()
+        numbers = clip_at(source, video, second, num_frames=60, rate=1)
     # Frame i is on the screen from i / 25 to (i + 1) / 25 seconds; n / 30 seconds in integers to be exact.
     assert numbers == [min((60 + n) * 25 // 30, 59) for n in range(-30, 30)]
 
@@ -98,11 +104,11 @@ def test_movies_of_varying_rate_are_read_by_time(make_video, helpers):
     pts = np.array([4 * (i // 2) + i % 2 for i in range(40)])
     path = make_video("a.mp4", num_frames=40, pts=pts.tolist(), options={"bf": "0"})
     source = MovieFiles({"a": str(path)}, start_seconds=900)
-    offsets = torch.arange(-6, 6)
+    offsets = np.arange(-6, 6)
     with source.open("a") as video:
-        frames = video.frames_at(source.frame_numbers(video, 901, offsets))
+        frames = video.frames_at(clip_at(source, video, 901, num_frames=12, rate=1))
     # A time is rounded down to a multiple of the average duration of a frame, of which there are 40 in 79 / 30 s or so.
-    times = np.floor((30 + offsets.numpy()) / 30 * video.fps + 1e-6) / video.fps
+    times = np.floor((30 + offsets) / 30 * video.fps + 1e-6) / video.fps
     shown = np.searchsorted(pts, 30 * times + 0.01, side="right") - 1
     assert video.fps == pytest.approx(15, rel=0.05)
     assert (frames.permute(0, 2, 3, 1).numpy() == helpers.decode_all(path)[shown]).all()

@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ import torch
 
 from slowfast.config import get_cfg
 from slowfast.datasets import Kinetics, build_dataset
+from slowfast.datasets.clip_sampling import SecondsSampling
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, read_path_label_list
+from slowfast.datasets.protocol import Protocol
+from slowfast.datasets.train_crop import TrainCrop
 from slowfast.video.reader import VideoReader, VideoReadError
 from slowfast.video.sampling import center_clip_indices
 from slowfast.video.sampling import eval_clip_indices as clip_indices_for_test
@@ -113,14 +117,14 @@ def test_a_training_clip_is_a_window_of_the_video(cfg):
 
 def test_flip_is_off_when_asked(cfg):
     cfg.DATA.RANDOM_FLIP = False
-    assert build_dataset(cfg, "train").flip_probability == 0
+    assert build_dataset(cfg, "train").train_crop.flip_probability == 0
 
 
 def test_inception_crops(cfg):
     cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE = [0.08, 1.0]
     cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE = [0.75, 1.3333]
     dataset = build_dataset(cfg, "train")
-    assert dataset.area_fractions == (0.08, 1.0)
+    assert dataset.train_crop.area_fractions == (0.08, 1.0)
     assert dataset[0, 0].frames.shape == (3, 4, 32, 32)
 
 
@@ -175,7 +179,7 @@ def test_one_test_crop_is_the_centre_of_the_training_scale(cfg):
 def test_other_numbers_of_clips(cfg):
     assert build_dataset(cfg, "test", num_clips=5)[0].num_views == 15
     cfg.DATA.USE_OFFSET_SAMPLING = True
-    assert build_dataset(cfg, "test").offset_sampling is True
+    assert build_dataset(cfg, "test").protocol.sampling.offset_sampling is True
 
 
 def test_resizing_in_the_decoder_keeps_shapes(cfg):
@@ -240,7 +244,7 @@ def test_frames_that_are_missing_are_reported_with_the_row(cfg, tmp_path, helper
 
 def test_programming_errors_are_not_taken_for_bad_videos(cfg, monkeypatch):
     dataset = build_dataset(cfg, "train")
-    monkeypatch.setattr(dataset, "_draw_crop", lambda **window: 1 / 0)
+    monkeypatch.setattr(TrainCrop, "draw", lambda *_, **window: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         dataset[0, 0]
 
@@ -295,25 +299,26 @@ def test_withheld_test_labels(cfg, tmp_path, caplog):
     assert "test.csv gives no labels for some videos" in caplog.text
 
 
-def test_arguments_are_plain(root):
+def test_a_data_set_without_a_config(root):
     videos = read_path_label_list(root / "train.csv", prefix=str(root))
-    dataset = Kinetics(videos, split="train", num_frames=2, sampling_rate=1, crop_size=16, short_side_range=(16, 20))
+    protocol = Protocol(SecondsSampling(2, 1), crop_size=16, short_sides=(16,))
+    dataset = Kinetics(videos, split="train", protocol=protocol, train_crop=TrainCrop(16, (16, 20)))
     assert dataset[0, 0].frames.shape == (3, 2, 16, 16)
     with pytest.raises(IndexError, match=r"video 6 of 6 in train\.csv"):
         dataset[6]
-    arguments = {"num_frames": 2, "sampling_rate": 1, "crop_size": 16}
     with pytest.raises(ValueError, match=r'split must be "train", "val" or "test", got \'dev\''):
-        Kinetics(videos, split="dev", **arguments)
-    with pytest.raises(ValueError, match=r"num_crops must be 1 .*, got 2"):
-        Kinetics(videos, split="test", num_crops=2, **arguments)
+        Kinetics(videos, split="dev", protocol=protocol)
+    with pytest.raises(ValueError, match=r"clips are looked at once, .*2 scales, mean of the scores"):
+        Kinetics(videos, split="test", protocol=replace(protocol, short_sides=(16, 20)))
     with pytest.raises(ValueError, match="belong together"):
-        Kinetics(videos, split="train", area_fractions=(0.1, 1), **arguments)
+        TrainCrop(16, area_fractions=(0.1, 1))
 
 
 def test_faster_videos_are_sampled_at_the_target_rate(tmp_path, helpers):
     path = helpers.write_video(tmp_path / "a.mp4", fps=60, num_frames=60)
     videos = VideoList("list", [str(path)], np.array([0]), np.array([1]))
-    dataset = Kinetics(videos, split="test", num_frames=4, sampling_rate=4, crop_size=48, num_clips=1)
+    protocol = Protocol(SecondsSampling(4, 4), num_crops=3, crop_size=48, short_sides=(48,))
+    dataset = Kinetics(videos, split="test", protocol=protocol)
     with VideoReader(path) as video:
         expected = video.frames_at([0, 10, 20, 31])  # 4 * 4 frames at 30 a second are 32 at 60
     assert torch.equal(dataset[0].frames, expected)

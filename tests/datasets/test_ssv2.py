@@ -126,8 +126,9 @@ def test_val_and_test_show_the_middle_of_every_segment(either, helpers):
     views = build_dataset(either, "test")[1]
     assert views.num_views == 1 and helpers.gray_frame_numbers(views.view(0)) == middle
     assert views.frames.shape[-2:] == (24, 32) and views.crops == ((0, 0),)  # one crop is the left one
-    short = build_dataset(either, "train")._centre_clip(1)
-    assert helpers.gray_frame_numbers(short) == [0, 0, 1, 2, 2, 2, 3, 4]
+    training = build_dataset(either, "train")
+    training.split = "val"
+    assert helpers.gray_frame_numbers(training[1].frames) == [0, 0, 1, 2, 2, 2, 3, 4]
 
 
 def test_more_clips_are_the_same_and_warned_of(cfg, caplog):

@@ -12,7 +12,10 @@ import torch
 from PIL import Image
 
 from slowfast.datasets import Kinetics
+from slowfast.datasets.clip_sampling import SecondsSampling
 from slowfast.datasets.lists.path_labels import VideoList, check_files, read_path_label_list
+from slowfast.datasets.protocol import Protocol
+from slowfast.datasets.train_crop import TrainCrop
 from slowfast.video.reader import VideoReader, VideoReadError
 
 
@@ -76,8 +79,9 @@ def assert_reads_as_decoded(path: Path, helpers, *, num_frames: int, fps: float)
 def dataset_of(path: Path, split: str) -> Kinetics:
     """Clips of 8 frames, every other frame, of one file."""
     videos = VideoList(f"{split}.csv", [str(path)], np.array([0]), np.array([1]))
-    clip = {"num_frames": 8, "sampling_rate": 2, "crop_size": 16, "short_side_range": (16, 16)}
-    return Kinetics(videos, split=split, num_clips=2, **clip)
+    views = {"num_clips": 2, "num_crops": 3} if split == "test" else {}
+    protocol = Protocol(SecondsSampling(8, 2, offset_sampling=split == "val"), short_sides=(16,), crop_size=16, **views)
+    return Kinetics(videos, split=split, protocol=protocol, train_crop=TrainCrop(16, (16, 16)))
 
 
 def clips_of(path: Path, split: str) -> list[torch.Tensor]:
@@ -373,6 +377,7 @@ def test_defect_22_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
     (tmp_path / "val.csv").write_text("a.mp4 1\na.mp4 1\n")
     videos = read_path_label_list(tmp_path / "val.csv", prefix=str(tmp_path))
     assert [videos.place(i) for i in range(2)] == ["val.csv:1", "val.csv:2"]
-    dataset = Kinetics(videos, split="val", num_frames=2, sampling_rate=1, crop_size=16, short_side_range=(16, 16))
+    protocol = Protocol(SecondsSampling(2, 1), short_sides=(16,), crop_size=16)
+    dataset = Kinetics(videos, split="val", protocol=protocol)
     first, second = dataset[0], dataset[1]
     assert (first.video_index, second.video_index) == (0, 1) and torch.equal(first.frames, second.frames)

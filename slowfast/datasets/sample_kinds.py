@@ -1,0 +1,50 @@
+"""The two kinds of samples, whole clips and boxes: how they are counted, batched, and dealt out for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import Dataset
+
+from slowfast.datasets.samplers import EvalSampler, VideoBatches
+from slowfast.datasets.samples import collate_clips, collate_detections
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+
+@dataclass(frozen=True)
+class SampleKind:
+    """What data sets of one kind give.
+
+    Attributes:
+        name: "clips" or "boxes".
+        unit: what a data set counts, in words.
+        collate: samples -> batch.
+        test_order: (data set, samples at a time, rank, world size) -> keyword arguments of a loader that give every
+            test sample to exactly one process.
+    """
+
+    name: str
+    unit: str
+    collate: Callable[[list], Any]
+    test_order: Callable[[Dataset, int, int, int], dict[str, Any]]
+
+
+def _one_video_at_a_time(dataset: Dataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
+    return {"sampler": EvalSampler(len(dataset), rank, world_size), "batch_size": None}
+
+
+def _key_frames_of_a_video(dataset: Dataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
+    return {"batch_sampler": VideoBatches(dataset.key_frames, batch_size, rank, world_size)}
+
+
+CLIPS = SampleKind("clips", "videos", collate_clips, _one_video_at_a_time)
+BOXES = SampleKind("boxes", "key frames", collate_detections, _key_frames_of_a_video)
+
+
+def sample_kind(cfg: CfgNode) -> SampleKind:
+    """What the data sets of a config give: the one choice, which ``engine/tasks.py`` follows."""
+    return BOXES if cfg.DETECTION.ENABLE else CLIPS

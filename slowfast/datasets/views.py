@@ -1,0 +1,145 @@
+"""From an open video and a protocol to the pixels that a model looks at.
+
+Tests, validation and pipelines read videos here, and so they see the same pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from slowfast.datasets.frame_source import open_frames
+from slowfast.datasets.protocol import Protocol
+from slowfast.datasets.samples import VideoViews
+from slowfast.video.flow import FlowReader, FlowStore
+from slowfast.video.geometry import Crop, WholeFrame, centre_crop, resize, uniform_crops, whole_frame
+from slowfast.video.reader import FrameReader
+from slowfast.video.sampling import scaled_size
+
+
+def open_video(
+    path: str | os.PathLike, protocol: Protocol, *, flow: FlowStore | None = None, num_threads: int = 1
+) -> FrameReader:
+    """The frames of a video file, or of a folder of images, as the protocol counts them.
+
+    Args:
+        flow: where optical flow comes from, if the protocol has it.
+        num_threads: of the decoder.
+
+    Raises:
+        VideoReadError: there are none.
+    """
+    sampling = protocol.sampling
+    video = open_frames(path, sampling.counted_fps, image_fps=sampling.image_fps, num_threads=num_threads)
+    return with_flow(video, flow, path)
+
+
+def with_flow(video: FrameReader, flow: FlowStore | None, path: str | os.PathLike) -> FrameReader:
+    """``video``, with optical flow where there is a store of it."""
+    return video if flow is None else FlowReader(video, flow, path)
+
+
+def read_views(
+    video: FrameReader,
+    protocol: Protocol,
+    *,
+    clips: Tensor | None = None,
+    label: Tensor | None = None,
+    video_index: int = 0,
+    path: str = "",
+) -> VideoViews:
+    """The views of a video; frames that several share are decoded once.
+
+    Args:
+        protocol: with one scale, not mirrored.
+        clips: source frames, int64 (num_clips, T); default those of the protocol.
+        label, video_index, path: passed on.
+
+    Raises:
+        VideoReadError: a frame cannot be read.
+    """
+    if clips is None:
+        clips = protocol.sampling.eval_indices(video.num_frames, video.fps, protocol.num_clips)
+    wanted, positions = clips.unique(return_inverse=True)
+    scale = partial(_scale, short_side=protocol.short_side, has_flow=protocol.flow is not None)
+    frames = video.frames_at(wanted, protocol.decoder_short_side, apply=scale)
+    return VideoViews(
+        frames=frames,
+        clip_indices=positions,
+        crops=_crop_corners(protocol, *frames.shape[-2:]),
+        crop_size=protocol.crop_size,
+        label=torch.tensor(-1) if label is None else label,
+        video_index=video_index,
+        path=path,
+        clip_seconds=clip_seconds(clips, video.fps),
+    )
+
+
+def failed_views(protocol: Protocol, reason: str, *, label: Tensor, video_index: int, path: str) -> VideoViews:
+    """What stands for the views of a video that cannot be read."""
+    clips = torch.zeros(protocol.num_clips, protocol.sampling.num_frames, dtype=torch.int64)
+    corners = ((0, 0),) * protocol.num_crops
+    none = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
+    return VideoViews(none, clips, corners, protocol.crop_size, label, video_index, path, failure=reason)
+
+
+def clip_seconds(clips: Tensor, fps: float) -> Tensor:
+    """float64 (V, 2): when the first frame of clips, source frames (V, T), begins and the last one ends."""
+    return torch.stack([clips[:, 0], clips[:, -1] + 1], dim=1).double() / fps
+
+
+def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:
+    return resize(frames, *scaled_size(*frames.shape[-2:], short_side), has_flow=has_flow)
+
+
+def _crop_corners(protocol: Protocol, height: int, width: int) -> tuple[tuple[int, int], ...]:
+    first_of_three = protocol.num_crops == 1 and protocol.single_crop == "first"
+    num_crops = 3 if first_of_three else protocol.num_crops
+    frame = {"height": height, "width": width, "short_side": protocol.short_side}
+    crops = uniform_crops(**frame, size=protocol.crop_size, num_crops=num_crops)
+    return tuple((crop.top, crop.left) for crop in crops)[: protocol.num_crops]
+
+
+def key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop | WholeFrame:
+    """What a protocol of boxes shows of a frame of height x width: all of it, or the centre crop."""
+    if protocol.crop_size is None:
+        return whole_frame(height=height, width=width, short_side=protocol.short_side, flip=protocol.flip)
+    crop = centre_crop(height=height, width=width, size=protocol.crop_size, short_side=protocol.short_side)
+    return replace(crop, flip=protocol.flip)
+
+
+def cut_clip(
+    video: FrameReader,
+    indices: Tensor,
+    window_for: Callable[..., Crop | WholeFrame],
+    *,
+    short_side: int | None = None,
+    **options,
+) -> tuple[Tensor, Crop | WholeFrame]:
+    """A window of the frames ``indices``, uint8 (3, T, H, W), and the window itself.
+
+    Args:
+        window_for: gives it for ``height`` and ``width`` of the frames, when these are known.
+        short_side: that the decoder scales to.
+        options: of the window's ``apply_to_frames``.
+    """
+    window: Crop | WholeFrame | None = None
+
+    def cut(frames: Tensor) -> Tensor:
+        nonlocal window
+        window = window or window_for(height=frames.shape[-2], width=frames.shape[-1])
+        return window.apply_to_frames(frames, **options)
+
+    frames = video.frames_at(indices, short_side, apply=cut)
+    return frames.permute(1, 0, 2, 3), window
+
+
+def black_clip(protocol: Protocol) -> Tensor:
+    """uint8 (3, T, S, S), or (5, ...) with optical flow: what stands for a clip that cannot be read."""
+    side = protocol.crop_size or protocol.short_side
+    return torch.zeros(3 if protocol.flow is None else 5, protocol.sampling.num_frames, side, side, dtype=torch.uint8)
