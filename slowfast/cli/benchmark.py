@@ -21,8 +21,9 @@ from torch import nn
 from slowfast.cli.benchmark_data import check_data_config, measure_loading, measure_training, write_benchmark_video
 from slowfast.cli.errors import report_errors
 from slowfast.config import CfgNode, find, load_cfg
-from slowfast.engine.export import takes_boxes
 from slowfast.engine.launch import check_gpus
+from slowfast.engine.pipeline import takes_boxes
+from slowfast.engine.placement import place_model
 from slowfast.engine.precision import autocast, autocast_dtype
 from slowfast.losses import build_loss
 from slowfast.models import build_model
@@ -79,7 +80,7 @@ def _model(cfg: CfgNode, device: torch.device, *, channels_last: bool, folded: b
     model = build_model(cfg)
     if folded:
         model = fold_batch_norms(model)
-    model = model.to(device, memory_format=torch.channels_last_3d if channels_last else torch.contiguous_format)
+    model = place_model(model, device, channels_last=channels_last)
     if compiled:
         model.compile()
     return model

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from slowfast.engine.trainer import NonFiniteLossError, TooManyBadVideosError
+from slowfast.utils.text import printable
 
 _FOR_USERS = (ValueError, NonFiniteLossError, TooManyBadVideosError, FileNotFoundError, PermissionError)
 
@@ -25,7 +26,8 @@ def report_errors(main: Callable[..., int]) -> Callable[..., int]:
         try:
             return main(*args, **kwargs)
         except _FOR_USERS as error:
-            print(f"error: {error}\n(SLOWFAST_TRACEBACK=1 shows where it was raised)", file=sys.stderr)
+            message = printable(str(error), keep="\n\t")  # names of files must not steer the terminal
+            print(f"error: {message}\n(SLOWFAST_TRACEBACK=1 shows where it was raised)", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -11,27 +11,20 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from slowfast.cli.errors import report_errors
-from slowfast.config import CfgNode, find, load_cfg
-from slowfast.datasets import DATASET_REGISTRY
+from slowfast.config import CfgNode, config_as_data, find, load_cfg
 from slowfast.datasets.clips import class_names_from_config
-from slowfast.engine.build import build_preprocessor, weights_for_test
-from slowfast.engine.checkpoint import load_for_test
 from slowfast.engine.export import (
     CHECKED_BATCHES,
     ExportError,
     check_against,
     export_program,
-    takes_boxes,
     write_onnx,
     write_program,
 )
-from slowfast.models import build_model
-from slowfast.models.complexity import clip_channels
-from slowfast.models.folding import fold_batch_norms
+from slowfast.engine.pipeline import Pipeline, takes_boxes
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import setup_logging
 
@@ -101,47 +94,45 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def load_model(cfg: CfgNode, *, fold_bn: bool) -> tuple[nn.Module, dict]:
-    """The config's model in eval mode on the CPU with its weights, and what else the checkpoint holds.
+def load_pipeline(path: Path, overrides: Sequence) -> tuple[CfgNode, Pipeline]:
+    """A config and its pipeline on the CPU in full precision.
 
     Raises:
         ExportError: its clips hold optical flow, which is computed from videos and not in the model.
     """
-    model = build_model(cfg)
-    if clip_channels(model) != 3:
+    # Statistics of parts of a batch, or of several processes, are for training alone.
+    plain = ["BN.NORM_TYPE", "batchnorm", *overrides, "TEST.MIXED_PRECISION", False, "MODEL.CHANNELS_LAST", False]
+    cfg = load_cfg(path, overrides=plain)
+    if cfg.SLOWFAST.FAST_INPUT == "flow":
         raise ExportError(
-            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r}: the model's clips have {clip_channels(model)} channels. "
+            f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r}: the model's clips have 5 channels. "
             "Optical flow is computed while videos are loaded, which no exported file can do. Export an RGB model."
         )
-    content = load_for_test(model, weights_for_test(cfg))
-    content.pop("model_state")
-    model = model.eval()
-    return (fold_batch_norms(model) if fold_bn else model), content
+    return cfg, Pipeline.from_config(cfg, device="cpu")
 
 
-def export(model: nn.Module, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> list[Exported]:
-    """Write ``formats`` into ``folder`` and run each file against ``model``.
+def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> list[Exported]:
+    """Write ``formats`` into ``folder`` and run each file against the pipeline.
 
     Raises:
         ExportError: the model cannot be exported, or a file gives other scores; such a file is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    logger.info("tracing %s for clips of %s", type(model).__name__, " x ".join(map(str, clip_shape)))
-    program = export_program(model, clip_shape)
+    logger.info("tracing %s for clips of %s", type(pipeline.model).__name__, " x ".join(map(str, clip_shape)))
+    program = export_program(pipeline.model, clip_shape)
     written = []
     for name in formats:
         file_name, write = FORMATS[name]
         path = folder / file_name
         logger.info("writing %s and running it with batches of %s", path, " and ".join(map(str, CHECKED_BATCHES)))
         run = write(program, path)
-        written.append(Exported(path, check_against(model, run, clip_shape, path)))
+        written.append(Exported(path, check_against(pipeline, run, clip_shape, path)))
     return written
 
 
-def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], class_names: list[str] | None) -> dict:
+def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: int) -> dict:
     """All that a program needs to know to feed the files and to read their scores."""
-    dataset = DATASET_REGISTRY.get(cfg.TEST.DATASET)
-    preprocess = build_preprocessor(cfg, torch.device("cpu"), dataset)
+    protocol, has_boxes = pipeline.protocol, takes_boxes(pipeline.model)
     height, width = clip_shape[2:]
     inputs = [
         {
@@ -149,20 +140,22 @@ def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], cla
             "dtype": "float32",
             "shape": ["batch", *clip_shape],
             "layout": ["batch", "channel", "frame", "row", "column"],
-            "channel_order": "BGR" if preprocess.reverse_channels else "RGB",
+            "channel_order": protocol.channel_order,
         }
     ]
-    if takes_boxes(model):
+    if has_boxes:
         meaning = "place of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip"
         inputs.append({"name": "boxes", "dtype": "float32", "shape": ["boxes", 5], "meaning": meaning})
     return {
         "inputs": inputs,
         "pixels": {
             "formula": "(pixel / 255 - mean) / std, with mean and std of R, G, B",
-            "mean": list(preprocess.mean),
-            "std": list(preprocess.std),
+            "mean": list(protocol.mean),
+            "std": list(protocol.std),
         },
-        **_frames(cfg, dataset),
+        "protocol": protocol.as_dict(),
+        "protocol_text": protocol.describe(),
+        "clip": {"rule": protocol.sampling.rule, "span_seconds": protocol.sampling.span_seconds},
         "resize": {
             "short_side": min(height, width),
             "crop": [height, width],
@@ -171,33 +164,11 @@ def preprocessing(cfg: CfgNode, model: nn.Module, clip_shape: Sequence[int], cla
         "output": {
             "name": "scores",
             "dtype": "float32",
-            "shape": ["boxes" if takes_boxes(model) else "batch", cfg.MODEL.NUM_CLASSES],
-            "activation": cfg.MODEL.HEAD_ACT,
+            "shape": ["boxes" if has_boxes else "batch", num_classes],
+            "activation": protocol.activation,
         },
-        "test": {
-            "clips": cfg.TEST.NUM_ENSEMBLE_VIEWS,
-            "crops": cfg.TEST.NUM_SPATIAL_CROPS,
-            "fusion": cfg.DATA.ENSEMBLE_METHOD,
-        },
-        "class_names": class_names,
+        "class_names": None if pipeline.class_names is None else list(pipeline.class_names),
     }
-
-
-def _frames(cfg: CfgNode, dataset: type) -> dict[str, dict]:
-    """Which frames make a clip, as the data set tells it; nothing of one that does not."""
-    if not hasattr(dataset, "describe_clips"):
-        return {}
-    data = cfg.DATA
-    described = dataset.describe_clips(
-        num_frames=data.NUM_FRAMES, sampling_rate=data.SAMPLING_RATE, target_fps=data.TARGET_FPS
-    )
-    return {"frames": described}
-
-
-def _class_names(cfg: CfgNode, content: dict) -> list[str] | None:
-    if content.get("class_names"):
-        return list(content["class_names"])
-    return class_names_from_config(cfg) if cfg.DATA.CLASS_NAMES or cfg.DATA.PATH_TO_DATA_DIR else None
 
 
 def _versions() -> dict[str, str]:
@@ -217,20 +188,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     setup_logging()
     path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
     weights = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
-    # Statistics of parts of a batch, or of several processes, are for training alone.
-    cfg = load_cfg(path, overrides=["BN.NORM_TYPE", "batchnorm", *args.opts, *weights])
-    model, content = load_model(cfg, fold_bn=args.fold_bn)
+    cfg, pipeline = load_pipeline(path, [*args.opts, *weights, "TEST.FOLD_BN", args.fold_bn])
+    if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
+        pipeline.class_names = class_names_from_config(cfg)
     size = args.size or (cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE)
-    clip_shape = (clip_channels(model), cfg.DATA.NUM_FRAMES, *size)
-    written = export(model, clip_shape, args.output, args.format)
+    clip_shape = (3, cfg.DATA.NUM_FRAMES, *size)
+    written = export(pipeline, clip_shape, args.output, args.format)
+    has_norms = any(isinstance(module, nn.BatchNorm3d) for module in pipeline.model.modules())
     facts = {
         "model": cfg.MODEL.MODEL_NAME,
-        "weights": weights_for_test(cfg),
-        "batch_norms_folded": args.fold_bn and not any(isinstance(m, nn.BatchNorm3d) for m in model.modules()),
-        **preprocessing(cfg, model, clip_shape, _class_names(cfg, content)),
+        "weights": pipeline.origin["weights"],
+        "batch_norms_folded": args.fold_bn and not has_norms,
+        **preprocessing(pipeline, clip_shape, cfg.MODEL.NUM_CLASSES),
         "files": {item.path.name: {"largest_difference": item.difference} for item in written},
         "versions": _versions(),
-        "config": cfg.dump(),
+        "config": config_as_data(cfg),
     }
     facts_path = args.output / "preprocessing.json"
     facts_path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

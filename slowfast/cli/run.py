@@ -10,9 +10,9 @@ from pathlib import Path
 
 from slowfast.cli.errors import report_errors
 from slowfast.config import CfgNode, find, load_cfg
-from slowfast.engine.build_tester import test
 from slowfast.engine.build_trainer import train
 from slowfast.engine.launch import launch
+from slowfast.engine.tasks import test
 from slowfast.utils import distributed
 from slowfast.utils.environment import versions
 

@@ -4,6 +4,16 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.defaults import assert_and_infer_cfg, get_cfg
 from slowfast.config.files import ConfigError, find
-from slowfast.config.load import load_cfg
+from slowfast.config.load import load_cfg, load_cfg_text
+from slowfast.config.report import config_as_data
 
-__all__ = ["CfgNode", "ConfigError", "assert_and_infer_cfg", "find", "get_cfg", "load_cfg"]
+__all__ = [
+    "CfgNode",
+    "ConfigError",
+    "assert_and_infer_cfg",
+    "config_as_data",
+    "find",
+    "get_cfg",
+    "load_cfg",
+    "load_cfg_text",
+]

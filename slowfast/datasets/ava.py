@@ -8,7 +8,7 @@ to the last pixel's index, W - 1, and scales both axes by the ratio of the long 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_m
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.clips import class_names_from_config
+from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
@@ -31,10 +32,10 @@ from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample
 from slowfast.datasets.train_crop import TrainCrop
-from slowfast.datasets.views import black_clip, cut_clip, key_frame_window
+from slowfast.datasets.views import black_clip, cut_clip, place_boxes, read_key_frame
 from slowfast.evaluation.ava.label_map import names_of_labels
 from slowfast.video.color import ColorAugment
-from slowfast.video.geometry import Crop, WholeFrame, whole_frame
+from slowfast.video.geometry import whole_frame
 from slowfast.video.reader import VideoReadError
 
 if TYPE_CHECKING:
@@ -187,6 +188,13 @@ class Ava(Dataset):
         labels[np.repeat(np.arange(len(self)), num_labels), key_frames.labels - 1] = 1
         return labels
 
+    def fingerprint(self) -> Fingerprint:
+        """What the lists hold, boxes included."""
+        found = self.key_frames
+        arrays = (found.boxes, found.box_starts, found.labels, found.label_starts)
+        more = [np.ascontiguousarray(array).tobytes() for array in arrays]
+        return of_rows("lists of boxes", self.paths, self.labels, missing=len(found.missing_videos), more=more)
+
     def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, ClipShape]) -> DetectionSample:
         """The sample ``index``; in training ``(epoch, index)``, cropped anew every epoch, or with a ``ClipShape``."""
         epoch, index, *shape = key if isinstance(key, tuple) else (0, key)
@@ -212,10 +220,12 @@ class Ava(Dataset):
     def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> DetectionSample:
         sampling = self.protocol.sampling if shape is None else self.protocol.sampling.shaped(shape, rng)
         crop = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
-        frames, view = self._read(index, sampling, crop)
+        video_id, seconds = self._where(index)
+        with self.source.open(video_id) as video:
+            frames, view = cut_clip(video, sampling.indices_at(video.num_frames, video.fps, seconds), crop)
         if self.color is not None:
             frames = self.color(frames, rng)
-        boxes = view.apply_to_boxes(self._boxes_in_pixels(index, *view.region[2:]))
+        boxes = place_boxes(self._boxes(index), view)
         keep = torch.ones(len(boxes), dtype=torch.bool)
         if self.drop_outside_boxes:
             inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
@@ -230,17 +240,18 @@ class Ava(Dataset):
 
     def _eval_sample(self, index: int) -> DetectionSample:
         failures: tuple[str, ...] = ()
+        video_id, seconds = self._where(index)
         try:
-            window = partial(key_frame_window, self.protocol)
-            frames, view = self._read(index, self.protocol.sampling, window)
+            with self.source.open(video_id) as video:
+                frames, boxes = read_key_frame(video, self.protocol, seconds, self._boxes(index))
         except VideoReadError as error:
             failures = (self._reason(index, error),)
             frames = black_clip(self.protocol)
             side = frames.shape[-1]
-            view = whole_frame(height=side, width=side, short_side=side)
+            boxes = place_boxes(self._boxes(index), whole_frame(height=side, width=side, short_side=side))
         return DetectionSample(
             frames=frames,
-            boxes=view.apply_to_boxes(self._boxes_in_pixels(index, *view.region[2:])),
+            boxes=boxes,
             labels=self._labels(index),
             boxes_normalized=self._boxes(index),
             sample_index=index,
@@ -248,20 +259,13 @@ class Ava(Dataset):
             is_valid=not failures,
         )
 
-    def _read(
-        self, index: int, sampling: KeyFrameSampling, window_for: Callable[..., Crop | WholeFrame]
-    ) -> tuple[Tensor, Crop | WholeFrame]:
-        """Frames uint8 (3, T, H, W) of a clip, and how they were cut, which is chosen when their size is known."""
+    def _where(self, index: int) -> tuple[str, float]:
+        """The video of a key frame, and the seconds from its first frame on."""
         video_id, second = self.key_frames[index]
-        with self.source.open(video_id) as video:
-            indices = sampling.indices_at(video.num_frames, video.fps, second - self.source.start_seconds)
-            return cut_clip(video, indices, window_for)
+        return video_id, second - self.source.start_seconds
 
     def _boxes(self, index: int) -> Tensor:
         return torch.from_numpy(self.key_frames.boxes_of(index).copy())
-
-    def _boxes_in_pixels(self, index: int, height: int, width: int) -> Tensor:
-        return self._boxes(index) * torch.tensor([width, height, width, height], dtype=torch.float32)
 
     def _labels(self, index: int) -> Tensor:
         return torch.from_numpy(self.key_frames.labels_of(index, self.num_classes))

@@ -110,8 +110,9 @@ def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:
     crop_size = cfg.DATA.TEST_CROP_SIZE if split == "test" else cfg.DATA.TRAIN_CROP_SIZE
     return Protocol(
         sampling=OwnSampling(cfg.DATA.NUM_FRAMES, name),
-        short_sides=(crop_size,),
+        short_sides=tuple(cfg.AVA.TEST_SCALES) or (crop_size,),
         crop_size=crop_size,
+        flips=(False, True) if cfg.AVA.TEST_FLIP else (False,),
         channel_order="BGR" if cfg.DATA.REVERSE_INPUT_CHANNEL != cfg.AVA.BGR else "RGB",
         mean=cfg.DATA.MEAN,
         std=cfg.DATA.STD,

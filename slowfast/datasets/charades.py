@@ -183,8 +183,10 @@ def videos_of_annotations(path: Path, *, num_classes: int, prefix: str, check: s
     rows = read_charades_csv(path, num_classes)
     roots = [os.path.join(prefix, folder) for folder in FOLDERS]
     source, present = find_source(rows.video_ids, roots, fps=FPS, source=path.name, check=check)
+    num_annotated = len(rows.video_ids)
     rows = rows.take(present)
     return CharadesVideos(
+        num_annotated=num_annotated,
         source=path.name,
         paths=source.paths,
         labels=rows.labels(num_classes),

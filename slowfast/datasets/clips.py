@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
+from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
 from slowfast.datasets.protocol import FlowInput, Protocol
 from slowfast.datasets.replacement import first_readable
@@ -163,6 +164,10 @@ class ClipDataset(Dataset):
     def labels(self) -> np.ndarray:
         """int64 (N,), or uint8 (N, K) when a video has several; -1 where the list gives none."""
         return self.videos.labels
+
+    def fingerprint(self) -> Fingerprint:
+        """What the list holds."""
+        return of_rows(self.videos.source, list(self.paths), self.labels, missing=self.videos.num_missing)
 
     @property
     def num_views(self) -> int:

@@ -55,5 +55,8 @@ def _read_list(cfg: CfgNode, split: str) -> VideoList:
         videos = from_here if os.path.exists(from_here.paths[0]) else videos
     check_files(videos, cfg.DATA.CHECK_FILES)
     if not cfg.DATA.MULTI_LABEL and (videos.labels < 0).any():
-        logger.warning("%s gives no labels for some videos: they count as wrong.", videos.source)
+        unknown = int((videos.labels < 0).sum())
+        what = "figures are of the others" if unknown < len(videos) else "no figures"
+        counts = (f"{unknown:,}", f"{len(videos):,}")
+        logger.warning("%s gives no label for %s of %s videos: %s.", videos.source, *counts, what)
     return videos

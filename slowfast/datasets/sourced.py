@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slowfast.datasets.clips import ClipDataset
@@ -19,9 +19,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SourcedVideos(VideoList):
-    """A list of videos with the source of their frames; ``paths`` are those of the source."""
+    """A list of videos with the source of their frames; ``paths`` are those of the source.
+
+    Attributes:
+        num_annotated: videos that the annotations name, of which some may have no frames; default all of these.
+    """
 
     frame_source: FrameSource
+    num_annotated: int = field(default=0, kw_only=True)
+
+    @property
+    def num_missing(self) -> int:
+        return max(0, self.num_annotated - len(self))
 
 
 class SourcedDataset(ClipDataset):

@@ -68,13 +68,13 @@ class SomethingSomething(SourcedDataset):
             roots = [os.path.join(prefix, name) for name in FOLDERS]
             search = {"fps": FPS, "source": rows.source, "check": cfg.DATA.CHECK_FILES}
             source, present = find_source(rows.video_ids, roots, **search)
+        num_annotated = len(rows.video_ids)
         rows = rows.take(present)
         if (rows.labels < 0).any():
-            logger.warning(
-                "%s gives no labels, and test-answers.csv is not beside it: all count as wrong.", rows.source
-            )
+            logger.warning("%s gives no labels, and test-answers.csv is not beside it: no figures.", rows.source)
+        columns = (rows.source, source.paths, rows.labels, rows.line_numbers)
         return {
-            "videos": SourcedVideos(rows.source, source.paths, rows.labels, rows.line_numbers, source),
+            "videos": SourcedVideos(*columns, source, num_annotated=num_annotated),
             "class_names": class_names_from_config(cfg) if cfg.DATA.CLASS_NAMES else names,
             **cls.clip_options(cfg, split),
         }

@@ -62,7 +62,10 @@ def read_views(
 
     Raises:
         VideoReadError: a frame cannot be read.
+        ValueError: several scales, or mirrored clips.
     """
+    if protocol.flip:
+        raise ValueError("views of whole clips are not mirrored: set flips=(False,).")
     if clips is None:
         clips = protocol.sampling.eval_indices(video.num_frames, video.fps, protocol.num_clips)
     wanted, positions = clips.unique(return_inverse=True)
@@ -111,6 +114,28 @@ def key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop | W
         return whole_frame(height=height, width=width, short_side=protocol.short_side, flip=protocol.flip)
     crop = centre_crop(height=height, width=width, size=protocol.crop_size, short_side=protocol.short_side)
     return replace(crop, flip=protocol.flip)
+
+
+def read_key_frame(video: FrameReader, protocol: Protocol, seconds: float, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """The clip around a key frame, uint8 (3, T, H, W), and its boxes in pixels of the clip, float32 (R, 4).
+
+    Args:
+        protocol: with one scale, mirrored or not.
+        seconds: of the key frame, from the first frame of the video.
+        boxes: float32 (R, 4), x1 y1 x2 y2 as fractions of the frame.
+
+    Raises:
+        VideoReadError: a frame cannot be read.
+    """
+    indices = protocol.sampling.indices_at(video.num_frames, video.fps, seconds)
+    frames, window = cut_clip(video, indices, partial(key_frame_window, protocol))
+    return frames, place_boxes(boxes, window)
+
+
+def place_boxes(boxes: Tensor, window: Crop | WholeFrame) -> Tensor:
+    """Boxes (R, 4) as fractions of the frame, in pixels of a window of it."""
+    height, width = window.region[2:]
+    return window.apply_to_boxes(boxes * torch.tensor([width, height, width, height], dtype=torch.float32))
 
 
 def cut_clip(

@@ -1,23 +1,29 @@
-"""What training and testing share of a config: device, preprocessing, placement and weights."""
+"""What training, testing and pipelines take from a config alike: device, type, weights, and the parts of a pipeline."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from slowfast.engine.checkpoint import find_checkpoints
-from slowfast.engine.inputs import ClipPreprocessor
-from slowfast.models.weights.load import CheckpointError
+from slowfast.config import load_cfg_text
+from slowfast.datasets.build import build_protocol
+from slowfast.datasets.clips import class_names_from_config, flow_store
+from slowfast.datasets.protocol import Protocol
+from slowfast.engine.checkpoint import find_checkpoints, load_for_test
+from slowfast.engine.precision import autocast_dtype
+from slowfast.models import build_model
+from slowfast.models.weights.load import CheckpointError, load_content_exactly, read_checkpoint
 from slowfast.utils import distributed
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
-logger = logging.getLogger(__name__)
+# How training divided its batches, or over how many processes it took statistics, is of no use to inference.
+_PLAIN_NORM = ("BN.NORM_TYPE", "batchnorm")
 
 
 def build_device(cfg: CfgNode) -> torch.device:
@@ -29,32 +35,14 @@ def build_device(cfg: CfgNode) -> torch.device:
     return device
 
 
-def build_preprocessor(cfg: CfgNode, device: torch.device, dataset) -> ClipPreprocessor:
-    """From frames to clips by the config's DATA keys, in the channel order that PySlowFast feeds of this data set."""
-    reads_bgr = cfg.AVA.BGR if cfg.DETECTION.ENABLE else getattr(dataset, "pyslowfast_reads_bgr", False)
-    feeds_bgr = cfg.DATA.REVERSE_INPUT_CHANNEL != reads_bgr
-    if feeds_bgr and not cfg.DATA.REVERSE_INPUT_CHANNEL and not cfg.DETECTION.ENABLE:
-        logger.warning(
-            "%s: clips are fed as BGR, as PySlowFast reads the images of this set. Weights of Kinetics want RGB: set "
-            "DATA.REVERSE_INPUT_CHANNEL True.",
-            getattr(dataset, "__name__", type(dataset).__name__),  # a class, or one of its objects
-        )
-    return ClipPreprocessor(
-        device=device,
-        mean=tuple(cfg.DATA.MEAN),
-        std=tuple(cfg.DATA.STD),
-        reverse_channels=feeds_bgr,
-        channels_last=cfg.MODEL.CHANNELS_LAST,
-    )
+def train_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
+    """Autocast type of training and its validation; None for full precision."""
+    return autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
 
 
-def place_model(cfg: CfgNode, model: nn.Module, device: torch.device) -> nn.Module:
-    """``model`` on ``device``, in the memory format of the config, compiled if it says so."""
-    memory_format = torch.channels_last_3d if cfg.MODEL.CHANNELS_LAST else torch.contiguous_format
-    model = model.to(device, memory_format=memory_format)
-    if cfg.MODEL.COMPILE:
-        model.compile()  # in place: the names of the state dict stay
-    return model
+def test_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
+    """Autocast type of tests; None for full precision."""
+    return autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None
 
 
 def weights_for_test(cfg: CfgNode) -> str:
@@ -74,3 +62,82 @@ def weights_for_test(cfg: CfgNode) -> str:
         f"no weights to test: {Path(cfg.OUTPUT_DIR) / 'checkpoints'} holds none. "
         "Name a file with TEST.CHECKPOINT_FILE_PATH, or train first (TRAIN.ENABLE True)."
     )
+
+
+def pipeline_parts(
+    cfg: CfgNode,
+    *,
+    weights: str | Path | None = None,
+    model: nn.Module | None = None,
+    protocol: Protocol | None = None,
+    class_names: Sequence[str] | None = None,
+    device: torch.device | str | None = None,
+    origin: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The arguments of ``Pipeline`` that a config describes; see ``Pipeline.from_config``."""
+    device = _device(device)
+    if class_names is None and cfg.DATA.CLASS_NAMES:
+        class_names = class_names_from_config(cfg)
+    if model is None:
+        model, weights = build_model(cfg).eval(), weights or weights_for_test(cfg)
+        origin = _origin(load_for_test(model, weights), weights)
+        class_names = class_names or origin.get("class_names")
+    return {
+        "model": model,
+        "protocol": protocol or build_protocol(cfg),
+        "class_names": class_names,
+        "device": device,
+        "dtype": test_dtype(cfg, device),
+        "channels_last": cfg.MODEL.CHANNELS_LAST,
+        "fold_bn": cfg.TEST.FOLD_BN,
+        "compiled": cfg.MODEL.COMPILE,
+        "views_per_forward": max(1, cfg.TEST.BATCH_SIZE // max(1, cfg.NUM_GPUS)),
+        "flow": flow_store(cfg),
+        "decoder_threads": cfg.DATA.DECODER_THREADS,
+        "origin": origin,
+    }
+
+
+def _origin(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """What a checkpoint says beside its weights, as far as it does."""
+    told = {name: content[name] for name in ("lists", "class_names", "versions", "epoch") if name in content}
+    return {"weights": str(path), **told}
+
+
+def _device(device: torch.device | str | None) -> torch.device:
+    """``device``; for None the first GPU if there is one."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def parts_of_checkpoint(
+    path: str | Path,
+    *,
+    overrides: Sequence[Any] = (),
+    device: torch.device | str | None = None,
+    allow_imports: bool = False,
+) -> dict[str, Any]:
+    """The arguments of ``Pipeline`` that a checkpoint of ours holds; see ``Pipeline.from_checkpoint``."""
+    content = read_checkpoint(path)
+    cfg = load_cfg_text(_config_text(content, path), source=str(path), overrides=[*_PLAIN_NORM, *overrides])
+    if cfg.IMPORTS and not allow_imports:
+        raise CheckpointError(
+            f"{path} was trained with IMPORTS {list(cfg.IMPORTS)}, whose code would run here. If you trust the file, "
+            "pass allow_imports=True."
+        )
+    model = build_model(cfg).eval()
+    load_content_exactly(model, content, path)
+    stored = content.get("protocol") if not overrides else None
+    protocol = Protocol.from_dict(stored) if stored else build_protocol(cfg)
+    origin = _origin(content, path)
+    names = origin.get("class_names")
+    return pipeline_parts(cfg, model=model, protocol=protocol, class_names=names, device=device, origin=origin)
+
+
+def _config_text(content: dict[str, Any], path: str | Path) -> str:
+    text = content.get("cfg")
+    if not isinstance(text, str) or not text.strip():
+        raise CheckpointError(
+            f"{path} holds weights but no config, so it does not tell its model. Name the recipe that it fits: "
+            f'slowfast.load({str(path)!r}, config="Kinetics/SLOWFAST_8x8_R50").'
+        )
+    return text

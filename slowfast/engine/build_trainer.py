@@ -7,20 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from slowfast.datasets import build_augment, build_dataset, build_loader
-from slowfast.engine.build import build_device, build_preprocessor, place_model
-from slowfast.engine.build_detection import build_detection_evaluator
+from slowfast.datasets.build import build_protocol, protocol_of
+from slowfast.datasets.fingerprint import fingerprint_of
+from slowfast.engine.build import build_device, train_dtype
 from slowfast.engine.checkpoint import find_checkpoints, load_for_finetuning, training_differences
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
-from slowfast.engine.precision import autocast_dtype
-from slowfast.engine.tester import ClipEvaluator
+from slowfast.engine.placement import place_model
+from slowfast.engine.tasks import Evaluation, task_of
 from slowfast.engine.trainer import Trainer
-from slowfast.evaluation import build_ensemble, build_evaluator
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
@@ -31,6 +29,7 @@ from slowfast.utils.logging import MetricWriter
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
+    from torch.utils.data import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -47,42 +46,56 @@ def build_trainer(cfg: CfgNode) -> Trainer:
     model = build_model(cfg)
     if cfg.LOG_MODEL_INFO:
         _log_model(cfg, model)
-    model = place_model(cfg, model, device)
+    model = place_model(model, device, channels_last=cfg.MODEL.CHANNELS_LAST, compiled=cfg.MODEL.COMPILE)
     state = _initial_state(cfg, model)
-    preprocess = build_preprocessor(cfg, device, dataset)
-    amp_dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
+    protocol = protocol_of(cfg, dataset, "train")
+    task = task_of(cfg)
+    evaluate = task.validation(cfg, model) if cfg.TRAIN.EVAL_PERIOD > 0 else None
     trainer = Trainer(
         model=model,
         loss_fn=build_loss(cfg),
         optimizer=build_optimizer(cfg, model),
         schedule=build_schedule(cfg),
         train_loader=train_loader,
-        preprocess=preprocess,
+        preprocess=ClipPreprocessor.of(protocol, device, channels_last=cfg.MODEL.CHANNELS_LAST),
         num_epochs=shapes.max_epoch,
         augment=build_augment(cfg),
-        evaluate=_build_evaluation(cfg, preprocess, amp_dtype),
+        evaluate=evaluate,
+        figure_prefix=task.figure_prefix,
         eval_period=cfg.TRAIN.EVAL_PERIOD,
         eval_epochs=_evaluation_epochs(cfg, shapes),
         checkpoint_period=cfg.TRAIN.CHECKPOINT_PERIOD,
         output_dir=cfg.OUTPUT_DIR,
         writer=build_writer(cfg),
         log_period=cfg.LOG_PERIOD,
-        amp_dtype=amp_dtype,
+        amp_dtype=train_dtype(cfg, device),
         clip_grad_value=cfg.SOLVER.CLIP_GRAD_VAL,
         clip_grad_norm=cfg.SOLVER.CLIP_GRAD_L2NORM,
         precise_bn_batches=cfg.BN.NUM_BATCHES_PRECISE if cfg.BN.USE_PRECISE_STATS else 0,
         freeze_bn=cfg.MODEL.FROZEN_BN,
         describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
         max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
-        checkpoint_extra={"cfg": cfg.dump(), "class_names": dataset.class_names, "versions": versions()},
+        checkpoint_extra=_checkpoint_facts(cfg, dataset, evaluate),
     )
     if state is not None:
         trainer.resume(state)
-    _log_start(trainer, shapes)
+    _log_start(trainer, shapes, unit=task.samples.unit)
     if not shapes.is_constant:
         logger.info(describe_plan(shapes))
         warn_of_statistics(shapes, train_loader.batch_sampler, wanted=cfg.MULTIGRID.BN_BASE_SIZE)
     return trainer
+
+
+def _checkpoint_facts(cfg: CfgNode, dataset: Dataset, evaluate: Evaluation | None) -> dict[str, Any]:
+    """What a checkpoint holds beside the state: what ``Pipeline.from_checkpoint`` needs, and what it was made of."""
+    lists = {"train": dataset} if evaluate is None else {"train": dataset, "val": evaluate.dataset}
+    return {
+        "cfg": cfg.dump(),
+        "class_names": dataset.class_names,
+        "protocol": build_protocol(cfg, "test").as_dict(),
+        "lists": {split: fingerprint_of(of).as_dict() for split, of in lists.items()},
+        "versions": versions(),
+    }
 
 
 def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
@@ -92,13 +105,13 @@ def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
     return evaluation_epochs(shapes.stages, per_stage=cfg.MULTIGRID.EVAL_FREQ)
 
 
-def _log_start(trainer: Trainer, shapes: ShapeSchedule) -> None:
+def _log_start(trainer: Trainer, shapes: ShapeSchedule, *, unit: str) -> None:
     sampler = trainer.train_loader.batch_sampler
     steps = sorted({sampler.num_batches(start) for start, _, _ in shapes.spans()})
     logger.info(
         "training on %d %s in batches of %d (%d processes), %s steps an epoch, from epoch %d to %d",
         sampler.num_samples,
-        "key frames" if hasattr(trainer.train_loader.dataset, "key_frames") else "videos",
+        unit,
         sampler.batch_size * sampler.world_size,
         sampler.world_size,
         steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}",
@@ -184,37 +197,9 @@ def build_writer(cfg: CfgNode) -> MetricWriter:
     return MetricWriter(cfg.OUTPUT_DIR, tensorboard_dir=folder)
 
 
-def _build_evaluation(cfg: CfgNode, preprocess: ClipPreprocessor, amp_dtype: torch.dtype | None):
-    """Validation during training, or None when TRAIN.EVAL_PERIOD asks for none."""
-    if cfg.TRAIN.EVAL_PERIOD <= 0:
-        return None
-    dataset = build_dataset(cfg, "val")
-    if cfg.DETECTION.ENABLE:
-        return build_detection_evaluator(cfg, "val", dataset, preprocess, amp_dtype)
-    return ClipEvaluator(
-        loader=build_loader(cfg, "val", dataset=dataset),
-        labels=np.asarray(dataset.labels),
-        make_ensemble=partial(build_ensemble, cfg, num_videos=dataset.num_videos, num_views=1),
-        evaluator=build_evaluator(cfg),
-        preprocess=preprocess,
-        amp_dtype=amp_dtype,
-    )
-
-
 def train(cfg: CfgNode) -> dict[str, float]:
     """Train as the config says; the figures of the last validation."""
     trainer = build_trainer(cfg)
-    evaluate = trainer.evaluate
-    if evaluate is not None:
-        prefix = "val/" if cfg.DETECTION.ENABLE else "val/clip_"  # of one clip a video, where a test sees several
-
-        def evaluate_and_write(model: nn.Module) -> dict[str, float]:
-            figures = evaluate(model)
-            record = {"epoch": trainer.epoch, **{prefix + name: value for name, value in figures.items()}}
-            trainer.writer.write(trainer.step, record)
-            return figures
-
-        trainer.evaluate = evaluate_and_write
     try:
         return trainer.train()
     finally:

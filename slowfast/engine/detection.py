@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from slowfast.engine.precision import autocast
+from slowfast.engine.pipeline import Pipeline
 from slowfast.evaluation.ava.table import BoxTable
 from slowfast.utils import distributed
+from slowfast.utils.eta import with_log_lines
 from slowfast.utils.logging import Progress, format_seconds
 
 logger = logging.getLogger(__name__)
@@ -39,41 +40,21 @@ class BoxScores:
     failures: dict[int, str] = field(default_factory=dict)
 
 
-@torch.inference_mode()
-def score_boxes(
-    model: nn.Module,
-    loader,
-    preprocess: Callable[[Tensor], Tensor],
-    *,
-    num_classes: int,
-    amp_dtype: torch.dtype | None = None,
-    name: str = "test",
-) -> BoxScores:
+def score_boxes(pipeline: Pipeline, loader, *, num_classes: int, name: str = "test") -> BoxScores:
     """Scores of all boxes, gathered from all processes.
 
     Args:
-        model: in eval mode, on its device.
         loader: yields ``DetectionBatch`` of this process's share.
-        name: on the progress bar.
+        name: on the progress bar and in the log.
     """
-    device = next(model.parameters()).device
     parts = [(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, num_classes), np.float32))]
     failures: dict[int, str] = {}
-    start = last_line = time.perf_counter()
     with Progress(loader, total=len(loader), name=name) as progress:
-        for count, batch in enumerate(progress, 1):
+        for batch in with_log_lines(progress, total=len(loader), name=name):
             _note_failures(batch, failures)
-            with autocast(device, amp_dtype):
-                scores = model(preprocess(batch.frames), batch.boxes.to(device)).float().cpu()
+            scores = pipeline.scores(batch.frames, batch.boxes)
             kept = batch.is_valid[batch.boxes[:, 0].long()]
             parts.append(tuple(x[kept].numpy() for x in (batch.sample_indices, batch.boxes_normalized, scores)))
-            if time.perf_counter() - last_line > 10:
-                last_line = time.perf_counter()
-                left = format_seconds((last_line - start) / count * (len(loader) - count))
-                logger.info(
-                    "%s: %d of %d batches, eta %s", name, count, len(loader), left,
-                    extra={"is_on_bar": progress.is_shown},
-                )  # fmt: skip
     return _gather(BoxScores(*(np.concatenate(column) for column in zip(*parts, strict=True)), failures))
 
 
@@ -146,52 +127,48 @@ class DetectionEvaluator:
     """Scores all boxes of a data set and evaluates them: ``evaluator(model) -> {"mAP": percent}``.
 
     Args:
+        pipeline: of models of this kind.
         loaders: of the same key frames, one a look (scale, flip); the scores are averaged.
         key_frames: (video, second) by place.
         evaluate: detections -> report with "mAP" as a fraction and "protocol".
-        preprocess: uint8 frames -> normalised clip on the device.
         name: what the log calls it.
     """
 
     def __init__(
         self,
+        pipeline: Pipeline,
         *,
         loaders: Sequence,
         key_frames: Sequence[tuple[str, int]],
         num_classes: int,
         evaluate: Callable[[BoxTable], dict],
-        preprocess: Callable[[Tensor], Tensor],
-        amp_dtype: torch.dtype | None = None,
         name: str = "test",
     ):
+        self.pipeline = pipeline
         self.loaders = list(loaders)
         self.key_frames = key_frames
         self.num_classes = num_classes
         self.evaluate = evaluate
-        self.preprocess = preprocess
-        self.amp_dtype = amp_dtype
         self.name = name
+
+    @property
+    def dataset(self):
+        """What is evaluated, in the first look."""
+        return self.loaders[0].dataset
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         return self.run(model).figures
 
     def run(self, model: nn.Module) -> DetectionResult:
         """The same, with everything that comes out on the way; the model's mode is as before."""
-        was_training = model.training
-        model.eval()
-        start = time.perf_counter()
+        pipeline, start = self.pipeline.with_model(model), time.perf_counter()
+        names = [self.name]
+        if len(self.loaders) > 1:
+            names = [f"{self.name} {number}/{len(self.loaders)}" for number in range(1, len(self.loaders) + 1)]
         passes = [
-            score_boxes(
-                model,
-                loader,
-                self.preprocess,
-                num_classes=self.num_classes,
-                amp_dtype=self.amp_dtype,
-                name=self.name if len(self.loaders) == 1 else f"{self.name} {number}/{len(self.loaders)}",
-            )
-            for number, loader in enumerate(self.loaders, 1)
+            score_boxes(pipeline, loader, num_classes=self.num_classes, name=name)
+            for loader, name in zip(self.loaders, names, strict=True)
         ]
-        model.train(was_training)
         scored = mean_scores(passes)
         table = BoxTable.from_score_matrix(
             list(self.key_frames), scored.sample_indices, scored.boxes, scored.scores, source="detections"

@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from slowfast.engine.pipeline import Pipeline, takes_boxes
+
 logger = logging.getLogger(__name__)
 
 CHECKED_BATCHES = (1, 3)  # the trace is made with 2: an exported program must not have kept that number
@@ -43,21 +45,19 @@ class _BoxScores(_ClipScores):
         return self.model(clip, boxes)
 
 
-def takes_boxes(model: nn.Module) -> bool:
-    """Whether ``model`` scores boxes, i.e. is called with clip and boxes."""
-    return getattr(model, "takes_boxes", False)
-
-
 def example_inputs(model: nn.Module, clip_shape: Sequence[int], batch: int) -> tuple[Tensor, ...]:
-    """A clip of noise (batch, *clip_shape) and, where the model takes them, ``batch + 1`` boxes; always the same."""
+    """Frames of noise, uint8 (batch, *clip_shape), and, where the model takes them, ``batch + 1`` boxes.
+
+    They are always the same.
+    """
     generator = torch.Generator().manual_seed(batch)
-    clip = torch.randn((batch, *clip_shape), generator=generator)
+    frames = torch.randint(0, 256, (batch, *clip_shape), dtype=torch.uint8, generator=generator)
     if not takes_boxes(model):
-        return (clip,)
+        return (frames,)
     height, width = clip_shape[-2:]
     corners = torch.rand((batch + 1, 2, 2), generator=generator).sort(dim=1).values * torch.tensor([width, height])
     clip_index = torch.arange(batch + 1).remainder(batch)[:, None].float()
-    return clip, torch.cat([clip_index, corners.flatten(1)], dim=1)
+    return frames, torch.cat([clip_index, corners.flatten(1)], dim=1)
 
 
 def export_program(model: nn.Module, clip_shape: Sequence[int]) -> torch.export.ExportedProgram:
@@ -72,7 +72,8 @@ def export_program(model: nn.Module, clip_shape: Sequence[int]) -> torch.export.
     """
     wrapped = (_BoxScores if takes_boxes(model) else _ClipScores)(model).eval()
     dynamic = ({0: torch.export.Dim("batch")}, {0: torch.export.Dim("boxes")})
-    inputs = example_inputs(model, clip_shape, batch=2)
+    frames, *boxes = example_inputs(model, clip_shape, batch=2)
+    inputs = (frames / 255, *boxes)
     try:
         program = torch.export.export(wrapped, inputs, dynamic_shapes=dynamic[: len(inputs)], strict=False)
     except Exception as error:  # any: the model may be anybody's, and torch raises many kinds
@@ -140,22 +141,23 @@ def _name_dynamic_axes(onnx, path: Path) -> None:
     onnx.save(model, path)
 
 
-def largest_difference(model: nn.Module, run: Callable[..., Tensor], clip_shape: Sequence[int]) -> float:
-    """How far ``run`` is from ``model``, as a share of the model's largest score, over batches of CHECKED_BATCHES.
+def largest_difference(pipeline: Pipeline, run: Callable[..., Tensor], clip_shape: Sequence[int]) -> float:
+    """How far ``run``, called with normalised clips, is from what a pipeline gives for their frames.
+
+    As a share of the pipeline's largest score, over batches of CHECKED_BATCHES.
 
     Raises:
         ExportError: ``run`` fails at one of these sizes or gives another shape, or the model's scores are not finite.
     """
     differences = []
     for batch in CHECKED_BATCHES:
-        inputs = example_inputs(model, clip_shape, batch)
-        with torch.inference_mode():
-            expected = model(*inputs)
+        frames, *boxes = example_inputs(pipeline.model, clip_shape, batch)
+        expected = pipeline.scores(frames, *boxes)
         if not expected.isfinite().all():
             raise ExportError("the model itself gives scores that are not finite on noise: check its weights.")
         try:
             with torch.no_grad():
-                found = run(*inputs)
+                found = run(pipeline.prepare(frames), *boxes)
         except Exception as error:  # any: onnxruntime and torch raise kinds of their own
             raise ExportError(f"the exported model fails with a batch of {batch}: {_reason(error)}") from error
         if found.shape != expected.shape:
@@ -166,14 +168,14 @@ def largest_difference(model: nn.Module, run: Callable[..., Tensor], clip_shape:
     return max(differences)
 
 
-def check_against(model: nn.Module, run: Callable[..., Tensor], clip_shape: Sequence[int], path: Path) -> float:
+def check_against(pipeline: Pipeline, run: Callable[..., Tensor], clip_shape: Sequence[int], path: Path) -> float:
     """``largest_difference``, when it is small; a file whose scores differ is removed.
 
     Raises:
         ExportError: the difference is above TOLERANCE, or not a number.
     """
     try:
-        difference = largest_difference(model, run, clip_shape)
+        difference = largest_difference(pipeline, run, clip_shape)
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"{path} gives scores that differ from the model's by {difference:.1e} of the largest, more than "

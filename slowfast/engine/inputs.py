@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slowfast.datasets.protocol import Protocol
 from slowfast.video.augment import normalize
 
 
@@ -26,6 +27,12 @@ class ClipPreprocessor:
     std: Sequence[float] = (0.225, 0.225, 0.225)
     reverse_channels: bool = False
     channels_last: bool = True
+
+    @classmethod
+    def of(cls, protocol: Protocol, device: torch.device, *, channels_last: bool = True) -> ClipPreprocessor:
+        """What a protocol asks for."""
+        reverse_channels = protocol.channel_order == "BGR"
+        return cls(device, protocol.mean, protocol.std, reverse_channels, channels_last)
 
     def __call__(self, frames: Tensor) -> Tensor:
         frames = frames.to(self.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""What a test leaves behind: results.json, predictions.csv, predictions.npz."""
+"""What a test leaves behind: results.json with predictions.csv and predictions.npz, or with detections.csv."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import json
 import logging
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from slowfast.engine.detection import DetectionResult
+from slowfast.engine.pipeline import class_name
 from slowfast.engine.tester import TestResult
+from slowfast.evaluation.ava.merging import write_detections
+from slowfast.evaluation.labelled import is_labelled
+from slowfast.utils.text import spreadsheet_cell
 
 logger = logging.getLogger(__name__)
 
@@ -25,37 +30,53 @@ def write_results(
     paths: Sequence[str],
     class_names: Sequence[str] | None,
     details: dict[str, Any],
+    mean_scores: Callable[[np.ndarray], np.ndarray] = lambda scores: scores,
 ) -> None:
     """Write the files of one test into ``output_dir``.
 
     - results.json: figures, counts, failures, and ``details`` (protocol, config, versions, weights).
-    - predictions.csv: one row a video: path, label, the five best classes by name, or the reason of a failure.
-    - predictions.npz: scores float32 (N, K), labels, paths, for fusion with other models.
+    - predictions.csv: one row a video: path, label, the five best classes by name with their mean scores, or the reason
+      of a failure. For people and their spreadsheets: no cell is a formula, control characters are escaped.
+    - predictions.npz: scores float32 (N, K) as fused, labels, paths, for fusion with other models.
+
+    Args:
+        mean_scores: fused scores -> on the scale of one view's; see ``Protocol.mean_scores``.
     """
-    output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
     failures = [{"video": str(paths[i]), "reason": reason} for i, reason in sorted(result.failures.items())]
     content = {
-        "figures": {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in result.figures.items()},
+        "figures": _json_figures(result.figures),
         "num_videos": len(paths),
+        "num_labelled": int(is_labelled(result.labels).sum()),
         "num_failed": len(failures),
         "seconds": round(result.seconds, 2),
         **details,
         "failures": failures,
     }
-    (output_dir / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    output_dir = Path(output_dir)
+    _write_json(output_dir / "results.json", content)
     np.savez_compressed(
         output_dir / "predictions.npz",
         scores=result.scores,
         labels=result.labels,
         paths=np.asarray(paths, dtype=np.str_),
     )
-    _write_predictions(output_dir / "predictions.csv", result, paths, class_names)
+    _write_predictions(output_dir / "predictions.csv", result, mean_scores(result.scores), paths, class_names)
     logger.info("wrote results.json, predictions.csv and predictions.npz into %s", output_dir)
 
 
-def _write_predictions(path: Path, result: TestResult, paths: Sequence[str], class_names: Sequence[str] | None) -> None:
-    k = min(5, result.scores.shape[1])
+def _json_figures(figures: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_predictions(
+    path: Path, result: TestResult, scores: np.ndarray, paths: Sequence[str], class_names: Sequence[str] | None
+) -> None:
+    k = min(5, scores.shape[1])
     header = ["video", "label", "label_name"]
     header += [f"{what}{i}" for i in range(1, k + 1) for what in ("top", "score")] + ["failure"]
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -63,21 +84,41 @@ def _write_predictions(path: Path, result: TestResult, paths: Sequence[str], cla
         writer.writerow(header)
         for i, video in enumerate(paths):
             label = _label_ids(result.labels[i])
-            row: list[Any] = [video, ";".join(map(str, label)), ";".join(_name(c, class_names) for c in label)]
+            names = ";".join(class_name(c, class_names) for c in label)
+            row = [spreadsheet_cell(str(video)), ";".join(map(str, label)), spreadsheet_cell(names)]
             if i in result.failures:
-                row += [""] * (2 * k) + [result.failures[i]]
+                row += [""] * (2 * k) + [spreadsheet_cell(result.failures[i])]
             else:
-                best = np.argsort(-result.scores[i], kind="stable")[:k]
-                row += [x for c in best for x in (_name(int(c), class_names), f"{result.scores[i, c]:.6g}")] + [""]
+                for c in np.argsort(-scores[i], kind="stable")[:k].tolist():
+                    row += [spreadsheet_cell(class_name(c, class_names)), f"{scores[i, c]:.6g}"]
+                row.append("")
             writer.writerow(row)
 
 
 def _label_ids(label: np.ndarray) -> list[int]:
-    return [int(label)] if np.ndim(label) == 0 else np.flatnonzero(label).tolist()
+    """The labels of a video; none where -1 stands for one that is not known."""
+    if np.ndim(label):
+        return np.flatnonzero(label).tolist()
+    return [int(label)] if label >= 0 else []
 
 
-def _name(class_id: int, class_names: Sequence[str] | None) -> str:
-    return class_names[class_id] if class_names else str(class_id)
+def write_detection_results(output_dir: str | Path, result: DetectionResult, *, details: dict[str, Any]) -> None:
+    """Write detections.csv (``video,second,x1,y1,x2,y2,action_id,score``) and results.json into ``output_dir``."""
+    output_dir = Path(output_dir)
+    write_detections(output_dir / "detections.csv", result.table)
+    percents = {name: None if math.isnan(ap) else round(100 * ap, 4) for name, ap in result.report["ap"].items()}
+    content = {
+        "figures": _json_figures(result.figures),
+        "average_precision_percent": percents,
+        "counts": result.report["counts"],
+        "num_key_frames": result.num_key_frames,
+        "num_failed": len(result.failures),
+        "seconds": round(result.seconds, 2),
+        **details,
+        "failures": [{"key_frame": name, "reason": reason} for name, reason in result.failures.items()],
+    }
+    _write_json(output_dir / "results.json", content)
+    logger.info("wrote detections.csv and results.json into %s", output_dir)
 
 
 def write_pyslowfast_results(path: str | Path, result: TestResult) -> None:

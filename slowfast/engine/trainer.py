@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from slowfast.engine.checkpoint import checkpoint_path, save_checkpoint
 from slowfast.engine.meters import TrainMeter
+from slowfast.engine.pipeline import run_model
 from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.engine.precision import autocast, grad_scaler
 from slowfast.models.norm import SubBatchNorm3d
@@ -51,6 +52,7 @@ class Trainer:
         augment: (clip, labels) -> (clip, labels), on the device, in train mode only; or None.
         evaluate: called with the model after every ``eval_period`` epochs, or after those numbers of epochs that
             ``eval_epochs`` has, and at the end; returns named figures.
+        figure_prefix: of these figures' names in the records.
         output_dir: for checkpoints, or None for none.
         amp_dtype: autocast type, or None for full precision.
         clip_grad_value, clip_grad_norm: limits of every gradient and of their L2 norm; None for none.
@@ -73,6 +75,7 @@ class Trainer:
         num_epochs: int,
         augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
         evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+        figure_prefix: str = "val/",
         eval_period: int = 1,
         eval_epochs: Container[int] | None = None,
         checkpoint_period: int = 1,
@@ -98,6 +101,7 @@ class Trainer:
         self.preprocess = preprocess
         self.augment = augment
         self.evaluate = evaluate
+        self.figure_prefix = figure_prefix
         self.num_epochs = num_epochs
         self.eval_period = eval_period
         self.eval_epochs = eval_epochs
@@ -136,9 +140,17 @@ class Trainer:
             if self.precise_bn_batches and (evaluates or saves):
                 self.update_precise_bn()
             if evaluates:
-                figures = self.evaluate(self.model)
+                figures = self.run_evaluation()
             if saves:
                 self.save()
+        return figures
+
+    def run_evaluation(self) -> dict[str, float]:
+        """Evaluate the present weights and write the figures."""
+        figures = self.evaluate(self.model)
+        if self.writer is not None:
+            named = {self.figure_prefix + name: value for name, value in figures.items()}
+            self.writer.write(self.step, {"epoch": self.epoch, **named})
         return figures
 
     def train_epoch(self) -> None:
@@ -192,8 +204,7 @@ class Trainer:
 
         def forward(batch) -> None:
             self._note_failures(batch.failures)
-            with autocast(self.device, self.amp_dtype):
-                self.model(self.preprocess(batch.frames), *self._extra_inputs(batch))
+            run_model(self.model, self.preprocess, batch.frames, batch.extra_inputs, dtype=self.amp_dtype)
 
         with Progress(
             itertools.islice(self.train_loader, num_batches), total=num_batches, name="precise BN"

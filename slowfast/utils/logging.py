@@ -12,6 +12,7 @@ import simplejson
 from tqdm import tqdm
 
 from slowfast.utils import distributed
+from slowfast.utils.text import printable
 
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
@@ -32,6 +33,13 @@ class _TerminalHandler(logging.StreamHandler):
             self.handleError(record)
 
 
+class _VisibleFormatter(logging.Formatter):
+    """Shows control characters of paths and names as escapes, so that no file's name steers a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n\t")
+
+
 def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.INFO) -> None:
     """Log of the package to standard output (main process) and to ``output_dir``/log.txt (every process its own).
 
@@ -43,7 +51,7 @@ def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.
         handler.close()
     package.setLevel(level)
     package.propagate = False
-    formatter = logging.Formatter(_FORMAT, datefmt="%m-%d %H:%M:%S")
+    formatter = _VisibleFormatter(_FORMAT, datefmt="%m-%d %H:%M:%S")
     handlers: list[logging.Handler] = [_TerminalHandler()] if distributed.is_main() else []
     if output_dir is not None:
         Path(output_dir).mkdir(parents=True, exist_ok=True)

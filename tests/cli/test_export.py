@@ -13,8 +13,12 @@ from slowfast.cli import export as cli
 from slowfast.cli.export import main, parse_args, preprocessing
 from slowfast.config import load_cfg
 from slowfast.datasets import DATASET_REGISTRY
+from slowfast.datasets.build import build_protocol
+from slowfast.datasets.clip_sampling import KeyFrameSampling, SecondsSampling, SegmentSampling, StridedSampling
+from slowfast.datasets.protocol import Protocol
 from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.engine.inputs import ClipPreprocessor
+from slowfast.engine.pipeline import Pipeline
 from slowfast.models import build_model
 from tests.models.toys import randomize_batch_norms, seeded
 
@@ -42,6 +46,10 @@ def weights(tmp_path):
     return model, path
 
 
+def facts_of(cfg) -> dict:
+    return preprocessing(Pipeline(nn.Identity(), build_protocol(cfg)), (3, cfg.DATA.NUM_FRAMES, 32, 32), 5)
+
+
 def run(weights, output, *arguments: str) -> int:
     return main(["--cfg", RECIPE, "--checkpoint", str(weights[1]), "--output", str(output), *arguments, *TINY])
 
@@ -55,18 +63,14 @@ def test_the_program_and_its_description_are_all_one_needs(weights, tmp_path, ca
     facts = json.loads((tmp_path / "out/preprocessing.json").read_text())
     clip_input = facts["inputs"][0]
     assert clip_input["shape"] == ["batch", 3, 8, 32, 32] and clip_input["channel_order"] == "RGB"
-    assert facts["frames"] | {"of_a_video_file": ""} == {
-        "num_frames": 8,
-        "sampling_rate": 1,
-        "target_fps": 30,
-        "span_seconds": pytest.approx(8 / 30),
-        "of_a_video_file": "",
-    }
+    protocol = Protocol.from_dict(facts["protocol"])
+    assert protocol.sampling == SecondsSampling(8, 1, 30, False) and facts["protocol_text"] == protocol.describe()
+    assert facts["clip"]["span_seconds"] == pytest.approx(8 / 30)
     assert facts["resize"]["short_side"] == 32 and facts["resize"]["crop"] == [32, 32]
     assert facts["output"] == {"name": "scores", "dtype": "float32", "shape": ["batch", 8], "activation": "softmax"}
     assert facts["class_names"] == NAMES and facts["batch_norms_folded"] is True
     assert facts["files"]["model.pt2"]["largest_difference"] < 1e-4
-    assert "WIDTH_PER_GROUP: 8" in facts["config"] and facts["versions"]["torch"] == torch.__version__
+    assert facts["config"]["RESNET"]["WIDTH_PER_GROUP"] == 8 and facts["versions"]["torch"] == torch.__version__
     assert facts["weights"] == str(weights[1])
 
     frames = torch.randint(0, 256, (3, 3, 8, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -119,44 +123,30 @@ def test_a_model_of_boxes_takes_boxes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "recipe, expected, text",
+    "recipe, sampling, span_seconds, text",
     [
-        (
-            "Kinetics/SLOWFAST_8x8_R50",
-            {"num_frames": 32, "sampling_rate": 2, "target_fps": 30, "span_seconds": 64 / 30},
-            "floor(start + k * (span - 1) / (num_frames - 1))",
-        ),
-        (
-            "Charades/SLOWFAST_16x8_R50",  # 63 strides of 2 frames, and a frame
-            {"num_frames": 64, "sampling_rate": 2, "frames_per_second": 24, "span_seconds": 127 / 24},
-            "frame start + k * sampling_rate",
-        ),
-        ("SSv2/SLOWFAST_16x8_R50", {"num_frames": 64, "frames_per_second": 30}, "the middle of segment k"),
-        (
-            "AVA/SLOWFAST_32x2_R101",
-            {"num_frames": 32, "sampling_rate": 2, "frames_per_second": 30, "span_seconds": 64 / 30},
-            "range(g - half, g + half, sampling_rate)",
-        ),
+        ("Kinetics/SLOWFAST_8x8_R50", SecondsSampling(32, 2), 64 / 30, "floor(start + k * (span - 1)"),
+        # 63 strides of 2 frames, and a frame
+        ("Charades/SLOWFAST_16x8_R50", StridedSampling(64, 2, 24), 127 / 24, "frame start + k * sampling_rate"),
+        ("SSv2/SLOWFAST_16x8_R50", SegmentSampling(64, 30), None, "the middle of segment k"),
+        ("AVA/SLOWFAST_32x2_R101", KeyFrameSampling(32, 2), 64 / 30, "range(g - half, g + half, sampling_rate)"),
     ],
 )
-def test_the_frames_are_those_of_the_data_set(recipe, expected, text):
-    cfg = load_cfg(recipe)
-    frames = preprocessing(cfg, nn.Identity(), (3, cfg.DATA.NUM_FRAMES, 32, 32), None)["frames"]
-    assert text in frames.pop("of_a_video_file")
-    assert frames == pytest.approx(expected)
+def test_the_frames_are_those_of_the_data_set(recipe, sampling, span_seconds, text):
+    facts = facts_of(load_cfg(recipe))
+    assert Protocol.from_dict(facts["protocol"]).sampling == sampling
+    assert text in facts["clip"]["rule"] and facts["clip"]["span_seconds"] == span_seconds
 
 
-def test_a_data_set_that_does_not_tell_its_frames_has_none_described(monkeypatch):
+def test_a_data_set_that_does_not_tell_its_frames_is_named(monkeypatch):
     monkeypatch.setitem(DATASET_REGISTRY._entries, "mine", ("mine", type("Mine", (), {})))
-    facts = preprocessing(load_cfg(RECIPE, [*TINY, "TEST.DATASET", "mine"]), nn.Identity(), (3, 8, 32, 32), None)
-    assert "frames" not in facts and "pixels" in facts
+    facts = facts_of(load_cfg(RECIPE, [*TINY, "TEST.DATASET", "mine"]))
+    assert "8 frames, chosen by the data set mine" in facts["protocol_text"] and "pixels" in facts
 
 
-def test_a_set_fed_as_bgr_is_called_by_its_name(caplog):
-    cfg = load_cfg("SSv2/SLOWFAST_16x8_R50", ["DATA.REVERSE_INPUT_CHANNEL", False])
-    facts = preprocessing(cfg, nn.Identity(), (3, 64, 32, 32), None)
+def test_the_channel_order_is_the_one_that_training_feeds():
+    facts = facts_of(load_cfg("SSv2/SLOWFAST_16x8_R50", ["DATA.REVERSE_INPUT_CHANNEL", False]))
     assert facts["inputs"][0]["channel_order"] == "BGR"
-    assert "SomethingSomething: clips are fed as BGR" in caplog.text
 
 
 def test_formats_end_where_the_overrides_begin():
@@ -205,7 +195,7 @@ class Branching(nn.Module):
 
 
 def test_a_model_that_cannot_be_traced_is_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("slowfast.cli.export.build_model", lambda cfg: Branching(num_classes=8))
+    monkeypatch.setattr("slowfast.engine.build.build_model", lambda cfg: Branching(num_classes=8))
     torch.save(Branching(num_classes=8).state_dict(), tmp_path / "weights.pyth")
     assert run((None, tmp_path / "weights.pyth"), tmp_path / "out", "--format", "torch") == 2
     assert "torch.export cannot follow Branching" in capsys.readouterr().err

@@ -7,9 +7,9 @@ import torch
 
 from slowfast.config import find, load_cfg
 from slowfast.engine.build import weights_for_test
-from slowfast.engine.build_tester import build_tester
 from slowfast.engine.build_trainer import build_trainer, train
 from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, save_checkpoint
+from slowfast.engine.tasks import build_tester
 from slowfast.models.weights.load import CheckpointError
 
 

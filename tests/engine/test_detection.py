@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from slowfast.datasets.clip_sampling import KeyFrameSampling
+from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import DetectionSample, collate_detections
-from slowfast.engine.build_detection import write_detection_results
 from slowfast.engine.detection import BoxScores, DetectionEvaluator, mean_scores, score_boxes
+from slowfast.engine.pipeline import Pipeline
+from slowfast.engine.results import write_detection_results
 from slowfast.evaluation import ava
 from slowfast.evaluation.ava.files import read_detections
 from slowfast.evaluation.ava.table import BoxTable
@@ -48,7 +51,8 @@ def loader(*batches: list[DetectionSample]) -> list:
     return [collate_detections(batch) for batch in batches]
 
 
-score = partial(score_boxes, CornerModel(), preprocess=torch.Tensor.float, num_classes=2)
+PROTOCOL = Protocol(KeyFrameSampling(2, 1), crop_size=None, short_sides=(10,))
+score = partial(score_boxes, Pipeline(CornerModel(), PROTOCOL), num_classes=2)
 
 
 def test_scores_come_in_the_order_of_key_frames_whatever_the_batches():
@@ -100,11 +104,11 @@ def test_looks_at_other_boxes_are_not_averaged():
 
 def evaluator(groundtruth: BoxTable, *loaders) -> DetectionEvaluator:
     return DetectionEvaluator(
+        Pipeline(CornerModel(), PROTOCOL),
         loaders=loaders,
         key_frames=KEY_FRAMES,
         num_classes=2,
         evaluate=partial(ava.evaluate, groundtruth, class_names=CLASSES),
-        preprocess=torch.Tensor.float,
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from slowfast.datasets.clip_sampling import SecondsSampling
+from slowfast.datasets.protocol import Protocol
 from slowfast.engine import export
 from slowfast.engine.export import (
     ExportError,
@@ -18,6 +20,7 @@ from slowfast.engine.export import (
     write_onnx,
     write_program,
 )
+from slowfast.engine.pipeline import Pipeline
 from tests.engine.toys import TinyNet
 from tests.models.toys import randomize_batch_norms, seeded, toy_resnet, toy_slowfast, toy_x3d
 
@@ -38,14 +41,18 @@ def exported(name: str) -> tuple[nn.Module, torch.export.ExportedProgram]:
     return model, export_program(model, CLIP)
 
 
+def pipeline_of(model: nn.Module) -> Pipeline:
+    return Pipeline(model, Protocol(SecondsSampling(8, 1)))
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_program_gives_the_models_scores(name, tmp_path):
     (model, program), path = exported(name), tmp_path / "model.pt2"
     run = write_program(program, path)
-    assert check_against(model, run, CLIP, path) < 1e-5
-    inputs = example_inputs(model, CLIP, 7)
+    assert check_against(pipeline_of(model), run, CLIP, path) < 1e-5
+    frames, *boxes = example_inputs(model, CLIP, 7)
     with torch.no_grad():
-        torch.testing.assert_close(run(*inputs), model(*inputs))
+        torch.testing.assert_close(run(frames / 255, *boxes), model(frames / 255, *boxes))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -55,7 +62,7 @@ def test_onnx_gives_the_models_scores(name, tmp_path):
     pytest.importorskip("onnxscript")
     (model, program), path = exported(name), tmp_path / "model.onnx"
     run = write_onnx(program, path)
-    assert check_against(model, run, CLIP, path) < 1e-4
+    assert check_against(pipeline_of(model), run, CLIP, path) < 1e-4
     graph = onnx.load(path).graph
     shapes = {
         value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
@@ -124,7 +131,7 @@ def test_a_file_with_other_scores_is_removed(tmp_path):
     model, path = TinyNet().eval(), tmp_path / "model.pt2"
     path.write_text("written")
     with pytest.raises(ExportError, match=r"model\.pt2 gives scores that differ from the model's by .*more than 1e-04"):
-        check_against(model, lambda clip: model(clip) + 0.01, CLIP, path)
+        check_against(pipeline_of(model), lambda clip: model(clip) + 0.01, CLIP, path)
     assert not path.exists()
 
 
@@ -138,7 +145,7 @@ def test_a_file_with_other_scores_is_removed(tmp_path):
 )
 def test_an_export_that_kept_its_batch_is_refused(run, message):
     with pytest.raises(ExportError, match=message):
-        largest_difference(TinyNet().eval(), run, CLIP)
+        largest_difference(pipeline_of(TinyNet()), run, CLIP)
 
 
 def test_broken_weights_are_not_the_exports_fault():
@@ -146,11 +153,11 @@ def test_broken_weights_are_not_the_exports_fault():
     with torch.no_grad():
         model.classifier.bias.fill_(torch.nan)
     with pytest.raises(ExportError, match="the model itself gives scores that are not finite"):
-        largest_difference(model, model, CLIP)
+        largest_difference(pipeline_of(model), model, CLIP)
 
 
 def test_differences_are_shares_of_the_largest_score():
     """Scores of 400 classes are small: an absolute tolerance would let anything pass."""
     model = TinyNet(num_classes=400).eval()
-    found = largest_difference(model, lambda clip: model(clip) * 1.01, CLIP)
+    found = largest_difference(pipeline_of(model), lambda clip: model(clip) * 1.01, CLIP)
     assert found == pytest.approx(0.01, rel=1e-3) and export.TOLERANCE < found

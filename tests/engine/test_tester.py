@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from slowfast.datasets.clip_sampling import SecondsSampling
+from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import ClipBatch, VideoViews
 from slowfast.engine.inputs import ClipPreprocessor
+from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.results import write_pyslowfast_results, write_results
 from slowfast.engine.tester import ClipEvaluator, Tester
 from slowfast.evaluation import MissingViewsError, ViewEnsemble
 from slowfast.evaluation.build import TopK
 from tests.engine.toys import TinyNet, random_clips
 
+PROTOCOL = Protocol(SecondsSampling(4, 1), num_clips=2, num_crops=3, crop_size=32, short_sides=(32,))
 PREPROCESS = ClipPreprocessor(device=torch.device("cpu"))
 
 
@@ -36,13 +40,11 @@ def video_views(index: int, *, failure: str = "") -> VideoViews:
 def make_tester(loader, *, num_videos=4, method="mean", **options) -> Tester:
     torch.manual_seed(0)
     return Tester(
-        model=TinyNet(),
+        Pipeline(TinyNet(), PROTOCOL, **options),
         loader=loader,
         labels=np.arange(num_videos) % 4,
         ensemble=ViewEnsemble(num_videos=num_videos, num_views=6, num_classes=4, method=method),
         evaluator=TopK(),
-        preprocess=PREPROCESS,
-        **options,
     )
 
 
@@ -55,7 +57,7 @@ def test_scores_are_those_of_every_view_alone(views_per_forward, method):
     fuse = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax}[method]
     for video in loader:
         with torch.no_grad():
-            views = torch.cat([tester.model(PREPROCESS(video.view(i)[None])) for i in range(6)])
+            views = torch.cat([tester.pipeline.model.eval()(PREPROCESS(video.view(i)[None])) for i in range(6)])
         torch.testing.assert_close(torch.from_numpy(result.scores[video.video_index]), fuse(views, 0))
     assert result.figures == {"top1": 100.0 * (result.scores.argmax(1) == result.labels).mean()}
 
@@ -123,11 +125,11 @@ def test_clip_evaluation_counts_every_video_once_and_leaves_the_mode_alone():
     torch.manual_seed(0)
     model = TinyNet(dropout=0.5).train()
     evaluate = ClipEvaluator(
+        Pipeline(TinyNet(), PROTOCOL),
         loader=batches,
         labels=labels.numpy(),
         make_ensemble=lambda: ViewEnsemble(num_videos=5, num_views=1, num_classes=4),
         evaluator=TopK(),
-        preprocess=PREPROCESS,
     )
     figures = evaluate(model)
     assert model.training

@@ -72,6 +72,11 @@ class VideoList:
     labels: np.ndarray
     line_numbers: np.ndarray
 
+    @property
+    def num_missing(self) -> int:
+        """Annotated videos that were passed over because they are not there."""
+        return 0
+
     def __len__(self) -> int:
         return len(self.paths)
 

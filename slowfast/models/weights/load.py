@@ -269,6 +269,14 @@ def load_exactly(model: nn.Module, path: str | Path, *, but_for_head: bool = Fal
         CheckpointError: with the report.
     """
     content = read_checkpoint(path)
+    load_content_exactly(model, content, path, but_for_head=but_for_head)
+    return content
+
+
+def load_content_exactly(
+    model: nn.Module, content: Mapping[str, Any], path: str | Path, *, but_for_head: bool = False
+) -> None:
+    """The same with the ``content`` of a file that is read already."""
     report = load_weights(model, content["model_state"], source=path)
     if not (report.is_complete or (but_for_head and report.is_complete_but_for_head)):
         raise CheckpointError(
@@ -276,4 +284,3 @@ def load_exactly(model: nn.Module, path: str | Path, *, but_for_head: bool = Fal
             "Build the model with the config that the weights were trained with."
         )
     logger.info("%s: %s", path, report)
-    return content

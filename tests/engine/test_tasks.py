@@ -7,8 +7,8 @@ import pytest
 
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.engine.build_detection import protocol_of, tta_variants
-from slowfast.engine.build_tester import run_detection_test
+from slowfast.datasets.build import build_protocol
+from slowfast.engine.tasks import task_of, tta_variants
 from slowfast.evaluation.ava.protocols import evaluate_files
 from slowfast.models import build_model
 from slowfast.motion.detection import MotionAvaSpec
@@ -35,26 +35,27 @@ def config(root, tmp_path):
 
 
 def scales_and_flips(cfg):
-    return [(look.short_side, look.flip) for look in tta_variants(cfg, build_dataset(cfg, "test"))]
+    looks = tta_variants(build_dataset(cfg, "test"), build_protocol(cfg))
+    return [(look.protocol.short_side, look.protocol.flip) for look in looks]
 
 
 @pytest.mark.parametrize(
     "overrides, looks, protocol",
     [
-        ([], [(32, False)], "short side 32;"),
-        (["AVA.TEST_FORCE_FLIP", True], [(32, True)], "short side 32; mirrored clips alone;"),
-        (["AVA.TEST_FLIP", True], [(32, False), (32, True)], "short side 32; with the mirrored clip;"),
-        (["AVA.TEST_SCALES", [24, 40]], [(24, False), (40, False)], "short side 24, 40;"),
-        (["DATA.ARGS.short_side", 40], [(40, False)], "short side 40;"),
-        (["DATA.ARGS.flip", True], [(32, True)], "short side 32; mirrored clips alone;"),
-        (["DATA.ARGS.short_side", 40, "AVA.TEST_FLIP", True], [(40, False), (40, True)], "short side 40; with the"),
-        (["DATA.ARGS.short_side", 40, "AVA.TEST_SCALES", [24]], [(24, False)], "short side 24;"),
+        ([], [(32, False)], "at a short side of 32; RGB"),
+        (["AVA.TEST_FORCE_FLIP", True], [(32, True)], "at a short side of 32; mirrored clips alone;"),
+        (["AVA.TEST_FLIP", True], [(32, False), (32, True)], "1 crop x mirrored and not, mean of the scores;"),
+        (["AVA.TEST_SCALES", [24, 40]], [(24, False), (40, False)], "1 crop x 2 scales, mean of the scores; 16 frames"),
+        (["DATA.ARGS.short_side", 40], [(40, False)], "short side of 40;"),
+        (["DATA.ARGS.flip", True], [(32, True)], "at a short side of 32; mirrored clips alone;"),
+        (["DATA.ARGS.short_side", 40, "AVA.TEST_FLIP", True], [(40, False), (40, True)], "x mirrored and not, mean"),
+        (["DATA.ARGS.short_side", 40, "AVA.TEST_SCALES", [24]], [(24, False)], "short side of 24;"),
     ],
 )
 def test_a_look_changes_what_the_config_asks_for_alone(config, overrides, looks, protocol):
     cfg = config(*overrides)
     assert scales_and_flips(cfg) == looks
-    assert protocol in protocol_of(cfg)
+    assert protocol in build_protocol(cfg).describe()
 
 
 @pytest.fixture
@@ -83,10 +84,10 @@ def test_clips_that_cannot_be_read_are_listed_and_their_boxes_missed(config, roo
     """Frames are 32x56, and nobody knows that of a clip without frames; the batches of a movie are of 2 and 1."""
     everything, rest = (config("TEST.BATCH_SIZE", 2, "OUTPUT_DIR", tmp_path / name) for name in ("everything", "rest"))
     model = build_model(everything)
-    run_detection_test(everything, model=model)
+    task_of(everything).test(everything, model=model)
     movie = build_dataset(everything, "test").key_frames[0][0]
     lose_frames(movie, lost)
-    figures = run_detection_test(rest, model=model)
+    figures = task_of(rest).test(rest, model=model)
 
     whole, results = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("everything", "rest"))
     assert whole["num_failed"] == 0 and results["num_failed"] == len(lost)

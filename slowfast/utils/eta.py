@@ -1,0 +1,35 @@
+"""How long something still takes, and lines in a log that say so."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+from slowfast.utils.logging import Progress, format_seconds
+
+logger = logging.getLogger(__name__)
+
+
+def time_left(start: float, done: int, total: int) -> str:
+    """Time for the rest at the speed so far, such as ``1:02:03``.
+
+    Args:
+        start: ``time.perf_counter()`` before the first.
+        done: how many are done, at least 1.
+    """
+    return format_seconds((time.perf_counter() - start) / done * (total - done))
+
+
+def with_log_lines(
+    progress: Progress, *, total: int, name: str, unit: str = "batches", every_seconds: float = 10.0
+) -> Iterator:
+    """The items of ``progress``, with a line in the log from time to time, and one at the end."""
+    start = last_line = time.perf_counter()
+    for done, item in enumerate(progress, 1):
+        yield item
+        if time.perf_counter() - last_line > every_seconds or done == total:
+            last_line = time.perf_counter()
+            left = time_left(start, done, total)
+            shown = {"is_on_bar": progress.is_shown}
+            logger.info("%s: %d of %d %s, eta %s", name, done, total, unit, left, extra=shown)
