@@ -52,8 +52,10 @@ def read_result(path: str | Path) -> FoldResult:
     path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        cfg = yaml.safe_load(content["config"])
-        setting = {"TEST.DATASET": cfg["TEST"]["DATASET"], "protocol": content["protocol"]}
+        cfg = content["config"]
+        cfg = yaml.safe_load(cfg) if isinstance(cfg, str) else cfg  # YAML text in older files
+        protocol = content.get("protocol_text") or content["protocol"]
+        setting = {"TEST.DATASET": cfg["TEST"]["DATASET"], "protocol": protocol}
         setting |= {f"MODEL.{key}": cfg["MODEL"][key] for key in ("MODEL_NAME", "ARCH", "NUM_CLASSES")}
         figures = {name: math.nan if value is None else value for name, value in content["figures"].items()}
         return FoldResult(path, cfg["DATA"]["FOLD"], setting, figures, content["num_videos"], content["num_failed"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 # How training divided its batches, or over how many processes it took statistics, is of no use to inference.
-_PLAIN_NORM = ("BN.NORM_TYPE", "batchnorm")
+PLAIN_NORM = ("BN.NORM_TYPE", "batchnorm")
 
 
 def build_device(cfg: CfgNode) -> torch.device:
@@ -118,7 +118,7 @@ def parts_of_checkpoint(
 ) -> dict[str, Any]:
     """The arguments of ``Pipeline`` that a checkpoint of ours holds; see ``Pipeline.from_checkpoint``."""
     content = read_checkpoint(path)
-    cfg = load_cfg_text(_config_text(content, path), source=str(path), overrides=[*_PLAIN_NORM, *overrides])
+    cfg = load_cfg_text(_config_text(content, path), source=str(path), overrides=[*PLAIN_NORM, *overrides])
     if cfg.IMPORTS and not allow_imports:
         raise CheckpointError(
             f"{path} was trained with IMPORTS {list(cfg.IMPORTS)}, whose code would run here. If you trust the file, "

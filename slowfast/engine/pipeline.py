@@ -21,14 +21,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from slowfast.config import load_cfg
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import VideoViews
 from slowfast.datasets.views import clip_seconds, open_video, read_key_frame, read_views
-from slowfast.engine.build import parts_of_checkpoint, pipeline_parts
+from slowfast.engine.build import PLAIN_NORM, parts_of_checkpoint, pipeline_parts
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.placement import place_model
 from slowfast.engine.precision import autocast
 from slowfast.models.folding import fold_batch_norms
+from slowfast.models.weights.load import CheckpointError
+from slowfast.models.weights.zoo import find_entry, load_pretrained
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader
 
@@ -346,6 +349,30 @@ class Pipeline:
         self.views_per_forward = min(self.views_per_forward, limit)
         logger.warning("GPU memory is short: now %d views at a time.", limit)
         return limit
+
+
+def load_pipeline(
+    path_or_name: VideoPath,
+    *,
+    config: VideoPath | None = None,
+    device: torch.device | str | None = None,
+    overrides: Sequence[Any] = (),
+    allow_imports: bool = False,
+) -> Pipeline:
+    """What ``slowfast.load`` returns; arguments as there."""
+    is_address = os.path.exists(path_or_name) or "://" in os.fspath(path_or_name)
+    if config is not None:
+        cfg = load_cfg(config, [*PLAIN_NORM, *overrides])
+        return Pipeline.from_config(cfg, weights=path_or_name, device=device)
+    if is_address:
+        return Pipeline.from_checkpoint(path_or_name, overrides=overrides, device=device, allow_imports=allow_imports)
+    try:
+        entry = find_entry(os.fspath(path_or_name))
+    except ValueError as error:
+        raise CheckpointError(f"there is no file {os.fspath(path_or_name)!r}, and {error}") from error
+    model = load_pretrained(entry.name)
+    cfg = load_cfg(entry.config, [*PLAIN_NORM, *overrides])
+    return Pipeline.from_config(cfg, model=model, device=device)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -32,7 +32,7 @@ def test_train_test_resume_test(tiny_opts):
     out = output_of(tiny_opts)
     first = run_net(*tiny_opts)
     assert first.returncode == 0, first.stderr
-    assert "test (2 clips x 3 crops, sum of the scores, topk): top1" in first.stdout
+    assert "test (2 clips x 3 crops, sum of the scores; 8 frames" in first.stdout
     results = json.loads((out / "results.json").read_text())
     assert results["num_videos"] == 6 and results["num_failed"] == 0
     assert results["weights"].endswith("checkpoint_epoch_00001.pyth")

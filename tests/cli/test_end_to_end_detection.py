@@ -60,7 +60,7 @@ def test_train_and_test(root, tmp_path, capsys):
     results = json.loads((out / "results.json").read_text())
     assert list(results["figures"]) == ["mAP"] and 0 < results["figures"]["mAP"] < 100
     assert list(results["average_precision_percent"]) == NAMES
-    assert "protocol pyslowfast" in results["protocol"] and "at least 0.8" in results["protocol"]
+    assert (results["ava_protocol"], results["min_box_score"]) == ("pyslowfast", 0.8)
     assert results["num_failed"] == 0 and results["weights"].endswith("checkpoint_epoch_00001.pyth")
     shown = capsys.readouterr().out
     assert "rows below score 0.8" in shown and "without label" in shown

@@ -63,7 +63,7 @@ def test_charades_from_frame_lists(tiny_opts, frames, tmp_path):
     assert results["num_videos"] == NUM_VIDEOS and results["num_failed"] == 0
     assert results["figures"].keys() == {"mAP", "wAP", "num_classes_scored"}
     assert results["figures"]["num_classes_scored"] == 3 and 0 < results["figures"]["mAP"] <= 100
-    assert results["protocol"].startswith("2 clips x 3 crops, max")
+    assert results["protocol_text"].startswith("2 clips x 3 crops, max")
     rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()))
     assert [row["label"] for row in rows] == ["0;1", "", "2", "", "0;1", ""]
     assert rows[0]["video"] == str(frames / "000")
