@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,14 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from slowfast.cli.run import main
 from slowfast.config import load_cfg
 from slowfast.datasets import DATASET_REGISTRY, build_dataset, build_loader
-from slowfast.engine.inputs import ClipPreprocessor
-from slowfast.engine.trainer import Trainer
 from slowfast.losses import LOSS_REGISTRY, build_loss
 from slowfast.models import FUSION_REGISTRY, MODEL_REGISTRY, build_model
 from slowfast.models.weights.names import rename
-from slowfast.solver import build_optimizer, build_schedule
 from tests.models.toys import seeded
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "ARCHITECTURE.md"
@@ -137,28 +136,38 @@ def test_it_serves_validation_too(example):
     assert seen == list(range(6))
 
 
-def test_all_of_them_train_together(example):
-    imports = [example(name) for name in ("GatedSum", "Focal")]
-    cfg = dataset_config(example)
-    cfg = config(
-        *("IMPORTS", [*cfg.IMPORTS, *imports], "TRAIN.DATASET", "Noise", "TRAIN.BATCH_SIZE", 4, "NUM_GPUS", 0),
-        *("SLOWFAST.FUSION", "GatedSum", "MODEL.LOSS_FUNC", "Focal", "DATA_LOADER.NUM_WORKERS", 0),
-        *("SOLVER.MAX_EPOCH", 3, "SOLVER.BASE_LR", 0.05, "SOLVER.WARMUP_EPOCHS", 0.0, "MODEL.DROPOUT_RATE", 0.0),
-    )
-    model = seeded(lambda: build_model(cfg))
-    trainer = Trainer(
-        model=model,
-        loss_fn=build_loss(cfg),
-        optimizer=build_optimizer(cfg, model),
-        schedule=build_schedule(cfg),
-        train_loader=build_loader(cfg, "train"),
-        preprocess=ClipPreprocessor(device=torch.device("cpu"), mean=(0.45,) * 3, std=(0.225,) * 3),
-        num_epochs=3,
-    )
-    losses = []
-    step = trainer.train_step
-    trainer.train_step = lambda batch: losses.append(step(batch)) or losses[-1]
-    trainer.train()
-    assert len(losses) == 6
-    assert losses[-1] < losses[0]
-    assert model.laterals[0].gate.abs().sum() > 0
+# Which key names a class of a registry.
+KEYS = {
+    "FUSION_REGISTRY": "SLOWFAST.FUSION",
+    "MODEL_REGISTRY": "MODEL.MODEL_NAME",
+    "LOSS_REGISTRY": "MODEL.LOSS_FUNC",
+    "DATASET_REGISTRY": "TRAIN.DATASET",
+    "EVALUATOR_REGISTRY": "TEST.EVALUATOR",
+    "TRAINER_REGISTRY": "TRAIN.TRAINER",
+}
+EXAMPLES = re.findall(r"@(\w+)\.register\(\)\nclass (\w+)", DOCUMENT.read_text())
+
+
+@pytest.mark.parametrize("registry, name", EXAMPLES, ids=[name for _, name in EXAMPLES])
+def test_every_example_runs_from_the_command_line(registry, name, example, tiny_opts, tmp_path):
+    """Trained, evaluated, saved and tested by the same command as everything else."""
+    opts = [*tiny_opts, "IMPORTS", str([example(name)]), KEYS[registry], name, "NUM_GPUS", "0"]
+    if registry == "DATASET_REGISTRY":  # the example has no test split
+        opts += ["TEST.ENABLE", "False"]
+    assert main(["--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]) == 0
+    assert (tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth").is_file()
+    records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    assert any("val/clip_top1" in record for record in records)
+
+
+def test_all_of_them_train_together(example, tiny_opts, tmp_path):
+    imports = [example(name) for name in ("GatedSum", "Focal", "Noise")]
+    opts = [*tiny_opts, "IMPORTS", str(imports), "SLOWFAST.FUSION", "GatedSum", "MODEL.LOSS_FUNC", "Focal"]
+    opts += ["TRAIN.DATASET", "Noise", "DATA.ARGS.num_videos", "16", "TEST.ENABLE", "False", "NUM_GPUS", "0"]
+    opts += ["SOLVER.MAX_EPOCH", "3", "SOLVER.WARMUP_EPOCHS", "0.0", "MODEL.DROPOUT_RATE", "0.0"]
+    assert main(["--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]) == 0
+    records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    losses = [record["train/loss"] for record in records if "train/loss" in record]
+    assert len(losses) == 12 and losses[-1] < losses[0]
+    state = torch.load(tmp_path / "out/checkpoints/checkpoint_epoch_00003.pyth", weights_only=True)["model_state"]
+    assert state["laterals.0.gate"].abs().sum() > 0
