@@ -115,6 +115,10 @@ def sampling_from_dict(data: dict[str, Any]) -> ClipSampling:
     return sampling_class(**fields)
 
 
+def _every(rate: float) -> str:
+    return "every frame" if rate == 1 else f"every {rate:g} frames"
+
+
 def _stride_frames(stride_seconds: float | None, span: float, fps: float) -> float:
     if stride_seconds is None:
         return span / 4
@@ -162,7 +166,7 @@ class SecondsSampling(ClipSampling):
         return self.num_frames * self.sampling_rate / self.target_fps
 
     def describe(self) -> str:
-        rate = f"every {self.sampling_rate:g} frames at {self.target_fps:g} a second"
+        rate = f"{_every(self.sampling_rate)} at {self.target_fps:g} a second"
         return f"{self.num_frames} frames over {self.span_seconds:.4g} s ({rate})"
 
     def centered(self) -> SecondsSampling:
@@ -213,7 +217,7 @@ class StridedSampling(ClipSampling):
         return (self.num_frames - 1) * self.sampling_rate + 1
 
     def describe(self) -> str:
-        stride = f"exactly every {self.sampling_rate} frames at {self.fps:g} a second"
+        stride = f"exactly {_every(self.sampling_rate)} at {self.fps:g} a second"
         return f"{self.num_frames} frames, {stride}"
 
     def shaped(self, shape: ClipShape, rng: np.random.Generator) -> StridedSampling:
@@ -310,7 +314,7 @@ class KeyFrameSampling(ClipSampling):
         return torch.arange(-span // 2, span // 2, self.sampling_rate)
 
     def describe(self) -> str:
-        stride = f"every {self.sampling_rate} frames at {self.fps:g} a second"
+        stride = f"{_every(self.sampling_rate)} at {self.fps:g} a second"
         return f"{self.num_frames} frames around a key frame, {stride}"
 
     def shaped(self, shape: ClipShape, rng: np.random.Generator) -> KeyFrameSampling:
