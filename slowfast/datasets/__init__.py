@@ -3,13 +3,24 @@
 from slowfast.datasets.ava import Ava
 from slowfast.datasets.build import DATASET_REGISTRY, build_augment, build_dataset, build_loader
 from slowfast.datasets.charades import Charades
+from slowfast.datasets.clip_sampling import (
+    CLIP_SAMPLING_REGISTRY,
+    ClipSampling,
+    KeyFrameSampling,
+    SecondsSampling,
+    SegmentSampling,
+    StridedSampling,
+)
 from slowfast.datasets.kinetics import Kinetics
+from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import ClipBatch, ClipSample, VideoViews
 from slowfast.datasets.ssv2 import SomethingSomething
+from slowfast.datasets.train_crop import TrainCrop
 from slowfast.datasets.ucf_hmdb import HMDB51, UCF101
 from slowfast.video.reader import FrameFolderReader, VideoReader, VideoReadError
 
 __all__ = [
+    "CLIP_SAMPLING_REGISTRY",
     "DATASET_REGISTRY",
     "HMDB51",
     "UCF101",
@@ -17,9 +28,16 @@ __all__ = [
     "Charades",
     "ClipBatch",
     "ClipSample",
+    "ClipSampling",
     "FrameFolderReader",
+    "KeyFrameSampling",
     "Kinetics",
+    "Protocol",
+    "SecondsSampling",
+    "SegmentSampling",
     "SomethingSomething",
+    "StridedSampling",
+    "TrainCrop",
     "VideoReadError",
     "VideoReader",
     "VideoViews",

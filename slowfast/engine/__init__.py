@@ -1,7 +1,8 @@
-"""Training, testing, checkpoints."""
+"""Inference, training, testing, checkpoints."""
 
+from slowfast.engine.pipeline import Pipeline, Prediction
 from slowfast.engine.tester import ClipEvaluator, Tester
 from slowfast.engine.trainer import NonFiniteLossError, Trainer
 from slowfast.models.weights.load import CheckpointError
 
-__all__ = ["CheckpointError", "ClipEvaluator", "NonFiniteLossError", "Tester", "Trainer"]
+__all__ = ["CheckpointError", "ClipEvaluator", "NonFiniteLossError", "Pipeline", "Prediction", "Tester", "Trainer"]

@@ -262,22 +262,24 @@ def build_box_evaluation(cfg: CfgNode, *, reduced: bool) -> Callable[[BoxTable],
     Raises:
         ValueError: a file of AVA.ANNOTATION_DIR is missing or cannot be read; names the key.
     """
-    groundtruth = read_groundtruth(_annotation_file(cfg, "GROUNDTRUTH_FILE"))
+    groundtruth = read_groundtruth(_annotation_file(cfg, "GROUNDTRUTH_FILE", cfg.AVA.GROUNDTRUTH_FILE))
     if reduced:
         groundtruth = groundtruth.every_nth_second(VAL_EVERY_SECONDS)
-    excluded = read_excluded_timestamps(_annotation_file(cfg, "EXCLUSION_FILE")) if cfg.AVA.EXCLUSION_FILE else set()
+    excluded = set()
+    if cfg.AVA.EXCLUSION_FILE:
+        excluded = read_excluded_timestamps(_annotation_file(cfg, "EXCLUSION_FILE", cfg.AVA.EXCLUSION_FILE))
     return partial(
         ava.evaluate,
         groundtruth,
-        class_names=read_label_map(_annotation_file(cfg, "LABEL_MAP_FILE")),
+        class_names=read_label_map(_annotation_file(cfg, "LABEL_MAP_FILE", cfg.AVA.LABEL_MAP_FILE)),
         excluded=excluded,
         protocol=cfg.AVA.PROTOCOL,
     )
 
 
-def _annotation_file(cfg: CfgNode, key: str) -> Path:
+def _annotation_file(cfg: CfgNode, key: str, name: str) -> Path:
     folder = cfg.AVA.ANNOTATION_DIR
-    path = Path(folder) / cfg.AVA[key]
+    path = Path(folder) / name
     if not path.is_file():
         raise ValueError(f"there is no {path}: AVA.{key} names a file in AVA.ANNOTATION_DIR={folder!r}.")
     return path
