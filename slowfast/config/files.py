@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Layer:
     tree: dict[str, Any]
     source: str  # how a message names the source
     lines: dict[KeyPath, int] = field(default_factory=dict)  # line of every key, from 1
+    is_recipe: bool = False  # a file that came with the package
 
     def place(self, key_path: KeyPath) -> str:
         """``file:line: `` of a key (of the list around it, where a key has no line of its own)."""
@@ -65,18 +66,20 @@ def _collect(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, Layer]) 
 
 
 def _bases(layer: Layer, path: Path) -> Iterator[Path]:
-    """Existing paths of the bases that a layer names, relative to its own file."""
+    """Existing paths of the bases that a layer names: files relative to its own, or recipes of the package."""
     named = layer.tree.get(BASE_KEY, [])
     names = named if isinstance(named, list) else [named]
     for name in names:
         if not isinstance(name, str):
             raise ConfigError(f"{layer.place((BASE_KEY,))}{BASE_KEY} is {named!r}; expected a path or a list of paths.")
-        base = path.parent / Path(name).expanduser()
-        if not base.is_file():
-            siblings = [found.name for found in base.parent.glob("*.y*ml")]
+        base = existing_config(name, folder=path.parent)
+        if base is None:
+            wanted = path.parent / Path(name).expanduser()
+            siblings = [found.name for found in wanted.parent.glob("*.y*ml")]
+            hint = did_you_mean(wanted.name, siblings) or did_you_mean(_recipe_name(name), recipe_names())
             raise ConfigError(
-                f"{layer.place((BASE_KEY,))}{BASE_KEY} names {name!r}, but there is no file {base}"
-                f" (paths are relative to the file that names them).{did_you_mean(base.name, siblings)}"
+                f"{layer.place((BASE_KEY,))}{BASE_KEY} names {name!r}, but there is no file {wanted}"
+                f" (paths are relative to the file that names them), and no recipe is called so.{hint}"
             )
         yield base
 
@@ -91,7 +94,31 @@ def read_layer(path: Path) -> Layer:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{shown(path)}: cannot be read as a config ({error}).") from error
-    return parse_layer(text, source=shown(path))
+    layer = replace(parse_layer(text, source=shown(path)), is_recipe=_is_recipe(path))
+    _anchor_imports(layer, path.parent)
+    return layer
+
+
+def _anchor_imports(layer: Layer, folder: Path) -> None:
+    """Make the .py files of IMPORTS absolute: they are relative to the YAML that names them.
+
+    One that lies only in the working directory is found there, as it always was.
+    """
+    names = layer.tree.get("IMPORTS")
+    if not isinstance(names, list):
+        return  # whatever stands there is refused when it is merged
+    for index, name in enumerate(names):
+        if isinstance(name, str) and name.endswith(".py"):
+            path = (folder / Path(name).expanduser()).resolve()
+            if path.is_file() or not Path(name).is_file():
+                names[index] = str(path)
+
+
+def _is_recipe(path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(recipes_root())
+    except ConfigError:  # the recipes are missing: then this is none
+        return False
 
 
 def parse_layer(text: str, *, source: str) -> Layer:
@@ -147,6 +174,25 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def locate(name: str | Path) -> Path:
+    """Path of the config called ``name``: a file, a file without its ``.yaml``, or a recipe of the package.
+
+    Raises:
+        ConfigError: it is none of these; the message names the nearest recipe.
+    """
+    return existing_config(name, folder=Path()) or find(name)
+
+
+def existing_config(name: str | Path, *, folder: Path) -> Path | None:
+    """The file that ``locate`` finds, relative to ``folder``; None where there is none."""
+    path = folder / Path(name).expanduser()
+    if path.is_file():
+        return path
+    with_ending = path.with_name(f"{path.name}.yaml") if path.name else path
+    recipe = recipes_root() / f"{_recipe_name(name)}.yaml"
+    return next((found for found in (with_ending, recipe) if found.is_file()), None)
+
+
 def find(name: str | Path) -> Path:
     """Path of a recipe that came with the package, e.g. ``find("Kinetics/SLOWFAST_8x8_R50")``.
 
@@ -156,14 +202,18 @@ def find(name: str | Path) -> Path:
     Raises:
         ConfigError: no such recipe; the message names the nearest.
     """
-    root = recipes_root()
-    relative = str(name).removeprefix("./").removeprefix("configs/").removesuffix(".yml").removesuffix(".yaml")
+    root, relative = recipes_root(), _recipe_name(name)
     path = root / f"{relative}.yaml"
     if path.is_file():
         return path
     raise ConfigError(
         f"there is no file {str(name)!r}, and no recipe is called so in {root}.{did_you_mean(relative, recipe_names())}"
     )
+
+
+def _recipe_name(name: str | Path) -> str:
+    """``name`` without what may stand around the name of a recipe."""
+    return str(name).removeprefix("./").removeprefix("configs/").removesuffix(".yml").removesuffix(".yaml")
 
 
 def recipe_names() -> list[str]:

@@ -82,6 +82,54 @@ def test_a_base_may_be_absolute(tmp_path):
     assert load_cfg(write(tmp_path, leaf=f"_BASE_: {base}\n")).RNG_SEED == 6
 
 
+@pytest.mark.parametrize("name", ["Kinetics/SLOWFAST_4x16_R50", "configs/Kinetics/SLOWFAST_4x16_R50.yaml"])
+def test_a_base_may_be_a_recipe_of_the_package(tmp_path, monkeypatch, name):
+    """The leaf of README.md, in a folder that knows nothing of the package."""
+    write(tmp_path, leaf=f"_BASE_: {name}\nSLOWFAST:\n  FUSION: TimeToChannelConcat\n")
+    monkeypatch.chdir(tmp_path)
+    cfg = load_cfg("leaf.yaml")
+    assert (cfg.SLOWFAST.FUSION, cfg.SLOWFAST.ALPHA) == ("TimeToChannelConcat", 8)
+    assert load_cfg("leaf") == cfg
+
+
+def test_a_file_comes_before_a_recipe_of_its_name(tmp_path, monkeypatch):
+    write(tmp_path / "Kinetics", SLOWFAST_4x16_R50="RNG_SEED: 5\n")
+    leaf = write(tmp_path, leaf="_BASE_: Kinetics/SLOWFAST_4x16_R50.yaml\n")
+    assert load_cfg(leaf).RNG_SEED == 5
+    monkeypatch.chdir(tmp_path)
+    assert load_cfg("Kinetics/SLOWFAST_4x16_R50").RNG_SEED == 5
+
+
+def test_a_missing_base_that_is_nearly_a_recipe_names_it(tmp_path):
+    with pytest.raises(ConfigError, match=r"no recipe is called so\. Did you mean Kinetics/SLOWFAST_4x16_R50\?"):
+        load_cfg(write(tmp_path, leaf="_BASE_: configs/Kinetics/SLOWFAST_4x16_R5.yaml\n"))
+
+
+# ---- IMPORTS ----
+
+
+def test_imports_are_relative_to_the_file_that_names_them(tmp_path, monkeypatch):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "mine.py").write_text("")
+    write(tmp_path / "project", base="IMPORTS: [mine.py, a_module]\n")
+    leaf = write(tmp_path, leaf="_BASE_: project/base.yaml\n")
+    monkeypatch.chdir("/")
+    assert load_cfg(leaf).IMPORTS == [str(tmp_path / "project" / "mine.py"), "a_module"]
+
+
+def test_imports_in_the_working_directory_are_found_as_before(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("")
+    leaf = write(tmp_path / "configs", leaf="IMPORTS: [mine.py]\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_cfg(leaf).IMPORTS == ["mine.py"]
+    assert load_cfg(leaf, ["IMPORTS", "['other.py']"]).IMPORTS == ["other.py"]
+
+
+def test_imports_that_lie_nowhere_are_looked_for_beside_the_file(tmp_path):
+    leaf = write(tmp_path, leaf="IMPORTS: [mine.py]\n")
+    assert load_cfg(leaf).IMPORTS == [str(tmp_path / "mine.py")]
+
+
 def test_a_missing_base_is_named_with_its_place(tmp_path):
     write(tmp_path, slowfast_r50="RNG_SEED: 1\n")
     leaf = write(tmp_path, leaf="# header\n_BASE_: slowfast_r5.yaml\n")
