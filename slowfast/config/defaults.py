@@ -1,7 +1,7 @@
 """Every config key once: its default, its unit and its meaning.
 
 Names and defaults are PySlowFast's, so that its YAML files load; keys of our own are marked [own]. What
-values must satisfy is in check.py; the keys that are accepted without effect are in ignored.py.
+values must satisfy is in rules/; the keys that are accepted without effect are in ignored.py.
 Letters: T frames of a clip (the Fast frames), K classes, p a probability in [0, 1].
 """
 
@@ -13,13 +13,19 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.files import find, read_layers
+from slowfast.config.files import Layer, locate, read_layers
 from slowfast.config.merge import merge_layers, override_layers
-from slowfast.config.rules.check import check_and_infer
+from slowfast.config.rules.check import check_and_infer, warnings_about
 
 
 class Config(CfgNode):
-    """All settings; the merge methods report unknown keys and wrong types with their place."""
+    """All settings; the merge methods report unknown keys and wrong types with their place.
+
+    Attributes:
+        layers: what was merged, in order: bases, files, overrides. ``origins.py`` tells from it who set a key.
+    """
+
+    layers: tuple[Layer, ...] = ()
 
     def merge_from_file(self, cfg_filename: str | Path, allow_unsafe: bool = False) -> None:
         """Write a YAML file, with what its ``_BASE_`` names, over the current values.
@@ -31,16 +37,24 @@ class Config(CfgNode):
         """
         if allow_unsafe:
             raise ValueError("allow_unsafe=True would run code from a YAML file: only False is accepted.")
-        path = Path(cfg_filename).expanduser()
-        merge_layers(self, read_layers(path if path.is_file() else find(cfg_filename)), _C)
+        self.merge_from_layers(read_layers(locate(cfg_filename)))
 
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
-        """Write ``[KEY, value, KEY, value, ...]`` over the current values; text is decoded.
+        """Write ``[KEY, value, KEY=value, ...]`` over the current values; text is decoded.
 
         Raises:
             ConfigError: an unknown key, a wrong type, or a value missing.
         """
-        merge_layers(self, override_layers(cfg_list), _C)
+        self.merge_from_layers(override_layers(cfg_list))
+
+    def merge_from_layers(self, layers: Sequence[Layer]) -> None:
+        """Write settings of any source over the current values.
+
+        Raises:
+            ConfigError: see ``load_cfg``.
+        """
+        merge_layers(self, layers, _C)
+        self.__dict__["layers"] = (*self.layers, *layers)  # not by assignment: that would make it a key
 
 
 def get_cfg() -> Config:
@@ -48,9 +62,14 @@ def get_cfg() -> Config:
     return _C.clone()
 
 
-def assert_and_infer_cfg(cfg: CfgNode) -> CfgNode:
-    """``cfg`` itself after all cross-key rules of check.py; see ``check_and_infer`` there."""
-    return check_and_infer(cfg, _C)
+def assert_and_infer_cfg(cfg: CfgNode, *, warn: bool = True) -> CfgNode:
+    """``cfg`` itself after all cross-key rules of rules/; see ``check_and_infer`` in rules/check.py."""
+    return check_and_infer(cfg, _C, warn=warn)
+
+
+def warnings_of(cfg: CfgNode) -> list[str]:
+    """A sentence for each setting that changes nothing here, or that is seldom meant as it stands."""
+    return warnings_about(cfg, _C)
 
 
 _C = Config()
@@ -58,15 +77,17 @@ _C = Config()
 # ---- Run ----
 
 _C.TASK = ""  # "": supervised recognition; PySlowFast's "ssl" is refused
-_C.NUM_GPUS = 1  # processes on this machine, one a GPU; 0 runs on the CPU
+_C.NUM_GPUS = 1  # processes on this machine, one a GPU; 0: the CPU; "auto" becomes the GPUs there are
 _C.NUM_SHARDS = 1  # machines
 _C.SHARD_ID = 0  # index of this machine, from 0
 _C.DIST_BACKEND = "nccl"  # process group: "nccl" (GPUs) or "gloo" (CPU)
-_C.OUTPUT_DIR = "."  # folder of checkpoints, logs and results
+_C.OUTPUT_DIR = "."  # folder of checkpoints, logs and results; where nobody sets it, `run` takes outputs/<recipe>
 _C.RNG_SEED = 1  # seed of weights, sampling and augmentation, >= 0
 _C.LOG_PERIOD = 10  # training steps from one log line to the next
 _C.LOG_MODEL_INFO = True  # log parameters, GFLOPs and activation memory before training
-_C.IMPORTS = []  # [own] modules or .py files imported before building: they register models, data sets, ...
+# [own] Modules or .py files imported before building: they register models, data sets, ... Files are relative to the
+# YAML that names them.
+_C.IMPORTS = []
 
 # ---- Batch normalisation ----
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from slowfast.config.defaults import Config, assert_and_infer_cfg, get_cfg
 from slowfast.config.files import parse_layer
-from slowfast.config.merge import merge_layers
 
 
-def load_cfg(path: str | Path, overrides: Sequence[Any] = ()) -> Config:
+def load_cfg(path: str | Path, overrides: Sequence[Any] = (), *, warn: bool = True) -> Config:
     """The settings of a YAML file with overrides, checked and frozen.
 
     Args:
-        path: a file, or the name of a recipe of the package ("Kinetics/SLOWFAST_8x8_R50").
-        overrides: ``[KEY, value, KEY, value, ...]``. Text is decoded, other values are taken as they are.
+        path: a file (``.yaml`` may be left out), or the name of a recipe of the package ("Kinetics/SLOWFAST_8x8_R50").
+        overrides: ``[KEY, value, KEY, value, ...]``; an entry may also be ``KEY=value``. Text is decoded, other values
+            are taken as they are.
+        warn: log what ``warnings_of`` gives. A run logs it itself, once its log file is open.
 
     Raises:
         ConfigError: no such file, a missing base, keys written twice, unknown keys (with the nearest known
@@ -25,7 +26,7 @@ def load_cfg(path: str | Path, overrides: Sequence[Any] = ()) -> Config:
     """
     cfg = get_cfg()
     cfg.merge_from_file(path)
-    return _finished(cfg, overrides)
+    return _finished(cfg, overrides, warn=warn)
 
 
 def load_cfg_text(text: str, *, source: str, overrides: Sequence[Any] = ()) -> Config:
@@ -35,12 +36,23 @@ def load_cfg_text(text: str, *, source: str, overrides: Sequence[Any] = ()) -> C
         source: names the text in messages.
     """
     cfg = get_cfg()
-    merge_layers(cfg, [parse_layer(text, source=source)], get_cfg())
-    return _finished(cfg, overrides)
+    cfg.merge_from_layers([parse_layer(text, source=source)])
+    return _finished(cfg, overrides, warn=True)
 
 
-def _finished(cfg: Config, overrides: Sequence[Any]) -> Config:
-    cfg.merge_from_list(list(overrides))
-    cfg = assert_and_infer_cfg(cfg)
+def _finished(cfg: Config, overrides: Sequence[Any], *, warn: bool) -> Config:
+    cfg.merge_from_list(overrides)
+    cfg = assert_and_infer_cfg(cfg, warn=warn)
     cfg.freeze()
     return cfg
+
+
+def with_overrides(cfg: Config, overrides: Sequence[Any]) -> Config:
+    """A copy of ``cfg`` with other values for some keys, checked and frozen; nothing is logged.
+
+    Raises:
+        ConfigError: as ``load_cfg``.
+    """
+    changed = cfg.clone()
+    changed.defrost()
+    return _finished(changed, overrides, warn=False)

@@ -11,7 +11,12 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.files import ConfigError, KeyPath, Layer
 from slowfast.config.refused import unknown_key
+from slowfast.utils.environment import num_gpus
 
+OVERRIDES = "overrides"  # the source of what stands in no file
+_KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_MISSING = object()
+_PAIRS_HINT = 'Write KEY value or KEY=value, and quote a value that holds spaces: SOLVER.STEPS "[0, 94]".'
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -68,6 +73,8 @@ def _merge(
         current = cfg.get(key)
         if isinstance(current, CfgNode) and isinstance(value, str):
             value = decode(value)
+        if key_path == ("NUM_GPUS",) and value == "auto":
+            value = num_gpus()
         try:
             if isinstance(current, CfgNode) and (value is None or isinstance(value, dict)):
                 inner = defaults.get(key) if defaults is not None else None
@@ -191,26 +198,35 @@ def _wrong_type(value: Any, expected: str) -> ConfigError:
 
 
 def override_layers(overrides: Sequence[Any]) -> list[Layer]:
-    """``[KEY, value, KEY, value, ...]`` as one layer a pair; a key is a dotted path.
+    """``[KEY, value, KEY=value, ...]`` as one layer a pair; a key is a dotted path.
 
     Raises:
-        ConfigError: an odd number of entries, or a key that is no text.
+        ConfigError: a value is missing, or something else stands where a key should.
     """
-    if isinstance(overrides, str) or len(overrides) % 2:
-        raise ConfigError(
-            f"overrides: expected pairs of KEY value, got {len(overrides)} entries: {overrides!r}. "
-            'Quote a value that holds spaces: SOLVER.STEPS "[0, 94]".'
-        )
-    return [_pair(key, value) for key, value in zip(overrides[::2], overrides[1::2], strict=True)]
+    return [_pair(key, value) for key, value in _pairs(overrides)]
+
+
+def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """(key, value) of every override."""
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: expected pairs of KEY value, got the text {overrides!r}.")
+    entries = iter(overrides)
+    for entry in entries:
+        key, has_value, value = entry.partition("=") if isinstance(entry, str) else (entry, "", "")
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            raise ConfigError(f"overrides: {entry!r} stands where a key was expected. {_PAIRS_HINT}")
+        if not has_value:
+            value = next(entries, _MISSING)
+        if value is _MISSING:
+            raise ConfigError(f"overrides: {key} has no value. {_PAIRS_HINT}")
+        yield key, value
 
 
 def _pair(key: str, value: Any) -> Layer:
     """One override as a layer."""
-    if not isinstance(key, str) or not key:
-        raise ConfigError(f"overrides: {key!r} stands where a key was expected (its value: {value!r}).")
     if isinstance(value, str) and "ARGS." in key:
         value = decode(value)  # no default tells its type
     tree = value
     for part in reversed(key.split(".")):
         tree = {part: tree}
-    return Layer(tree, "overrides")
+    return Layer(tree, OVERRIDES)

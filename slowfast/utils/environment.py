@@ -28,6 +28,11 @@ def versions() -> dict[str, str]:
     return {**found, **({"commit": commit} if commit else {})}
 
 
+def num_gpus() -> int:
+    """GPUs that torch can use on this machine (CUDA_VISIBLE_DEVICES may hide some)."""
+    return torch.cuda.device_count()
+
+
 def git_commit() -> str:
     """Short hash of the checkout this package lies in, with ``+`` when it was changed; empty outside of one."""
     root = Path(__file__).resolve().parents[2]

@@ -14,6 +14,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config.files import ConfigError, KeyPath
 from slowfast.config.ignored import changed_keys, ignored_settings
 from slowfast.config.merge import coerce, key_names
+from slowfast.config.origins import is_set, value_beside
 from slowfast.config.refused import REFUSED_KEYS, REFUSED_VALUES, unknown_key
 from slowfast.config.rules.ava import ava_problems
 from slowfast.config.rules.common import at_least, one_of
@@ -25,8 +26,8 @@ from slowfast.config.rules.solver import solver_problems
 logger = logging.getLogger(__name__)
 
 
-def check_and_infer(cfg: CfgNode, defaults: CfgNode) -> CfgNode:
-    """``cfg`` itself, once every rule holds; keys that are set without effect are warned of.
+def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> CfgNode:
+    """``cfg`` itself, once every rule holds; with ``warn``, logs ``warnings_about`` it.
 
     The one thing inferred: with SOLVER.BASE_LR_SCALE_NUM_SHARDS the three learning rates are multiplied by
     NUM_SHARDS and the switch is turned off, so that a second call changes nothing. A frozen config is only
@@ -46,11 +47,17 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode) -> CfgNode:
     ]
     if problems:
         raise ConfigError("\n".join(problems))
-    for sentence in (*ignored_settings(cfg, defaults), *odd_settings(cfg)):
-        logger.warning(sentence)
+    if warn:
+        for sentence in warnings_about(cfg, defaults):
+            logger.warning(sentence)
     if not cfg.is_frozen():
         _scale_learning_rates(cfg)
     return cfg
+
+
+def warnings_about(cfg: CfgNode, defaults: CfgNode) -> list[str]:
+    """Sentences about settings without effect, and about those that work but are seldom meant."""
+    return [*ignored_settings(cfg, defaults), *odd_settings(cfg, defaults)]
 
 
 def _scale_learning_rates(cfg: CfgNode) -> None:
@@ -127,8 +134,9 @@ def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:
         )
 
 
-def odd_settings(cfg: CfgNode) -> Iterator[str]:
+def odd_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
     """Settings that work but are seldom meant."""
+    yield from batch_without_rate(cfg, defaults)
     if cfg.DATA.MULTI_LABEL and cfg.DATA.ENSEMBLE_METHOD != "max":
         yield (
             f"DATA.MULTI_LABEL with DATA.ENSEMBLE_METHOD={cfg.DATA.ENSEMBLE_METHOD!r}: published multi-label "
@@ -145,4 +153,16 @@ def odd_settings(cfg: CfgNode) -> Iterator[str]:
         yield (
             f"SOLVER.WARMUP_EPOCHS={cfg.SOLVER.WARMUP_EPOCHS} exceeds SOLVER.MAX_EPOCH={cfg.SOLVER.MAX_EPOCH}"
             ": training ends before the full learning rate is reached."
+        )
+
+
+def batch_without_rate(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
+    """Another batch than the one that SOLVER.BASE_LR was chosen for, with SGD, whose rate goes with the batch."""
+    written = value_beside(cfg, "TRAIN.BATCH_SIZE", "SOLVER.BASE_LR")
+    meant = coerce(written, defaults.TRAIN.BATCH_SIZE) if written is not None else defaults.TRAIN.BATCH_SIZE
+    size, rate = cfg.TRAIN.BATCH_SIZE, cfg.SOLVER.BASE_LR
+    if cfg.TRAIN.ENABLE and is_set(cfg, "SOLVER.BASE_LR") and size != meant and cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
+        yield (
+            f"SOLVER.BASE_LR={rate:g} was chosen for TRAIN.BATCH_SIZE={meant}, but the batch is {size}. "
+            f"The linear rule gives SOLVER.BASE_LR {rate * size / meant:.4g}."
         )

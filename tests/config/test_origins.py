@@ -1,0 +1,68 @@
+"""Who set a key: a default, a recipe, a file of the user or an override."""
+
+import pickle
+
+import pytest
+
+from slowfast.config import get_cfg, load_cfg, warnings_of, with_overrides
+from slowfast.config.origins import is_set, is_set_by_user, setters
+
+
+@pytest.fixture
+def leaf(tmp_path):
+    path = tmp_path / "leaf.yaml"
+    path.write_text("_BASE_: Kinetics/SLOWFAST_4x16_R50\nLOG_PERIOD: 5\n")
+    return path
+
+
+def test_defaults_recipes_files_and_overrides_are_told_apart(leaf):
+    cfg = load_cfg(leaf, ["RNG_SEED", 3])
+    assert not is_set(cfg, "OUTPUT_DIR")
+    assert is_set(cfg, "MODEL.NUM_CLASSES") and not is_set_by_user(cfg, "MODEL.NUM_CLASSES")
+    assert is_set_by_user(cfg, "LOG_PERIOD") and is_set_by_user(cfg, "RNG_SEED")
+    assert [layer.source for layer in setters(cfg, "LOG_PERIOD")] == [str(leaf)]
+
+
+def test_a_value_equal_to_the_default_is_set_all_the_same(leaf):
+    assert is_set(load_cfg(leaf, ["OUTPUT_DIR", "."]), "OUTPUT_DIR")
+
+
+def test_copies_and_processes_know_it_too(leaf):
+    cfg = load_cfg(leaf)
+    for copy in (cfg.clone(), pickle.loads(pickle.dumps(cfg)), with_overrides(cfg, ["RNG_SEED", 2])):
+        assert is_set_by_user(copy, "LOG_PERIOD") and not is_set(copy, "OUTPUT_DIR")
+    assert not get_cfg().layers  # each config has its own
+
+
+def test_with_overrides_leaves_the_config_itself_alone(leaf):
+    cfg = load_cfg(leaf)
+    changed = with_overrides(cfg, ["LOG_PERIOD=9"])
+    assert (cfg.LOG_PERIOD, changed.LOG_PERIOD) == (5, 9)
+    assert cfg.is_frozen() and changed.is_frozen()
+
+
+@pytest.mark.parametrize(
+    "overrides, rate",
+    [
+        (["TRAIN.BATCH_SIZE", "8"], "0.0125"),
+        (["TRAIN.BATCH_SIZE", "128"], "0.2"),
+        (["SOLVER.BASE_LR", "0.4", "TRAIN.BATCH_SIZE", "8"], None),
+        (["TRAIN.BATCH_SIZE", "8", "SOLVER.BASE_LR", "0.4"], None),
+        (["TRAIN.BATCH_SIZE", "8", "SOLVER.OPTIMIZING_METHOD", "adamw"], None),
+        (["TRAIN.BATCH_SIZE", "8", "TRAIN.ENABLE", "False"], None),
+        (["TRAIN.BATCH_SIZE", "64"], None),
+        ([], None),
+    ],
+)
+def test_another_batch_at_the_old_learning_rate_is_said_aloud(leaf, overrides, rate):
+    expected = [f"The linear rule gives SOLVER.BASE_LR {rate}."] if rate else []
+    assert [sentence.split(". ")[-1] for sentence in warnings_of(load_cfg(leaf, overrides))] == expected
+
+
+def test_warnings_can_be_left_to_the_run(leaf, caplog):
+    cfg = load_cfg(leaf, ["DEMO.FPS", 25], warn=False)
+    assert not caplog.records
+    (sentence,) = warnings_of(cfg)
+    assert "No effect here: DEMO.FPS=25" in sentence
+    load_cfg(leaf, ["DEMO.FPS", 25])
+    assert [record.getMessage() for record in caplog.records] == [sentence]
