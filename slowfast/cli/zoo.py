@@ -1,32 +1,29 @@
-"""``slowfast zoo``: lists the published weights by name, and keeps the table of docs/MODEL_ZOO.md."""
+"""``slowfast zoo``: lists the published weights by name."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import asdict
 
+from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
-from slowfast.models.weights.zoo import published_figures, write_weights_table, zoo_entries
+from slowfast.models.weights.zoo_table import published_figures, zoo_entries
 from slowfast.utils.download import cache_path
 
-EXAMPLE = """example:
-  slowfast zoo
-  slowfast zoo --write docs/MODEL_ZOO.md
-  python -c 'from slowfast.models import load_pretrained; load_pretrained("SLOWFAST_8x8_R50")'
+EXAMPLE = """
+slowfast zoo
+slowfast run --cfg Kinetics/c2/SLOWFAST_8x8_R50 --checkpoint Kinetics/c2/SLOWFAST_8x8_R50 TRAIN.ENABLE False
+python -c 'from slowfast.models import load_pretrained; load_pretrained("SLOWFAST_8x8_R50")'
 """
 
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the list, or writes the table; returns the exit status."""
+    """Prints the list; returns the exit status."""
     args = build_parser().parse_args(argv)
-    if args.write:
-        changed = write_weights_table(args.write)
-        print(f"{args.write}: {'wrote the table' if changed else 'the table is up to date'}")
-        return 0
-    print(_listing())
+    entries = [{"name": entry.name, **asdict(entry)} for entry in zoo_entries()]
+    write_json(args.json, entries, text=_listing())
     return 0
 
 
@@ -40,15 +37,15 @@ def _listing() -> str:
     return "\n".join(lines)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast zoo",
-        description="List the published weights, as load_pretrained and torch.hub take them.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "zoo",
+        description="List the published weights, as --checkpoint, TRAIN.CHECKPOINT_FILE_PATH, load_pretrained and "
+        "torch.hub take them.",
+        example=EXAMPLE,
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table into this Markdown file instead")
+    add_json(parser, "the list")
     return parser
 
 

@@ -1,12 +1,10 @@
-"""``slowfast zoo``: the list, and the table of the page."""
+"""``slowfast zoo``: the list."""
 
-from pathlib import Path
+import json
 
 from slowfast.cli.zoo import main
-from slowfast.models.weights.zoo import find_entry, zoo_entries
+from slowfast.models.weights.zoo_table import find_entry, zoo_entries
 from slowfast.utils.download import cache_path
-
-PAGE = Path(__file__).parents[2] / "docs/MODEL_ZOO.md"
 
 
 def test_the_list_has_every_name_and_marks_what_is_there(capsys, tmp_path, monkeypatch):
@@ -22,18 +20,8 @@ def test_the_list_has_every_name_and_marks_what_is_there(capsys, tmp_path, monke
     assert any(line.endswith("77.0 top-1, 92.6 top-5 (3 x 10 views)") for line in lines)
 
 
-def test_writing_the_page(tmp_path, capsys):
-    page = tmp_path / "page.md"
-    page.write_text(PAGE.read_text().replace("77.0 top-1", "99.9 top-1"))
-    assert main(["--write", str(page)]) == 0
-    assert "wrote the table" in capsys.readouterr().out
-    assert page.read_text() == PAGE.read_text()
-    assert main(["--write", str(page)]) == 0
-    assert "the table is up to date" in capsys.readouterr().out
-
-
-def test_a_page_without_marks_is_an_error(tmp_path, capsys):
-    page = tmp_path / "page.md"
-    page.write_text("text")
-    assert main(["--write", str(page)]) == 2
-    assert "has no place for the table" in capsys.readouterr().err
+def test_the_list_as_data(capsys):
+    assert main(["--json", "-"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == [entry.name for entry in zoo_entries()]
+    assert rows[0]["url"].startswith("https://") and rows[0]["published"]

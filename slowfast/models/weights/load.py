@@ -27,6 +27,7 @@ from slowfast.models.weights.inflate import (
 )
 from slowfast.models.weights.names import from_pyslowfast, is_pyslowfast_name
 from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
+from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
 
 logger = logging.getLogger(__name__)
@@ -85,23 +86,34 @@ def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
 
 
 def local_path(path: str | Path) -> Path:
-    """``path`` itself, or where a cache holds what a URL names (downloaded when it is not there).
+    """``path`` itself, or where a cache holds what a URL or a name of the zoo means (downloaded when it is not there).
 
-    The cache is iopath's, and for torchvision://r3d_18 torchvision's (torchvision_weights.py).
+    The cache is iopath's, and for torchvision://r3d_18 torchvision's (torchvision.py). A file comes before published
+    weights of its name.
 
     Raises:
-        CheckpointError: no such file, or the download failed.
+        CheckpointError: no such file or name, or the download failed.
     """
     try:
         if is_url(path):
             return fetch(str(path), cache_path(str(path)))
         if is_torchvision_address(path):
             return torchvision_weights(str(path))
+        return Path(path) if Path(path).is_file() else fetch_entry(_published(str(path)))
     except DownloadError as error:
         raise CheckpointError(str(error)) from error
-    if not Path(path).is_file():
-        raise CheckpointError(f"there is no checkpoint {path}.")
-    return Path(path)
+
+
+def _published(name: str) -> ZooEntry:
+    """The published weights called ``name``.
+
+    Raises:
+        CheckpointError: there are none, or several.
+    """
+    try:
+        return find_entry(name)
+    except ValueError as error:
+        raise CheckpointError(f"there is no checkpoint {name}: no file, and {error}") from error
 
 
 def describe_file(path: Path) -> str:

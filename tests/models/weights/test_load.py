@@ -102,7 +102,9 @@ def test_a_torch_file_without_weights(tmp_path, content, found):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(CheckpointError, match=re.escape(f"there is no checkpoint {tmp_path / 'absent.pyth'}.")):
+    with pytest.raises(
+        CheckpointError, match=re.escape(f"there is no checkpoint {tmp_path / 'absent.pyth'}: no file, and no")
+    ):
         read_checkpoint(tmp_path / "absent.pyth")
     with pytest.raises(CheckpointError, match=re.escape(f"there is no checkpoint {tmp_path}")):
         read_checkpoint(tmp_path)  # a folder

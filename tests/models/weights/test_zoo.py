@@ -11,19 +11,13 @@ import torch
 import yaml
 
 import slowfast.models.weights.zoo as zoo
+import slowfast.models.weights.zoo_table as zoo_table
 from slowfast.config import load_cfg
 from slowfast.config.files import recipe_names
 from slowfast.models import build_model, load_pretrained
-from slowfast.models.weights.load import CheckpointError
+from slowfast.models.weights.load import CheckpointError, read_checkpoint
 from slowfast.models.weights.names import rename
-from slowfast.models.weights.zoo import (
-    ZooEntry,
-    find_entry,
-    published_figures,
-    weights_table,
-    write_weights_table,
-    zoo_entries,
-)
+from slowfast.models.weights.zoo_table import ZooEntry, find_entry, published_figures, zoo_entries
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_clip
 
 ROOT = Path(__file__).parents[3]
@@ -162,12 +156,30 @@ def test_offline_the_message_says_what_goes_where(tmp_path, monkeypatch):
         load_pretrained("X3D_S")
 
 
+def test_weights_are_read_by_name_where_a_file_may_stand(toy, tmp_path, monkeypatch):
+    """TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH and --checkpoint: all through read_checkpoint."""
+    entry = ZooEntry(**{**vars(toy[0]), "config": "Toys/TOY"})
+    monkeypatch.setattr(zoo_table, "zoo_entries", lambda: (entry,))
+    monkeypatch.chdir(tmp_path)
+    for name in ("Toys/TOY", "TOY", "configs/Toys/TOY.yaml"):
+        assert read_checkpoint(name)["epoch"] == 1
+    torch.save({"epoch": 2, "model_state": {"w": torch.ones(1)}}, "TOY")
+    assert read_checkpoint("TOY")["epoch"] == 2  # a file comes first
+
+
+def test_a_name_that_several_share_or_nobody_has(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint SLOW_8x8_R50: no file, and 'SLOW_8x8_R50' is the name of"
+    ):
+        read_checkpoint("SLOW_8x8_R50")
+    with pytest.raises(CheckpointError, match=r"no checkpoint X3DM: no file, and no published .* Did you mean X3D_M\?"):
+        read_checkpoint("X3DM")
+
+
 def test_an_image_network_is_no_model_of_videos():
     with pytest.raises(ValueError, match=r"R50_IN1K is an image network .*TRAIN\.CHECKPOINT_INFLATE True"):
         load_pretrained("R50_IN1K")
-
-
-# --- the page ---
 
 
 def test_figures_in_words():
@@ -176,31 +188,3 @@ def test_figures_in_words():
     assert published_figures(find_entry("X3D_S")).startswith(
         "73.1 top-1 (1 x 10 views), 73.5 top-1 (3 x 10 views), 1.96"
     )
-
-
-def test_the_page_holds_the_table_as_generated(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text((ROOT / "docs/MODEL_ZOO.md").read_text())
-    assert not write_weights_table(page), "run: slowfast zoo --write docs/MODEL_ZOO.md"
-    assert weights_table() in page.read_text()
-
-
-def test_writing_replaces_the_table_alone(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{zoo._BEGIN}\nold\n{zoo._END}\nafter\n")
-    assert write_weights_table(page)
-    assert page.read_text() == f"before\n{zoo._BEGIN}\n{weights_table()}{zoo._END}\nafter\n"
-    assert not write_weights_table(page)
-
-
-def test_a_page_without_a_place_for_the_table(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("nothing")
-    with pytest.raises(ValueError, match=r"page\.md has no place for the table: expected the lines"):
-        write_weights_table(page)
-
-
-def test_the_page_says_that_the_figures_are_not_ours():
-    text = " ".join((ROOT / "docs/MODEL_ZOO.md").read_text().split())
-    assert "as its authors published them; this project has not measured them" in text
-    assert "which this project has not measured" in " ".join(load_pretrained.__doc__.split())

@@ -1,0 +1,98 @@
+"""The published weights by name: what they are, where they lie, and what their authors measured.
+
+model_zoo.json is the table: PySlowFast's published files with their recipe and the figures that their authors
+published. Nothing in it was measured by this project. ``sha256`` is null where no checksum was published.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from slowfast.utils.download import cache_path, fetch
+from slowfast.utils.suggest import did_you_mean
+
+_TABLE = Path(__file__).with_name("model_zoo.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooEntry:
+    """One published file.
+
+    Args:
+        config: recipe of the model that it fits; None for an image network, which is only to start from.
+        model, dataset, frames: what it is, what it was trained on, Slow frames x interval between them.
+        published: its authors' figures: top1, top5, map in percent, gflops, parameters_millions.
+        views: spatial x temporal views of those figures.
+        training: "Standard" or "Multigrid", where both were published.
+        pretrained_on, pretrain_url: what its training started from.
+        sha256: of the file; None: not known.
+    """
+
+    model: str
+    dataset: str
+    url: str
+    config: str | None
+    published: dict[str, float]
+    frames: str = ""
+    views: str = ""
+    training: str = ""
+    pretrained_on: str = ""
+    pretrain_url: str = ""
+    sha256: str | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The recipe's path below configs/; the file's own name for an entry without recipe."""
+        return self.config or PurePosixPath(self.url).stem
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the name; several entries may share it."""
+        return self.name.rpartition("/")[2]
+
+
+@lru_cache
+def zoo_entries() -> tuple[ZooEntry, ...]:
+    """All published files, in the order of the table."""
+    return tuple(ZooEntry(**row) for row in json.loads(_TABLE.read_text(encoding="utf-8")))
+
+
+def find_entry(name: str) -> ZooEntry:
+    """The entry called ``name``: in full, or by its last part where no other entry shares that.
+
+    Raises:
+        ValueError: no entry, or several, are called so; the message names the nearest, or all of them.
+    """
+    plain = name.removeprefix("configs/").removesuffix(".yaml")
+    found = [entry for entry in zoo_entries() if plain == entry.name]
+    found = found or [entry for entry in zoo_entries() if plain == entry.short_name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(entry.name for entry in found)
+        raise ValueError(f"{name!r} is the name of {len(found)} published models. Say which: {names}.")
+    known = [text for entry in zoo_entries() for text in (entry.name, entry.short_name)]
+    raise ValueError(
+        f"no published weights are called {name!r}.{did_you_mean(plain, known)} `slowfast zoo` lists them all."
+    )
+
+
+def published_figures(entry: ZooEntry) -> str:
+    """The authors' accuracy in words: "77.0 top-1, 92.6 top-5 (3 x 10 views)"."""
+    labels = {"top1": "top-1", "top5": "top-5", "map": "mAP"}
+    labels |= {"top1_10_views": "top-1 (1 x 10 views)", "top1_30_views": "top-1 (3 x 10 views)"}
+    labels |= {"gflops": "GFLOPs a view", "parameters_millions": "M parameters"}
+    figures = ", ".join(f"{entry.published[key]} {label}" for key, label in labels.items() if key in entry.published)
+    return f"{figures} ({entry.views} views)" if entry.views else figures
+
+
+def fetch_entry(entry: ZooEntry) -> Path:
+    """The file of an entry: downloaded into iopath's cache on the first call, and verified where a checksum is known.
+
+    Raises:
+        DownloadError: the download failed; the message says where to put the file.
+    """
+    return fetch(entry.url, cache_path(entry.url), sha256=entry.sha256)
