@@ -8,6 +8,7 @@ Letters: T frames of a clip (the Fast frames), K classes, p a probability in [0,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,16 @@ class Config(CfgNode):
             raise ValueError("allow_unsafe=True would run code from a YAML file: only False is accepted.")
         self.merge_from_layers(read_layers(locate(cfg_filename)))
 
-    def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
+    def merge_from_list(self, cfg_list: Sequence[Any], *, because: str = "") -> None:
         """Write ``[KEY, value, KEY=value, ...]`` over the current values; text is decoded.
+
+        Args:
+            because: why, where it is not the user who asked for them; see ``origins.inferred``.
 
         Raises:
             ConfigError: an unknown key, a wrong type, or a value missing.
         """
-        self.merge_from_layers(override_layers(cfg_list))
+        self.merge_from_layers([replace(layer, because=because) for layer in override_layers(cfg_list)])
 
     def merge_from_layers(self, layers: Sequence[Layer]) -> None:
         """Write settings of any source over the current values.
@@ -112,7 +116,8 @@ _C.TRAIN.BATCH_SIZE = 64  # clips of a training step on one machine, shared by i
 _C.TRAIN.EVAL_PERIOD = 10  # epochs from one evaluation on the val split to the next; 0: none (long cycle: EVAL_FREQ)
 _C.TRAIN.CHECKPOINT_PERIOD = 10  # epochs from one checkpoint to the next
 _C.TRAIN.AUTO_RESUME = True  # continue from the newest readable checkpoint in OUTPUT_DIR
-_C.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from when there is nothing to resume; "": random ones
+_C.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from (file, URL, zoo name) where nothing is resumed; "": none
+_C.TRAIN.CHECKPOINT_MIN_MATCH = 0.5  # [own] least share of the model's tensors in that file, in [0, 1]; 0: any
 _C.TRAIN.CHECKPOINT_TYPE = "pytorch"  # of that file: "pytorch" or "caffe2"; seen from its content
 _C.TRAIN.CHECKPOINT_INFLATE = False  # repeat the 2D kernels of an image network along time
 _C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # start at epoch 0 although the file says otherwise
@@ -154,7 +159,7 @@ _C.TEST = CfgNode()
 _C.TEST.ENABLE = True  # whether a run tests, after training if both are on
 _C.TEST.DATASET = "kinetics"  # registered data set, read by its test split
 _C.TEST.BATCH_SIZE = 8  # views in one forward pass on one machine, shared by its NUM_GPUS
-_C.TEST.CHECKPOINT_FILE_PATH = ""  # weights to test; "": the newest in OUTPUT_DIR, else TRAIN's
+_C.TEST.CHECKPOINT_FILE_PATH = ""  # file, URL or zoo name to test; "": the newest in OUTPUT_DIR, else TRAIN's
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips of a video, evenly spread over time
 _C.TEST.EVALUATOR = ""  # [own] registered evaluator; "": "multilabel_map" for DATA.MULTI_LABEL, else "topk"
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of a clip along its longer side: 3, or 1 in the centre

@@ -165,7 +165,11 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
         patterns = tuple(cfg.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN)
         state = load_for_finetuning(
-            model, cfg.TRAIN.CHECKPOINT_FILE_PATH, clear_patterns=patterns, inflate=cfg.TRAIN.CHECKPOINT_INFLATE
+            model,
+            cfg.TRAIN.CHECKPOINT_FILE_PATH,
+            clear_patterns=patterns,
+            inflate=cfg.TRAIN.CHECKPOINT_INFLATE,
+            min_match=cfg.TRAIN.CHECKPOINT_MIN_MATCH,
         )
         state.clear()
     return None

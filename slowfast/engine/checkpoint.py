@@ -79,16 +79,22 @@ def load_for_test(model: nn.Module, path: str | Path) -> dict[str, Any]:
 
 
 def load_for_finetuning(
-    model: nn.Module, path: str | Path, *, clear_patterns: tuple[str, ...] = (), inflate: bool = False
+    model: nn.Module,
+    path: str | Path,
+    *,
+    clear_patterns: tuple[str, ...] = (),
+    inflate: bool = False,
+    min_match: float = 0.5,
 ) -> dict[str, Any]:
     """Load what fits of ``path``'s weights (another class count re-initialises the head). Returns the contents.
 
     Args:
         clear_patterns: text that is removed from the names first (TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN).
         inflate: take the 2D kernels of an image network, repeated along time (TRAIN.CHECKPOINT_INFLATE).
+        min_match: least share, in [0, 1], of the model's tensors that must be found (TRAIN.CHECKPOINT_MIN_MATCH).
 
     Raises:
-        CheckpointError: not one tensor fits.
+        CheckpointError: not one tensor fits, or a smaller share than ``min_match``.
     """
     content = read_checkpoint(path)
     state = content["model_state"]
@@ -97,6 +103,14 @@ def load_for_finetuning(
     report = load_weights(model, state, inflate=inflate, source=path)
     if not report.loaded:
         raise CheckpointError(f"{path} has nothing that fits this model: {report}.")
+    num_tensors = sum(not name.endswith("num_batches_tracked") for name in model.state_dict())
+    num_found = sum(not name.endswith("num_batches_tracked") for name in report.loaded)
+    if num_found < min_match * num_tensors:
+        raise CheckpointError(
+            f"{path} has {num_found} of the model's {num_tensors} tensors, less than {100 * min_match:g} %: training "
+            f"would start from random weights for the most part ({report}). Choose the config that the weights were "
+            "trained with, or allow it: TRAIN.CHECKPOINT_MIN_MATCH 0."
+        )
     level = logging.INFO if report.is_complete else logging.WARNING
     logger.log(
         level, "%s: %s%s", path, report, "" if report.is_complete else ". What did not load keeps its initial values."

@@ -31,6 +31,7 @@ OWN_KEYS = {
     "SLOWFAST.FUSION": "TimeStridedConv",
     "SLOWFAST.FUSION_ARGS": {},
     "SLOWFAST.SLOW_FRAMES": "linspace",
+    "TRAIN.CHECKPOINT_MIN_MATCH": 0.5,
     "TRAIN.MIXED_PRECISION_DTYPE": "auto",
     "TEST.MIXED_PRECISION": False,
     "TEST.EVALUATOR": "",

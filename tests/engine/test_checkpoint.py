@@ -191,6 +191,23 @@ def test_nothing_that_fits_is_an_error_for_fine_tuning(tmp_path):
         load_for_finetuning(toy_slowfast(), path)
 
 
+def test_weights_of_which_too_little_fits_are_refused_unless_allowed(tmp_path, caplog):
+    """The Slow pathway alone is less than half of a SlowFast network."""
+    source, target = seeded(toy_slowfast, 0), seeded(toy_slowfast, 1)
+    path = tmp_path / "slow.pyth"
+    slow = {name: value for name, value in source.state_dict().items() if name.startswith("slow.res")}
+    save_checkpoint(path, {"model_state": slow})
+    with pytest.raises(CheckpointError, match=r"less than 50 %.* allow it: TRAIN\.CHECKPOINT_MIN_MATCH 0\.") as info:
+        load_for_finetuning(target, path)
+    counted = [name for name in target.state_dict() if not name.endswith("num_batches_tracked")]
+    found = [name for name in counted if name in slow]
+    assert f"{path} has {len(found)} of the model's {len(counted)} tensors" in str(info.value)
+    load_for_finetuning(target, path, min_match=0.2)
+    loaded = target.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in slow.items())
+    assert "What did not load keeps its initial values." in caplog.text
+
+
 def test_text_may_be_cleared_from_the_names(tmp_path):
     source, target = seeded(toy_slowfast, 0), seeded(toy_slowfast, 1)
     path = tmp_path / "weights.pyth"

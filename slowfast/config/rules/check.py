@@ -17,7 +17,7 @@ from slowfast.config.merge import coerce, key_names
 from slowfast.config.origins import is_set, value_beside
 from slowfast.config.refused import REFUSED_KEYS, REFUSED_VALUES, unknown_key
 from slowfast.config.rules.ava import ava_problems
-from slowfast.config.rules.common import at_least, one_of
+from slowfast.config.rules.common import at_least, fraction, one_of
 from slowfast.config.rules.data import data_problems
 from slowfast.config.rules.model import model_problems
 from slowfast.config.rules.multigrid import multigrid_problems
@@ -120,6 +120,7 @@ def run_problems(cfg: CfgNode) -> Iterator[str]:
             yield from _batch_problems(cfg, group)
     yield from at_least(cfg, 1, "TRAIN.CHECKPOINT_PERIOD")
     yield from at_least(cfg, 0, "TRAIN.EVAL_PERIOD", "TRAIN.KILL_LOSS_EXPLOSION_FACTOR")
+    yield from fraction(cfg, "TRAIN.CHECKPOINT_MIN_MATCH")
     yield from one_of(cfg, "TRAIN.MIXED_PRECISION_DTYPE", ("auto", "bfloat16", "float16"))
 
 
