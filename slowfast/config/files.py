@@ -27,6 +27,7 @@ class Layer:
     source: str  # how a message names the source
     lines: dict[KeyPath, int] = field(default_factory=dict)  # line of every key, from 1
     is_recipe: bool = False  # a file that came with the package
+    because: str = ""  # why, where a program chose these settings and not the user
 
     def place(self, key_path: KeyPath) -> str:
         """``file:line: `` of a key (of the list around it, where a key has no line of its own)."""

@@ -47,12 +47,16 @@ def _finished(cfg: Config, overrides: Sequence[Any], *, warn: bool) -> Config:
     return cfg
 
 
-def with_overrides(cfg: Config, overrides: Sequence[Any]) -> Config:
+def with_overrides(cfg: Config, overrides: Sequence[Any], *, because: str = "") -> Config:
     """A copy of ``cfg`` with other values for some keys, checked and frozen; nothing is logged.
+
+    Args:
+        because: why, where it is not the user who asked for them; see ``origins.inferred``.
 
     Raises:
         ConfigError: as ``load_cfg``.
     """
     changed = cfg.clone()
     changed.defrost()
-    return _finished(changed, overrides, warn=False)
+    changed.merge_from_list(overrides, because=because)
+    return _finished(changed, (), warn=False)

@@ -27,6 +27,21 @@ def is_set_by_user(cfg: CfgNode, name: str) -> bool:
     return any(not layer.is_recipe for layer in setters(cfg, name))
 
 
+def inferred(cfg: CfgNode) -> dict[str, str]:
+    """``KEY value`` -> why, for every setting that a command chose because the user left it open."""
+    layers = [layer for layer in getattr(cfg, "layers", ()) if layer.because]
+    return {_as_pair(layer.tree): layer.because for layer in layers}
+
+
+def _as_pair(tree: Any) -> str:
+    """``SOLVER.BASE_LR 0.1`` of {"SOLVER": {"BASE_LR": 0.1}}, an override's tree."""
+    names = []
+    while isinstance(tree, dict) and len(tree) == 1:
+        ((name, tree),) = tree.items()
+        names.append(name)
+    return f"{'.'.join(names)} {tree}"
+
+
 def value_beside(cfg: CfgNode, name: str, other: str) -> Any:
     """The value of ``name``, as written, that ``other`` was chosen for; None where no layer had set it by then.
 

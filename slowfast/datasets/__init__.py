@@ -1,7 +1,7 @@
 """Videos to clips: lists, decoding, sampling, cropping, loading."""
 
 from slowfast.datasets.ava import Ava
-from slowfast.datasets.build import DATASET_REGISTRY, build_augment, build_dataset, build_loader
+from slowfast.datasets.build import DATASET_REGISTRY, build_augment, build_dataset, build_loader, count_classes
 from slowfast.datasets.charades import Charades
 from slowfast.datasets.clip_sampling import (
     CLIP_SAMPLING_REGISTRY,
@@ -44,4 +44,5 @@ __all__ = [
     "build_augment",
     "build_dataset",
     "build_loader",
+    "count_classes",
 ]

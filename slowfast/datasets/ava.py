@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clip_sampling import KeyFrameSampling
-from slowfast.datasets.clips import class_names_from_config
+from slowfast.datasets.clips import class_list_from_config, class_names_from_config
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
@@ -33,7 +33,7 @@ from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.datasets.views import black_clip, cut_clip, place_boxes, read_key_frame
-from slowfast.evaluation.ava.label_map import names_of_labels
+from slowfast.evaluation.ava.label_map import names_of_labels, read_label_map
 from slowfast.video.color import ColorAugment
 from slowfast.video.geometry import whole_frame
 from slowfast.video.reader import VideoReadError
@@ -131,6 +131,14 @@ class Ava(Dataset):
             "class_names": _class_names(cfg),
             "seed": cfg.RNG_SEED,
         }
+
+    @classmethod
+    def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
+        """(file, names of the labels 1 to the highest) of the label map, or of DATA.CLASS_NAMES; None without one."""
+        if cfg.DATA.CLASS_NAMES:
+            return class_list_from_config(cfg)
+        path = Path(cfg.AVA.ANNOTATION_DIR, cfg.AVA.LABEL_MAP_FILE)
+        return (path, names_of_labels(path, max(read_label_map(path)))) if path.is_file() else None
 
     @classmethod
     def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:

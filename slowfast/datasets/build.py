@@ -11,13 +11,14 @@ another scale or mirrored, where None leaves things as they are: AVA.TEST_SCALES
 
 A classmethod ``protocol_from_config(cfg, split)`` tells its ``Protocol``, so that a ``Pipeline`` reads a video as the
 data set does; its objects have it as ``protocol``. Without one, tests work and pipelines take frames, not files.
+A classmethod ``class_list(cfg)`` may give (file, class names), or None: MODEL.NUM_CLASSES follows it unless it is set.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -126,6 +127,29 @@ def protocol_of(cfg: CfgNode, dataset: Dataset, split: str) -> Protocol:
     if hasattr(dataset, "protocol"):
         return dataset.protocol
     return replace(build_protocol(cfg, split), num_clips=getattr(dataset, "num_views", 1))
+
+
+@dataclass(frozen=True)
+class ListedClasses:
+    """How many classes a class list names, and where it stands."""
+
+    count: int
+    source: str
+
+
+def count_classes(cfg: CfgNode) -> ListedClasses | None:
+    """The classes that the list of the config's data names; None where it has none, or none that can be read.
+
+    What is wrong with an unreadable list is said when the data set is built.
+    """
+    dataset_class = _dataset_class(cfg, "train" if cfg.TRAIN.ENABLE else "test")
+    if not hasattr(dataset_class, "class_list"):
+        return None
+    try:
+        found = dataset_class.class_list(cfg)
+    except ValueError:  # an AnnotationError, or a bad label map
+        return None
+    return ListedClasses(len(found[1]), str(found[0])) if found else None
 
 
 def warn_of_unused(cfg: CfgNode, keys: Iterable[str], what: str) -> None:

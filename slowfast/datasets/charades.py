@@ -21,7 +21,7 @@ from torch import Tensor
 
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clip_sampling import StridedSampling
-from slowfast.datasets.clips import class_names_from_config
+from slowfast.datasets.clips import class_list_from_config, class_names_from_config
 from slowfast.datasets.frame_source import find_source, listed_source
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, read_frame_lists
@@ -118,6 +118,11 @@ class Charades(SourcedDataset):
         return {"videos": videos, "class_names": _class_names(cfg), **cls.clip_options(cfg, split)}
 
     @classmethod
+    def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
+        """As of ``ClipDataset``."""
+        return class_list_from_config(cfg, default=_classes_file(cfg))
+
+    @classmethod
     def clip_sampling(cls, cfg: CfgNode) -> StridedSampling:
         """An exact stride."""
         return StridedSampling(cfg.DATA.NUM_FRAMES, int(cfg.DATA.SAMPLING_RATE), FPS)
@@ -196,9 +201,13 @@ def videos_of_annotations(path: Path, *, num_classes: int, prefix: str, check: s
     )
 
 
+def _classes_file(cfg: CfgNode) -> Path:
+    return Path(cfg.DATA.PATH_TO_DATA_DIR) / CLASSES_FILE
+
+
 def _class_names(cfg: CfgNode) -> list[str] | None:
     """Names without their codes: Charades_v1_classes.txt has lines such as ``c008 Opening a door``."""
-    names = class_names_from_config(cfg, default=Path(cfg.DATA.PATH_TO_DATA_DIR) / CLASSES_FILE)
+    names = class_names_from_config(cfg, default=_classes_file(cfg))
     codes = [re.fullmatch(r"c([0-9]{3}) (.+)", name) for name in names or []]
     if names and all(code and int(code[1]) == label for label, code in enumerate(codes)):
         return [code[2] for code in codes]

@@ -113,6 +113,11 @@ class ClipDataset(Dataset):
         return SecondsSampling(data.NUM_FRAMES, data.SAMPLING_RATE, data.TARGET_FPS, data.USE_OFFSET_SAMPLING)
 
     @classmethod
+    def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
+        """(file, names) of the class list, which MODEL.NUM_CLASSES follows unless it is set; None without one."""
+        return class_list_from_config(cfg)
+
+    @classmethod
     def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:
         """What a split looks at, without reading its list; DATA.ARGS may name fields of the protocol."""
         data, is_test = cfg.DATA, split == "test"
@@ -241,10 +246,16 @@ class ClipDataset(Dataset):
 
 def class_names_from_config(cfg: CfgNode, *, default: Path | None = None) -> list[str] | None:
     """The names that DATA.CLASS_NAMES holds, or else a file with the lists, or else ``default``; None without any."""
+    found = class_list_from_config(cfg, default=default)
+    return check_num_classes(*found, cfg.MODEL.NUM_CLASSES) if found else None
+
+
+def class_list_from_config(cfg: CfgNode, *, default: Path | None = None) -> tuple[Path, list[str]] | None:
+    """(file, names) of the class list that ``class_names_from_config`` reads, however many classes the model has."""
     path = cfg.DATA.CLASS_NAMES or find_class_names(cfg.DATA.PATH_TO_DATA_DIR)
     if not path and default is not None and default.is_file():
         path = default
-    return check_num_classes(path, read_class_names(path), cfg.MODEL.NUM_CLASSES) if path else None
+    return (Path(path), read_class_names(path)) if path else None
 
 
 def check_num_classes(path: str | Path, names: list[str], num_classes: int) -> list[str]:

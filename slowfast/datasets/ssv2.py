@@ -80,6 +80,12 @@ class SomethingSomething(SourcedDataset):
         }
 
     @classmethod
+    def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
+        """As of ``ClipDataset``."""
+        path = find_json(Path(cfg.DATA.PATH_TO_DATA_DIR), "labels")
+        return path, list(read_labels(path))
+
+    @classmethod
     def clip_sampling(cls, cfg: CfgNode) -> SegmentSampling:
         """One frame from each segment."""
         return SegmentSampling(cfg.DATA.NUM_FRAMES, FPS)

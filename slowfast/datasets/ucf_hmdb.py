@@ -59,6 +59,12 @@ class _FoldDataset(ClipDataset):
         }
 
     @classmethod
+    def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
+        """As of ``ClipDataset``."""
+        folder = Path(cfg.DATA.PATH_TO_DATA_DIR)
+        return folder, cls._read(folder, cfg.DATA.FOLD, "train")[0]
+
+    @classmethod
     def _read(cls, folder: Path, fold: int, part: str) -> tuple[list[str], FoldList]:
         """Class names, and the videos of the "train" or "test" part of a split."""
         raise NotImplementedError
