@@ -1,5 +1,6 @@
 """Package of slowfast. The recipes in configs/ travel inside it, as slowfast.configs."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -8,12 +9,15 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "slowfast" / "__init__.py").read_text()).group(1)
 README = ROOT / "README.md"
+# {name: oldest version}, as the package itself knows it; read without importing, for torch may not be there yet.
+ENVIRONMENT = (ROOT / "slowfast" / "utils" / "environment.py").read_text()
+OLDEST = ast.literal_eval(re.search(r"^OLDEST = (\{.+?\})$", ENVIRONMENT, re.MULTILINE).group(1))
 
 REQUIRED = [
-    "torch>=2.6",  # the networks and their training
-    "torchvision>=0.21",  # RoIAlign and image operations; the release that belongs to the torch above
+    f"torch>={OLDEST['torch']}",  # the networks and their training
+    f"torchvision>={OLDEST['torchvision']}",  # RoIAlign and image operations; the release that belongs to that torch
     "numpy",  # random numbers of a sample, and arrays of scores
-    "av>=17",  # PyAV: reads and writes video files, with FFmpeg inside its wheel; 16 takes BT.709 for BT.601
+    f"av>={OLDEST['av']}",  # PyAV: reads and writes videos, with FFmpeg in its wheel; 16 takes BT.709 for BT.601
     "fvcore",  # the config node
     "iopath",  # weights by URL, through its cache
     "simplejson",  # log records with NaN written as null, which is JSON

@@ -43,7 +43,7 @@ def checkout_files(folder: str, suffix: str) -> set[str]:
 def required() -> list[str]:
     """Names of the dependencies in setup.py."""
     setup = (ROOT / "setup.py").read_text()
-    names = re.findall(r'^    "([a-z]+)', setup[setup.index("REQUIRED") : setup.index("EXTRAS")], re.MULTILINE)
+    names = re.findall(r'^    f?"([a-z]+)', setup[setup.index("REQUIRED") : setup.index("EXTRAS")], re.MULTILINE)
     assert {"torch", "torchvision", "av", "fvcore"} <= set(names)
     return names
 

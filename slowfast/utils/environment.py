@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 import slowfast
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "fvcore")
+# The oldest versions with which all tests pass (`make test-oldest`); setup.py asks for them.
+OLDEST = {"torch": "2.6", "torchvision": "0.21", "av": "17"}
 
 
 def versions() -> dict[str, str]:
@@ -26,6 +29,23 @@ def versions() -> dict[str, str]:
     found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     commit = git_commit()
     return {**found, **({"commit": commit} if commit else {})}
+
+
+def outdated_packages() -> list[str]:
+    """One sentence if installed packages are older than the oldest ones that the tests pass with, else nothing."""
+    found = versions()
+    older = [
+        f"{name} {found[name]} (oldest tested: {oldest})"
+        for name, oldest in OLDEST.items()
+        if _numbers(found[name]) < _numbers(oldest)
+    ]
+    return [f"Older than what slowfast is tested with: {', '.join(older)}. Expect failures."] if older else []
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """(2, 6, 0) of "2.6.0+cu124"; an empty tuple of what is no version."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def num_gpus() -> int:

@@ -1,0 +1,59 @@
+"""``slowfast env``: one screen, the same as JSON, and a sentence for what is broken."""
+
+import json
+
+import pytest
+
+from slowfast.cli import env
+from slowfast.utils import environment
+from slowfast.utils.environment import OLDEST, outdated_packages
+
+
+def test_one_screen(capsys):
+    assert env.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = {line[:10].strip(): line[11:] for line in lines}
+    assert "torch " in shown["versions"] and "ffmpeg " in shown["versions"]
+    assert "h264 yes" in shown["decoders"] and shown["encoders"] == "libx264 yes"
+    assert shown["gloo"].startswith("works (a sum over two ranks)")
+    assert len(lines) < 24
+
+
+def test_the_same_as_json(tmp_path, capsys):
+    path = tmp_path / "env.json"
+    assert env.main(["--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert found["cpu"]["cores"] >= 1 and found["problems"] == []
+    assert found["process_groups"]["gloo"]["ok"] is True
+    capsys.readouterr()
+    assert env.main(["--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["versions"] == found["versions"]
+
+
+def test_what_is_broken_is_a_problem(monkeypatch, capsys):
+    def fails():
+        raise RuntimeError("no interface\nof that name")
+
+    monkeypatch.setattr(env, "check_gloo", fails)
+    monkeypatch.setattr(env, "DECODERS", ("h264", "no-such-codec"))
+    monkeypatch.setattr(env, "_shm_gib", lambda: {"total": 0.0625, "free": 0.06})
+    assert env.main([]) == 1
+    out = capsys.readouterr().out
+    assert "problem    gloo: fails: RuntimeError: no interface of that name" in out
+    assert "problem    this PyAV has no no-such-codec" in out
+    assert "problem    /dev/shm has 0.06 GiB" in out and "--shm-size 16g" in out
+
+
+@pytest.mark.parametrize(
+    "found, says",
+    [
+        ({"torch": "2.0.1+cpu"}, "torch 2.0.1+cpu (oldest tested: "),
+        ({"torch": "2.100"}, ""),
+        ({"av": "not installed"}, "av not installed"),
+        ({"av": OLDEST["av"] + ".0.1", "torch": OLDEST["torch"] + ".0+cu126"}, ""),
+    ],
+)
+def test_versions_older_than_the_tested_are_named(monkeypatch, found, says):
+    monkeypatch.setattr(environment, "versions", lambda: {**dict.fromkeys(OLDEST, "999"), **found})
+    sentences = outdated_packages()
+    assert (says in sentences[0] and len(sentences) == 1) if says else sentences == []
