@@ -1,4 +1,4 @@
-"""``slowfast ablate`` and ``tools/ablate.py``: many configs, several seeds, one budget, one table.
+"""``slowfast ablate``: many configs, several seeds, one budget, one table.
 
 Every (config, seed) is a run in a folder of its own; a run that is complete is not made again, so the command can be
 stopped and called again, with more seeds too.
@@ -6,7 +6,6 @@ stopped and called again, with more seeds too.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import json
@@ -20,10 +19,21 @@ from pathlib import Path
 import numpy as np
 from torch.multiprocessing import ProcessRaisedException
 
+from slowfast.cli.arguments import (
+    Parser,
+    add_cfg,
+    add_gpus,
+    add_output,
+    command_parser,
+    config_overrides,
+    typed_line,
+    whole,
+)
+from slowfast.cli.configs import load_config
 from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
-from slowfast.config import CfgNode, find, load_cfg
+from slowfast.config import CfgNode, locate
 from slowfast.config.files import recipe_names
 from slowfast.engine.launch import launch
 from slowfast.engine.trainer import NonFiniteLossError
@@ -43,10 +53,10 @@ GROUPS = {
     "alpha": ("alpha_1", "alpha_2"),
     "Fast input": ("half_resolution", "gray", "time_difference", "flow"),
 }
-EXAMPLE = """examples:
-  python tools/ablate.py --output ablation                         (all of configs/Motion/ablations)
-  python tools/ablate.py --output ablation --seeds 5 --cfg t_conv no_fusion
-  python tools/ablate.py --output mine --data /data/k400 --cfg a.yaml b.yaml SOLVER.MAX_EPOCH 30
+EXAMPLE = """
+slowfast ablate --output ablation                         (all of configs/Motion/ablations)
+slowfast ablate --output ablation --seeds 5 --cfg t_conv no_fusion
+slowfast ablate --output mine --data /data/k400 --cfg a.yaml b.yaml SOLVER.MAX_EPOCH 30
 """
 
 
@@ -78,34 +88,29 @@ class Row:
         return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast ablate",
+    parser = command_parser(
+        "ablate",
         description="Train and test configs with several seeds and one budget; write one table and one plot.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        example=EXAMPLE,
+        takes_overrides=True,
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder for the runs, ablation.md, .json and .png")
+    add_output(parser, "folder for the runs, ablation.md, .json and .png", required=True)
+    add_cfg(parser, several="names in configs/Motion/ablations do, too (default: all of these)", required=False)
+    parser.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="seeds 0 to N - 1 (default %(default)s)")
     parser.add_argument(
-        "--cfg", nargs="+", metavar="NAME", help="configs: names in configs/Motion/ablations, or files (default: all)"
+        "--data", type=Path, metavar="DIR", help="folder of the lists (default: a Motion set written into --output)"
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 (default %(default)s)")
-    parser.add_argument("--data", type=Path, help="folder of the lists (default: a Motion set written into OUTPUT)")
     parser.add_argument(
-        "--num-train", type=int, default=MotionSpec.num_train, metavar="N", help="Motion videos (default %(default)s)"
+        "--num-train",
+        type=whole(1),
+        default=MotionSpec.num_train,
+        metavar="N",
+        help="training videos of the Motion set (default %(default)s)",
     )
-    parser.add_argument("--num-gpus", type=int, default=0, metavar="N", help="GPUs of a run; 0: the CPU")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides for all")
+    add_gpus(parser, "GPUs of a run", default="0")
     return parser
-
-
-def split_names(tokens: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """(configs, KEY value pairs) of what follows --cfg: the first token that looks like a key begins the pairs."""
-    tokens = list(tokens or [])
-    keys = [i for i, token in enumerate(tokens) if token.split(".")[0].isupper() and not Path(token).exists()]
-    first = keys[0] if keys else len(tokens)
-    return tokens[:first], tokens[first:]
 
 
 def default_names() -> list[str]:
@@ -116,11 +121,9 @@ def default_names() -> list[str]:
 
 
 def config_of(name: str) -> Path:
-    """The file of a row: a name in configs/Motion/ablations, a recipe, or a path."""
-    if Path(name).is_file():
-        return Path(name)
+    """The file of a row: a file, a name in configs/Motion/ablations, or another recipe."""
     inside = FOLDER + name.removesuffix(".yaml")
-    return find(inside if inside in recipe_names() else name)
+    return locate(name if Path(name).is_file() or inside not in recipe_names() else inside)
 
 
 def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequence) -> Row:
@@ -129,10 +132,10 @@ def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequ
     A run's folder is named after its whole config, so that another budget, or another config of the same name, is
     another run.
     """
-    cfg = load_cfg(config_of(name), [*overrides, "RNG_SEED", seed])
+    cfg = load_config(config_of(name), [*overrides, "OUTPUT_DIR", ".", "RNG_SEED", seed])
     digest = hashlib.sha1(cfg.dump().encode()).hexdigest()[:8]
     output = folder / Path(name).stem / f"seed{seed}-{digest}"
-    cfg = load_cfg(config_of(name), [*overrides, "OUTPUT_DIR", str(output), "RNG_SEED", seed])
+    cfg = load_config(config_of(name), [*overrides, "OUTPUT_DIR", str(output), "RNG_SEED", seed])
     row = row or _new_row(name, cfg)
     start = time.perf_counter()
     if not (output / "results.json").is_file():
@@ -176,18 +179,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and write the report."""
     argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(argv)
-    names, opts = split_names(args.cfg)
-    names, opts = names or default_names(), [*opts, *args.opts]
-    if args.seeds < 1:
-        raise ValueError(f"--seeds {args.seeds}: must be at least 1.")
+    names = args.cfg or default_names()
     args.output.mkdir(parents=True, exist_ok=True)
     data = args.data or args.output / "motion"
     if args.data is None:
         write_motion(data, num_train=args.num_train)
-    overrides = ["DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(data), "NUM_GPUS", args.num_gpus]
-    overrides += ["FLOW.CACHE_DIR", str(args.output / "flow_cache"), *opts]
+    overrides = ["NUM_GPUS", 0, "DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(data)]
+    overrides += ["FLOW.CACHE_DIR", str(args.output / "flow_cache"), *config_overrides(args, gpus="NUM_GPUS")]
     for name in names:
-        cfg = load_cfg(config_of(name), overrides)  # all of them before the first run starts
+        cfg = load_config(config_of(name), overrides)  # all of them before the first run starts
         if len(cfg.TEST.NUM_TEMPORAL_CLIPS) > 1:
             raise ValueError(f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: one test a run, please.")
     rows: dict[str, Row] = {}
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             failures.append(f"{name} seed {seed}: {error}")
             print(f"[{done}/{total}] {failures[-1]}", file=sys.stderr, flush=True)
             continue
-        write_report(args.output, list(rows.values()), command=f"python tools/ablate.py {' '.join(argv)}")
+        write_report(args.output, list(rows.values()), command=typed_line("ablate", argv))
         left = format_seconds((time.perf_counter() - start) / done * (total - done))
         print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
     if rows:

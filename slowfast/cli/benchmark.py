@@ -1,4 +1,4 @@
-"""How fast this machine runs a config: ``python tools/benchmark.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml``.
+"""``slowfast benchmark``: how fast this machine runs a config.
 
 Variants of a model step are timed in turn, round after round, so that their ratios hold on a machine whose speed
 drifts; medians are printed.
@@ -7,7 +7,6 @@ drifts; medians are printed.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -18,10 +17,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from slowfast.cli.arguments import (
+    Parser,
+    add_cfg,
+    add_gpus,
+    add_json,
+    command_parser,
+    whole,
+    write_json,
+)
 from slowfast.cli.benchmark_data import check_data_config, measure_loading, measure_training, write_benchmark_video
 from slowfast.cli.errors import report_errors
-from slowfast.config import CfgNode, find, load_cfg
-from slowfast.engine.launch import check_gpus
+from slowfast.cli.machine import one_device
+from slowfast.config import CfgNode, load_cfg
 from slowfast.engine.pipeline import takes_boxes
 from slowfast.engine.placement import place_model
 from slowfast.engine.precision import autocast, autocast_dtype
@@ -35,24 +43,31 @@ from slowfast.utils.environment import versions
 PARTS = ("train", "eval", "loading", "throughput")
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments."""
-    parser = argparse.ArgumentParser(
-        prog="benchmark.py",
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser(
+        "benchmark",
         description="Time model steps, data loading and whole training on this machine.",
-        epilog="example: python tools/benchmark.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml --batch 2",
+        example="slowfast benchmark --cfg Kinetics/SLOWFAST_8x8_R50 --batch 2",
+        takes_overrides=True,
     )
-    parser.add_argument("--cfg", default="Kinetics/SLOWFAST_8x8_R50", help="config file, or its name below configs/")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
-    parser.add_argument("--batch", type=int, default=2, help="clips of a training step, and views of a test step")
-    parser.add_argument("--repeats", type=int, default=5, help="timed rounds, after one of warm-up")
-    parser.add_argument("--steps", type=int, default=8, help="training steps of the throughput part")
+    add_cfg(parser, default="Kinetics/SLOWFAST_8x8_R50")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure (default: everything)"
+    )
+    for flag, number, what in (
+        ("--batch", 2, "clips of a training step, and views of a test step"),
+        ("--repeats", 5, "timed rounds, after one of warm-up"),
+        ("--steps", 8, "training steps of the throughput part"),
+    ):
+        parser.add_argument(flag, type=whole(1), default=number, metavar="N", help=f"{what} (default %(default)s)")
     parser.add_argument("--compile", action="store_true", help="time torch.compile too (minutes of compilation)")
-    parser.add_argument("--gpu", action="store_true", help="model steps and throughput on the first GPU")
-    parser.add_argument("--video", help="file to load; default one that is written here, 340x256, 300 frames")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
-    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY value", help="overrides")
-    return parser.parse_args(argv)
+    add_gpus(parser, "GPUs for model steps and throughput, one at most", default="0")
+    parser.add_argument(
+        "--video", metavar="FILE", help="video to load (default: one written here, 340x256, 300 frames)"
+    )
+    add_json(parser)
+    return parser
 
 
 def measure_in_turn(
@@ -186,14 +201,12 @@ def format_figures(title: str, figures: dict[str, float]) -> str:
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    args = parse_args(argv)
-    path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
-    cfg = load_cfg(path, overrides=[*args.opts, "NUM_GPUS", int(args.gpu)])
-    check_gpus(cfg.NUM_GPUS)
+    args = build_parser().parse_args(argv)
+    device = one_device(args.gpus)
+    cfg = load_cfg(args.cfg, [*args.opts, "NUM_GPUS", int(device.type == "cuda")])
     needs_data = "loading" in args.parts or "throughput" in args.parts
     if needs_data:
         check_data_config(cfg)
-    device = torch.device("cuda" if args.gpu else "cpu")
     figures: dict[str, dict] = {"versions": versions(), "config": {"cfg": args.cfg, "batch": args.batch}}
     print(f"{args.cfg}: {torch.get_num_threads()} threads, {figures['versions']}", flush=True)
     for part, make in (("train", train_variants), ("eval", eval_variants)):
@@ -207,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             video = args.video or write_benchmark_video(Path(folder) / "video.mp4")
             _measure_data(args, cfg, Path(folder), Path(video).resolve(), figures)
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, figures, text="")
     return 0
 
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import torch
 
-from slowfast.config import CfgNode
+from slowfast.config import Config, with_overrides
 from slowfast.datasets import build_dataset
 from slowfast.engine.build_trainer import build_trainer
 from slowfast.video.reader import VideoReader
@@ -32,7 +32,7 @@ def write_benchmark_video(path: Path, *, height: int = 256, width: int = 340, nu
     return path
 
 
-def check_data_config(cfg: CfgNode) -> None:
+def check_data_config(cfg: Config) -> None:
     """Return when the data of ``cfg`` can be stood in for by lists of one video.
 
     Raises:
@@ -48,7 +48,7 @@ def check_data_config(cfg: CfgNode) -> None:
             )
 
 
-def _config_for(cfg: CfgNode, folder: Path, video: Path, *, num_rows: int, overrides: list) -> CfgNode:
+def _config_for(cfg: Config, folder: Path, video: Path, *, num_rows: int, overrides: list) -> Config:
     """``cfg`` with lists of one video, ``num_rows`` times, in ``folder``.
 
     Raises:
@@ -57,14 +57,10 @@ def _config_for(cfg: CfgNode, folder: Path, video: Path, *, num_rows: int, overr
     check_data_config(cfg)
     for split in ("train", "val", "test"):
         (folder / f"{split}.csv").write_text(f"{video} 0\n" * num_rows, encoding="utf-8")
-    made = cfg.clone()
-    made.defrost()
-    made.merge_from_list(["DATA.PATH_TO_DATA_DIR", str(folder), "DATA.PATH_PREFIX", "", *overrides])
-    made.freeze()
-    return made
+    return with_overrides(cfg, ["DATA.PATH_TO_DATA_DIR", str(folder), "DATA.PATH_PREFIX", "", *overrides])
 
 
-def measure_loading(cfg: CfgNode, folder: Path, video: Path, *, repeats: int) -> dict[str, float]:
+def measure_loading(cfg: Config, folder: Path, video: Path, *, repeats: int) -> dict[str, float]:
     """Median milliseconds with one thread: decoding every frame, a training clip, all views of a test video."""
     cfg = _config_for(
         cfg, folder, video, num_rows=repeats + 1, overrides=["TRAIN.DATASET", "kinetics", "TEST.DATASET", "kinetics"]
@@ -106,7 +102,7 @@ class _Records:
         self.records.append(record)
 
 
-def measure_training(cfg: CfgNode, folder: Path, video: Path, *, batch: int, steps: int) -> dict[str, float]:
+def measure_training(cfg: Config, folder: Path, video: Path, *, batch: int, steps: int) -> dict[str, float]:
     """Clips a second of real training, and the percent of its time spent waiting for data; without the first step."""
     processes = max(1, cfg.NUM_GPUS)
     workers = min(cfg.DATA_LOADER.NUM_WORKERS, 2 if cfg.NUM_GPUS == 0 else 8)

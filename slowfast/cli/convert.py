@@ -1,4 +1,4 @@
-"""``slowfast convert`` and ``tools/convert.py``: weights in the other naming."""
+"""``slowfast convert``: weights in the other naming."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from slowfast.cli.arguments import Parser, command_parser
 from slowfast.cli.errors import report_errors
 from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.models.weights.load import CheckpointError, read_with_kind
 from slowfast.models.weights.names import is_pyslowfast_name, rename
 
-EXAMPLE = """example:
-  slowfast convert SLOWFAST_8x8_R50.pkl slowfast_8x8_r50.pyth
-  python tools/convert.py out/checkpoints/checkpoint_epoch_00196.pyth theirs.pyth --to pyslowfast
+EXAMPLE = """
+slowfast convert SLOWFAST_8x8_R50.pkl slowfast_8x8_r50.pyth
+slowfast convert out/checkpoints/checkpoint_epoch_00196.pyth theirs.pyth --to pyslowfast
 """
 _NEITHER = "names of neither framework"
 NAMING = {"slowfast": "this framework's", "pyslowfast": "PySlowFast's"}
@@ -25,7 +26,7 @@ NAMING = {"slowfast": "this framework's", "pyslowfast": "PySlowFast's"}
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes the file, prints what it did, and returns the exit status."""
     args = build_parser().parse_args(argv)
-    _check_paths(args.input, args.output, force=args.force)
+    _check_paths(args.input, args.output, overwrite=args.overwrite)
     kind, content = read_with_kind(args.input)
     state = content["model_state"]
     converted = convert(state, to=args.to, source=args.input)
@@ -34,29 +35,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast convert",
+    parser = command_parser(
+        "convert",
         description="Write weights in the other naming: a PySlowFast checkpoint, a Caffe2 file, a plain state dict or "
         "a checkpoint of ours. Values, their order and all other fields of a checkpoint stay as they are.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        example=EXAMPLE,
     )
-    parser.add_argument("input", metavar="IN", help="file or URL to read")
+    parser.add_argument("input", metavar="IN", help="file to read, a URL, or a name that `slowfast zoo` lists")
     parser.add_argument("output", metavar="OUT", type=Path, help="file to write, a .pyth for both frameworks")
     parser.add_argument("--to", choices=NAMING, default="slowfast", help="naming to write (default slowfast)")
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     return parser
 
 
-def _check_paths(source: str, target: Path, *, force: bool) -> None:
+def _check_paths(source: str, target: Path, *, overwrite: bool) -> None:
     if Path(source).is_file() and target.exists() and target.samefile(source):
         raise ValueError(f"IN and OUT are the same file {target}. Choose another OUT.")
     if target.is_dir():
         raise ValueError(f"{target} is a folder. Name the file to write.")
-    if target.exists() and not force:
-        raise ValueError(f"{target} exists. Choose another OUT, or --force to replace it.")
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} exists. Choose another OUT, or --overwrite to replace it.")
 
 
 def convert(state: dict[str, Any], *, to: str, source: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ several views, and prints one table. Direction is invisible to a few sparse fram
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -17,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from slowfast.cli.arguments import Parser, add_gpus, add_output, command_parser, config_overrides, whole
+from slowfast.cli.configs import load_config
 from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
-from slowfast.config import CfgNode, find, load_cfg
+from slowfast.config import CfgNode
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.engine.launch import launch
 from slowfast.motion.clips import MotionSpec, direction_of, shape_of, write_motion
@@ -30,23 +31,24 @@ from slowfast.visualization.comparison import plot_comparison
 RUNS = {"SlowFast": "Motion/SLOWFAST_4x4_R18", "Slow-only": "Motion/SLOW_4x4_R18"}
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments."""
-    parser = argparse.ArgumentParser(
-        prog="demo",
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser(
+        "demo",
         description="Train SlowFast and Slow-only on the built-in Motion data set and compare them.",
-        epilog="example: slowfast demo --output demo_output SOLVER.MAX_EPOCH 4",
+        example="slowfast demo --output demo_output SOLVER.MAX_EPOCH 4",
+        takes_overrides=True,
     )
-    parser.add_argument(
-        "--output", type=Path, default=Path("demo_output"), help="folder for data, weights and pictures"
-    )
-    parser.add_argument(
-        "--num-train", type=int, default=MotionSpec.num_train, help="training videos (default %(default)s)"
-    )
-    parser.add_argument("--num-test", type=int, default=MotionSpec.num_test, help="test videos (default %(default)s)")
-    parser.add_argument("--gpu", action="store_true", help="train on the first GPU instead of the CPU")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides for both networks")
-    return parser.parse_args(argv)
+    add_output(parser, "folder for data, weights and pictures", default=Path("demo_output"))
+    for flag, number, what in (
+        ("--num-train", MotionSpec.num_train, "training"),
+        ("--num-test", MotionSpec.num_test, "test"),
+    ):
+        parser.add_argument(
+            flag, type=whole(1), default=number, metavar="N", help=f"{what} videos (default %(default)s)"
+        )
+    add_gpus(parser, default="0")
+    return parser
 
 
 def accuracy_by(names: Sequence[str], part: Callable[[str], str], labels: np.ndarray, predicted: np.ndarray) -> float:
@@ -101,7 +103,7 @@ def format_table(rows: dict[str, dict]) -> str:
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo."""
-    args = parse_args(argv)
+    args = build_parser().parse_args(argv)
     start = time.perf_counter()
     data = args.output / "motion"
     written = write_motion(data, num_train=args.num_train, num_test=args.num_test)
@@ -113,8 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, recipe in RUNS.items():
         folder = args.output / recipe.split("/")[1].lower()
         print(f"\n{name}: {recipe} into {folder}", flush=True)
-        overrides = ["DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(data), "OUTPUT_DIR", str(folder)]
-        cfg = load_cfg(find(recipe), overrides=[*overrides, "NUM_GPUS", int(args.gpu), *args.opts])
+        overrides = ["NUM_GPUS", 0, "OUTPUT_DIR", str(folder)]
+        overrides += ["DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(data)]
+        cfg = load_config(recipe, [*overrides, *config_overrides(args, gpus="NUM_GPUS")])
         rows[name] = train_and_test(cfg, class_names)
         runs[name] = folder / "metrics.jsonl"
     bars = {name: {key: row[key] for key in ("top1", "shape", "direction")} for name, row in rows.items()}

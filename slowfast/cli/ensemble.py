@@ -1,8 +1,7 @@
-"""Late fusion of tests: ``python tools/ensemble.py rgb/predictions flow/predictions --output fused``."""
+"""``slowfast ensemble``: late fusion of tests."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slowfast.cli.arguments import Parser, add_output, command_parser
 from slowfast.cli.errors import report_errors
 from slowfast.engine.results import write_results
 from slowfast.engine.tester import TestResult
@@ -21,31 +21,26 @@ from slowfast.evaluation.late_fusion import METHODS, FusionError, Predictions, f
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import setup_logging
 
-_DESCRIPTION = """
-Average the scores of several tests of the same videos, which are matched by path, and evaluate each and the fusion.
-"""
-_EPILOG = """
-examples:
-  python tools/ensemble.py outputs/rgb/predictions.npz outputs/flow/predictions.npz --weights 1 1.5
-  python tools/ensemble.py outputs/slowfast outputs/swin outputs/x3d --method geometric --output outputs/fused
+DESCRIPTION = (
+    "Average the scores of several tests of the same videos, which are matched by path, and evaluate each and the "
+    "fusion."
+)
+EXAMPLE = """
+slowfast ensemble outputs/rgb/predictions.npz outputs/flow/predictions.npz --weights 1 1.5
+slowfast ensemble outputs/slowfast outputs/swin outputs/x3d --method geometric --output outputs/fused
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="ensemble.py",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("ensemble", description=DESCRIPTION, example=EXAMPLE)
     parser.add_argument("tests", nargs="+", metavar="TEST", help="predictions.npz of a test, or the folder it is in")
-    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a test; default equal ones")
+    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a test (default: equal ones)")
     parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="mean of the scores (default), or theirs "
                         "in the logarithm")  # fmt: skip
-    parser.add_argument("--evaluator", metavar="NAME", help="of the figures; default the one that the tests' "
-                        "results.json names, or else topk or multilabel_map, as the labels are")  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write results.json and predictions there")
+    parser.add_argument("--evaluator", metavar="NAME", help="of the figures (default: the one that the tests' "
+                        "results.json names, or else topk or multilabel_map, as the labels are)")  # fmt: skip
+    add_output(parser, "folder to write results.json and predictions into")
     return parser
 
 

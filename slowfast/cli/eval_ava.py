@@ -1,14 +1,14 @@
-"""``slowfast eval-ava`` and ``tools/eval_ava.py``: frame mAP of detection files, and ensembles of such files."""
+"""``slowfast eval-ava``: frame mAP of detection files, and ensembles of such files."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from slowfast.cli.arguments import Parser, add_json, add_output, command_parser, write_json
 from slowfast.cli.errors import report_errors
 from slowfast.evaluation.ava.files import (
     read_detections,
@@ -20,16 +20,15 @@ from slowfast.evaluation.ava.merging import drop_duplicate_rows, merge_scores, w
 from slowfast.evaluation.ava.protocols import IOU_THRESHOLD, PROTOCOLS, evaluate
 from slowfast.evaluation.ava.table import BoxTable
 
-EXAMPLE = """examples:
-  slowfast eval-ava ava_val_v2.2.csv detections.csv --excluded ava_val_excluded_timestamps_v2.2.csv \\
-      --label-map ava_action_list_v2.2_for_activitynet_2019.pbtxt
-  slowfast eval-ava ava_val_v2.2.csv a/detections.csv b/detections.csv --weights 2 1 --write merged.csv --label-map ...
-
-protocols (figures of different ones must not be compared):
+EXAMPLE = """
+slowfast eval-ava ava_val_v2.2.csv detections.csv --excluded ava_val_excluded_timestamps_v2.2.csv \\
+    --label-map ava_action_list_v2.2_for_activitynet_2019.pbtxt
+slowfast eval-ava ava_val_v2.2.csv a/detections.csv b/detections.csv --weights 2 1 --output merged.csv --label-map ...
+"""
+NOTES = """protocols (figures of different ones must not be compared):
   pyslowfast  as published SlowFast figures; detections claim boxes in file order
   official    as the ActivityNet challenge; by score, best 50 rows (box x class) of an image, no exclusion file
-  mmaction2   by score, scores above 0.002, images without ground truth ignored
-"""
+  mmaction2   by score, scores above 0.002, images without ground truth ignored"""
 
 
 @report_errors
@@ -40,24 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     excluded = read_excluded_timestamps(args.excluded) if args.excluded else ()
     groundtruth = read_groundtruth(args.groundtruth)
     detections, num_duplicates = _read_all(args)
-    if args.write:
-        write_detections(args.write, detections)
+    if args.output:
+        write_detections(args.output, detections)
     result = evaluate(groundtruth, detections, class_names=class_names, excluded=excluded, protocol=args.protocol)
     result["counts"]["duplicate_detections"] = num_duplicates
-    print(_report(result, class_names, args))
-    if args.json:
-        args.json.write_text(json.dumps(_record(result, args), indent=1) + "\n", encoding="utf-8")
+    write_json(args.json, _record(result, args), text=_report(result, class_names, args))
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast eval-ava",
+    parser = command_parser(
+        "eval-ava",
         description="Frame mAP at IoU 0.5 of AVA detections. Several detection files are evaluated as one: scores of "
         "the same image, box and class are averaged.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        example=EXAMPLE,
+        notes=NOTES,
     )
     parser.add_argument("groundtruth", type=Path, help="CSV: video,second,x1,y1,x2,y2,action_id[,person_id]")
     parser.add_argument(
@@ -78,8 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="drop rows that repeat an earlier one of their file; PySlowFast counts both, the second as wrong",
     )
-    parser.add_argument("--write", type=Path, metavar="CSV", help="write the detections (merged) to this file")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    add_output(parser, "CSV file for the detections, merged")
+    add_json(parser)
     parser.add_argument("--sort", choices=["class", "ap"], default="class", help="order of the table of classes")
     return parser
 
@@ -134,17 +131,13 @@ def _table(result: dict, class_names: dict[int, str], order: str) -> list[str]:
 
 
 def _record(result: dict, args: argparse.Namespace) -> dict:
-    """The report as JSON, NaN as null."""
-
-    def number(value: float) -> float | None:
-        return None if math.isnan(value) else value
-
+    """The report as data."""
     return {
         "protocol": result["protocol"],
         "iou_threshold": IOU_THRESHOLD,
-        "mAP_fraction": number(result["mAP"]),
-        "mAP_percent": number(100 * result["mAP"]),
-        "ap_fraction": {name: number(value) for name, value in result["ap"].items()},
+        "mAP_fraction": result["mAP"],
+        "mAP_percent": 100 * result["mAP"],
+        "ap_fraction": result["ap"],
         "num_groundtruth": result["num_groundtruth"],
         "num_detections": result["num_detections"],
         "counts": result["counts"],

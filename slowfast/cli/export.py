@@ -1,8 +1,7 @@
-"""A config's model as files that run elsewhere: ``tools/export.py --cfg FILE --checkpoint FILE --output DIR``."""
+"""``slowfast export``: a config's model as files that run elsewhere."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -13,8 +12,18 @@ from pathlib import Path
 
 from torch import nn
 
+from slowfast.cli.arguments import (
+    Parser,
+    add_cfg,
+    add_checkpoint,
+    add_output,
+    command_parser,
+    config_overrides,
+    whole,
+)
+from slowfast.cli.configs import load_config
 from slowfast.cli.errors import report_errors
-from slowfast.config import CfgNode, config_as_data, find, load_cfg
+from slowfast.config import CfgNode, config_as_data
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.engine.export import (
     CHECKED_BATCHES,
@@ -35,15 +44,15 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "torch": ("model.pt2", write_program),
     "onnx": ("model.onnx", write_onnx),
 }
-_DESCRIPTION = """
-Write a model as a torch.export program (model.pt2) and as ONNX (model.onnx), check that both give the model's scores,
-and store beside them what their input must be (preprocessing.json). The batch may vary; the size of a clip may not.
-"""
-_EPILOG = """
-examples:
-  python tools/export.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml --checkpoint weights.pyth --output exported
-  python tools/export.py --cfg configs/Kinetics/X3D_S.yaml --checkpoint x3d_s.pyth --output exported --fold-bn \\
-      --format onnx DATA.TEST_CROP_SIZE 160
+DESCRIPTION = (
+    "Write a model as a torch.export program (model.pt2) and as ONNX (model.onnx), check that both give the model's "
+    "scores, and store beside them what their input must be (preprocessing.json). The batch may vary; the size of a "
+    "clip may not."
+)
+EXAMPLE = """
+slowfast export --cfg Kinetics/SLOWFAST_8x8_R50 --checkpoint weights.pyth --output exported
+slowfast export --cfg Kinetics/X3D_S --checkpoint X3D_S --output exported --fold-bn --format onnx \\
+    DATA.TEST_CROP_SIZE 160
 """
 
 
@@ -55,60 +64,44 @@ class Exported:
     difference: float
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="export.py",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser("export", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True)
+    add_cfg(parser)
+    add_checkpoint(
+        parser, "weights: a file, a URL or a name that `slowfast zoo` lists (default: those a test would take)"
     )
-    parser.add_argument("--cfg", required=True, metavar="FILE", help="config file, or its name below configs/")
-    parser.add_argument("--checkpoint", default="", metavar="FILE", help="weights; default: those a test would take")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the files")
+    add_output(parser, "folder for the files", required=True)
     parser.add_argument(
         "--format",
         nargs="+",
+        choices=FORMATS,
         default=list(FORMATS),
-        metavar="NAME",
-        help=f"of {', '.join(FORMATS)}; default all; onnx needs the extra [export]",
+        help="what to write (default: all); onnx needs the extra [export]",
     )
     parser.add_argument("--fold-bn", action="store_true", help="multiply batch norms into convolutions")
     parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"), help="of a clip, pixels; default DATA.TEST_CROP_SIZE squared"
+        "--size",
+        type=whole(1),
+        nargs=2,
+        metavar=("H", "W"),
+        help="of a clip, pixels (default: DATA.TEST_CROP_SIZE squared)",
     )
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides, last")
     return parser
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments; what follows --format and is no format begins the overrides."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    is_format = [name in FORMATS for name in args.format]
-    num_formats = is_format.index(False) if False in is_format else len(is_format)
-    if num_formats == 0:
-        parser.error(f"--format {args.format[0]}: expected {' or '.join(FORMATS)}")
-    args.opts = args.format[num_formats:] + args.opts
-    args.format = args.format[:num_formats]
-    return args
-
-
-def load_pipeline(path: Path, overrides: Sequence) -> tuple[CfgNode, Pipeline]:
-    """A config and its pipeline on the CPU in full precision.
+def load_pipeline(cfg: CfgNode) -> Pipeline:
+    """The pipeline of a config on the CPU in full precision.
 
     Raises:
         ExportError: its clips hold optical flow, which is computed from videos and not in the model.
     """
-    # Statistics of parts of a batch, or of several processes, are for training alone.
-    plain = ["BN.NORM_TYPE", "batchnorm", *overrides, "TEST.MIXED_PRECISION", False, "MODEL.CHANNELS_LAST", False]
-    cfg = load_cfg(path, overrides=plain)
     if cfg.SLOWFAST.FAST_INPUT == "flow":
         raise ExportError(
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r}: the model's clips have 5 channels. "
             "Optical flow is computed while videos are loaded, which no exported file can do. Export an RGB model."
         )
-    return cfg, Pipeline.from_config(cfg, device="cpu")
+    return Pipeline.from_config(cfg, device="cpu")
 
 
 def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> list[Exported]:
@@ -184,11 +177,13 @@ def _versions() -> dict[str, str]:
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model; one line for each file written."""
-    args = parse_args(argv)
+    args = build_parser().parse_args(argv)
     setup_logging()
-    path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
-    weights = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
-    cfg, pipeline = load_pipeline(path, [*args.opts, *weights, "TEST.FOLD_BN", args.fold_bn])
+    given = config_overrides(args, checkpoint="TEST.CHECKPOINT_FILE_PATH")
+    # Statistics of parts of a batch, or of several processes, are for training alone.
+    fixed = ["TEST.FOLD_BN", args.fold_bn, "TEST.MIXED_PRECISION", False, "MODEL.CHANNELS_LAST", False]
+    cfg = load_config(args.cfg, ["BN.NORM_TYPE", "batchnorm", *given, *fixed])
+    pipeline = load_pipeline(cfg)
     if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
         pipeline.class_names = class_names_from_config(cfg)
     size = args.size or (cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE)

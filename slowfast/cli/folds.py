@@ -1,8 +1,7 @@
-"""Mean figures over the splits of UCF101 and HMDB51: ``slowfast folds outputs/ucf101_1 outputs/ucf101_2 ...``."""
+"""``slowfast folds``: mean figures over the splits of UCF101 and HMDB51."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -12,13 +11,14 @@ from pathlib import Path
 
 import yaml
 
+from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
 
-EXAMPLE = """example:
-  for fold in 1 2 3; do
-    slowfast run --cfg configs/UCF101/SLOWFAST_8x8_R50.yaml DATA.FOLD $fold OUTPUT_DIR outputs/ucf101_$fold
-  done
-  slowfast folds outputs/ucf101_1 outputs/ucf101_2 outputs/ucf101_3
+EXAMPLE = """
+for fold in 1 2 3; do
+  slowfast run --cfg UCF101/SLOWFAST_8x8_R50 --output outputs/ucf101_$fold DATA.FOLD $fold
+done
+slowfast folds outputs/ucf101_1 outputs/ucf101_2 outputs/ucf101_3
 """
 
 
@@ -87,19 +87,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a table of the splits and their mean; the exit status."""
     args = build_parser().parse_args(argv)
     results = sorted((read_result(path) for path in args.results), key=lambda result: result.fold)
-    print(format_table(results, mean_over_folds(results)))
+    means = mean_over_folds(results)
+    splits = [{"file": str(result.path), "fold": result.fold, "figures": result.figures} for result in results]
+    write_json(args.json, {"mean": means, "splits": splits}, text=format_table(results, means))
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast folds",
-        description="Average the figures of tests on the splits of UCF101 or HMDB51.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "folds", description="Average the figures of tests on the splits of UCF101 or HMDB51.", example=EXAMPLE
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="results.json of a split, or the folder it is in")
+    add_json(parser, "the means, and the figures of each split,")
     return parser
 
 

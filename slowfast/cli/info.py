@@ -1,33 +1,33 @@
-"""What a config's model costs: ``python tools/info.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml``."""
+"""``slowfast info``: what a config's model costs."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
+from slowfast.cli.arguments import Parser, add_cfg, add_json, command_parser, whole, write_json
 from slowfast.cli.errors import report_errors
-from slowfast.config import CfgNode, find, load_cfg
+from slowfast.config import CfgNode, load_cfg
 from slowfast.models import build_model
 from slowfast.models.complexity import clip_channels, measure
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments."""
-    parser = argparse.ArgumentParser(
-        prog="info.py",
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser(
+        "info",
         description="Parameters, GFLOPs (multiply-adds), activation memory and shapes of a config's model.",
-        epilog="example: python tools/info.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml SLOWFAST.BETA_INV 16",
+        example="slowfast info --cfg Kinetics/SLOWFAST_8x8_R50 SLOWFAST.BETA_INV 16",
+        takes_overrides=True,
     )
-    parser.add_argument("--cfg", required=True, help="config file, or its name below configs/")
-    parser.add_argument("--crop", type=int, help="side of the clip in pixels; default DATA.TEST_CROP_SIZE")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
-    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY value", help="overrides")
-    return parser.parse_args(argv)
+    add_cfg(parser)
+    parser.add_argument(
+        "--crop", type=whole(1), metavar="N", help="side of the clip in pixels (default: DATA.TEST_CROP_SIZE)"
+    )
+    add_json(parser)
+    return parser
 
 
 def describe(cfg: CfgNode, *, crop: int | None = None) -> dict:
@@ -83,13 +83,9 @@ def _shape(shape) -> str:
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures of one config."""
-    args = parse_args(argv)
-    opts = args.opts[1:] if args.opts[:1] == ["--opts"] else args.opts
-    as_json = args.json or "--json" in opts
-    opts = [token for token in opts if token != "--json"]
-    path = Path(args.cfg) if Path(args.cfg).exists() else find(args.cfg)
-    info = describe(load_cfg(path, overrides=opts), crop=args.crop)
-    print(json.dumps(info, indent=2) if as_json else format_tables(info))
+    args = build_parser().parse_args(argv)
+    info = describe(load_cfg(args.cfg, args.opts), crop=args.crop)
+    write_json(args.json, info, text=format_tables(info))
     return 0
 
 

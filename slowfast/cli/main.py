@@ -11,6 +11,7 @@ import slowfast
 # command: (module of this folder, what it does)
 COMMANDS = {
     "run": ("run", "train and test what a config describes"),
+    "env": ("env", "versions, devices, codecs and process groups of this machine"),
     "info": ("info", "parameters, GFLOPs, memory and shapes of a config's model"),
     "motion": ("motion", "write the built-in Motion data set of video files"),
     "ablate": ("ablate", "train and test configs with several seeds into one table"),

@@ -1,4 +1,4 @@
-"""``slowfast motion`` and ``tools/make_motion.py``: writes the Motion data set."""
+"""``slowfast motion``: writes the Motion data set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from slowfast.cli.arguments import Parser, add_workers, command_parser
 from slowfast.cli.errors import report_errors
 from slowfast.motion.clips import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
 from slowfast.motion.detection import MotionAvaSpec
@@ -19,11 +20,11 @@ from slowfast.motion.scene import SHAPES
 from slowfast.motion.sheet import sample_sheet
 
 FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MotionCharadesSpec, MotionAvaSpec)}
-EXAMPLE = """examples:
-  slowfast motion data/motion --sheet data/motion.png
-  python tools/make_motion.py data/tiny --num-train 32 --num-val 8 --num-test 8 --motions spin-cw spin-ccw
-  python tools/make_motion.py data/motion_charades --form charades
-  python tools/make_motion.py data/motion_ava --form ava --num-train 24 --sheet data/motion_ava.png
+EXAMPLE = """
+slowfast motion data/motion --sheet data/motion.png
+slowfast motion data/tiny --num-train 32 --num-val 8 --num-test 8 --motions spin-cw spin-ccw
+slowfast motion data/motion_charades --form charades
+slowfast motion data/motion_ava --form ava --num-train 24 --sheet data/motion_ava.png
 """
 HELP = {
     "num_train": "training videos",
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = _spec(args)
     with _Progress(spec.unit, quiet=args.quiet) as progress:
         result = write_set(
-            args.root, spec, num_workers=args.num_workers, overwrite=args.overwrite, on_progress=progress
+            args.root, spec, num_workers=args.workers or 1, overwrite=args.overwrite, on_progress=progress
         )
     if args.sheet:
         sample_sheet(args.root, args.sheet)
@@ -57,15 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast motion",
+    parser = command_parser(
+        "motion",
         description="Write the Motion data set: H.264 videos whose class is a shape and a direction of motion, in the "
         "Kinetics layout. Sparse frames show the shape, only dense ones the direction. Other forms: videos with "
         "several labels in the layout of Charades, and movies with several actors, boxes and labels in that of AVA.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        example=EXAMPLE,
     )
     parser.add_argument("root", type=Path, help="folder to write; it must be absent, empty, or hold the same set")
     parser.add_argument("--form", choices=FORMS, default="clips", help="layout (default clips: that of Kinetics)")
@@ -82,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help=_choices(SHAPES, DEFAULT_SHAPES))
     parser.add_argument("--motions", nargs="+", metavar="NAME", help=_choices(MOTIONS, DEFAULT_MOTIONS))
-    parser.add_argument("--num-workers", type=int, default=None, metavar="N", help="threads (default: one per core)")
+    add_workers(parser, "threads that write")
     parser.add_argument("--overwrite", action="store_true", help="replace a Motion set made with other arguments")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw sample frames into this file")
     parser.add_argument("--quiet", action="store_true", help="print errors only")

@@ -1,4 +1,4 @@
-"""Train and test: ``python tools/run_net.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml KEY value ...``."""
+"""``slowfast run``: train and test what a config describes."""
 
 from __future__ import annotations
 
@@ -8,88 +8,162 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from slowfast.cli.arguments import (
+    Parser,
+    add_cfg,
+    add_checkpoint,
+    add_gpus,
+    add_output,
+    command_parser,
+    config_overrides,
+    whole,
+)
+from slowfast.cli.configs import check_output_folders, load_config
 from slowfast.cli.errors import report_errors
-from slowfast.config import CfgNode, find, load_cfg
+from slowfast.cli.machine import check_gpus_of
+from slowfast.config import CfgNode, ConfigError, get_cfg, warnings_of
+from slowfast.config.files import existing_config
+from slowfast.config.merge import key_names
+from slowfast.config.origins import inferred
+from slowfast.config.rules.common import value_of
 from slowfast.engine.build_trainer import train
 from slowfast.engine.launch import launch
 from slowfast.engine.tasks import test
 from slowfast.utils import distributed
-from slowfast.utils.environment import versions
+from slowfast.utils.environment import outdated_packages, versions
 
 logger = logging.getLogger(__name__)
 
-_EPILOG = """
-examples:
-  python tools/run_net.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml DATA.PATH_TO_DATA_DIR /data/k400
-  python tools/run_net.py --cfg configs/Kinetics/SLOWFAST_8x8_R50.yaml TRAIN.ENABLE False \\
-      TEST.CHECKPOINT_FILE_PATH weights.pyth
-  python tools/run_net.py --cfg A.yaml B.yaml NUM_GPUS 0      (two jobs, one after the other)
-  torchrun --nproc_per_node 8 tools/run_net.py --cfg A.yaml
+EXAMPLE = """
+slowfast run --cfg Kinetics/SLOWFAST_8x8_R50 DATA.PATH_TO_DATA_DIR /data/k400
+slowfast run --cfg Kinetics/SLOWFAST_8x8_R50 --checkpoint weights.pyth TRAIN.ENABLE False
+slowfast run --cfg a.yaml b.yaml --gpus 0          (two jobs, one after the other)
+torchrun --nproc_per_node 8 tools/run_net.py --cfg a.yaml
 """
+# What a run does, in this order: the key that asks for it, and what does it.
+STEPS = {"TRAIN.ENABLE": train, "TEST.ENABLE": test}
+# Keys of PySlowFast that ask for more: what to do instead.
+NOT_HERE = {
+    "DEMO.ENABLE": "There is no demo on a video or camera here yet. To score videos, list them in a test.csv "
+    "(`path label` lines), and set DATA.PATH_TO_DATA_DIR to its folder and TEST.ENABLE True.",
+    "TENSORBOARD.ENABLE": "TensorBoard shows what training and tests write; it draws nothing by itself here.",
+}
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser(
+        "run",
+        description="Train and test what a config describes. The flags are short for config keys; the log names the "
+        "folder of the results.",
+        example=EXAMPLE,
+        takes_overrides=True,
+    )
+    add_cfg(parser, several="several are jobs, run in turn")
+    add_output(parser, "folder of checkpoints, logs and results (OUTPUT_DIR; default outputs/ and the recipe's name)")
+    add_checkpoint(
+        parser,
+        "weights to start training from, or to test without training: a file, a URL or a name that `slowfast zoo` "
+        "lists (TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH)",
+    )
+    add_gpus(parser, "GPUs of this machine (NUM_GPUS)")
+    parser.add_argument(
+        "--workers", type=whole(0), metavar="N", help="loading processes for each GPU (DATA_LOADER.NUM_WORKERS)"
+    )
+    # With underscores, as PySlowFast spells them; other commands have no such flags.
+    parser.add_argument("--num-shards", "--num_shards", type=whole(1), metavar="N", help="machines (NUM_SHARDS)")
+    parser.add_argument(
+        "--shard-id", "--shard_id", type=whole(0), metavar="N", help="index of this machine, from 0 (SHARD_ID)"
+    )
+    parser.add_argument(
+        "--init-method",
+        "--init_method",
+        default="",
+        metavar="URL",
+        help="where the processes meet, tcp://HOST:PORT (default: a free port here)",
+    )
+    return parser
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments: ``cfg_files`` and ``opts`` (KEY value pairs) beside the flags.
-
-    The first token after --cfg that ends in neither .yaml nor .yml starts the overrides, with --opts or without.
-    """
-    parser = argparse.ArgumentParser(
-        prog="run_net.py",
-        description="Train and test what a config describes.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--cfg",
-        dest="cfg_files",
-        nargs="+",
-        required=True,
-        metavar="FILE.yaml",
-        help="configs; several are jobs run in turn",
-    )
-    parser.add_argument(
-        "--opts",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="KEY value",
-        help="overrides; the word --opts may be left out",
-    )
-    parser.add_argument("--num_shards", type=int, help="number of machines (NUM_SHARDS)")
-    parser.add_argument("--shard_id", type=int, help="number of this machine, from 0 (SHARD_ID)")
-    parser.add_argument(
-        "--init_method", default="", help="where the processes meet, tcp://HOST:PORT; default a free port here"
-    )
+    """Parsed arguments: ``cfg`` has the names of the configs, ``opts`` the overrides behind them."""
+    parser = build_parser()
     args = parser.parse_args(argv)
-    is_yaml = [token.endswith((".yaml", ".yml")) for token in args.cfg_files]
-    num_files = is_yaml.index(False) if False in is_yaml else len(is_yaml)
-    if num_files == 0:
-        parser.error(f"--cfg needs a .yaml file first, got {args.cfg_files[0]!r}")
-    args.opts = args.cfg_files[num_files:] + args.opts
-    args.cfg_files = args.cfg_files[:num_files]
-    for flag, key in (("num_shards", "NUM_SHARDS"), ("shard_id", "SHARD_ID")):
-        if getattr(args, flag) is not None:
-            args.opts += [key, getattr(args, flag)]
+    for name in args.cfg:
+        if name.partition("=")[0].upper() in key_names(get_cfg()) and existing_config(name, folder=Path()) is None:
+            parser.error(f"{name!r} is no config. Keys are upper case: {name.upper()}.")
     return args
+
+
+def overrides_of(args: argparse.Namespace, **more: str) -> list:
+    """What the command line says of config keys, by flags or KEY value pairs.
+
+    Args:
+        more: further flags -> their keys.
+    """
+    return config_overrides(
+        args,
+        output="OUTPUT_DIR",
+        gpus="NUM_GPUS",
+        workers="DATA_LOADER.NUM_WORKERS",
+        num_shards="NUM_SHARDS",
+        shard_id="SHARD_ID",
+        **more,
+    )
+
+
+def load_job(name: str, args: argparse.Namespace) -> CfgNode:
+    """The config of one job."""
+    cfg = load_config(name, overrides_of(args))
+    if args.checkpoint:
+        group = "TRAIN" if cfg.TRAIN.ENABLE else "TEST"
+        cfg = load_config(name, overrides_of(args, checkpoint=f"{group}.CHECKPOINT_FILE_PATH"))
+    check_has_steps(cfg, name)
+    return cfg
+
+
+def check_has_steps(cfg: CfgNode, name: str) -> None:
+    """Return when a run of ``cfg`` does anything.
+
+    Raises:
+        ConfigError: it would end in silence; the message says what to do.
+    """
+    if any(value_of(cfg, key) for key in STEPS):
+        return
+    asked = [f"{key}: {advice}" for key, advice in NOT_HERE.items() if value_of(cfg, key)]
+    advice = asked or ["Set one of them True."]
+    raise ConfigError(f"{name} has nothing to run: {' and '.join(STEPS)} are False. {' '.join(advice)}")
 
 
 def run_job(cfg: CfgNode) -> None:
     """Train, then test, as the config says; in one process of a job."""
     if distributed.is_main():
         Path(cfg.OUTPUT_DIR, "config.yaml").write_text(cfg.dump(), encoding="utf-8")
+        _log_start(cfg)
+    for key, step in STEPS.items():
+        if value_of(cfg, key):
+            step(cfg)
+
+
+def _log_start(cfg: CfgNode) -> None:
+    """What the run is made with, what was chosen for its user, and what of the config changes nothing."""
     found = ", ".join(f"{name} {version}" for name, version in versions().items())
     logger.info("%s; the whole config is in %s", found, Path(cfg.OUTPUT_DIR, "config.yaml"))
-    if cfg.TRAIN.ENABLE:
-        train(cfg)
-    if cfg.TEST.ENABLE:
-        test(cfg)
+    for setting, because in inferred(cfg).items():
+        logger.info("%s (%s)", setting, because)
+    for sentence in (*outdated_packages(), *warnings_of(cfg)):
+        logger.warning(sentence)
 
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all jobs of the command line."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     args = parse_args(argv)
-    paths = [Path(name) if Path(name).is_absolute() or Path(name).exists() else find(name) for name in args.cfg_files]
-    configs = [load_cfg(path, overrides=args.opts) for path in paths]  # all of them before the first job starts
+    configs = [load_job(name, args) for name in args.cfg]  # all of them before the first job starts
+    check_output_folders(configs, args.cfg)
+    for cfg in configs:
+        check_gpus_of(cfg, command="run", argv=argv)
     for cfg in configs:
         launch(run_job, cfg, init_method=args.init_method)
     return 0

@@ -58,7 +58,7 @@ def load_detector(name: str, weights: str | os.PathLike, device: torch.device | 
     if not weights.is_file():
         raise ValueError(
             f"{weights} is not there. The weights of {name} are torchvision's file {released.url} "
-            "(trained on COCO): download it once and name it with --weights."
+            "(trained on COCO): download it once and name it with --checkpoint."
         )
     model = build(weights=None, weights_backbone=None, num_classes=len(released.meta["categories"]))
     try:

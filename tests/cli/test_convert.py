@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ import pytest
 import torch
 
 from slowfast.cli.convert import main
-from slowfast.cli.main import main as command
 from slowfast.models.weights.load import load_exactly, read_checkpoint
 from slowfast.models.weights.names import rename
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast, toy_x3d
@@ -120,9 +117,11 @@ def test_an_existing_file_is_replaced_only_by_force(tmp_path, capsys):
     source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
     target = tmp_path / "b.pyth"
     target.write_text("mine")
-    assert f"error: {target} exists. Choose another OUT, or --force to replace it." in refusal(capsys, source, target)
+    assert f"error: {target} exists. Choose another OUT, or --overwrite to replace it." in refusal(
+        capsys, source, target
+    )
     assert target.read_text() == "mine"
-    assert main([str(source), str(target), "--force"]) == 0
+    assert main([str(source), str(target), "--overwrite"]) == 0
     assert read_checkpoint(target)["epoch"] == 195
 
 
@@ -131,13 +130,13 @@ def test_the_input_is_never_overwritten(tmp_path, capsys):
     before = source.read_bytes()
     os.symlink(source, tmp_path / "same.pyth")
     for target in (source, tmp_path / "." / "a.pyth", tmp_path / "same.pyth"):
-        assert "IN and OUT are the same file" in refusal(capsys, source, target, "--force")
+        assert "IN and OUT are the same file" in refusal(capsys, source, target, "--overwrite")
     assert source.read_bytes() == before
 
 
 def test_a_folder_is_no_place_for_it(tmp_path, capsys):
     source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
-    assert f"{tmp_path} is a folder. Name the file to write." in refusal(capsys, source, tmp_path, "--force")
+    assert f"{tmp_path} is a folder. Name the file to write." in refusal(capsys, source, tmp_path, "--overwrite")
 
 
 def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
@@ -158,11 +157,3 @@ def test_both_namings_in_one_file(tmp_path, capsys):
     torch.save({**ours, **rename(ours, to="pyslowfast")}, tmp_path / "a.pth")
     message = rf"holds weights in both namings: {2 * len(ours)} tensors would have {len(ours)} names\."
     assert re.search(message, refusal(capsys, tmp_path / "a.pth", tmp_path / "b.pyth"))
-
-
-def test_the_tool_and_the_command_are_the_same(capsys):
-    done = subprocess.run([sys.executable, "tools/convert.py", "--help"], cwd=ROOT, capture_output=True, text=True)
-    with pytest.raises(SystemExit):
-        command(["convert", "--help"])
-    assert done.stdout == capsys.readouterr().out
-    assert "--to {slowfast,pyslowfast}" in done.stdout

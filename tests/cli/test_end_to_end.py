@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from slowfast.cli.run import main
+
 ROOT = Path(__file__).parents[2]
 RECIPE = "configs/Motion/SLOWFAST_4x4_R18.yaml"
 
@@ -90,17 +92,28 @@ def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
     assert both[0] == both[1]
 
 
-def test_two_files_are_two_jobs(tiny_opts, tmp_path):
-    paths = []
+def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
+    """Each in a folder of its own below the working directory, which is none of the package's."""
+    monkeypatch.chdir(tmp_path)
     for name in "ab":
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(f"_BASE_: {ROOT / RECIPE}\nTEST:\n  ENABLE: False\n")
-        paths.append(str(path))
-    done = run(
-        [sys.executable, "tools/run_net.py", "--cfg", *paths, "--opts", *tiny_opts, "TRAIN.AUTO_RESUME", "False"]
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("training on 8 videos") == 2
+        (tmp_path / f"{name}.yaml").write_text("_BASE_: Motion/SLOWFAST_4x4_R18\nTEST:\n  ENABLE: False\n")
+    at = tiny_opts.index("OUTPUT_DIR")
+    assert main(["--cfg", "a.yaml", "b", "--opts", *tiny_opts[:at], *tiny_opts[at + 2 :]]) == 0
+    assert capsys.readouterr().out.count("training on 8 videos") == 2
+    for name in "ab":
+        assert (tmp_path / "outputs" / name / "checkpoints" / "checkpoint_epoch_00001.pyth").is_file()
+        log = (tmp_path / "outputs" / name / "log.txt").read_text()
+        assert f"OUTPUT_DIR outputs/{name} (no config and no override sets it)" in log
+
+
+def test_what_changes_nothing_is_a_warning_in_the_log(tiny_opts, capsys):
+    opts = [*tiny_opts, "DEMO.ENABLE", "True", "TEST.ENABLE", "False"]
+    assert main(["--cfg", RECIPE, *opts]) == 0
+    log = (output_of(tiny_opts) / "log.txt").read_text()
+    (line,) = [line for line in log.splitlines() if "No effect here: DEMO.ENABLE=True" in line]
+    assert " W slowfast" in line
+    shown = capsys.readouterr()
+    assert shown.out.count("No effect here") == 1 and not shown.err
 
 
 @pytest.mark.parametrize(
@@ -115,14 +128,13 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path):
         (["DATA.NUM_FRAMES", "10"], "10"),
     ],
 )
-def test_what_a_user_gets_wrong_is_one_message(tiny_opts, extra, message):
-    done = run_net(*tiny_opts, *extra)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_a_user_gets_wrong_is_one_message(tiny_opts, extra, message, capsys):
+    assert main(["--cfg", RECIPE, *tiny_opts, *extra]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
 
 
-def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts, tiny_motion, tmp_path):
+def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts, tiny_motion, tmp_path, capsys):
     lists = tmp_path / "lists"
     lists.mkdir()
     broken = tmp_path / "broken.mp4"
@@ -131,9 +143,9 @@ def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts,
         rows = [line.split() for line in (tiny_motion / f"{split}.csv").read_text().splitlines()]
         rows[0][0] = str(broken)
         (lists / f"{split}.csv").write_text("".join(f"{tiny_motion / path} {label}\n" for path, label in rows))
-    done = run_net(*tiny_opts, "DATA.PATH_TO_DATA_DIR", lists)
-    assert done.returncode == 0, done.stderr
-    assert "train.csv:1: cannot open" in done.stdout and "Another video took its place" in done.stdout
+    assert main(["--cfg", RECIPE, *tiny_opts, "DATA.PATH_TO_DATA_DIR", str(lists)]) == 0
+    shown = capsys.readouterr().out
+    assert "train.csv:1: cannot open" in shown and "Another video took its place" in shown
     results = json.loads((output_of(tiny_opts) / "results.json").read_text())
     assert results["num_videos"] == 6 and results["num_failed"] == 1
     assert "test.csv:1" in results["failures"][0]["reason"]

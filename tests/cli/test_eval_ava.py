@@ -49,7 +49,7 @@ def test_the_json_names_units_and_protocol(tmp_path):
 
 def test_an_ensemble_of_a_file_with_itself_is_that_file(tmp_path, capsys):
     merged = tmp_path / "merged.csv"
-    assert main([GROUNDTRUTH, DETECTIONS, DETECTIONS, *OPTIONS, "--weights", "3", "1", "--write", str(merged)]) == 0
+    assert main([GROUNDTRUTH, DETECTIONS, DETECTIONS, *OPTIONS, "--weights", "3", "1", "--output", str(merged)]) == 0
     assert main([GROUNDTRUTH, str(merged), *OPTIONS]) == 0
     reports = capsys.readouterr().out.split("  id  class")[1:]
     assert reports[0] == reports[1]

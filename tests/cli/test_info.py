@@ -1,4 +1,4 @@
-"""What tools/info.py says."""
+"""What ``slowfast info`` says."""
 
 import json
 
@@ -9,7 +9,7 @@ from slowfast.cli.info import main
 
 def test_the_papers_gflops_come_out(capsys):
     for recipe, expected in (("Kinetics/SLOWFAST_4x16_R50", "36.1"), ("Kinetics/SLOWFAST_8x8_R50", "65.7")):
-        assert main(["--cfg", recipe, "--json"]) == 0
+        assert main(["--cfg", recipe, "--json", "-"]) == 0
         info = json.loads(capsys.readouterr().out)
         assert f"{info['gflops_per_view']:.1f}" == expected  # paper, table 2
         assert info["gflops_per_video"] == pytest.approx(30 * info["gflops_per_view"])
@@ -28,6 +28,8 @@ def test_the_table_has_the_papers_shapes(capsys):
         assert row in text
 
 
-def test_overrides_change_the_model(capsys):
-    main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "SLOWFAST.BETA_INV", "16", "--json"])
-    assert f"{json.loads(capsys.readouterr().out)['gflops_per_view']:.1f}" == "30.6"  # paper, table 5b
+def test_overrides_change_the_model(capsys, tmp_path):
+    path = tmp_path / "info.json"
+    main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "SLOWFAST.BETA_INV", "16", "--json", str(path)])
+    assert "30.60 GFLOPs a view" in capsys.readouterr().out
+    assert f"{json.loads(path.read_text())['gflops_per_view']:.1f}" == "30.6"  # paper, table 5b

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
+from slowfast.cli.arguments import add_checkpoint, add_gpus, add_workers, whole
+from slowfast.cli.machine import one_device
+from slowfast.cli.prepare.common import WorkProgress, add_command, finish
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.person_boxes import (
@@ -27,8 +29,8 @@ from slowfast.video.index import VideoReadError
 from slowfast.video.stream import error_text
 
 EXAMPLE = """\
-  slowfast prepare-data ava-boxes data/mine/videos data/mine/boxes.csv --device cuda \\
-      --weights fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth --movie-start-seconds 900"""
+  slowfast prepare-data ava-boxes data/mine/videos data/mine/boxes.csv --gpus 1 \\
+      --checkpoint fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth --movie-start-seconds 900"""
 
 
 def add_parser(commands) -> None:
@@ -46,7 +48,7 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
     parser.add_argument("out", type=Path, help="CSV file to write")
-    parser.add_argument("--weights", type=Path, required=True, help="torchvision's file of the detector, on disk")
+    add_checkpoint(parser, "torchvision's file of the detector, on disk", required=True)
     parser.add_argument(
         "--detector", default="fasterrcnn_resnet50_fpn_v2", choices=DETECTORS, help="default fasterrcnn_resnet50_fpn_v2"
     )
@@ -66,14 +68,14 @@ def add_parser(commands) -> None:
         "a file (AVA.MOVIE_START_SECONDS): 900 for short videos and for cut movies, 0 for whole movies "
         "(default 900)",
     )
-    parser.add_argument("--device", default="cpu", help="where the detector runs, such as cuda (default cpu)")
+    add_gpus(parser, "GPUs that the detector runs on, one at most", default="0")
     parser.add_argument("--batch", type=whole(1), default=4, metavar="N", help="frames at a time (default 4)")
     add_workers(parser, "threads that decode ahead")
 
 
 def run(args: argparse.Namespace) -> int:
     """Detect and write; 1 if a video failed."""
-    model = load_detector(args.detector, args.weights, args.device)
+    model = load_detector(args.detector, args.checkpoint, one_device(args.gpus))
     parts = args.out.with_name(args.out.name + ".parts")
     settings = {"detector": args.detector, "threshold": args.threshold}
     check_or_write_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
@@ -108,6 +110,7 @@ def _detect(
     videos: dict[Path, str], model: torch.nn.Module, args: argparse.Namespace
 ) -> Iterator[tuple[Path, str, list[PersonBox] | str]]:
     """(file to write, video, its boxes or why there are none) of every video that has no file yet."""
+    device = next(model.parameters()).device
     for part, path in videos.items():
         if part.exists():
             continue
@@ -120,7 +123,7 @@ def _detect(
             for job, frames in decoded_ahead(jobs, start_seconds=args.movie_start_seconds, num_workers=args.workers):
                 if isinstance(frames, VideoReadError):
                     raise frames
-                boxes += detect_people(model, frames, job.seconds, threshold=args.threshold, device=args.device)
+                boxes += detect_people(model, frames, job.seconds, threshold=args.threshold, device=device)
         except VideoReadError as error:
             yield part, path, error_text(error, path)
             continue

@@ -7,7 +7,8 @@ import os
 import time
 from pathlib import Path
 
-from slowfast.cli.prepare.common import WorkProgress, add_command, add_list_format, add_workers, read_list, whole
+from slowfast.cli.arguments import add_output, add_workers, whole
+from slowfast.cli.prepare.common import WorkProgress, add_command, add_list_format, read_list
 from slowfast.preparation.files import TEXT, find_files, write_table
 from slowfast.preparation.inspection import (
     VideoFacts,
@@ -24,8 +25,8 @@ from slowfast.video.files import VIDEO_ENDINGS
 
 SAVE_SECONDS = 60.0  # between two writings of the manifest
 EXAMPLE = """\
-  slowfast prepare-data check data/k400/videos --out data/k400/check
-  slowfast prepare-data check --out data/k400/check --clean-list data/k400/train.csv data/k400/train_clean.csv"""
+  slowfast prepare-data check data/k400/videos --output data/k400/check
+  slowfast prepare-data check --output data/k400/check --clean-list data/k400/train.csv data/k400/train_clean.csv"""
 
 
 def add_parser(commands) -> None:
@@ -35,13 +36,13 @@ def add_parser(commands) -> None:
         "check",
         run,
         summary="decode every video: a manifest, and the bad ones with reasons",
-        description="Decode every frame of videos. OUT/manifest.csv says of each what it holds, OUT/bad.csv which are "
-        "bad and why: empty, truncated, no video at all, frames that cannot be decoded or that the header announces in "
-        "vain. A later run looks only at files that are new or changed since.",
+        description="Decode every frame of videos. In OUTPUT, manifest.csv says of each what it holds, bad.csv which "
+        "are bad and why: empty, truncated, no video at all, frames that cannot be decoded or that the header "
+        "announces in vain. A later run looks only at files that are new or changed since.",
         example=EXAMPLE,
     )
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="folder of videos, list of videos, or one video")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of manifest.csv and bad.csv")
+    add_output(parser, "folder of manifest.csv and bad.csv", required=True)
     parser.add_argument("--min-frames", type=whole(1), default=1, metavar="N", help="fewer are bad (default 1)")
     parser.add_argument(
         "--clean-list",
@@ -64,16 +65,16 @@ def run(args: argparse.Namespace) -> int:
     if not paths:
         raise ValueError("nothing to check: name a folder, a list or a video, or give --clean-list.")
     start = time.monotonic()
-    known = read_manifest(args.out / "manifest.csv")
+    known = read_manifest(args.output / "manifest.csv")
     found = [refuse_short(facts, args.min_frames) for facts in _inspect(paths, known, args)]
     bad = [(video.path, video.error) for video in found if video.error]
-    write_table(args.out / "bad.csv", ("path", "reason"), bad)
+    write_table(args.output / "bad.csv", ("path", "reason"), bad)
     for path, clean in args.clean_list:
         _write_clean_list(path, clean, lists[path], {path for path, _ in bad})
     print(format_summary(found))
-    print(f"{args.out / 'manifest.csv'}: {len(found):,} videos, in {time.monotonic() - start:.0f} s")
+    print(f"{args.output / 'manifest.csv'}: {len(found):,} videos, in {time.monotonic() - start:.0f} s")
     if bad:
-        print(f"{len(bad):,} are bad: {args.out / 'bad.csv'} says which and why")
+        print(f"{len(bad):,} are bad: {args.output / 'bad.csv'} says which and why")
     return 1 if bad else 0
 
 
@@ -100,10 +101,10 @@ def _inspect(paths: list[str], known: dict[str, VideoFacts], args: argparse.Name
                 found[facts.path] = facts
                 progress.step(failed=bool(facts.error))
                 if time.monotonic() - saved > SAVE_SECONDS:
-                    _save(args.out, known, found)
+                    _save(args.output, known, found)
                     saved = time.monotonic()
     finally:
-        _save(args.out, known, found)
+        _save(args.output, known, found)
     return [found[path] for path in paths]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import textwrap
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from slowfast.cli.arguments import Parser, whole
 from slowfast.datasets.lists.path_labels import read_path_label_list
 from slowfast.preparation.files import write_table
 from slowfast.utils.logging import format_seconds
@@ -21,46 +21,16 @@ LINE_SECONDS = 60.0  # a line of progress at least so often where no bar is show
 
 def add_command(
     commands, name: str, run: Callable[[argparse.Namespace], int], *, summary: str, description: str, example: str
-) -> argparse.ArgumentParser:
+) -> Parser:
     """The parser of a sub-command, which sets ``run``."""
     parser = commands.add_parser(
         name,
         help=summary,
         description=textwrap.fill(description, 100),
         epilog=f"example:\n{example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     return parser
-
-
-def add_workers(parser: argparse.ArgumentParser, what: str = "processes that work side by side") -> None:
-    """The option --workers."""
-    cores = num_cores()
-    parser.add_argument(
-        "--workers",
-        type=whole(0),
-        default=cores,
-        metavar="N",
-        help=f"{what} (default {cores}, the cores there are; 0 does all in this process)",
-    )
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Reads a whole number from ``low`` to ``high``, for argparse."""
-
-    def number(text: str) -> int:
-        value = int(text)
-        if value < low or (high is not None and value > high):
-            raise argparse.ArgumentTypeError(f"{text} is not {low}{' or more' if high is None else f' to {high}'}")
-        return value
-
-    return number
 
 
 def add_list_format(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +51,7 @@ def read_list(path: str, args: argparse.Namespace):
     """The videos of a list file (a VideoList)."""
     return read_path_label_list(
         path,
-        prefix=args.prefix or os.path.dirname(os.path.abspath(path)),
+        prefix=args.prefix or str(Path(path).absolute().parent),
         separator=args.separator,
         num_classes=args.multi_label,
         multi_label=args.multi_label is not None,

@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, whole
+from slowfast.cli.arguments import add_workers, whole
+from slowfast.cli.prepare.common import WorkProgress, add_command, finish
 from slowfast.preparation.files import check_or_write_settings, find_files, write_table
 from slowfast.preparation.frame_list_files import (
     charades_labels,
@@ -57,7 +58,7 @@ def add_parser(commands) -> None:
         help="where to begin: 0 for files that are cut already (default: ava 900, charades 0)",
     )
     parser.add_argument("--duration-seconds", type=float, metavar="S", help="how much; 0: all (default: ava 901)")
-    parser.add_argument("--fps", type=float, help="images a second (default: ava 30, charades 24)")
+    parser.add_argument("--fps", type=float, metavar="N", help="images a second (default: ava 30, charades 24)")
     parser.add_argument(
         "--long-side",
         type=whole(0),

@@ -46,7 +46,7 @@ def add_parser(commands) -> None:
         help="fractions by which each class is divided",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of --split; another one gives another division (default 0)"
+        "--seed", type=int, default=0, metavar="N", help="of --split; another one gives another division (default 0)"
     )
     parser.add_argument(
         "--test-from-val",

@@ -1,24 +1,24 @@
-"""``slowfast prepare-data COMMAND ...`` and ``tools/prepare_data.py``: from downloaded videos to a data set."""
+"""``slowfast prepare-data COMMAND``: from downloaded videos to a data set."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from slowfast.cli.arguments import Parser, command_parser
 from slowfast.cli.errors import report_errors
 from slowfast.cli.prepare import ava_boxes, check, frames, lists, resize
 
 COMMANDS = (lists, check, resize, frames, ava_boxes)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="slowfast prepare-data",
+    parser = command_parser(
+        "prepare-data",
         description="Lists, checks, smaller copies, frames and person boxes of videos. Every command continues where "
         "an earlier run of it ended; what it writes is there whole or not at all.",
-        epilog="example: slowfast prepare-data lists --help",
+        example="slowfast prepare-data lists --help",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:

@@ -7,7 +7,8 @@ import os
 from functools import partial
 from pathlib import Path
 
-from slowfast.cli.prepare.common import WorkProgress, add_command, add_workers, finish, num_cores, whole
+from slowfast.cli.arguments import add_workers, num_cores, whole
+from slowfast.cli.prepare.common import WorkProgress, add_command, finish
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.preparation.resize import resize_job

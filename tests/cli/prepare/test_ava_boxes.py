@@ -21,7 +21,7 @@ def small_detector(monkeypatch):
 
 
 def boxes(tmp_path, *options):
-    command = ["ava-boxes", str(tmp_path / "videos"), str(tmp_path / "boxes.csv"), "--weights", "w.pth"]
+    command = ["ava-boxes", str(tmp_path / "videos"), str(tmp_path / "boxes.csv"), "--checkpoint", "w.pth"]
     return main([*command, "--threshold", "0", *options])
 
 

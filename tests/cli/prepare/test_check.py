@@ -7,7 +7,7 @@ from slowfast.preparation.files import read_table
 
 
 def check(tmp_path, *arguments):
-    return main(["check", *map(str, arguments), "--out", str(tmp_path / "check"), "--workers", "0"])
+    return main(["check", *map(str, arguments), "--output", str(tmp_path / "check"), "--workers", "0"])
 
 
 def test_a_folder(tmp_path, make_video, capsys):

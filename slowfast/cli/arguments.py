@@ -1,0 +1,247 @@
+"""What the command lines of all commands share: one parser, one spelling of each shared flag, overrides at the end.
+
+``tests/cli/test_arguments.py`` walks all parsers and holds them to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import simplejson
+
+from slowfast.config import get_cfg
+from slowfast.config.files import existing_config
+from slowfast.config.merge import key_names
+from slowfast.utils.suggest import did_you_mean
+
+_LOOKS_LIKE_A_KEY = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*(\.\w+)*")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and which takes overrides among and behind its flags.
+
+    Args:
+        takes_overrides: whether ``KEY value`` (or ``KEY=value``) pairs may follow; they come back as ``args.opts``.
+    """
+
+    def __init__(self, *args, takes_overrides: bool = False, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.takes_overrides = takes_overrides
+        if takes_overrides:
+            self.add_argument(
+                "opts", nargs="*", metavar="KEY value", help="config keys to override (KEY=value works too)"
+            )
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse's; overrides are taken out of ``args`` before it sees them."""
+        args = list(sys.argv[1:] if args is None else args)
+        if not self.takes_overrides:
+            return super().parse_known_args(args, namespace)
+        args, overrides = self._split(args)
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if parsed.opts and not unknown:
+            self.error(f"{parsed.opts[0]!r} is neither a flag nor a config key.{_meant_key(parsed.opts[0])}")
+        parsed.opts = overrides
+        return parsed, unknown
+
+    def _split(self, tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+        """(what argparse reads, overrides): a token that looks like a key, and is not a flag's value, begins a pair."""
+        rest: list[str] = []
+        overrides: list[str] = []
+        keys = set(key_names(get_cfg()))
+        num_values = 0  # that the flag before must have
+        remaining = iter(tokens)
+        for token in remaining:
+            if token.startswith("--"):
+                num_values = self._num_values(token)
+                if token != "--opts":  # PySlowFast's word before the overrides
+                    rest.append(token)
+            elif num_values:
+                num_values -= 1
+                rest.append(token)
+            elif _begins_override(token, keys):
+                overrides.append(token)
+                if "=" not in token:
+                    overrides += [value for value in [next(remaining, None)] if value is not None]
+            else:
+                rest.append(token)
+        return rest, overrides
+
+    def _num_values(self, flag: str) -> int:
+        """Tokens behind ``flag`` that are its values whatever they look like."""
+        action = self._option_string_actions.get(flag)
+        if action is None or "=" in flag:
+            return 0
+        if isinstance(action.nargs, int):
+            return action.nargs
+        return 0 if action.nargs in ("*", "?") else 1
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and leave with exit code 2."""
+        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        if unknown:
+            message = f"there is no {unknown[1]}.{did_you_mean(unknown[1], self._option_string_actions)}"
+        self.exit(2, f"error: {message} ({self.prog} --help lists the arguments)\n")
+
+
+def _begins_override(token: str, keys: Iterable[str]) -> bool:
+    name, has_value, _ = token.partition("=")
+    if name in keys:
+        return True
+    if not _LOOKS_LIKE_A_KEY.fullmatch(name) or name.endswith((".yaml", ".yml")):
+        return False
+    return bool(has_value) or existing_config(token, folder=Path()) is None
+
+
+def _meant_key(word: str) -> str:
+    name, *_ = word.partition("=")
+    return did_you_mean(name, key_names(get_cfg()))
+
+
+def command_parser(
+    command: str, *, description: str, example: str, takes_overrides: bool = False, notes: str = ""
+) -> Parser:
+    """The parser of ``slowfast COMMAND``.
+
+    Args:
+        example: lines to type.
+        notes: more lines for the end of the help.
+    """
+    title = "example" if "\n" not in example.strip("\n").replace("\\\n", "") else "examples"
+    return Parser(
+        prog=typed_command(command),
+        description=textwrap.fill(description, 100),
+        epilog=f"{title}:\n{textwrap.indent(textwrap.dedent(example).strip(), '  ')}" + (notes and f"\n\n{notes}"),
+        takes_overrides=takes_overrides,
+    )
+
+
+def typed_command(command: str) -> str:
+    """How the command was called: ``slowfast run``, or ``run_net.py`` by a script of tools/."""
+    script = Path(sys.argv[0])
+    return script.name if script.parent.name == "tools" else f"slowfast {command}"
+
+
+def typed_line(command: str, argv: Sequence[str]) -> str:
+    """The whole command line, to be shown or typed again."""
+    script = Path(sys.argv[0])
+    start = f"python {shlex.quote(str(script))}" if script.parent.name == "tools" else f"slowfast {command}"
+    return f"{start} {shlex.join(map(str, argv))}"
+
+
+# ---- shared flags ----
+
+
+def add_cfg(parser: Parser, *, default: str | None = None, several: str = "", required: bool = True) -> None:
+    """--cfg: a config file, or the name of a recipe.
+
+    Args:
+        several: what several of them mean, where several may be given.
+    """
+    text = "config file, or a recipe such as Kinetics/SLOWFAST_8x8_R50" + (f"; {several}" if several else "")
+    parser.add_argument(
+        "--cfg",
+        required=required and default is None,
+        default=default,
+        nargs="+" if several else None,
+        metavar="NAME",
+        help=text + (f" (default {default})" if default else ""),
+    )
+
+
+def add_checkpoint(parser: Parser, what: str, *, required: bool = False) -> None:
+    """--checkpoint: weights to read."""
+    parser.add_argument("--checkpoint", default="", required=required, metavar="NAME", help=what)
+
+
+def add_output(parser: Parser, what: str, *, required: bool = False, default: Path | None = None) -> None:
+    """--output: the folder or file that a command writes."""
+    shown = f" (default {default})" if default else ""
+    parser.add_argument("--output", type=Path, required=required, default=default, metavar="PATH", help=what + shown)
+
+
+def add_workers(parser: argparse.ArgumentParser, what: str = "processes that work side by side") -> None:
+    """--workers: processes or threads; by default one a core."""
+    cores = num_cores()
+    parser.add_argument(
+        "--workers",
+        type=whole(0),
+        default=cores,
+        metavar="N",
+        help=f"{what} (default {cores}, the cores there are; 0 does all in this process)",
+    )
+
+
+def add_gpus(parser: argparse.ArgumentParser, what: str = "GPUs to run on", *, default: str = "") -> None:
+    """--gpus: how many; "auto" is a number too. None where it is not given, whatever ``default`` tells the user."""
+    shown = f" (default {default})" if default else ""
+    parser.add_argument("--gpus", type=_gpus, metavar="N", help=f"{what}; 0: the CPU; auto: all{shown}")
+
+
+def _gpus(text: str) -> int | str:
+    return text if text == "auto" else whole(0)(text)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str = "the figures") -> None:
+    """--json: a file for the figures."""
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} into FILE as JSON; - prints that alone")
+
+
+def write_json(target: str | None, content: Any, *, text: str) -> None:
+    """Print ``text`` and write ``content`` to what --json names; ``-`` prints the JSON in place of the text.
+
+    NaN becomes null: it is no JSON.
+    """
+    encoded = simplejson.dumps(content, indent=2, ignore_nan=True)
+    print(encoded if target == "-" else text)
+    if target and target != "-":
+        Path(target).write_text(encoded + "\n", encoding="utf-8")
+
+
+def config_overrides(args: argparse.Namespace, **keys: str) -> list[Any]:
+    """Overrides of a command line: the keys that its flags stand for, then its KEY value pairs.
+
+    Args:
+        keys: attribute of ``args`` -> config key; flags that were not given are left out.
+
+    Raises:
+        ValueError: a flag and its key are both there.
+    """
+    given = {key: (flag, getattr(args, flag)) for flag, key in keys.items() if getattr(args, flag) not in (None, "")}
+    for entry in args.opts:
+        name = str(entry).partition("=")[0]
+        if name in given:
+            flag = "--" + given[name][0].replace("_", "-")
+            raise ValueError(f"{flag} and {name} are one setting, and both are given. Leave one out.")
+    values = [(key, str(value) if isinstance(value, Path) else value) for key, (_, value) in given.items()]
+    return [*(entry for pair in values for entry in pair), *args.opts]
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Reads a whole number from ``low`` to ``high``, for argparse."""
+
+    def number(text: str) -> int:
+        wanted = f"a whole number, {low}{' or more' if high is None else f' to {high}'}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
+        return value
+
+    return number
