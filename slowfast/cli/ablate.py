@@ -36,6 +36,7 @@ from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, locate
 from slowfast.config.files import recipe_names
 from slowfast.engine.launch import launch
+from slowfast.engine.parts import check_parts
 from slowfast.engine.trainer import NonFiniteLossError
 from slowfast.evaluation import build_evaluator
 from slowfast.motion.clips import MotionSpec, write_motion
@@ -190,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg = load_config(config_of(name), overrides)  # all of them before the first run starts
         if len(cfg.TEST.NUM_TEMPORAL_CLIPS) > 1:
             raise ValueError(f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: one test a run, please.")
+        check_parts(cfg)
     rows: dict[str, Row] = {}
     failures: list[str] = []
     start, total = time.perf_counter(), len(names) * args.seeds

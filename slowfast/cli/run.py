@@ -28,6 +28,7 @@ from slowfast.config.origins import inferred
 from slowfast.config.rules.common import value_of
 from slowfast.engine.build_trainer import train
 from slowfast.engine.launch import launch
+from slowfast.engine.parts import check_parts
 from slowfast.engine.tasks import test
 from slowfast.utils import distributed
 from slowfast.utils.environment import outdated_packages, versions
@@ -119,6 +120,7 @@ def load_job(name: str, args: argparse.Namespace) -> CfgNode:
         group = "TRAIN" if cfg.TRAIN.ENABLE else "TEST"
         cfg = load_config(name, overrides_of(args, checkpoint=f"{group}.CHECKPOINT_FILE_PATH"))
     check_has_steps(cfg, name)
+    check_parts(cfg)
     return cfg
 
 

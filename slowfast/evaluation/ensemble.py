@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slowfast.utils import distributed
+from slowfast.utils.suggest import not_one_of
 
 METHODS = ("mean", "sum", "max")
 
@@ -26,7 +27,7 @@ class ViewEnsemble:
 
     def __init__(self, *, num_videos: int, num_views: int, num_classes: int, method: str = "mean"):
         if method not in METHODS:
-            raise ValueError(f"DATA.ENSEMBLE_METHOD={method!r} is not one of {', '.join(METHODS)}.")
+            raise ValueError(not_one_of("DATA.ENSEMBLE_METHOD", method, METHODS))
         self.num_views = num_views
         self.method = method
         start = -np.inf if method == "max" else 0.0

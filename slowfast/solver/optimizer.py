@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from slowfast.utils.suggest import not_one_of
+
 OPTIMIZERS = ("sgd", "adam", "adamw", "mt_adamw")
 
 
@@ -56,12 +58,17 @@ def make_optimizer(
     """The optimizer called ``name``: "sgd", "adam", "adamw" ("mt_adamw" is adamw).
 
     Raises:
-        ValueError: no optimizer has that name.
+        ValueError: no optimizer has that name, or its averages cannot be taken so.
     """
     if name == "sgd":
+        if nesterov and (momentum == 0 or dampening):
+            raise ValueError(
+                f"SOLVER.NESTEROV needs momentum and no dampening, got SOLVER.MOMENTUM={momentum} and "
+                f"SOLVER.DAMPENING={dampening}. Set SOLVER.NESTEROV to False, or change them."
+            )
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
     if name == "adam":
         return torch.optim.Adam(groups, lr=lr, betas=tuple(betas))
     if name in ("adamw", "mt_adamw"):
         return torch.optim.AdamW(groups, lr=lr, betas=tuple(betas), eps=1e-8)
-    raise ValueError(f"SOLVER.OPTIMIZING_METHOD={name!r} is not one of {', '.join(OPTIMIZERS)}.")
+    raise ValueError(not_one_of("SOLVER.OPTIMIZING_METHOD", name, OPTIMIZERS))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from slowfast.solver.multigrid import ShapeSchedule, long_cycle_rates
+from slowfast.utils.suggest import not_one_of
 
 POLICIES = ("cosine", "steps_with_relative_lrs")
 
@@ -23,7 +24,7 @@ class LearningRateSchedule:
     - "steps_with_relative_lrs": base_lr * lrs[i], i the last with steps[i] <= epoch.
 
     Attributes:
-        steps: epochs, ascending, the first 0.
+        steps: epochs, not descending, the first 0.
         lrs: factors, at least one a step.
     """
 
@@ -39,17 +40,37 @@ class LearningRateSchedule:
 
     def __post_init__(self):
         if self.policy not in POLICIES:
-            raise ValueError(f"SOLVER.LR_POLICY={self.policy!r} is not one of {', '.join(POLICIES)}.")
+            raise ValueError(not_one_of("SOLVER.LR_POLICY", self.policy, POLICIES))
         if self.policy == "steps_with_relative_lrs":
             self._check_steps()
-        if self.end_lr >= self.base_lr and self.policy == "cosine":
-            raise ValueError(f"SOLVER.COSINE_END_LR={self.end_lr} must lie below SOLVER.BASE_LR={self.base_lr}.")
+        else:
+            self._check_cosine()
 
     def _check_steps(self) -> None:
-        if not self.steps or self.steps[0] != 0 or list(self.steps) != sorted(self.steps):
-            raise ValueError(f"SOLVER.STEPS={list(self.steps)} must ascend from 0, the epoch of the first rate.")
-        if len(self.lrs) < len(self.steps):
-            raise ValueError(f"SOLVER.LRS={list(self.lrs)} needs a factor for each of SOLVER.STEPS={list(self.steps)}.")
+        steps, lrs = list(self.steps), list(self.lrs)
+        if not all(isinstance(number, int | float) for number in (*steps, *lrs)):
+            raise ValueError(f"SOLVER.STEPS={steps}, SOLVER.LRS={lrs}: expected two lists of numbers.")
+        if not steps or steps[0] != 0:
+            raise ValueError(f"SOLVER.STEPS={steps}: the first step must begin at epoch 0, e.g. [0, 94, 154, 196].")
+        if steps != sorted(steps):
+            raise ValueError(f"SOLVER.STEPS={steps}: epochs must rise.")
+        if len(lrs) < len(steps):
+            raise ValueError(
+                f"SOLVER.LRS={lrs} has {len(lrs)} entries for the {len(steps)} of SOLVER.STEPS={steps}: every step "
+                "needs its rate, relative to SOLVER.BASE_LR."
+            )
+
+    def _check_cosine(self) -> None:
+        if not 0 <= self.end_lr < self.base_lr:
+            raise ValueError(
+                f"SOLVER.COSINE_END_LR={self.end_lr}: must lie between 0 and SOLVER.BASE_LR={self.base_lr}, the cosine "
+                "falls."
+            )
+        if self.cosine_after_warmup and self.warmup_epochs >= self.max_epoch:
+            raise ValueError(
+                f"SOLVER.COSINE_AFTER_WARMUP with SOLVER.WARMUP_EPOCHS={self.warmup_epochs} leaves no epoch of "
+                f"SOLVER.MAX_EPOCH={self.max_epoch} for the cosine."
+            )
 
     @classmethod
     def from_config(cls, cfg) -> LearningRateSchedule:
@@ -58,6 +79,8 @@ class LearningRateSchedule:
         multigrid = cfg.MULTIGRID
         stages = ShapeSchedule.from_config(cfg).stages
         steps, lrs = solver.STEPS, solver.LRS
+        if solver.LR_POLICY == "steps_with_relative_lrs" and len(set(steps)) < len(steps):  # rounding may join them
+            raise ValueError(f"SOLVER.STEPS={steps}: epochs must rise.")
         if multigrid.LONG_CYCLE:
             steps, lrs = long_cycle_rates(stages, gamma=solver.GAMMA)
         elif multigrid.SHORT_CYCLE:

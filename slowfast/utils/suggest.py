@@ -13,6 +13,12 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
+def not_one_of(name: str, value: object, choices: Iterable[object]) -> str:
+    """Message for a closed choice: ``name='x' is not one of a, b. Did you mean a?``"""
+    names = [str(choice) for choice in choices]
+    return f"{name}={value!r} is not one of {', '.join(names)}.{did_you_mean(str(value), names)}"
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """`` Did you mean X?`` with a leading space, or an empty string; made to be appended to a message."""
     match = nearest(word, candidates)

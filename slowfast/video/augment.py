@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from slowfast.utils.suggest import not_one_of
 from slowfast.video.flow import ZERO
 
 
@@ -92,7 +93,7 @@ class RandomErasing:
         aspect_ratio: float = 0.3,
     ):
         if fill not in ("pixel", "rand", "const"):
-            raise ValueError(f'fill must be "pixel", "rand" or "const", got {fill!r}.')
+            raise ValueError(not_one_of("fill (AUG.RE_MODE)", fill, ("pixel", "rand", "const")))
         self.probability = probability
         self.fill = fill
         self.max_count = max_count

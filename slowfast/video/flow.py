@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slowfast.utils.files import atomic_write
+from slowfast.utils.suggest import not_one_of
 from slowfast.video.reader import FrameReader
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class FlowStore:
 
     def __init__(self, cache_dir: str | Path, *, method: str = "dis", bound: float = 20.0, weights: str = ""):
         if method not in METHODS:
-            raise ValueError(f"FLOW.METHOD={method!r} is not one of {', '.join(METHODS)}.")
+            raise ValueError(not_one_of("FLOW.METHOD", method, METHODS))
         if not bound > 0:
             raise ValueError(f"FLOW.BOUND={bound}: must be above 0, in pixels a frame.")
         self.cache_dir, self.method, self.bound, self.weights = Path(cache_dir), method, bound, weights

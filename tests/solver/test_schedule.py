@@ -62,6 +62,9 @@ def test_of_the_steps_the_last_one_reached_counts():
     assert rates == pytest.approx([2.0, 2.0, 0.2, 0.2, 0.02, 0.02])
 
 
+STEPS = {"policy": "steps_with_relative_lrs"}
+
+
 def test_a_schedule_is_a_value():
     assert cosine() == cosine()
     with pytest.raises(AttributeError):
@@ -72,14 +75,24 @@ def test_a_schedule_is_a_value():
     "arguments, message",
     [
         ({"policy": "linear"}, "SOLVER.LR_POLICY='linear' is not one of cosine, steps_with_relative_lrs."),
-        ({"end_lr": 0.9}, "SOLVER.COSINE_END_LR=0.9 must lie below SOLVER.BASE_LR=0.8."),
-        ({"end_lr": 0.8}, "SOLVER.COSINE_END_LR=0.8 must lie below SOLVER.BASE_LR=0.8."),
-        ({"policy": "steps_with_relative_lrs"}, "SOLVER.STEPS=[] must ascend from 0"),
-        ({"policy": "steps_with_relative_lrs", "steps": (5, 9)}, "SOLVER.STEPS=[5, 9] must ascend from 0"),
-        ({"policy": "steps_with_relative_lrs", "steps": (0, 9, 5)}, "SOLVER.STEPS=[0, 9, 5] must ascend from 0"),
         (
-            {"policy": "steps_with_relative_lrs", "steps": (0, 9), "lrs": (1,)},
-            "SOLVER.LRS=[1] needs a factor for each of SOLVER.STEPS=[0, 9].",
+            {"policy": "cosin"},
+            "SOLVER.LR_POLICY='cosin' is not one of cosine, steps_with_relative_lrs. Did you mean cos",
+        ),
+        ({"end_lr": 0.9}, "SOLVER.COSINE_END_LR=0.9: must lie between 0 and SOLVER.BASE_LR=0.8, the cosine falls."),
+        ({"end_lr": 0.8}, "SOLVER.COSINE_END_LR=0.8: must lie between 0 and SOLVER.BASE_LR=0.8"),
+        ({"end_lr": -0.1}, "SOLVER.COSINE_END_LR=-0.1: must lie between 0 and SOLVER.BASE_LR=0.8"),
+        (
+            {"cosine_after_warmup": True, "warmup_epochs": 300.0, "max_epoch": 300},
+            "SOLVER.WARMUP_EPOCHS=300.0 leaves no epoch of SOLVER.MAX_EPOCH=300",
+        ),
+        ({**STEPS}, "SOLVER.STEPS=[]: the first step must begin at epoch 0"),
+        ({**STEPS, "steps": (5, 9)}, "SOLVER.STEPS=[5, 9]: the first step must begin at epoch 0"),
+        ({**STEPS, "steps": (0, 9, 5)}, "SOLVER.STEPS=[0, 9, 5]: epochs must rise"),
+        ({**STEPS, "steps": ("a",), "lrs": (1,)}, "SOLVER.STEPS=['a'], SOLVER.LRS=[1]: expected two lists of numbers"),
+        (
+            {**STEPS, "steps": (0, 9), "lrs": (1,)},
+            "SOLVER.LRS=[1] has 1 entries for the 2 of SOLVER.STEPS=[0, 9]: every",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_erasing_probability_count_and_halves():
     touched = num_touched(probability=1, skip_first_half=True)
     assert not any(touched[:20]) and all(touched[20:])
     assert all(num_touched(probability=1, max_count=3))
-    with pytest.raises(ValueError, match=r"fill must be .*, got 'noise'"):
+    with pytest.raises(ValueError, match=r"fill .*='noise' is not one of pixel, rand, const"):
         RandomErasing(probability=1, fill="noise")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.rules.common import at_least, fraction, one_of
+from slowfast.config.rules.common import at_least, fraction
 
 
 def ava_problems(cfg: CfgNode) -> Iterator[str]:
@@ -21,7 +21,6 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
         return
     yield from fraction(cfg, "AVA.DETECTION_SCORE_THRESH")
     yield from at_least(cfg, 0, "AVA.MOVIE_START_SECONDS")
-    yield from one_of(cfg, "AVA.PROTOCOL", ("pyslowfast", "official", "mmaction2"))
     yield from clip_problems(cfg)
     if not all(isinstance(side, int) and side >= 1 for side in cfg.AVA.TEST_SCALES):
         yield f"AVA.TEST_SCALES={cfg.AVA.TEST_SCALES}: expected short sides in pixels, integers of at least 1."

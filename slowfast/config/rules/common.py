@@ -7,7 +7,7 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.utils.suggest import did_you_mean
+from slowfast.utils.suggest import not_one_of
 
 
 def value_of(cfg: CfgNode, name: str) -> Any:
@@ -46,5 +46,4 @@ def one_of(cfg: CfgNode, name: str, choices: Iterable[str | int]) -> Iterator[st
     """A closed choice that holds something else."""
     value, choices = value_of(cfg, name), list(choices)
     if value not in choices:
-        names = [str(choice) for choice in choices]
-        yield f"{name}={value!r} is not one of {', '.join(names)}.{did_you_mean(str(value), names)}"
+        yield not_one_of(name, value, choices)

@@ -17,7 +17,6 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
     yield from above(cfg, 0, "DATA.TARGET_FPS")
     yield from at_least(cfg, 0, "DATA.TRAIN_JITTER_FPS", "DATA.SKIP_ROWS", "DATA.MAX_BAD_VIDEOS")
     yield from one_of(cfg, "DATA.CHECK_FILES", ("sample", "all", "none"))
-    yield from one_of(cfg, "DATA.ENSEMBLE_METHOD", ("sum", "mean", "max"))
     yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
         yield 'DATA.PATH_LABEL_SEPARATOR is empty; set what stands between path and label, e.g. " " or ",".'
@@ -73,7 +72,6 @@ def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
     """Erasing and mixing."""
     if cfg.AUG.ENABLE:
         yield from fraction(cfg, "AUG.RE_PROB")
-        yield from one_of(cfg, "AUG.RE_MODE", ("pixel", "rand", "const"))
         yield from at_least(cfg, 1, "AUG.RE_COUNT")
     if not cfg.MIXUP.ENABLE:
         return

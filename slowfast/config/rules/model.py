@@ -1,4 +1,8 @@
-"""Rules of the networks: MODEL, SLOWFAST, RESNET, NONLOCAL, BN."""
+"""Rules of the networks: MODEL, SLOWFAST, RESNET, NONLOCAL, BN.
+
+Which names, depths and activations there are, networks and registries say themselves, before a run starts
+(``engine/parts.py``).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,10 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.refused import REFUSED_VALUES
-from slowfast.config.rules.common import above, at_least, fraction, one_of
+from slowfast.config.rules.common import above, at_least, fraction
 
-BUILT_IN_MODELS = ("SlowFast", "ResNet", "X3D")
-ARCHS = ("slowfast", "slow", "fast", "c2d", "c2d_nopool", "2d", "i3d", "i3d_nopool", "x3d")
-BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-FAST_INPUTS = ("rgb", "half_resolution", "gray", "time_difference", "flow")
-LOSSES = ("cross_entropy", "soft_cross_entropy", "bce", "bce_logit")
+# What a network's name says of its temporal kernels (MODEL.ARCH); a single pathway has the choice.
+ARCHS_OF = {"slowfast": ("slowfast",), "x3d": ("x3d", "slowfast")}  # slowfast is the key's default
 
 
 def model_problems(cfg: CfgNode) -> Iterator[str]:
@@ -21,7 +22,6 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 1, "MODEL.NUM_CLASSES")
     yield from fraction(cfg, "MODEL.DROPOUT_RATE", "MODEL.DROPCONNECT_RATE")
     yield from at_least(cfg, 0, "MODEL.FC_INIT_STD")
-    yield from one_of(cfg, "MODEL.HEAD_ACT", ("softmax", "sigmoid", "none"))
     yield from label_problems(cfg)
     yield from bn_problems(cfg)
     if cfg.SLOWFAST.FAST_INPUT != "rgb" and cfg.MODEL.MODEL_NAME.lower() in ("resnet", "x3d"):
@@ -29,32 +29,18 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r} with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: "
             "it is for the Fast pathway of SlowFast. Set it to rgb."
         )
-    if not is_built_in(cfg):  # somebody's own model: what its keys mean is theirs
-        return
-    if cfg.MODEL.ARCH.lower() not in REFUSED_VALUES["MODEL.ARCH"]:
-        yield from one_of(cfg, "MODEL.ARCH", ARCHS)
-    if cfg.MODEL.MODEL_NAME.lower() == "slowfast":
+    name, arch = cfg.MODEL.MODEL_NAME.lower(), cfg.MODEL.ARCH
+    if arch.lower() not in (*ARCHS_OF.get(name, [arch.lower()]), *REFUSED_VALUES["MODEL.ARCH"]):
+        yield f"MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME} with MODEL.ARCH={arch!r}: set MODEL.ARCH {ARCHS_OF[name][0]}."
+    if name == "slowfast":
         yield from slowfast_problems(cfg)
-    if cfg.MODEL.MODEL_NAME.lower() in ("slowfast", "resnet"):
+    if name in ("slowfast", "resnet"):
         yield from resnet_problems(cfg)
-        yield from nonlocal_problems(cfg)
-
-
-def is_built_in(cfg: CfgNode) -> bool:
-    """Whether the model is one of the package."""
-    return cfg.MODEL.MODEL_NAME.lower() in [name.lower() for name in BUILT_IN_MODELS]
-
-
-def num_pathways(cfg: CfgNode) -> int:
-    """Pathways of a built-in model."""
-    return 2 if cfg.MODEL.MODEL_NAME.lower() == "slowfast" else 1
 
 
 def label_problems(cfg: CfgNode) -> Iterator[str]:
     """Activation, loss and labels that contradict each other."""
     loss, activation = cfg.MODEL.LOSS_FUNC, cfg.MODEL.HEAD_ACT
-    if not cfg.IMPORTS and loss not in REFUSED_VALUES["MODEL.LOSS_FUNC"]:
-        yield from one_of(cfg, "MODEL.LOSS_FUNC", LOSSES)
     if cfg.DATA.MULTI_LABEL and activation == "softmax":
         yield (
             "DATA.MULTI_LABEL with MODEL.HEAD_ACT='softmax': the scores of a clip would sum to 1 although "
@@ -88,7 +74,6 @@ def slowfast_problems(cfg: CfgNode) -> Iterator[str]:
         "DATA.NUM_FRAMES",
     )
     yield from at_least(cfg, 1, "SLOWFAST.BETA_INV")
-    yield from one_of(cfg, "SLOWFAST.SLOW_FRAMES", ("linspace", "strided"))
     yield from fast_input_problems(cfg)
     if cfg.SLOWFAST.FUSION_KERNEL_SZ % 2 == 0:
         yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centred on a frame."
@@ -99,9 +84,7 @@ def slowfast_problems(cfg: CfgNode) -> Iterator[str]:
 
 def fast_input_problems(cfg: CfgNode) -> Iterator[str]:
     """Weaker inputs of the Fast pathway."""
-    yield from one_of(cfg, "SLOWFAST.FAST_INPUT", FAST_INPUTS)
     if cfg.SLOWFAST.FAST_INPUT == "flow":
-        yield from one_of(cfg, "FLOW.METHOD", ("dis", "farneback", "raft"))
         yield from above(cfg, 0, "FLOW.BOUND")
         if cfg.DATA.RESIZE_IN_DECODER:
             yield "SLOWFAST.FAST_INPUT=flow with DATA.RESIZE_IN_DECODER: flow is of frames as stored. Turn it off."
@@ -125,19 +108,19 @@ def alpha_problem(alpha: int, num_frames: int) -> str:
 
 
 def resnet_problems(cfg: CfgNode) -> Iterator[str]:
-    """Depth, widths and the per-stage lists."""
-    yield from one_of(cfg, "RESNET.TRANS_FUNC", ("bottleneck_transform", "basic_transform", "x3d_transform"))
+    """Widths, channels and the per-stage lists."""
     yield from at_least(cfg, 1, "RESNET.NUM_GROUPS", "RESNET.WIDTH_PER_GROUP")
-    if cfg.RESNET.DEPTH not in BLOCKS:
-        yield f"RESNET.DEPTH={cfg.RESNET.DEPTH}: depths are {', '.join(map(str, BLOCKS))}."
+    num_pathways = 2 if cfg.MODEL.MODEL_NAME.lower() == "slowfast" else 1
     channels = cfg.DATA.INPUT_CHANNEL_NUM
-    if len(channels) < num_pathways(cfg):
+    if len(channels) < num_pathways:
         yield (
             f"DATA.INPUT_CHANNEL_NUM={channels} has {len(channels)} entries; "
-            f"{cfg.MODEL.MODEL_NAME} has {num_pathways(cfg)} pathway(s). Set it to {[3] * num_pathways(cfg)}."
+            f"{cfg.MODEL.MODEL_NAME} has {num_pathways} pathway(s). Set it to {[3] * num_pathways}."
         )
     for key in ("NUM_BLOCK_TEMP_KERNEL", "SPATIAL_STRIDES", "SPATIAL_DILATIONS"):
         yield from stage_list_problems(f"RESNET.{key}", cfg.RESNET[key])
+    for key in ("LOCATION", "GROUP"):
+        yield from stage_list_problems(f"NONLOCAL.{key}", cfg.NONLOCAL[key])
 
 
 def stage_list_problems(name: str, stages: list) -> Iterator[str]:
@@ -150,26 +133,8 @@ def stage_list_problems(name: str, stages: list) -> Iterator[str]:
         yield f"{name}={stages}: expected 4 entries (res2 to res5), each with 1 value or 2 ([slow, fast])."
 
 
-def nonlocal_problems(cfg: CfgNode) -> Iterator[str]:
-    """Non-local blocks after blocks that do not exist."""
-    yield from one_of(cfg, "NONLOCAL.INSTANTIATION", ("dot_product", "softmax"))
-    for key in ("LOCATION", "GROUP"):
-        yield from stage_list_problems(f"NONLOCAL.{key}", cfg.NONLOCAL[key])
-    locations = cfg.NONLOCAL.LOCATION
-    if len(locations) != 4 or cfg.RESNET.DEPTH not in BLOCKS:
-        return
-    for stage, num_blocks in zip(range(4), BLOCKS[cfg.RESNET.DEPTH], strict=True):
-        blocks = [block for pathway in locations[stage] if isinstance(pathway, list) for block in pathway]
-        if any(not 0 <= block < num_blocks for block in blocks):
-            yield (
-                f"NONLOCAL.LOCATION={locations}: res{stage + 2} of depth {cfg.RESNET.DEPTH} has {num_blocks} "
-                f"blocks, numbered 0 to {num_blocks - 1}."
-            )
-
-
 def bn_problems(cfg: CfgNode) -> Iterator[str]:
     """Batch norm."""
-    yield from one_of(cfg, "BN.NORM_TYPE", ("batchnorm", "sync_batchnorm", "sync_batchnorm_apex", "sub_batchnorm"))
     yield from at_least(cfg, 1, "BN.NUM_SPLITS", "BN.NUM_SYNC_DEVICES")
     yield from at_least(cfg, 0, "BN.WEIGHT_DECAY")
     if cfg.BN.USE_PRECISE_STATS:

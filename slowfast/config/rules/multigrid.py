@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
@@ -49,6 +50,8 @@ def long_cycle_problems(cfg: CfgNode) -> Iterator[str]:
         )
     elif len(solver.STEPS) < 2:
         yield f"SOLVER.STEPS={solver.STEPS}: MULTIGRID.LONG_CYCLE needs at least two, e.g. [0, 94, 154, 196]."
+    elif any(later <= earlier for earlier, later in itertools.pairwise(solver.STEPS)):
+        yield f"SOLVER.STEPS={solver.STEPS}: epochs must rise; the stages of MULTIGRID.LONG_CYCLE lie between them."
     elif solver.STEPS[-1] >= solver.MAX_EPOCH:
         yield (
             f"SOLVER.STEPS={solver.STEPS} leaves no epoch of SOLVER.MAX_EPOCH={solver.MAX_EPOCH} after the last step, "
@@ -75,7 +78,7 @@ def _shape_problems(cfg: CfgNode, stage: str, pair: list) -> Iterator[str]:
     if min(num_frames, crop_size) < 1:
         yield f"{stage} has clips of {num_frames} frames and {crop_size} pixels: both must be at least 1."
     alpha, is_slowfast = cfg.SLOWFAST.ALPHA, cfg.MODEL.MODEL_NAME.lower() == "slowfast"
-    if is_slowfast and pair[0] < 1 <= alpha and num_frames % alpha:  # of whole clips rules_model.py takes care
+    if is_slowfast and pair[0] < 1 <= alpha and num_frames % alpha:  # of whole clips model.py takes care
         yield (
             f"{stage} has clips of {num_frames} of DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES} frames, which "
             f"SLOWFAST.ALPHA={alpha} does not divide. Change the factor, or one of these keys."

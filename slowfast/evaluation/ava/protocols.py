@@ -24,6 +24,7 @@ from slowfast.evaluation.ava.files import (
 )
 from slowfast.evaluation.ava.matching import average_precision, best_overlaps
 from slowfast.evaluation.ava.table import BoxTable, ImageKey, format_key, number_images
+from slowfast.utils.suggest import not_one_of
 
 __all__ = ["PROTOCOLS", "BoxTable", "Protocol", "evaluate", "evaluate_files"]
 
@@ -151,7 +152,7 @@ def evaluate(
         ValueError: no such protocol, no class, a name given twice, a ground-truth box with min > max, or one table in
             pixels and the other in fractions.
     """
-    rules = _rules(protocol)
+    rules = protocol_called(protocol)
     class_ids = _class_ids(class_names)
     _check_units(groundtruth, detections)
     images, (truth_image, found_image) = number_images(groundtruth, detections)
@@ -306,11 +307,16 @@ def _result(rules: Protocol, names: list[str], truth: _Rows, found: _Rows, is_ri
     }
 
 
-def _rules(protocol: str | Protocol) -> Protocol:
+def protocol_called(protocol: str | Protocol) -> Protocol:
+    """The protocol of that name, or the switches themselves.
+
+    Raises:
+        ValueError: no protocol is called so.
+    """
     if isinstance(protocol, Protocol):
         return protocol
     if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol={protocol!r} is not one of {', '.join(PROTOCOLS)}.")
+        raise ValueError(not_one_of("protocol", protocol, PROTOCOLS))
     return PROTOCOLS[protocol]
 
 

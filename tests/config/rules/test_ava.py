@@ -17,10 +17,6 @@ def check(*overrides):
 PROBLEMS = [
     (["AVA.DETECTION_SCORE_THRESH", 1.5], r"AVA\.DETECTION_SCORE_THRESH=1\.5: must lie between 0 and 1"),
     (["AVA.MOVIE_START_SECONDS", -1.0], r"AVA\.MOVIE_START_SECONDS=-1\.0: must be at least 0"),
-    (
-        ["AVA.PROTOCOL", "offical"],
-        r"AVA\.PROTOCOL='offical' is not one of pyslowfast, official, mmaction2.*Did you mean official",
-    ),
     (["AVA.TEST_SCALES", [224, 0]], r"AVA\.TEST_SCALES=\[224, 0\]: expected short sides"),
     (["AVA.TEST_SCALES", [224.5]], r"AVA\.TEST_SCALES=\[224\.5\]: expected"),
     (["DATA.SAMPLING_RATE", 1, "DATA.NUM_FRAMES", 1], r"DATA\.NUM_FRAMES=1 times DATA\.SAMPLING_RATE=1 is odd"),
@@ -42,7 +38,7 @@ def test_rule(overrides, message):
         check(*overrides)
 
 
-@pytest.mark.parametrize("overrides", [overrides for overrides, _ in PROBLEMS[:6]], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("overrides", [overrides for overrides, _ in PROBLEMS[:5]], ids=lambda value: str(value)[:40])
 def test_rules_of_detection_leave_classification_alone(overrides):
     slow = ["MODEL.MODEL_NAME", "ResNet", "MODEL.ARCH", "slow"]  # SlowFast has rules of its own for one frame
     cfg = get_cfg()

@@ -32,7 +32,6 @@ def check(*overrides):
             r"TEST\.EVALUATOR='topk' with DATA\.MULTI_LABEL=True: it is for videos with one label",
         ),
         (["MODEL.MODEL_NAME", "ResNet", "SLOWFAST.FAST_INPUT", "flow"], r"FAST_INPUT='flow' with .*=ResNet"),
-        (["SLOWFAST.FAST_INPUT", "grey"], r"SLOWFAST\.FAST_INPUT='grey' is not one of .*Did you mean gray"),
         (["TRAIN.DATASET", "ava"], r"TRAIN\.DATASET=ava without DETECTION\.ENABLE"),
         (["DETECTION.ENABLE", True, "MODEL.MODEL_NAME", "torchvision/r3d_18"], r"=torchvision/r3d_18: its head scores"),
         (["DIST_BACKEND", "ncl"], r"DIST_BACKEND='ncl' is not one of nccl, gloo, mpi\. Did you mean nccl\?"),
@@ -58,13 +57,10 @@ def check(*overrides):
         (["SLOWFAST.ALPHA", 0], r"SLOWFAST\.ALPHA=0: must be at least 1"),
         (["SLOWFAST.BETA_INV", 0], r"SLOWFAST\.BETA_INV=0: must be at least 1"),
         (["SLOWFAST.FUSION_KERNEL_SZ", 6], r"SLOWFAST\.FUSION_KERNEL_SZ=6: must be odd"),
-        (["SLOWFAST.SLOW_FRAMES", "stride"], r"SLOWFAST\.SLOW_FRAMES='stride'.*Did you mean strided\?"),
-        (["MODEL.ARCH", "slowfats"], r"MODEL\.ARCH='slowfats' is not one of .*Did you mean slowfast\?"),
+        (["MODEL.ARCH", "slow"], r"MODEL\.MODEL_NAME=SlowFast with MODEL\.ARCH='slow': set MODEL\.ARCH slowfast"),
         (["MODEL.NUM_CLASSES", 0], r"MODEL\.NUM_CLASSES=0"),
         (["MODEL.NUM_CLASSES", 1], r"MODEL\.NUM_CLASSES=1 with MODEL\.HEAD_ACT='softmax': the score is always 1"),
         (["MODEL.DROPOUT_RATE", 1.5], r"MODEL\.DROPOUT_RATE=1\.5: must lie between 0 and 1"),
-        (["MODEL.HEAD_ACT", "relu"], r"MODEL\.HEAD_ACT='relu' is not one of softmax, sigmoid, none"),
-        (["MODEL.LOSS_FUNC", "cross_entrpy"], r"MODEL\.LOSS_FUNC='cross_entrpy'.*Did you mean cross_entropy\?"),
         (
             ["DATA.MULTI_LABEL", True],
             r"DATA\.MULTI_LABEL with MODEL\.HEAD_ACT='softmax'.*Set MODEL\.HEAD_ACT to sigmoid",
@@ -73,18 +69,10 @@ def check(*overrides):
             ["DATA.MULTI_LABEL", True, "MODEL.HEAD_ACT", "sigmoid"],
             r"DATA\.MULTI_LABEL with MODEL\.LOSS_FUNC='cross_entropy'",
         ),
-        (["RESNET.DEPTH", 34], r"RESNET\.DEPTH=34: depths are 18, 50, 101"),
-        (["RESNET.TRANS_FUNC", "bottleneck"], r"RESNET\.TRANS_FUNC='bottleneck'.*Did you mean bottleneck_transform\?"),
         (["RESNET.NUM_GROUPS", 0], r"RESNET\.NUM_GROUPS=0"),
         (["RESNET.SPATIAL_STRIDES", [[1], [2]]], r"RESNET\.SPATIAL_STRIDES=\[\[1\], \[2\]\]: expected 4 entries"),
         (["RESNET.SPATIAL_STRIDES", [1, 2, 2, 2]], r"RESNET\.SPATIAL_STRIDES=\[1, 2, 2, 2\]: expected 4 entries"),
-        (["NONLOCAL.INSTANTIATION", "gaussian"], r"NONLOCAL\.INSTANTIATION='gaussian'"),
-        (
-            [*SLOW, "NONLOCAL.LOCATION", [[[]], [[1, 4]], [[]], [[]]]],
-            r"NONLOCAL\.LOCATION=.*res3 of depth 50 has 4 blocks, numbered 0 to 3",
-        ),
         (["DATA.INPUT_CHANNEL_NUM", [3]], r"DATA\.INPUT_CHANNEL_NUM=\[3\] has 1 entries; SlowFast has 2"),
-        (["BN.NORM_TYPE", "layernorm"], r"BN\.NORM_TYPE='layernorm'"),
         (["BN.USE_PRECISE_STATS", True, "BN.NUM_BATCHES_PRECISE", 0], r"BN\.NUM_BATCHES_PRECISE=0"),
         (
             ["BN.NORM_TYPE", "sub_batchnorm", "BN.NUM_SPLITS", 3],
@@ -105,7 +93,6 @@ def check(*overrides):
             ["DATA.TRAIN_CROP_SIZE", 288],
             r"DATA\.TRAIN_JITTER_SCALES=\[256, 320\]: a frame of shorter side 256 holds no crop .*TRAIN_CROP_SIZE=288",
         ),
-        (["DATA.ENSEMBLE_METHOD", "median"], r"DATA\.ENSEMBLE_METHOD='median' is not one of sum, mean, max"),
         (["DATA.CHECK_FILES", "some"], r"DATA\.CHECK_FILES='some' is not one of sample, all, none"),
         (["DATA.PATH_LABEL_SEPARATOR", ""], r"DATA\.PATH_LABEL_SEPARATOR is empty"),
         (["DATA.MAX_BAD_VIDEOS", -1], r"DATA\.MAX_BAD_VIDEOS=-1"),
@@ -115,31 +102,15 @@ def check(*overrides):
         (["TEST.NUM_SPATIAL_CROPS", 2], r"TEST\.NUM_SPATIAL_CROPS=2: use 3 .*or 1"),
         (["TEST.NUM_TEMPORAL_CLIPS", [5, 0]], r"TEST\.NUM_TEMPORAL_CLIPS=\[5, 0\]"),
         (["AUG.ENABLE", True, "AUG.RE_PROB", 2], r"AUG\.RE_PROB=2"),
-        (["AUG.ENABLE", True, "AUG.RE_MODE", "black"], r"AUG\.RE_MODE='black'"),
         (["MIXUP.ENABLE", True, "MIXUP.PROB", 2], r"MIXUP\.PROB=2"),
         (["MIXUP.ENABLE", True, "MIXUP.ALPHA", 0, "MIXUP.CUTMIX_ALPHA", 0], r"mixes nothing"),
         # optimisation
-        (["SOLVER.OPTIMIZING_METHOD", "adamv"], r"SOLVER\.OPTIMIZING_METHOD='adamv'.*Did you mean adam"),
-        (["SOLVER.LR_POLICY", "cosin"], r"SOLVER\.LR_POLICY='cosin'.*Did you mean cosine\?"),
         (["SOLVER.BASE_LR", 0], r"SOLVER\.BASE_LR=0\.0: must be above 0"),
         (["SOLVER.BASE_LR", float("nan")], r"SOLVER\.BASE_LR=nan"),
         (["SOLVER.BASE_LR", float("inf")], r"SOLVER\.BASE_LR=inf: must be finite"),
         (["SOLVER.MAX_EPOCH", 0], r"SOLVER\.MAX_EPOCH=0"),
         (["SOLVER.WEIGHT_DECAY", -1e-4], r"SOLVER\.WEIGHT_DECAY=-0\.0001"),
-        (["SOLVER.COSINE_END_LR", 0.1], r"SOLVER\.COSINE_END_LR=0\.1: must lie between 0 and SOLVER\.BASE_LR=0\.1"),
-        (
-            ["SOLVER.COSINE_AFTER_WARMUP", True, "SOLVER.WARMUP_EPOCHS", 300],
-            r"SOLVER\.WARMUP_EPOCHS=300\.0 leaves no epoch of SOLVER\.MAX_EPOCH=300",
-        ),
-        (STEPS, r"SOLVER\.STEPS=\[\]: the first step must begin at epoch 0"),
-        (
-            [*STEPS, "SOLVER.STEPS", [0, 9], "SOLVER.LRS", [1]],
-            r"SOLVER\.LRS=\[1\] has 1 entries for the 2 of .*\[0, 9\]",
-        ),
-        ([*STEPS, "SOLVER.STEPS", [0, 9, 9], "SOLVER.LRS", [1, 1, 1]], r"SOLVER\.STEPS=\[0, 9, 9\]: epochs must rise"),
-        ([*STEPS, "SOLVER.STEPS", ["a"], "SOLVER.LRS", [1]], r"SOLVER\.STEPS=\['a'\].*expected two lists of numbers"),
         (["SOLVER.MOMENTUM", 1.0], r"SOLVER\.MOMENTUM=1\.0"),
-        (["SOLVER.DAMPENING", 0.1], r"SOLVER\.NESTEROV needs momentum and no dampening.*DAMPENING=0\.1"),
         (["SOLVER.BETAS", [0.9]], r"SOLVER\.BETAS=\[0\.9\]: expected two numbers"),
         (["SOLVER.CLIP_GRAD_VAL", 0], r"SOLVER\.CLIP_GRAD_VAL=0: must be above 0; write null"),
         (["SOLVER.CLIP_GRAD_VAL", 1, "SOLVER.CLIP_GRAD_L2NORM", 1], r"CLIP_GRAD_L2NORM are both set"),
@@ -199,9 +170,9 @@ def test_the_remedy_for_alpha_works(alpha, num_frames, remedy):
 
 def test_all_problems_are_reported_at_once():
     with pytest.raises(ConfigError) as info:
-        check("DATA.NUM_FRAMES", 30, "SOLVER.LR_POLICY", "poly", "TEST.NUM_ENSEMBLE_VIEWS", 0, "NUM_GPUS", 3)
+        check("DATA.NUM_FRAMES", 30, "SOLVER.MAX_EPOCH", 0, "TEST.NUM_ENSEMBLE_VIEWS", 0, "NUM_GPUS", 3)
     lines = str(info.value).splitlines()
-    for part in ("TRAIN.BATCH_SIZE=64", "TEST.BATCH_SIZE=8", "alpha=8", "NUM_ENSEMBLE_VIEWS=0", "LR_POLICY='poly'"):
+    for part in ("TRAIN.BATCH_SIZE=64", "TEST.BATCH_SIZE=8", "alpha=8", "NUM_ENSEMBLE_VIEWS=0", "MAX_EPOCH=0"):
         assert sum(part in line for line in lines) == 1
     assert len(lines) == 5
 

@@ -1,0 +1,98 @@
+"""Whether every part that a config names can be built: asked before any data is read, and before any job starts.
+
+Each part knows the names and values that it takes; nothing else lists them. So a slip is found by building the parts
+themselves, the network on the meta device, where it costs neither memory nor time to fill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from slowfast.config import ConfigError
+from slowfast.datasets import DATASET_REGISTRY, build_augment
+from slowfast.evaluation import build_ensemble, build_evaluator
+from slowfast.evaluation.ava.protocols import protocol_called
+from slowfast.losses import build_loss
+from slowfast.models import build_model
+from slowfast.solver import build_optimizer, build_schedule
+from slowfast.utils.imports import import_extensions
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
+
+
+def check_parts(cfg: CfgNode) -> None:
+    """Return when all parts of training and test can be built.
+
+    Raises:
+        ConfigError: what each of them objects to, one a line.
+    """
+    import_extensions(cfg.IMPORTS)
+    problems = [problem for part in _parts_of(cfg) if (problem := _problem(part, cfg))]
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
+    """Functions that build one part each."""
+    yield _model_and_optimizer if cfg.TRAIN.ENABLE else _model
+    if cfg.TRAIN.ENABLE:
+        yield lambda cfg: DATASET_REGISTRY.get(cfg.TRAIN.DATASET)
+        yield build_loss
+        yield build_schedule
+        yield build_augment
+    if cfg.TEST.ENABLE:
+        yield lambda cfg: DATASET_REGISTRY.get(cfg.TEST.DATASET)
+    if cfg.DETECTION.ENABLE:
+        yield _detection_protocol
+    else:
+        yield build_evaluator
+        yield lambda cfg: build_ensemble(cfg, num_videos=1, num_views=1)
+
+
+def _model(cfg: CfgNode) -> torch.nn.Module:
+    with torch.device("meta"):
+        return build_model(cfg)
+
+
+def _model_and_optimizer(cfg: CfgNode) -> None:
+    build_optimizer(cfg, _model(cfg))
+
+
+def _detection_protocol(cfg: CfgNode) -> None:
+    try:
+        protocol_called(cfg.AVA.PROTOCOL)
+    except ValueError as error:
+        raise ValueError(f"AVA.PROTOCOL: {error}") from error
+
+
+def _problem(part: Callable[[CfgNode], object], cfg: CfgNode) -> str:
+    """What a part objects to; empty where it is built.
+
+    Somebody's own network may not be made for the meta device. What it raises there is no objection: the run builds it
+    again, in earnest.
+    """
+    with _no_warnings():
+        try:
+            part(cfg)
+        except ValueError as error:
+            return str(error)
+        except Exception:
+            return ""
+    return ""
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Without warnings: the run gives them, into its log."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
