@@ -368,6 +368,11 @@ _C.AVA.FULL_TEST_ON_VAL = False  # evaluate on all of val while training
 _C.AVA.LABEL_MAP_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"  # classes that count
 _C.AVA.EXCLUSION_FILE = "ava_val_excluded_timestamps_v2.2.csv"  # seconds that do not count
 _C.AVA.GROUNDTRUTH_FILE = "ava_val_v2.2.csv"  # true boxes for testing
+# [own] The clock of the annotations, in seconds from the start of a movie. Own sets count from 0, or as they like.
+_C.AVA.FIRST_SECOND = 902  # [own] first second with boxes; rows of earlier ones are left out
+_C.AVA.LAST_SECOND = 1798  # [own] last second with boxes; rows of later ones are left out
+_C.AVA.FRAMES_START_SECONDS = 900.0  # [own] second that the first frame of a frame list shows
+_C.AVA.FPS = 30.0  # [own] frames per second of extracted frames, and those that DATA.SAMPLING_RATE counts in
 _C.AVA.MOVIE_DIR = ""  # [own] folder of movie files, read where AVA.FRAME_DIR is ""
 _C.AVA.MOVIE_START_SECONDS = 0.0  # [own] second of the movie that these files begin at: 900 for cut ones
 _C.AVA.TEST_SCALES = []  # [own] short sides that a test averages over, pixels; []: DATA.TEST_CROP_SIZE

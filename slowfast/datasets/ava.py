@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.ava_sources import FPS, FrameFolders, MovieFiles, check_movies, find_movies
+from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, check_extraction, check_movies, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.clips import class_list_from_config, class_names_from_config
@@ -150,7 +150,7 @@ class Ava(Dataset):
         crop_size = args.get("crop_size", data.TEST_CROP_SIZE)
         short_side, flip = args.get("short_side", crop_size), args.get("flip", ava.TEST_FORCE_FLIP)
         return Protocol(
-            sampling=with_fields(KeyFrameSampling(data.NUM_FRAMES, data.SAMPLING_RATE, float(FPS)), args),
+            sampling=with_fields(KeyFrameSampling(data.NUM_FRAMES, data.SAMPLING_RATE, ava.FPS), args),
             short_sides=(tuple(ava.TEST_SCALES) or (short_side,)) if is_test else (crop_size,),
             crop_size=None if is_test else crop_size,
             flips=(False, True) if is_test and ava.TEST_FLIP else (flip,),
@@ -295,7 +295,9 @@ def _source(cfg: CfgNode, is_train: bool) -> FrameFolders | MovieFiles:
         lists = read_frame_lists(_files(key, names, "FRAME_LIST_DIR", ava.FRAME_LIST_DIR), prefix=ava.FRAME_DIR)
         hint = "Paths in a frame list are relative to AVA.FRAME_DIR. DATA.CHECK_FILES none starts without looking."
         check_frame_files(lists, cfg.DATA.CHECK_FILES, hint=hint)
-        return FrameFolders(lists)
+        if cfg.DATA.CHECK_FILES != "none":
+            check_extraction(ava.FRAME_DIR, fps=ava.FPS)
+        return FrameFolders(lists, fps=ava.FPS, start_seconds=ava.FRAMES_START_SECONDS)
     if not ava.MOVIE_DIR:
         raise AnnotationError(
             "AVA.FRAME_DIR and AVA.MOVIE_DIR are both empty. Set AVA.FRAME_DIR to the folder of extracted frames that "
@@ -324,12 +326,14 @@ def _key_frames(cfg: CfgNode, split: str, source: FrameFolders | MovieFiles) -> 
         num_classes=cfg.MODEL.NUM_CLASSES,
         score_threshold=ava.DETECTION_SCORE_THRESH,
         every_seconds=VAL_EVERY_SECONDS if reduced else 1,
+        first_second=ava.FIRST_SECOND,
+        last_second=ava.LAST_SECOND,
     )
-    if isinstance(source, FrameFolders):
-        source.warn_of_short_videos(key_frames)
-    elif cfg.DATA.CHECK_FILES != "none":
+    if cfg.DATA.CHECK_FILES == "none":
+        return key_frames
+    if isinstance(source, MovieFiles):
         check_movies(ava.MOVIE_DIR, key_frames.missing_videos, num_found=len(np.unique(key_frames.videos)))
-        source.check_lengths(key_frames)
+    source.check_lengths(key_frames)
     return key_frames
 
 

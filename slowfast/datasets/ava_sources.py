@@ -1,11 +1,12 @@
 """Where the frames around a key frame of AVA come from: folders of extracted frames, or the movies themselves.
 
-Both count in AVA's time: seconds from the start of the movie, 30 frames a second. Frames were cut from second 900 on,
-so that frame 30 * (t - 900) of a list, from 0, shows second t.
+Both count in the time of the annotations: AVA's are seconds from the start of the movie, and its frames were cut at 30
+a second from second 900 on, so that frame 30 * (t - 900) of a list, from 0, shows second t. Own sets have other clocks.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections import defaultdict
@@ -22,37 +23,67 @@ from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, V
 
 logger = logging.getLogger(__name__)
 
-FPS = 30  # of extracted frames, and so of sampling rates
-FIRST_FRAME_SECOND = 900  # of the movie, shown by the first frame of a list
 CHECKED_MOVIES = 3  # looked into at the start; the index of a whole movie takes seconds to read
 
 
 class FrameFolders:
-    """Frames that were extracted at 30 a second from second 900 on, as frame lists name them."""
+    """Frames that were extracted at a constant rate, as frame lists name them.
 
-    start_seconds = FIRST_FRAME_SECOND
+    Args:
+        fps: frames per second.
+        start_seconds: second that the first frame of every list shows.
+    """
 
-    def __init__(self, lists: FrameLists):
+    def __init__(self, lists: FrameLists, *, fps: float = 30.0, start_seconds: float = 900.0):
         self.lists = lists
         self.video_ids = lists.video_ids
+        self.fps = fps
+        self.start_seconds = start_seconds
 
     def open(self, video_id: str) -> FrameReader:
         """The frames of a video."""
-        return FrameFolderReader(self.lists.frame_paths(self.lists.index_of(video_id)), FPS)
+        return FrameFolderReader(self.lists.frame_paths(self.lists.index_of(video_id)), self.fps)
 
-    def warn_of_short_videos(self, key_frames: Iterable[tuple[str, int]]) -> None:
-        """Log a warning if videos end before some of their key frames: the clips there show the last frame alone."""
-        num_frames = {video_id: len(self.lists.frame_paths(i)) for i, video_id in enumerate(self.video_ids)}
-        last_seconds = {video_id: FIRST_FRAME_SECOND + (count - 1) / FPS for video_id, count in num_frames.items()}
-        late = [(video_id, second) for video_id, second in key_frames if second > last_seconds[video_id]]
-        if late:
-            video_id, second = late[0]
-            logger.warning(
-                "%s key frames of %s videos lie beyond the last frame of their frame list (first: %s,%04d; it has %s "
-                "frames, the last at %.1f seconds). Their clips show the last frame. A whole cut has 27,000 or more.",
-                *(f"{len(late):,}", f"{len({video_id for video_id, _ in late}):,}", video_id, second),
-                *(f"{num_frames[video_id]:,}", last_seconds[video_id]),
+    def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
+        """Return when the frames show most key frames; log a warning if they lack some.
+
+        Raises:
+            AnnotationError: most key frames lie outside, so that the clock of the config must be another one.
+        """
+        seconds = _seconds_by_video(key_frames)
+        spans = {video_id: self._span(video_id) for video_id in seconds}
+        outside = [
+            (video_id, second)
+            for video_id, (first, last) in spans.items()
+            for second in seconds[video_id]
+            if not first <= second <= last
+        ]
+        if not outside:
+            return
+        video_id, second = outside[0]
+        first, last = spans[video_id]
+        counts = f"{len(outside):,} of {sum(map(len, seconds.values())):,} key frames of "
+        counts += f"{len({video_id for video_id, _ in outside}):,} of {len(seconds):,} videos"
+        shown = f"first: {video_id},{second:04d}; its frames show the seconds {first:.1f} to {last:.1f}"
+        if 2 * len(outside) > sum(map(len, seconds.values())):
+            raise AnnotationError(
+                f"{counts} lie outside their frame lists ({shown}). Set AVA.FRAMES_START_SECONDS (now "
+                f"{self.start_seconds:g}) to the second that the first frame of a list shows, and AVA.FPS (now "
+                f"{self.fps:g}) to its frames per second. DATA.CHECK_FILES none starts without looking."
             )
+        logger.warning("%s lie outside their frame lists (%s). Their clips show the nearest frame.", counts, shown)
+
+    def _span(self, video_id: str) -> tuple[float, float]:
+        """The seconds of the first and the last frame of a video."""
+        num_frames = len(self.lists.frame_paths(self.lists.index_of(video_id)))
+        return self.start_seconds, self.start_seconds + (num_frames - 1) / self.fps
+
+
+def _seconds_by_video(key_frames: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    seconds: dict[str, list[int]] = defaultdict(list)
+    for video_id, second in key_frames:
+        seconds[video_id].append(second)
+    return seconds
 
 
 class MovieFiles:
@@ -83,9 +114,7 @@ class MovieFiles:
         Raises:
             AnnotationError: a movie lacks most of its key frames, so that AVA.MOVIE_START_SECONDS must be wrong.
         """
-        seconds: dict[str, list[int]] = defaultdict(list)
-        for video_id, second in key_frames:
-            seconds[video_id].append(second)
+        seconds = _seconds_by_video(key_frames)
         video_ids = list(seconds)
         num_looked = min(CHECKED_MOVIES, len(video_ids))
         looked = [video_ids[i * len(video_ids) // num_looked] for i in range(num_looked)]
@@ -115,10 +144,25 @@ class MovieFiles:
                 f"{self.paths[video_id]} lasts {length:.1f} seconds, so with AVA.MOVIE_START_SECONDS={start:g} it "
                 f"shows the seconds {start:.1f} to {start + length:.1f}. {len(outside):,} of the {len(seconds):,} key "
                 f"frames of {video_id}, which are at {min(seconds)} to {max(seconds)} seconds, lie outside. "
-                "Set AVA.MOVIE_START_SECONDS 900 for files cut to the annotated 15 minutes, 0 for whole movies. "
+                "Set AVA.MOVIE_START_SECONDS 900 for files of AVA cut to the annotated 15 minutes, 0 for whole movies. "
                 "DATA.CHECK_FILES none starts without looking."
             )
         return outside
+
+
+def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
+    """Return when frames were extracted at ``fps`` a second, where ``prepare-data frames`` left its settings.
+
+    Raises:
+        AnnotationError: they were extracted at another rate.
+    """
+    settings = Path(folder).parent / "frames.json"
+    made = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    if made.get("fps", fps) != fps:
+        raise AnnotationError(
+            f"{settings}: these frames were extracted at {made['fps']:g} a second, but AVA.FPS is {fps:g}. Set "
+            f"AVA.FPS {made['fps']:g}, or DATA.CHECK_FILES none to start without looking."
+        )
 
 
 def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found: int) -> None:

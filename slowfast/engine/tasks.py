@@ -263,6 +263,7 @@ def build_box_evaluation(cfg: CfgNode, *, reduced: bool) -> Callable[[BoxTable],
         ValueError: a file of AVA.ANNOTATION_DIR is missing or cannot be read; names the key.
     """
     groundtruth = read_groundtruth(_annotation_file(cfg, "GROUNDTRUTH_FILE", cfg.AVA.GROUNDTRUTH_FILE))
+    groundtruth = _annotated(groundtruth, cfg.AVA.FIRST_SECOND, cfg.AVA.LAST_SECOND)
     if reduced:
         groundtruth = groundtruth.every_nth_second(VAL_EVERY_SECONDS)
     excluded = set()
@@ -275,6 +276,19 @@ def build_box_evaluation(cfg: CfgNode, *, reduced: bool) -> Callable[[BoxTable],
         excluded=excluded,
         protocol=cfg.AVA.PROTOCOL,
     )
+
+
+def _annotated(groundtruth: BoxTable, first: int, last: int) -> BoxTable:
+    """The key frames of the annotated seconds; boxes are detected in no others."""
+    kept = groundtruth.within_seconds(first, last)
+    if len(kept.images) < len(groundtruth.images):
+        logger.warning(
+            "%s: %s of %s key frames lie outside the seconds %d to %d (AVA.FIRST_SECOND, AVA.LAST_SECOND) and are not "
+            "evaluated.",
+            *(groundtruth.source, f"{len(groundtruth.images) - len(kept.images):,}", f"{len(groundtruth.images):,}"),
+            *(first, last),
+        )
+    return kept
 
 
 def _annotation_file(cfg: CfgNode, key: str, name: str) -> Path:

@@ -29,9 +29,7 @@ from slowfast.motion.classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, check_spec
 from slowfast.motion.detector import Detection, detect
 from slowfast.motion.files import FRAME_LIST_HEADER, frame_list_row
 
-FPS = 30  # the grid of AVA
-FIRST_KEY_SECOND = 902  # the first frame shows second 900
-LEAD_SECONDS, TAIL_SECONDS = 2, 2
+LEAD_SECONDS, TAIL_SECONDS = 2, 2  # before the first and after the last key second
 STANDS_STILL = 0.2  # probability of an act without motion
 KEY_SECONDS_AN_EXCLUDED_ONE = 25
 SIZE = 0.75  # of the actors, in those of the clip form
@@ -54,7 +52,8 @@ class MotionAvaSpec(ActorSetSpec):
     version: ClassVar[int] = 1
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
     unit: ClassVar[str] = "movies"
-    fps: ClassVar[int] = FPS
+    fps: ClassVar[int] = 30  # the grid of AVA
+    start_second: ClassVar[int] = 900  # that the first frame shows
     video_folder: ClassVar[str] = "movies"
     frame_folder: ClassVar[str] = "frames"
     frame_separator: ClassVar[str] = "_"
@@ -84,12 +83,12 @@ class MotionAvaSpec(ActorSetSpec):
     @property
     def num_frames(self) -> int:
         """Frames of a movie."""
-        return FPS * (LEAD_SECONDS + self.num_seconds + TAIL_SECONDS)
+        return self.fps * (LEAD_SECONDS + self.num_seconds + TAIL_SECONDS)
 
     @property
     def key_frames(self) -> dict[int, int]:
         """Key second -> number of its frame, from 0."""
-        return {FIRST_KEY_SECOND + k: FPS * (LEAD_SECONDS + k) for k in range(self.num_seconds)}
+        return {self.start_second + k: self.fps * k for k in range(LEAD_SECONDS, LEAD_SECONDS + self.num_seconds)}
 
     def video_id(self, split: str, index: int) -> str:
         """Name of a movie, of 11 characters like AVA's."""
@@ -152,7 +151,7 @@ class MotionAvaSpec(ActorSetSpec):
 
     def _draw_timeline(self, rng: np.random.Generator) -> list[tuple[int, int, str | None]]:
         """One act for every key second, changing midway between two."""
-        changes = [frame + FPS // 2 for frame in self.key_frames.values()]
+        changes = [frame + self.fps // 2 for frame in self.key_frames.values()]
         starts, stops = [0, *changes[:-1]], [*changes[:-1], self.num_frames]
         motions = [
             None if is_still else str(motion)

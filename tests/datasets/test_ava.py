@@ -253,11 +253,11 @@ def test_a_test_set_at_other_scales_shares_its_lists(cfg):
 
 
 def test_the_crop_of_the_documentation(cfg, tmp_path):
-    """data_formats.md, 4.6: 640x480, box .25 .10 .75 .90. PySlowFast's y is 0.2 pixels away."""
+    """640x480, box .25 .10 .75 .90. PySlowFast's y is 0.2 pixels away."""
     rows = write_frames(tmp_path, "vidC", num_frames=3, height=480, width=640)
     (tmp_path / "list.csv").write_text("\n".join([HEADER, *rows]))
     (tmp_path / "boxes.csv").write_text("vidC,0904,.25,.10,.75,.90,,1\n")
-    cfg.AVA.FRAME_DIR = str(tmp_path)
+    cfg.AVA.FRAME_DIR, cfg.AVA.FRAMES_START_SECONDS = str(tmp_path), 904.0
     cfg.AVA.TEST_LISTS, cfg.AVA.TEST_PREDICT_BOX_LISTS = [str(tmp_path / "list.csv")], [str(tmp_path / "boxes.csv")]
     cfg.DATA.TEST_CROP_SIZE = 256
     whole, crop = build_dataset(cfg, "test")[0], build_dataset(cfg, "val")[0]

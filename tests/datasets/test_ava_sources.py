@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, find_movies
+from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, check_extraction, find_movies
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
@@ -137,12 +137,35 @@ def test_folders_without_movies_are_named(tmp_path):
 
 def test_defect_24_lists_that_end_before_a_key_frame_are_warned_of(tmp_path, caplog):
     source = folders(tmp_path, 121)
-    source.warn_of_short_videos([("mvA_0-xyz12", 902), ("mvA_0-xyz12", 904)])
+    source.check_lengths([("mvA_0-xyz12", 902), ("mvA_0-xyz12", 904)])
     assert not caplog.records  # frame 120, the last, shows second 904
-    source.warn_of_short_videos([("mvA_0-xyz12", 904), ("mvA_0-xyz12", 905), ("mvA_0-xyz12", 906)])
+    source.check_lengths([("mvA_0-xyz12", second) for second in (902, 903, 904, 905, 906)])
     (record,) = caplog.records
-    assert "2 key frames of 1 videos lie beyond" in record.message
-    assert "(first: mvA_0-xyz12,0905; it has 121 frames, the last at 904.0 seconds)" in record.message
+    assert "2 of 5 key frames of 1 of 1 videos lie outside their frame lists" in record.message
+    assert "(first: mvA_0-xyz12,0905; its frames show the seconds 900.0 to 904.0)" in record.message
+
+
+def test_lists_of_another_clock_stop_the_start(tmp_path):
+    """Seconds from 0, read by AVA's clock: every clip would show the first frame."""
+    source = folders(tmp_path, 121)
+    message = (
+        r"3 of 3 key frames of 1 of 1 videos lie outside .* Set AVA\.FRAMES_START_SECONDS \(now 900\) to .* and "
+        r"AVA\.FPS \(now 30\)"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        source.check_lengths([("mvA_0-xyz12", second) for second in (0, 1, 2)])
+    own = FrameFolders(source.lists, fps=25, start_seconds=0)
+    own.check_lengths([("mvA_0-xyz12", second) for second in (0, 1, 2, 4)])
+    with own.open("mvA_0-xyz12") as video:
+        assert (video.fps, video.num_frames) == (25, 121)
+
+
+def test_frames_extracted_at_another_rate_stop_the_start(tmp_path):
+    (tmp_path / "frames.json").write_text('{"dataset": "ava", "fps": 25.0, "start_seconds": 0.0}')
+    check_extraction(tmp_path / "frames", fps=25.0)
+    with pytest.raises(AnnotationError, match=r"frames\.json: .* at 25 a second, but AVA\.FPS is 30\. Set AVA\.FPS 25"):
+        check_extraction(tmp_path / "frames", fps=30.0)
+    check_extraction(tmp_path / "elsewhere" / "frames", fps=30.0)  # nobody knows
 
 
 def test_defect_movies_that_start_elsewhere_stop_the_start(make_video):
@@ -152,7 +175,7 @@ def test_defect_movies_that_start_elsewhere_stop_the_start(make_video):
     message = (
         r"a\.mp4 lasts 4\.0 seconds, so with AVA\.MOVIE_START_SECONDS=0 it shows the seconds 0\.0 to 4\.0\. "
         r"2 of the 2 key frames of a, which are at 902 to 903 seconds, lie outside\. "
-        r"Set AVA\.MOVIE_START_SECONDS 900 for files cut to the annotated 15 minutes"
+        r"Set AVA\.MOVIE_START_SECONDS 900 for files of AVA cut to the annotated 15 minutes"
     )
     with pytest.raises(AnnotationError, match=message):
         MovieFiles({"a": str(path)}).check_lengths(key_frames)

@@ -41,9 +41,10 @@ def add_parser(commands) -> None:
         run,
         summary="person boxes for key frames, by torchvision's Faster R-CNN",
         description="Find the people in one frame of every second and write them as rows `video,second,x1,y1,x2,y2,,"
-        "score` with corners as fractions of the frame (AVA.TEST_PREDICT_BOX_LISTS). The loader knows the seconds "
-        f"{FIRST_SECOND} to {LAST_SECOND} of AVA's clock; --movie-start-seconds says where on it a file begins. Boxes "
-        "of each video are kept in OUT.parts/: a later run detects in the other videos only.",
+        "score` with corners as fractions of the frame (AVA.TEST_PREDICT_BOX_LISTS). Key frames are the seconds "
+        f"{FIRST_SECOND} to {LAST_SECOND} of AVA's clock; --movie-start-seconds says where on it a file begins. A set "
+        "of your own counts from 0: --first-second 0 --movie-start-seconds 0. Boxes of each video are kept in "
+        "OUT.parts/; a later run detects in the other videos only.",
         example=EXAMPLE,
     )
     parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
@@ -68,6 +69,14 @@ def add_parser(commands) -> None:
         "a file (AVA.MOVIE_START_SECONDS): 900 for short videos and for cut movies, 0 for whole movies "
         "(default 900)",
     )
+    for end, default in (("first", FIRST_SECOND), ("last", LAST_SECOND)):
+        parser.add_argument(
+            f"--{end}-second",
+            type=whole(0),
+            default=default,
+            metavar="S",
+            help=f"{end} key frame, if the file shows it (AVA.{end.upper()}_SECOND; default %(default)s)",
+        )
     add_gpus(parser, "GPUs that the detector runs on, one at most", default="0")
     parser.add_argument("--batch", type=whole(1), default=4, metavar="N", help="frames at a time (default 4)")
     add_workers(parser, "threads that decode ahead")
@@ -77,7 +86,10 @@ def run(args: argparse.Namespace) -> int:
     """Detect and write; 1 if a video failed."""
     model = load_detector(args.detector, args.checkpoint, one_device(args.gpus))
     parts = args.out.with_name(args.out.name + ".parts")
+    if args.last_second < args.first_second:
+        raise ValueError(f"--last-second {args.last_second} lies before --first-second {args.first_second}.")
     settings = {"detector": args.detector, "threshold": args.threshold}
+    settings |= {"first_second": args.first_second, "last_second": args.last_second}
     check_or_write_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
     videos, failures = _videos_by_part(args.videos, parts)
     with WorkProgress(sum(not part.exists() for part in videos)) as progress:
@@ -116,7 +128,8 @@ def _detect(
             continue
         boxes: list[PersonBox] = []
         try:
-            seconds = key_seconds(path, start_seconds=args.movie_start_seconds)
+            clock = {"start_seconds": args.movie_start_seconds, "first": args.first_second, "last": args.last_second}
+            seconds = key_seconds(path, **clock)
             if not seconds:
                 raise VideoReadError(f"cannot decode {path}: it shows none of the seconds of the key frames.")
             jobs = [KeyFrameJob(path, seconds[i : i + args.batch]) for i in range(0, len(seconds), args.batch)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.rules.common import at_least, fraction
+from slowfast.config.rules.common import above, at_least, fraction
 
 
 def ava_problems(cfg: CfgNode) -> Iterator[str]:
@@ -20,7 +20,10 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
     if "ava" not in (cfg.TRAIN.DATASET, cfg.TEST.DATASET):
         return
     yield from fraction(cfg, "AVA.DETECTION_SCORE_THRESH")
-    yield from at_least(cfg, 0, "AVA.MOVIE_START_SECONDS")
+    yield from at_least(cfg, 0, "AVA.MOVIE_START_SECONDS", "AVA.FRAMES_START_SECONDS", "AVA.FIRST_SECOND")
+    yield from above(cfg, 0, "AVA.FPS")
+    if cfg.AVA.LAST_SECOND < cfg.AVA.FIRST_SECOND:
+        yield f"AVA.LAST_SECOND={cfg.AVA.LAST_SECOND} lies before AVA.FIRST_SECOND={cfg.AVA.FIRST_SECOND}."
     yield from clip_problems(cfg)
     if not all(isinstance(side, int) and side >= 1 for side in cfg.AVA.TEST_SCALES):
         yield f"AVA.TEST_SCALES={cfg.AVA.TEST_SCALES}: expected short sides in pixels, integers of at least 1."

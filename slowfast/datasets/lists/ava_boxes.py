@@ -27,9 +27,9 @@ from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError, n
 
 logger = logging.getLogger(__name__)
 
-FIRST_SECOND, LAST_SECOND = 902, 1798  # annotated: the two seconds at either end of the 15 minutes are not
+FIRST_SECOND, LAST_SECOND = 902, 1798  # annotated in AVA: the two seconds at either end of its 15 minutes are not
 FAR_OUTSIDE = 0.5  # of the frame: coordinates this far beyond its border are none, but pixels
-_SECOND_BITS = 11  # a key frame as one integer: video << 11 | second
+_SECOND_BITS = 20  # a key frame as one integer: video << 20 | second, of up to twelve days
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +88,14 @@ def read_boxes(
     num_classes: int,
     score_threshold: float,
     every_seconds: int = 1,
+    first_second: int = FIRST_SECOND,
+    last_second: int = LAST_SECOND,
 ) -> KeyFrames:
     """The key frames of all lists together.
 
     What is left out is counted, and logged in one line: boxes below the score threshold, empty ones (x2 <= x1 or
-    y2 <= y1 within the frame), seconds outside 902-1798, videos that are not in ``video_ids``, and rows without box.
-    Boxes that reach a little beyond the frame are kept as they stand.
+    y2 <= y1 within the frame), seconds that are not annotated, videos that are not in ``video_ids``, and rows without
+    box. Boxes that reach a little beyond the frame are kept as they stand.
 
     A list of true boxes may be named again as one of detected boxes, as some recipes do. PySlowFast then takes its
     last column, the person, for a score; that adds nothing to the same boxes with the same labels, so it is not read.
@@ -105,11 +107,13 @@ def read_boxes(
         num_classes: labels are 1 to ``num_classes``.
         score_threshold: detected boxes with a lower score are left out.
         every_seconds: 4 keeps seconds that 4 divides.
+        first_second, last_second: that are annotated, both included.
 
     Raises:
-        AnnotationError: no such file, bad rows, of which the first ten are named, or no box left.
+        AnnotationError: no such file, bad rows, of which the first ten are named, most rows of seconds that are not
+            annotated, or no box left.
     """
-    reader = _BoxReader(video_ids, num_classes, score_threshold, every_seconds)
+    reader = _BoxReader(video_ids, num_classes, score_threshold, every_seconds, range(first_second, last_second + 1))
     true_lists = [Path(path) for path in true_lists]
     for path in true_lists:
         reader.read(path, has_scores=False)
@@ -125,11 +129,16 @@ def read_boxes(
 class _BoxReader:
     """Collects boxes of several files, what is left out, and what is wrong."""
 
-    def __init__(self, video_ids: Sequence[str], num_classes: int, score_threshold: float, every_seconds: int):
+    def __init__(
+        self, video_ids: Sequence[str], num_classes: int, score_threshold: float, every_seconds: int, annotated: range
+    ):
         self.video_ids = list(video_ids)
         self.num_classes = num_classes
         self.score_threshold = score_threshold
         self.every_seconds = every_seconds
+        self.annotated = annotated  # seconds
+        self.num_rows = self.num_passed_over = 0
+        self.seconds_elsewhere: Counter[int] = Counter()  # rows of seconds that are not annotated
         self.names: list[str] = []
         self.left_out: Counter[str] = Counter()
         self.videos_without_frames: Counter[str] = Counter()
@@ -168,6 +177,7 @@ class _BoxReader:
             raise AnnotationError(_bad_rows(path, problems, num_bad, num_rows, has_scores))
         if not num_rows:
             raise AnnotationError(f"{path} holds no box: the file is empty.")
+        self.num_rows += num_rows
         if self._first_score_above_one:
             logger.warning(
                 "%s:%d: the last column, read as a score, is above 1. In a list of true boxes it is the person; as in "
@@ -182,10 +192,12 @@ class _BoxReader:
         if len(fields) != 8 and (has_scores or len(fields) != 7):
             raise ValueError(f"{len(fields)} columns instead of {'8' if has_scores else '7 or 8'}")
         second = self._second_of[fields[1]]
-        if not FIRST_SECOND <= second <= LAST_SECOND:
-            self.left_out[f"rows of seconds outside {FIRST_SECOND}-{LAST_SECOND}"] += 1
+        if second not in self.annotated:
+            self.left_out[f"rows of seconds outside {self.annotated[0]}-{self.annotated[-1]}"] += 1
+            self.seconds_elsewhere[second] += 1
             return
         if second % self.every_seconds:
+            self.num_passed_over += 1
             return
         video = self._video_of.get(fields[0])
         if video is None:
@@ -243,6 +255,7 @@ class _BoxReader:
 
     def key_frames(self) -> KeyFrames:
         """All boxes by key frame; logs what there is and what was left out."""
+        self._check_seconds()
         key_frame_of_box = np.array(self._key_frame_of_box, dtype=np.int64)
         order = np.argsort(key_frame_of_box, kind="stable")
         key_frames, box_starts = np.unique(key_frame_of_box[order], return_index=True)
@@ -263,10 +276,31 @@ class _BoxReader:
         )
         left_out = self._left_out(key_frames)
         if not len(result):
-            raise AnnotationError(f"{', '.join(self.names)}: no box is left. Left out: {left_out or 'nothing'}.")
+            raise AnnotationError(
+                f"{', '.join(self.names)}: no box is left. Left out: {left_out or 'nothing'}.{self._passed_over()}"
+            )
         level = logging.WARNING if result.missing_videos else logging.INFO
         logger.log(level, "%s: %s. Left out: %s.", ", ".join(self.names), self._kept(result), left_out or "nothing")
         return result
+
+    def _check_seconds(self) -> None:
+        """Return when most rows are of annotated seconds: else the clock of the config is not that of the lists."""
+        elsewhere = self.seconds_elsewhere
+        if 2 * elsewhere.total() > self.num_rows:
+            raise AnnotationError(
+                f"{', '.join(self.names)}: {elsewhere.total():,} of {self.num_rows:,} rows are of the seconds "
+                f"{min(elsewhere)} to {max(elsewhere)}, outside {self.annotated[0]}-{self.annotated[-1]}. Set "
+                "AVA.FIRST_SECOND and AVA.LAST_SECOND to the seconds that these lists annotate."
+            )
+
+    def _passed_over(self) -> str:
+        """What validation looks at, as a sentence; empty where it looks at every second."""
+        if not self.num_passed_over:
+            return ""
+        return (
+            f" Validation looks at the seconds that {self.every_seconds} divides and passes over "
+            f"{self.num_passed_over:,} rows: AVA.FULL_TEST_ON_VAL True takes all."
+        )
 
     def _kept(self, result: KeyFrames) -> str:
         """``2 videos, 5 key frames, 9 boxes (1 beyond the frame's border, 2 without label), 14 labels``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 
@@ -94,7 +94,15 @@ class BoxTable:
 
         PySlowFast validates while training on ``divisor=4``, boxes and ground truth alike.
         """
-        is_kept = np.array([second % divisor == 0 for _, second in self.images], dtype=bool)
+        return self._images_of(lambda second: second % divisor == 0)
+
+    def within_seconds(self, first: float, last: float) -> BoxTable:
+        """The images of the seconds ``first`` to ``last``, both included, and their rows."""
+        return self._images_of(lambda second: first <= second <= last)
+
+    def _images_of(self, is_wanted: Callable[[float], bool]) -> BoxTable:
+        """The images whose second is wanted, and their rows."""
+        is_kept = np.array([is_wanted(second) for _, second in self.images], dtype=bool)
         rows = is_kept[self.image_index]
         columns = {name: getattr(self, name)[rows] for name in self._row_columns()}
         columns["image_index"] = (np.cumsum(is_kept) - 1)[columns["image_index"]]

@@ -39,6 +39,16 @@ def test_boxes_of_every_second(tmp_path, make_video, small_detector, capsys, wor
     assert f"{len(rows):,} boxes of 2 videos" in capsys.readouterr().out
 
 
+def test_boxes_of_seconds_from_0(tmp_path, make_video, small_detector, capsys):
+    make_video(tmp_path / "videos" / "a.mp4", num_frames=91)
+    clock = ["--movie-start-seconds", "0", "--first-second", "0"]
+    assert boxes(tmp_path, "--workers", "0", *clock, "--last-second", "2") == 0
+    seconds = {line.split(",")[1] for line in (tmp_path / "boxes.csv").read_text().splitlines()}
+    assert seconds == {"0000", "0001", "0002"}
+    assert boxes(tmp_path, "--workers", "0", "--first-second", "5", "--last-second", "2") == 2
+    assert "--last-second 2 lies before --first-second 5" in capsys.readouterr().err
+
+
 def test_a_later_run_does_the_rest(tmp_path, make_video, small_detector, monkeypatch):
     make_video(tmp_path / "videos" / "a.mp4", num_frames=61)
     (tmp_path / "videos" / "torn.mp4").write_bytes(b"")

@@ -228,9 +228,23 @@ def test_defect_29_other_timestamps_are_errors(read, second):
 
 
 def test_defect_29_seconds_that_are_not_annotated_are_left_out(read, caplog):
-    rows = [f"vidA,{second},{BOX},1,0" for second in (0, 901, 902, 1798, 1799)]
-    assert [second for _, second in read(true=rows)] == [902, 1798]
+    rows = [f"vidA,{second},{BOX},1,0" for second in (0, 901, 902, 903, 1798, 1799)]
+    assert [second for _, second in read(true=rows)] == [902, 903, 1798]
     assert "Left out: 3 rows of seconds outside 902-1798" in summary(caplog)
+
+
+def test_seconds_may_be_counted_from_0_and_for_hours(read):
+    rows = [f"vidA,{second},{BOX},1,0" for second in (0, 1, 901, 7200, 100_000)]
+    assert [second for _, second in read(true=rows, first_second=0, last_second=100_000)] == [0, 1, 901, 7200, 100_000]
+
+
+def test_lists_of_another_clock_are_an_error(read):
+    rows = [f"vidA,{second},{BOX},1,0" for second in (0, 1, 2, 902)]
+    message = (
+        r"3 of 4 rows are of the seconds 0 to 2, outside 902-1798\. Set AVA\.FIRST_SECOND and AVA\.LAST_SECOND to the"
+    )
+    with pytest.raises(AnnotationError, match=message):
+        read(true=rows)
 
 
 def test_defect_30_rows_of_videos_without_frames_are_left_out_and_warned_of(read, caplog):
