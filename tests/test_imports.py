@@ -26,8 +26,8 @@ LAYERS = [
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 # cli calls what visualization draws; the parts of the middle layer do not know each other
 NEIGHBOURS = {("cli", "visualization")}
-# slowfast.load imports it when it is called
-AT_THE_TOP = {"slowfast.engine.pipeline.load_pipeline"}
+# slowfast.load imports the first when it is called, `python -m slowfast` is the second
+AT_THE_TOP = {"slowfast.engine.pipeline.load_pipeline", "slowfast.cli.main.main"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from slowfast.cli.main import COMMANDS
+from slowfast.config import find
 from slowfast.models.weights.load import read_checkpoint
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -106,5 +108,6 @@ def test_files_that_the_text_names_are_there():
     text = "\n".join(cells("markdown"))
     for name in ("data/README.md", "data/motion_slowfast.pth", "DATASETS.md", "ARCHITECTURE.md"):
         assert name in text and (DOCS / name).is_file(), name
-    for tool in ("tools/run_net.py", "tools/export.py", "configs/Kinetics/SLOWFAST_8x8_R50.yaml"):
-        assert tool in text and (DOCS.parent / tool).is_file(), tool
+    for command in ("run", "export"):
+        assert f"`slowfast {command} " in text and command in COMMANDS
+    assert "slowfast run --cfg Kinetics/SLOWFAST_8x8_R50 " in text and find("Kinetics/SLOWFAST_8x8_R50").is_file()

@@ -1,1 +1,1 @@
-"""The command line: one module a command, each with ``main(argv=None)``; ``tools/`` and ``slowfast`` call them."""
+"""The command line: one module a command, each with ``build_parser()`` and ``main(argv=None)``."""

@@ -1,4 +1,4 @@
-"""``slowfast COMMAND ...``: the tools in one command."""
+"""``slowfast COMMAND``: all commands behind one name; each module is imported when its turn comes."""
 
 from __future__ import annotations
 

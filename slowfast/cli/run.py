@@ -39,7 +39,7 @@ EXAMPLE = """
 slowfast run --cfg Kinetics/SLOWFAST_8x8_R50 DATA.PATH_TO_DATA_DIR /data/k400
 slowfast run --cfg Kinetics/SLOWFAST_8x8_R50 --checkpoint weights.pyth TRAIN.ENABLE False
 slowfast run --cfg a.yaml b.yaml --gpus 0          (two jobs, one after the other)
-torchrun --nproc_per_node 8 tools/run_net.py --cfg a.yaml
+torchrun --nproc-per-node 8 -m slowfast run --cfg a.yaml
 """
 # What a run does, in this order: the key that asks for it, and what does it.
 STEPS = {"TRAIN.ENABLE": train, "TEST.ENABLE": test}

@@ -7,7 +7,7 @@ from fvcore.common.config import CfgNode
 _MULTIGRID = "PySlowFast writes it while it trains; here a stage is no setting"
 _DRAWING = "not built yet (drawings for TensorBoard)"
 _DEMO = "not built yet (demo on a video or camera)"
-_BENCHMARK = "tools/benchmark.py has arguments of its own"
+_BENCHMARK = "slowfast benchmark has arguments of its own"
 _RECENT_AUGMENTATION = "not built: AUG.ENABLE turns on random erasing alone"
 
 # A key, or a group with a dot at its end -> why a value there changes nothing.
@@ -17,7 +17,7 @@ WITHOUT_EFFECT = {
     "AUG.AA_TYPE": _RECENT_AUGMENTATION,
     "AUG.INTERPOLATION": _RECENT_AUGMENTATION,
     "BENCHMARK.": _BENCHMARK,
-    "DATA.DUMMY_LOAD": "tools/benchmark.py times the parts apart",
+    "DATA.DUMMY_LOAD": "slowfast benchmark times the parts apart",
     "DATA.LOADER_CHUNK_OVERALL_SIZE": "lists are read whole",
     "DATA.LOADER_CHUNK_SIZE": "lists are read whole",
     "DATA.PATH_TO_PRELOAD_IMDB": "PySlowFast does not read it either",

@@ -346,7 +346,7 @@ class Trainer:
             self._warned_of_data = True  # once a run
             logger.warning(
                 "%.0f%% of the time goes into waiting for data. More DATA_LOADER.NUM_WORKERS, videos with a short side "
-                "of 256 pixels and a keyframe every 16 to 32 frames help; tools/benchmark.py measures a clip.",
+                "of 256 pixels and a keyframe every 16 to 32 frames help; slowfast benchmark measures a clip.",
                 100 * record["data_share"],
             )
         if self.writer is not None:

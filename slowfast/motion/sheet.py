@@ -34,7 +34,7 @@ def sample_sheet(root: str | Path, path: str | Path, *, split: str = "train", nu
     root, path = Path(root), Path(path)
     manifest = read_manifest(root)
     if manifest is None:
-        raise ValueError(f"{root} holds no Motion set: write it first with tools/make_motion.py.")
+        raise ValueError(f"{root} holds no Motion set: write it first with slowfast motion.")
     form = manifest.get("form", "clips")
     if form == "clips":
         _clip_sheet(root, path, split, manifest["arguments"], num_columns)

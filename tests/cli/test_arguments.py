@@ -59,7 +59,7 @@ def test_every_command_explains_itself(command):
     assert parser.prog == f"slowfast {command}"
     assert parser.description and len(parser.description) > 20
     assert f"slowfast {command}" in parser.epilog, "the help has no example"
-    assert "tools/" not in parser.format_help().replace("torchrun --nproc_per_node 8 tools/run_net.py", "")
+    assert "tools/" not in parser.format_help()
     for action in parser._actions:
         assert action.help, action.dest
 

@@ -87,7 +87,7 @@ def test_every_header_gives_source_result_status_and_command(name):
     assert "# Source: " in text
     assert "# Published: " in text
     assert "by us." in text
-    assert f"python tools/run_net.py --cfg configs/{name}.yaml" in text
+    assert f"slowfast run --cfg {name} " in text
 
 
 @pytest.mark.parametrize("row", [row for row in ZOO if row.get("config") in PUBLIC], ids=lambda row: row["config"])
