@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         cfg = load_config(config_of(name), overrides)  # all of them before the first run starts
         if len(cfg.TEST.NUM_TEMPORAL_CLIPS) > 1:
-            raise ValueError(f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: one test a run, please.")
+            raise ValueError(f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: a run has one test here.")
         check_parts(cfg)
     rows: dict[str, Row] = {}
     failures: list[str] = []

@@ -93,12 +93,12 @@ _C.LOG_MODEL_INFO = True  # log parameters, GFLOPs and activation memory before 
 # YAML that names them.
 _C.IMPORTS = []
 
-# ---- Batch normalisation ----
+# ---- Batch normalization ----
 
 _C.BN = CfgNode()
 _C.BN.USE_PRECISE_STATS = False  # estimate mean and variance anew before every evaluation
-_C.BN.NUM_BATCHES_PRECISE = 200  # training batches that the estimate averages over, at most
-_C.BN.WEIGHT_DECAY = 0.0  # of the layers' scales and biases; SOLVER.WEIGHT_DECAY is of all else
+_C.BN.NUM_BATCHES_PRECISE = 200  # most training batches that the estimate averages over
+_C.BN.WEIGHT_DECAY = 0.0  # of batch norm's scales and biases; SOLVER.WEIGHT_DECAY covers everything else
 # "batchnorm" (of the clips on one GPU), "sync_batchnorm" (of NUM_SYNC_DEVICES GPUs), "sub_batchnorm" (of
 # NUM_SPLITS parts of the clips on one GPU each); "sync_batchnorm_apex" is read as "sync_batchnorm".
 _C.BN.NORM_TYPE = "batchnorm"
@@ -110,11 +110,11 @@ _C.BN.GLOBAL_SYNC = False  # share over all GPUs of all machines, "sync_batchnor
 
 _C.TRAIN = CfgNode()
 _C.TRAIN.ENABLE = True  # whether a run trains
-_C.TRAIN.KILL_LOSS_EXPLOSION_FACTOR = 0.0  # stop when the loss exceeds this many times its average; 0: never
+_C.TRAIN.KILL_LOSS_EXPLOSION_FACTOR = 0.0  # stop when the loss exceeds its average this many times; 0: never
 _C.TRAIN.DATASET = "kinetics"  # registered data set, read by its train and val splits
 _C.TRAIN.BATCH_SIZE = 64  # clips of a training step on one machine, shared by its NUM_GPUS
-_C.TRAIN.EVAL_PERIOD = 10  # epochs from one evaluation on the val split to the next; 0: none (long cycle: EVAL_FREQ)
-_C.TRAIN.CHECKPOINT_PERIOD = 10  # epochs from one checkpoint to the next
+_C.TRAIN.EVAL_PERIOD = 10  # epochs between evaluations on the val split; 0: none (long cycle: EVAL_FREQ)
+_C.TRAIN.CHECKPOINT_PERIOD = 10  # epochs between checkpoints
 _C.TRAIN.AUTO_RESUME = True  # continue from the newest readable checkpoint in OUTPUT_DIR
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from (file, URL, zoo name) where nothing is resumed; "": none
 _C.TRAIN.CHECKPOINT_MIN_MATCH = 0.5  # [own] least share of the model's tensors in that file, in [0, 1]; 0: any
@@ -124,7 +124,7 @@ _C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # start at epoch 0 although the file sa
 _C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []  # text removed from the front of the file's parameter names
 _C.TRAIN.MIXED_PRECISION = False  # compute in 16 bit where that is safe
 _C.TRAIN.MIXED_PRECISION_DTYPE = "auto"  # [own] "bfloat16", "float16", or "auto": bfloat16 where supported
-_C.TRAIN.CHECKPOINT_IN_INIT = False  # take the weights of CHECKPOINT_FILE_PATH even when there is one to resume
+_C.TRAIN.CHECKPOINT_IN_INIT = False  # use CHECKPOINT_FILE_PATH even where a checkpoint could be resumed
 
 # ---- Augmentation of training batches (AUG.ENABLE and below) ----
 
@@ -136,7 +136,7 @@ _C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment policy in timm's notation
 _C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations
 _C.AUG.RE_PROB = 0.25  # p of erasing a rectangle of a clip
 _C.AUG.RE_MODE = "pixel"  # filled with: "pixel" (noise each), "rand" (one random color), "const" (zero)
-_C.AUG.RE_COUNT = 1  # rectangles, at most
+_C.AUG.RE_COUNT = 1  # most rectangles in a clip
 _C.AUG.RE_SPLIT = False  # leave the first half of a batch as it is
 _C.AUG.GEN_MASK_LOADER = False  # refused: self-supervised
 _C.AUG.MASK_TUBE = False  # refused: self-supervised
@@ -165,7 +165,7 @@ _C.TEST.EVALUATOR = ""  # [own] registered evaluator; "": "multilabel_map" for D
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of a clip along its longer side: 3, or 1 in the centre
 _C.TEST.CHECKPOINT_TYPE = "pytorch"  # of the file: "pytorch" or "caffe2"; seen from its content
 _C.TEST.SAVE_RESULTS_PATH = ""  # file in OUTPUT_DIR for all scores and labels (pickle); "": none
-_C.TEST.NUM_TEMPORAL_CLIPS = []  # numbers of clips to test with one after the other; []: NUM_ENSEMBLE_VIEWS
+_C.TEST.NUM_TEMPORAL_CLIPS = []  # numbers of clips per video, one test for each; []: NUM_ENSEMBLE_VIEWS
 _C.TEST.MIXED_PRECISION = False  # [own] test in 16 bit (TRAIN.MIXED_PRECISION_DTYPE)
 _C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions before testing: faster, equal scores
 
@@ -181,7 +181,7 @@ _C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast"]  # values of ARCH whose input is [slo
 _C.MODEL.DROPOUT_RATE = 0.5  # p of dropping a feature before the classifier
 _C.MODEL.DROPCONNECT_RATE = 0.0  # p of dropping a block's residual, for one clip; X3D: less in earlier stages
 _C.MODEL.FC_INIT_STD = 0.01  # standard deviation of the classifier's initial weights
-_C.MODEL.HEAD_ACT = "softmax"  # logits to scores in eval mode: "softmax", "sigmoid" (multi-label) or "none"
+_C.MODEL.HEAD_ACT = "softmax"  # turns logits into scores in eval mode: "softmax", "sigmoid" (multi-label) or "none"
 _C.MODEL.ACT_CHECKPOINT = False  # recompute activations in the backward pass: less memory, more time
 _C.MODEL.DETACH_FINAL_FC = False  # no gradient below the classifier: it alone learns
 _C.MODEL.FROZEN_BN = False  # keep the running statistics of batch norm; its scales and shifts still learn
@@ -194,10 +194,10 @@ _C.LOSS = CfgNode()
 _C.LOSS.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of the loss; any keys
 
 _C.SLOWFAST = CfgNode()
-_C.SLOWFAST.BETA_INV = 8  # 1 / beta: Slow has this many times the channels of Fast
-_C.SLOWFAST.ALPHA = 8  # Fast has this many times the frames of Slow; divides DATA.NUM_FRAMES
-_C.SLOWFAST.FUSION_CONV_CHANNEL_RATIO = 2  # channels out of a lateral convolution, in Fast channels
-_C.SLOWFAST.FUSION_KERNEL_SZ = 5  # frames that a lateral convolution sees, odd
+_C.SLOWFAST.BETA_INV = 8  # 1 / beta: ratio of Slow to Fast channels
+_C.SLOWFAST.ALPHA = 8  # ratio of Fast to Slow frames; divides DATA.NUM_FRAMES
+_C.SLOWFAST.FUSION_CONV_CHANNEL_RATIO = 2  # ratio of a lateral convolution's output channels to the Fast channels
+_C.SLOWFAST.FUSION_KERNEL_SZ = 5  # kernel size of a lateral convolution in time, odd
 _C.SLOWFAST.FUSION = "TimeStridedConv"  # [own] registered lateral connection
 _C.SLOWFAST.FUSION_ARGS = CfgNode(new_allowed=True)  # [own] its keyword arguments; any keys
 # [own] Which Fast frames the Slow pathway gets: "linspace" (first to last, evenly; PySlowFast's, and so the
@@ -210,13 +210,13 @@ _C.SLOWFAST.FAST_INPUT = "rgb"
 _C.FLOW = CfgNode()  # [own] optical flow for SLOWFAST.FAST_INPUT flow
 _C.FLOW.METHOD = "dis"  # [own] "dis" or "farneback" (OpenCV, the extra [flow]), "raft" (torchvision, FLOW.WEIGHTS)
 _C.FLOW.WEIGHTS = ""  # [own] file of torchvision's RAFT-small weights, "raft" only
-_C.FLOW.CACHE_DIR = ""  # [own] folder that computed flow is kept in; "": OUTPUT_DIR/flow
-_C.FLOW.BOUND = 20.0  # [own] largest displacement kept, pixels a frame; larger ones are cut to it
+_C.FLOW.CACHE_DIR = ""  # [own] cache folder of computed flow; "": OUTPUT_DIR/flow
+_C.FLOW.BOUND = 20.0  # [own] largest displacement, pixels per frame; larger ones are clipped to it
 
 _C.RESNET = CfgNode()
 _C.RESNET.TRANS_FUNC = "bottleneck_transform"  # residual block: also "basic_transform", "x3d_transform"
 _C.RESNET.NUM_GROUPS = 1  # groups of the spatial convolution (ResNeXt)
-_C.RESNET.WIDTH_PER_GROUP = 64  # channels of a group in res2; times NUM_GROUPS is the inner width
+_C.RESNET.WIDTH_PER_GROUP = 64  # channels of a group in res2; times NUM_GROUPS: the inner width
 _C.RESNET.INPLACE_RELU = True  # ReLU overwrites its input
 _C.RESNET.STRIDE_1X1 = False  # spatial stride in the first 1x1 convolution of a block, not in its 3x3
 _C.RESNET.ZERO_INIT_FINAL_BN = False  # a block's last batch norm starts at zero: the block as identity
@@ -229,7 +229,7 @@ _C.RESNET.SPATIAL_DILATIONS = [[1], [1], [1], [1]]  # of the stage's 3x3 convolu
 
 _C.NONLOCAL = CfgNode()  # one entry a stage and in it one a pathway, as in RESNET
 _C.NONLOCAL.LOCATION = [[[]], [[]], [[]], [[]]]  # blocks, from 0, that a non-local block follows
-_C.NONLOCAL.GROUP = [[1], [1], [1], [1]]  # parts that time is cut into, each attending to itself
+_C.NONLOCAL.GROUP = [[1], [1], [1], [1]]  # parts of the clip in time, each attending to itself
 _C.NONLOCAL.INSTANTIATION = "dot_product"  # of the affinities: "dot_product" (divided by their count) or "softmax"
 # Frames, rows and columns that keys and values are max-pooled over.
 _C.NONLOCAL.POOL = [[[1, 2, 2], [1, 2, 2]] for _ in range(4)]
@@ -237,10 +237,10 @@ _C.NONLOCAL.POOL = [[[1, 2, 2], [1, 2, 2]] for _ in range(4)]
 _C.X3D = CfgNode()
 _C.X3D.WIDTH_FACTOR = 1.0  # channels of every stage, times this
 _C.X3D.DEPTH_FACTOR = 1.0  # blocks of every stage, times this
-_C.X3D.BOTTLENECK_FACTOR = 1.0  # inner channels of a block in its outer ones
+_C.X3D.BOTTLENECK_FACTOR = 1.0  # ratio of a block's inner to its outer channels
 _C.X3D.DIM_C5 = 2048  # channels before the classifier
 _C.X3D.DIM_C1 = 12  # channels of the stem
-_C.X3D.SCALE_RES2 = False  # WIDTH_FACTOR counts for res2 too
+_C.X3D.SCALE_RES2 = False  # apply WIDTH_FACTOR to res2, too
 _C.X3D.BN_LIN5 = False  # batch norm before the classifier
 _C.X3D.CHANNELWISE_3x3x3 = True  # depthwise 3x3x3 convolutions
 
@@ -249,9 +249,9 @@ _C.X3D.CHANNELWISE_3x3x3 = True  # depthwise 3x3x3 convolutions
 _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""  # folder of the lists train.csv, val.csv and test.csv
 _C.DATA.PATH_LABEL_SEPARATOR = " "  # between path and label in a list
-_C.DATA.PATH_PREFIX = ""  # folder that relative paths of the lists start in; "": PATH_TO_DATA_DIR
+_C.DATA.PATH_PREFIX = ""  # folder of the lists' relative paths; "": PATH_TO_DATA_DIR
 _C.DATA.NUM_FRAMES = 8  # T, frames of a clip (of the Fast pathway where there are two)
-_C.DATA.SAMPLING_RATE = 8  # source frames, at TARGET_FPS, from one frame of a clip to the next
+_C.DATA.SAMPLING_RATE = 8  # source frames, at TARGET_FPS, between two frames of a clip
 _C.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # of RGB colors, for lighting noise
 # One row a color, R G B, of the eigenvectors that go with them.
 _C.DATA.TRAIN_PCA_EIGVEC = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.814], [-0.5836, -0.6948, 0.4203]]
@@ -267,22 +267,22 @@ _C.DATA.TRAIN_JITTER_MOTION_SHIFT = False  # the crop of an Inception-style trai
 _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training or val crop, pixels
 _C.DATA.TEST_CROP_SIZE = 256  # side of a test crop, and shorter side before it, pixels
 _C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in
-_C.DATA.TRAIN_JITTER_FPS = 0.0  # frames per second that TARGET_FPS is raised by at random, at most
+_C.DATA.TRAIN_JITTER_FPS = 0.0  # most frames per second by which TARGET_FPS is raised at random
 _C.DATA.DECODING_BACKEND = "torchvision"  # any of PySlowFast's values means our reader (PyAV)
-_C.DATA.DECODING_SHORT_SIZE = 256  # shorter side that frames are decoded to, pixels, if RESIZE_IN_DECODER
+_C.DATA.DECODING_SHORT_SIZE = 256  # shorter side of decoded frames, pixels, if RESIZE_IN_DECODER
 _C.DATA.RESIZE_IN_DECODER = False  # [own] resize while converting colors: faster, slightly other pixels
 _C.DATA.DECODER_THREADS = 1  # [own] threads of a video decoder; more than 1 can hang in worker processes
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw the reciprocal of the shorter side uniformly, not the side
-_C.DATA.RANDOM_FLIP = True  # mirror a training clip with p = 1/2; off where left and right tell classes
+_C.DATA.RANDOM_FLIP = True  # mirror a training clip with p = 1/2; turn it off where left and right matter
 _C.DATA.MULTI_LABEL = False  # a video has any number of labels
 _C.DATA.ENSEMBLE_METHOD = "sum"  # views to video scores: "sum", "mean" or "max"
 _C.DATA.REVERSE_INPUT_CHANNEL = False  # feed BGR
-_C.DATA.TRAIN_CROP_NUM_TEMPORAL = 1  # training clips of a video at once
-_C.DATA.TRAIN_CROP_NUM_SPATIAL = 1  # training crops of a clip at once
+_C.DATA.TRAIN_CROP_NUM_TEMPORAL = 1  # training clips per video
+_C.DATA.TRAIN_CROP_NUM_SPATIAL = 1  # training crops per clip
 _C.DATA.COLOR_RND_GRAYSCALE = 0.0  # refused: self-supervised
 _C.DATA.LOADER_CHUNK_SIZE = 0  # lines of a list that are read at once
 _C.DATA.LOADER_CHUNK_OVERALL_SIZE = 0  # lines of a list in all
-_C.DATA.SKIP_ROWS = 0  # lines of a list that are passed over at its start
+_C.DATA.SKIP_ROWS = 0  # leading lines of a list to skip
 _C.DATA.TIME_DIFF_PROB = 0.0  # refused: self-supervised
 _C.DATA.SSL_COLOR_JITTER = False  # refused: self-supervised
 _C.DATA.SSL_COLOR_BRI_CON_SAT = [0.4, 0.4, 0.4]  # refused: self-supervised
@@ -294,7 +294,7 @@ _C.DATA.IN22K_TRAINVAL = False  # refused: still images
 _C.DATA.IN22k_VAL_IN1K = ""  # refused: still images
 _C.DATA.IN_VAL_CROP_RATIO = 0.875  # refused: still images
 _C.DATA.DUMMY_LOAD = False  # feed the first sample again and again, to time all else
-_C.DATA.MAX_BAD_VIDEOS = 100  # [own] undecodable training videos after which a run stops
+_C.DATA.MAX_BAD_VIDEOS = 100  # [own] most undecodable training videos before a run stops
 _C.DATA.CHECK_FILES = "sample"  # [own] files looked for at the start: a "sample", "all" or "none"
 _C.DATA.FOLD = 1  # [own] which of the three official splits of UCF101 and HMDB51
 _C.DATA.CLASS_NAMES = ""  # [own] file of class names; "": classids.json or class_names.txt with the lists
@@ -302,12 +302,12 @@ _C.DATA.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a data se
 
 _C.DATA_LOADER = CfgNode()
 _C.DATA_LOADER.NUM_WORKERS = 8  # loading processes for each training process; 0 loads in the process itself
-_C.DATA_LOADER.PIN_MEMORY = True  # page-locked batches: faster to the GPU; off without one
+_C.DATA_LOADER.PIN_MEMORY = True  # page-locked batches: faster to the GPU; unused without one
 _C.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE = False  # decoder threads; see DATA.DECODER_THREADS
 _C.DATA_LOADER.PREFETCH_FACTOR = 2  # [own] batches that every worker holds ready
 _C.DATA_LOADER.PERSISTENT_WORKERS = True  # [own] keep the workers from epoch to epoch
 
-# ---- Optimisation ----
+# ---- Optimization ----
 
 _C.SOLVER = CfgNode()
 _C.SOLVER.BASE_LR = 0.1  # learning rate for TRAIN.BATCH_SIZE clips
@@ -392,7 +392,7 @@ _C.MULTIGRID.SHORT_CYCLE_FACTORS = [0.5, 0.5**0.5]  # crops of the short cycle, 
 _C.MULTIGRID.LONG_CYCLE = False
 # Of the stages before every step: (frames in DATA.NUM_FRAMES, crop in DATA.TRAIN_CROP_SIZE).
 _C.MULTIGRID.LONG_CYCLE_FACTORS = [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], [1, 1]]
-# Clips that batch norm's statistics are of, whatever the batch; BN.NORM_TYPE and the BN keys below it are not read.
+# Clips per batch-norm statistic, whatever the batch size; BN.NORM_TYPE and the BN keys below it are not read.
 _C.MULTIGRID.BN_BASE_SIZE = 8
 _C.MULTIGRID.EVAL_FREQ = 3  # evaluations of a long-cycle stage, at most, instead of TRAIN.EVAL_PERIOD (0 there: none)
 _C.MULTIGRID.LONG_CYCLE_SAMPLING_RATE = 0  # PySlowFast's note of a stage's largest sampling rate
@@ -413,7 +413,7 @@ _C.TENSORBOARD.CONFUSION_MATRIX.ENABLE = False  # draw it
 _C.TENSORBOARD.CONFUSION_MATRIX.FIGSIZE = [8, 8]  # inches
 _C.TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH = ""  # file of the classes drawn; "": all
 _C.TENSORBOARD.HISTOGRAM = CfgNode()
-_C.TENSORBOARD.HISTOGRAM.ENABLE = False  # draw what the videos of a class are taken for
+_C.TENSORBOARD.HISTOGRAM.ENABLE = False  # draw the predictions of each class's videos
 _C.TENSORBOARD.HISTOGRAM.SUBSET_PATH = ""  # file of the classes drawn; "": all
 _C.TENSORBOARD.HISTOGRAM.TOPK = 10  # bars
 _C.TENSORBOARD.HISTOGRAM.FIGSIZE = [8, 8]  # inches
@@ -431,7 +431,7 @@ _C.TENSORBOARD.MODEL_VIS.GRAD_CAM.LAYER_LIST = []  # one layer for each pathway
 _C.TENSORBOARD.MODEL_VIS.GRAD_CAM.USE_TRUE_LABEL = False  # of the label, not of the best class
 _C.TENSORBOARD.MODEL_VIS.GRAD_CAM.COLORMAP = "viridis"  # matplotlib's name
 _C.TENSORBOARD.WRONG_PRED_VIS = CfgNode()
-_C.TENSORBOARD.WRONG_PRED_VIS.ENABLE = False  # show the videos that are taken for something else
+_C.TENSORBOARD.WRONG_PRED_VIS.ENABLE = False  # show misclassified videos
 _C.TENSORBOARD.WRONG_PRED_VIS.TAG = "Incorrectly classified videos."  # their heading
 _C.TENSORBOARD.WRONG_PRED_VIS.SUBSET_PATH = ""  # file of the classes shown; "": all
 

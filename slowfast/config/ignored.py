@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fvcore.common.config import CfgNode
 
-_MULTIGRID = "PySlowFast writes it while it trains; here a stage is no setting"
-_DRAWING = "not built yet (drawings for TensorBoard)"
-_DEMO = "not built yet (demo on a video or camera)"
-_BENCHMARK = "slowfast benchmark has arguments of its own"
-_RECENT_AUGMENTATION = "not built: AUG.ENABLE turns on random erasing alone"
+_MULTIGRID = "PySlowFast writes it during training; here a stage is no setting"
+_DRAWING = "not supported yet: drawings for TensorBoard"
+_DEMO = "not supported yet: the demo on a video or camera"
+_BENCHMARK = "`slowfast benchmark` has flags of its own"
+_RECENT_AUGMENTATION = "not supported: AUG.ENABLE turns on random erasing only"
 
 # A key, or a group with a dot at its end -> why a value there changes nothing.
 WITHOUT_EFFECT = {
@@ -17,24 +17,24 @@ WITHOUT_EFFECT = {
     "AUG.AA_TYPE": _RECENT_AUGMENTATION,
     "AUG.INTERPOLATION": _RECENT_AUGMENTATION,
     "BENCHMARK.": _BENCHMARK,
-    "DATA.DUMMY_LOAD": "slowfast benchmark times the parts apart",
+    "DATA.DUMMY_LOAD": "`slowfast benchmark` times each part",
     "DATA.LOADER_CHUNK_OVERALL_SIZE": "lists are read whole",
     "DATA.LOADER_CHUNK_SIZE": "lists are read whole",
     "DATA.PATH_TO_PRELOAD_IMDB": "PySlowFast does not read it either",
     "DATA.TRAIN_CROP_NUM_SPATIAL": "a training video gives one crop",
     "DATA.TRAIN_CROP_NUM_TEMPORAL": "a training video gives one clip",
-    "DATA.TRAIN_JITTER_MOTION_SHIFT": "not built: a crop stays where it is through its clip",
+    "DATA.TRAIN_JITTER_MOTION_SHIFT": "not supported: a crop does not move within its clip",
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.": _DEMO,
-    "MODEL.ACT_CHECKPOINT": "not built yet (recomputing activations)",
-    "MODEL.FP16_ALLREDUCE": "not built: gradients are exchanged in the type they have",
+    "MODEL.ACT_CHECKPOINT": "not supported yet: recomputing activations",
+    "MODEL.FP16_ALLREDUCE": "not supported: gradients are exchanged in their own type",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MULTIGRID.DEFAULT_B": _MULTIGRID,
     "MULTIGRID.DEFAULT_S": _MULTIGRID,
     "MULTIGRID.DEFAULT_T": _MULTIGRID,
     "MULTIGRID.LONG_CYCLE_SAMPLING_RATE": _MULTIGRID,
-    "SOLVER.LAYER_DECAY": "not built: every layer has the same learning rate",
+    "SOLVER.LAYER_DECAY": "not supported: all layers have the same learning rate",
     "SOLVER.STEP_SIZE": "PySlowFast does not read it either; set SOLVER.STEPS and SOLVER.LRS",
     "SOLVER.WARMUP_FACTOR": "PySlowFast does not read it either; set SOLVER.WARMUP_START_LR",
     "TENSORBOARD.CATEGORIES_PATH": _DRAWING,
@@ -44,18 +44,18 @@ WITHOUT_EFFECT = {
     "TENSORBOARD.MODEL_VIS.": _DRAWING,
     "TENSORBOARD.PREDICTIONS_PATH": _DRAWING,
     "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
-    "TRAIN.CHECKPOINT_EPOCH_RESET": "TRAIN.CHECKPOINT_FILE_PATH gives weights alone: training begins at epoch 0",
+    "TRAIN.CHECKPOINT_EPOCH_RESET": "TRAIN.CHECKPOINT_FILE_PATH gives weights only: training begins at epoch 0",
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
-    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": "not built: a loss that is not finite stops a run",
+    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": "not supported: only a loss that is not finite stops a run",
 }
 
 # Keys without effect whose every value gets what it asks for: nothing to warn of.
 ALWAYS_MET = {
-    "AVA.IMG_PROC_BACKEND": "there is one way of reading and resizing images",
+    "AVA.IMG_PROC_BACKEND": "there is one way to read and resize images",
     "DATA.DECODING_BACKEND": "there is one reader; every old value means it",
     "RESNET.INPLACE_RELU": "results are the same; activations are overwritten where that is safe",
-    "TEST.CHECKPOINT_TYPE": "a file's format is seen from its content",
-    "TRAIN.CHECKPOINT_TYPE": "a file's format is seen from its content",
+    "TEST.CHECKPOINT_TYPE": "the format is detected from the content",
+    "TRAIN.CHECKPOINT_TYPE": "the format is detected from the content",
 }
 
 

@@ -130,7 +130,7 @@ def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:
     if num_gpus > 1 and size % num_gpus:
         sizes = [multiple for multiple in (size // num_gpus * num_gpus, -(-size // num_gpus) * num_gpus) if multiple]
         yield (
-            f"{group}.BATCH_SIZE={size} is not divisible by NUM_GPUS={num_gpus}: every GPU gets as many. "
+            f"{group}.BATCH_SIZE={size} is not divisible by NUM_GPUS={num_gpus}: every GPU takes an equal share. "
             f"Set {group}.BATCH_SIZE to {' or '.join(map(str, sizes))}, or NUM_GPUS to a divisor of {size}."
         )
 
@@ -144,10 +144,10 @@ def odd_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
             "results take the maximum over the views (DATA.ENSEMBLE_METHOD max)."
         )
     if cfg.AUG.ENABLE:
-        yield "AUG.ENABLE turns on random erasing alone: RandAugment and color jitter are not built."
+        yield "AUG.ENABLE turns on random erasing only: RandAugment and color jitter are not supported."
     if (cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE) and cfg.BN.NORM_TYPE == "sub_batchnorm":
         yield (
-            "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: batch norm's statistics are of "
+            "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: a batch-norm statistic covers "
             f"MULTIGRID.BN_BASE_SIZE={cfg.MULTIGRID.BN_BASE_SIZE} clips."
         )
     if cfg.TRAIN.ENABLE and cfg.SOLVER.WARMUP_EPOCHS > cfg.SOLVER.MAX_EPOCH:

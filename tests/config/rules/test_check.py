@@ -284,7 +284,7 @@ def test_a_frozen_config_is_checked_and_not_written_to():
             ["DATA.MULTI_LABEL", True, "MODEL.HEAD_ACT", "sigmoid", "MODEL.LOSS_FUNC", "bce_logit"],
             "DATA.ENSEMBLE_METHOD='sum'",
         ),
-        (["AUG.ENABLE", True], "AUG.ENABLE turns on random erasing alone"),
+        (["AUG.ENABLE", True], "AUG.ENABLE turns on random erasing only"),
         (["SOLVER.WARMUP_EPOCHS", 34, "SOLVER.MAX_EPOCH", 1], "SOLVER.WARMUP_EPOCHS=34.0 exceeds SOLVER.MAX_EPOCH=1"),
     ],
 )

@@ -78,7 +78,7 @@ def test_what_is_fine_passes_silently(overrides, caplog):
 def test_norms_that_multigrid_replaces_are_warned_of(caplog):
     check(*SHORT, "BN.NORM_TYPE", "sub_batchnorm")
     assert caplog.messages == [
-        "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: batch norm's statistics are of "
+        "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: a batch-norm statistic covers "
         "MULTIGRID.BN_BASE_SIZE=8 clips."
     ]
 
