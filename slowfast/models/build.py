@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from slowfast.models.argument_keys import with_keys
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs, filter_kwargs
@@ -41,9 +42,13 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
     extra = dict(cfg.MODEL.ARGS)
     check_kwargs(model_class, extra, "MODEL.ARGS")
     if hasattr(model_class, "from_config"):
-        model = model_class(**{**model_class.from_config(cfg), **extra})
+        arguments = model_class.from_config(cfg)
     else:
-        model = model_class(**{**filter_kwargs(model_class, num_classes=cfg.MODEL.NUM_CLASSES), **extra})
+        arguments = filter_kwargs(model_class, num_classes=cfg.MODEL.NUM_CLASSES)
+    try:
+        model = model_class(**{**arguments, **extra})
+    except ValueError as error:
+        raise ValueError(with_keys(str(error), extra)) from error
     return model if device is None else model.to(device)
 
 

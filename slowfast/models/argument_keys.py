@@ -1,0 +1,50 @@
+"""Which config key stands for which argument of a network, for messages: a network knows its arguments alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+
+KEY_OF = {
+    "activation": "MODEL.HEAD_ACT",
+    "alpha": "SLOWFAST.ALPHA",
+    "arch": "MODEL.ARCH",
+    "block": "RESNET.TRANS_FUNC",
+    "channel_ratio": "SLOWFAST.FUSION_CONV_CHANNEL_RATIO",
+    "depth": "RESNET.DEPTH",
+    "dilations": "RESNET.SPATIAL_DILATIONS",
+    "drop_path": "MODEL.DROPCONNECT_RATE",
+    "dropout": "MODEL.DROPOUT_RATE",
+    "fast_input": "SLOWFAST.FAST_INPUT",
+    "fc_init_std": "MODEL.FC_INIT_STD",
+    "fusion": "SLOWFAST.FUSION",
+    "fusion_channel_ratio": "SLOWFAST.FUSION_CONV_CHANNEL_RATIO",
+    "fusion_kernel": "SLOWFAST.FUSION_KERNEL_SZ",
+    "groups": "RESNET.NUM_GROUPS",
+    "instantiation": "NONLOCAL.INSTANTIATION",
+    "kernel_size": "SLOWFAST.FUSION_KERNEL_SZ",
+    "nonlocal_after": "NONLOCAL.LOCATION",
+    "num_classes": "MODEL.NUM_CLASSES",
+    "num_groups": "NONLOCAL.GROUP",
+    "num_temporal_blocks": "RESNET.NUM_BLOCK_TEMP_KERNEL",
+    "resolution": "DETECTION.ROI_XFORM_RESOLUTION",
+    "slow_frames": "SLOWFAST.SLOW_FRAMES",
+    "spatial_strides": "RESNET.SPATIAL_STRIDES",
+    "width": "RESNET.WIDTH_PER_GROUP",
+}
+
+
+def with_keys(message: str, given: Container[str] = ()) -> str:
+    """``RESNET.DEPTH=77 is ...`` of ``depth=77 is ...``; a message that begins otherwise, or names a key, is kept.
+
+    Args:
+        given: arguments that came from MODEL.ARGS.
+    """
+    match = re.match(r"(\w+)(?=[= ])", message)
+    name = match[1] if match else ""
+    if name in given:
+        return f"MODEL.ARGS.{message}"
+    key = KEY_OF.get(name)
+    if key is None or key in message:
+        return message
+    return key + message.removeprefix(name)
