@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable
 
-from slowfast.engine.trainer import NonFiniteLossError, TooManyBadVideosError
+from slowfast.utils.errors import USER_ERRORS, StoppedError, exit_code_of, wants_traceback
 from slowfast.utils.text import printable
-
-_FOR_USERS = (ValueError, NonFiniteLossError, TooManyBadVideosError, FileNotFoundError, PermissionError)
 
 
 def report_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """``main`` whose user errors become one line on standard error and exit code 2.
+    """``main`` whose user errors become one line on standard error and an exit code (``utils/errors.py``).
 
     With SLOWFAST_TRACEBACK=1 in the environment they keep their traceback; other exceptions always do.
     """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs) -> int:
-        if os.environ.get("SLOWFAST_TRACEBACK"):
+        if wants_traceback():
             return main(*args, **kwargs)
         try:
             return main(*args, **kwargs)
-        except _FOR_USERS as error:
-            message = printable(str(error), keep="\n\t")  # names of files must not steer the terminal
-            print(f"error: {message}\n(SLOWFAST_TRACEBACK=1 shows where it was raised)", file=sys.stderr)
-            return 2
+        except StoppedError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
+        except USER_ERRORS as error:
+            if str(error):  # else a process of the job has said it
+                message = printable(str(error), keep="\n\t")  # names of files must not steer the terminal
+                print(f"error: {message}\n(SLOWFAST_TRACEBACK=1 shows where it was raised)", file=sys.stderr)
+            return exit_code_of(error)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130

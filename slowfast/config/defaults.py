@@ -84,6 +84,9 @@ _C.TASK = ""  # "": supervised recognition; PySlowFast's "ssl" is refused
 _C.NUM_GPUS = 1  # processes on this machine, one a GPU; 0: the CPU; "auto" becomes the GPUs there are
 _C.NUM_SHARDS = 1  # machines
 _C.SHARD_ID = 0  # index of this machine, from 0
+# [own] Seconds that a training step or a batch of a test may take while several processes wait for each other; one that
+# takes longer counts as hung and ends the run. Saving, starting and the first step have ten times as long.
+_C.DIST_TIMEOUT = 60.0
 _C.DIST_BACKEND = "nccl"  # process group: "nccl" (GPUs) or "gloo" (CPU)
 _C.OUTPUT_DIR = "."  # folder of checkpoints, logs and results; where nobody sets it, `run` takes outputs/<recipe>
 _C.RNG_SEED = 1  # seed of weights, sampling and augmentation, >= 0
@@ -110,11 +113,18 @@ _C.BN.GLOBAL_SYNC = False  # share over all GPUs of all machines, "sync_batchnor
 
 _C.TRAIN = CfgNode()
 _C.TRAIN.ENABLE = True  # whether a run trains
-_C.TRAIN.KILL_LOSS_EXPLOSION_FACTOR = 0.0  # stop when the loss exceeds its average this many times; 0: never
+_C.TRAIN.KILL_LOSS_EXPLOSION_FACTOR = 0.0  # stop when the loss exceeds this many times the mean of the 5 before; 0: no
 _C.TRAIN.DATASET = "kinetics"  # registered data set, read by its train and val splits
 _C.TRAIN.BATCH_SIZE = 64  # clips of a training step on one machine, shared by its NUM_GPUS
 _C.TRAIN.EVAL_PERIOD = 10  # epochs between evaluations on the val split; 0: none (long cycle: EVAL_FREQ)
 _C.TRAIN.CHECKPOINT_PERIOD = 10  # epochs between checkpoints
+_C.TRAIN.CHECKPOINT_MINUTES = 30.0  # [own] inside an epoch, minutes from one saved state to the next; 0: none
+_C.TRAIN.KEEP_CHECKPOINTS = 0  # [own] newest checkpoints of whole epochs that stay; 0: all
+# [own] Figure of the validation ("top1", "mAP") whose best weights are kept as checkpoints/best.pyth, with a minus in
+# front ("-loss") where smaller is better; "": none.
+_C.TRAIN.BEST_FIGURE = ""
+_C.TRAIN.EARLY_STOPPING = 0  # [own] validations without a better BEST_FIGURE after which training ends; 0: never
+_C.TRAIN.ACCUMULATE = 1  # [own] parts that a GPU computes its share of a batch in, one after the other: less memory
 _C.TRAIN.AUTO_RESUME = True  # continue from the newest readable checkpoint in OUTPUT_DIR
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from (file, URL, zoo name) where nothing is resumed; "": none
 _C.TRAIN.CHECKPOINT_MIN_MATCH = 0.5  # [own] least share of the model's tensors in that file, in [0, 1]; 0: any
@@ -124,6 +134,12 @@ _C.TRAIN.CHECKPOINT_EPOCH_RESET = False  # start at epoch 0 although the file sa
 _C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []  # text removed from the front of the file's parameter names
 _C.TRAIN.MIXED_PRECISION = False  # compute in 16 bit where that is safe
 _C.TRAIN.MIXED_PRECISION_DTYPE = "auto"  # [own] "bfloat16", "float16", or "auto": bfloat16 where supported
+_C.TRAIN.TRAINER = "Trainer"  # [own] registered trainer, a subclass of Trainer
+_C.TRAIN.TRAINER_ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a trainer of your own; any keys
+_C.TRAIN.DDP = CfgNode()  # [own] gradients of several processes, by DistributedDataParallel
+_C.TRAIN.DDP.STATIC_GRAPH = False  # [own] every step uses the same parameters in the same order: less bookkeeping
+_C.TRAIN.DDP.BUCKET_VIEW = True  # [own] gradients lie in the buffers that are exchanged: saves their memory once
+_C.TRAIN.DDP.COMPRESSION = ""  # [own] exchange gradients as "bfloat16" or "float16", half the bytes; "": as they are
 _C.TRAIN.CHECKPOINT_IN_INIT = False  # use CHECKPOINT_FILE_PATH even where a checkpoint could be resumed
 
 # ---- Augmentation of training batches (AUG.ENABLE and below) ----
@@ -185,7 +201,7 @@ _C.MODEL.HEAD_ACT = "softmax"  # turns logits into scores in eval mode: "softmax
 _C.MODEL.ACT_CHECKPOINT = False  # recompute activations in the backward pass: less memory, more time
 _C.MODEL.DETACH_FINAL_FC = False  # no gradient below the classifier: it alone learns
 _C.MODEL.FROZEN_BN = False  # keep the running statistics of batch norm; its scales and shifts still learn
-_C.MODEL.FP16_ALLREDUCE = False  # exchange gradients between GPUs in 16 bit
+_C.MODEL.FP16_ALLREDUCE = False  # PySlowFast's word for TRAIN.DDP.COMPRESSION float16
 _C.MODEL.CHANNELS_LAST = True  # [own] memory layout (channels_last_3d): faster on GPUs and on CPUs with AMX
 _C.MODEL.COMPILE = False  # [own] torch.compile: a slow first step, faster ones after it
 _C.MODEL.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a model of your own; any keys
@@ -327,6 +343,9 @@ _C.SOLVER.WARMUP_EPOCHS = 0.0  # epochs, whole or not, in which the learning rat
 _C.SOLVER.WARMUP_START_LR = 0.01  # learning rate that it rises from
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adam", "adamw" ("mt_adamw" means it too)
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the three learning rates above by NUM_SHARDS
+# [own] Multiply the three learning rates by (clips of a step over all machines) / LR_BATCH_SIZE, the linear rule.
+_C.SOLVER.SCALE_LR_TO_BATCH = False
+_C.SOLVER.LR_BATCH_SIZE = 0  # [own] clips of a step that BASE_LR is for; 0: the batch beside it, as in the recipe
 _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine begins where warm-up ends, not at epoch 0
 _C.SOLVER.ZERO_WD_1D_PARAM = False  # no weight decay of biases and other vectors
 _C.SOLVER.CLIP_GRAD_VAL = None  # largest absolute value of a gradient's entry; None: any

@@ -27,7 +27,6 @@ WITHOUT_EFFECT = {
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.": _DEMO,
     "MODEL.ACT_CHECKPOINT": "not supported yet: recomputing activations",
-    "MODEL.FP16_ALLREDUCE": "not supported: gradients are exchanged in their own type",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MULTIGRID.DEFAULT_B": _MULTIGRID,
@@ -46,7 +45,6 @@ WITHOUT_EFFECT = {
     "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
     "TRAIN.CHECKPOINT_EPOCH_RESET": "TRAIN.CHECKPOINT_FILE_PATH gives weights only: training begins at epoch 0",
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
-    "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": "not supported: only a loss that is not finite stops a run",
 }
 
 # Keys without effect whose every value gets what it asks for: nothing to warn of.

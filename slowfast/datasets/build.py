@@ -22,19 +22,20 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import value_of
 from slowfast.datasets.clip_sampling import OwnSampling
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.sample_kinds import sample_kind
-from slowfast.datasets.samplers import EvalSampler, TrainSampler
+from slowfast.datasets.samplers import EvalBatches, TrainSampler
 from slowfast.datasets.samples import ClipShape
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.utils import distributed
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
+from slowfast.utils.signals import end_with_parent
 from slowfast.utils.signature import check_kwargs, filter_kwargs
 from slowfast.video.augment import BatchAugment, Mixup, RandomErasing
 
@@ -192,7 +193,7 @@ def build_loader(
         share = {"batch_size": batch_size, "rank": rank, "world_size": world_size}
         order = {"batch_sampler": TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, **share)}
     elif split == "val":
-        order = {"batch_sampler": BatchSampler(EvalSampler(len(dataset), rank, world_size), batch_size, False)}
+        order = {"batch_sampler": EvalBatches(len(dataset), batch_size, rank, world_size)}
     else:
         per_forward = max(1, cfg.TEST.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
         order = kind.test_order(dataset, per_forward, rank, world_size)
@@ -212,7 +213,8 @@ def build_loader(
 
 
 def _init_worker(worker_id: int) -> None:
-    """One thread a worker: more would only take each other's cores."""
+    """One thread a worker: more would only take each other's cores. It ends with its training process, however."""
+    end_with_parent()
     torch.set_num_threads(1)
 
 

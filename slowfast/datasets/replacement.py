@@ -12,6 +12,20 @@ from slowfast.video.reader import VideoReadError
 T = TypeVar("T")
 
 
+class ReadFailure(str):
+    """Why a sample could not be read; ``row`` is its index in its list, by which failures are counted."""
+
+    row: int
+
+    def __new__(cls, reason: str, row: int):
+        failure = super().__new__(cls, reason)
+        failure.row = row
+        return failure
+
+    def __getnewargs__(self):
+        return str(self), self.row
+
+
 def first_readable(
     read: Callable[[int], T],
     index: int,
@@ -22,7 +36,7 @@ def first_readable(
     reason: Callable[[int, VideoReadError], str],
     unit: str = "video",
     source: str = "list",
-) -> tuple[T, int, tuple[str, ...]]:
+) -> tuple[T, int, tuple[ReadFailure, ...]]:
     """``read(index)``, or of the first other sample, drawn by ``rng`` without repetition, that can be read.
 
     Args:
@@ -36,13 +50,13 @@ def first_readable(
         VideoReadError: ``max_tries`` samples failed in a row, or all there are.
     """
     tried: list[int] = []
-    failures: list[str] = []
+    failures: list[ReadFailure] = []
     while True:
         try:
             return read(index), index, tuple(failures)
         except VideoReadError as error:
             tried.append(index)
-            failures.append(reason(index, error))
+            failures.append(ReadFailure(reason(index, error), index))
             if len(tried) >= min(max_tries, num_samples):
                 verdict = f"{len(tried)} {unit}s in a row could not be read"
                 if len(tried) == num_samples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -101,13 +101,38 @@ class EvalSampler(Sampler):
 
     def __init__(self, num_samples: int, rank: int = 0, world_size: int = 1):
         _check_rank(rank, world_size)
-        self.indices = range(rank, num_samples, world_size)
+        self.num_samples = num_samples
+        self.rank, self.world_size = rank, world_size
+        self.skip(())
+
+    def skip(self, done: Container[int]) -> None:
+        """Have the next iteration leave out samples that are done."""
+        self.indices = [index for index in range(self.rank, self.num_samples, self.world_size) if index not in done]
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)
+
+
+class EvalBatches(Sampler):
+    """The samples of an ``EvalSampler`` in batches of ``batch_size``, the last one smaller."""
+
+    def __init__(self, num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1):
+        self.samples = EvalSampler(num_samples, rank, world_size)
+        self.batch_size = batch_size
+
+    def skip(self, done: Container[int]) -> None:
+        """See ``EvalSampler``. Whole batches that are done leave the others as they were, on as many processes."""
+        self.samples.skip(done)
+
+    def __len__(self) -> int:
+        return -(-len(self.samples) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices = self.samples.indices
+        return (indices[start : start + self.batch_size] for start in range(0, len(indices), self.batch_size))
 
 
 def _check_rank(rank: int, world_size: int) -> None:
@@ -127,12 +152,20 @@ class VideoBatches(Sampler):
     """
 
     def __init__(self, key_frames: Sequence[tuple[str, int]], batch_size: int, rank: int = 0, world_size: int = 1):
+        self.key_frames = key_frames
+        self.batch_size = batch_size
+        self.samples = EvalSampler(len(key_frames), rank, world_size)
+        self.skip(())
+
+    def skip(self, done: Container[int]) -> None:
+        """See ``EvalSampler``."""
+        self.samples.skip(done)
         self.batches: list[list[int]] = []
         video = None
-        for index in EvalSampler(len(key_frames), rank, world_size):
-            if key_frames[index][0] != video or len(self.batches[-1]) == batch_size:
+        for index in self.samples:
+            if self.key_frames[index][0] != video or len(self.batches[-1]) == self.batch_size:
                 self.batches.append([])
-            video = key_frames[index][0]
+            video = self.key_frames[index][0]
             self.batches[-1].append(index)
 
     def __len__(self) -> int:

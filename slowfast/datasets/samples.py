@@ -111,6 +111,28 @@ class ClipBatch(_Sample):
         """What a model takes beside the clip: nothing."""
         return ()
 
+    def split(self, num_parts: int) -> list[ClipBatch]:
+        """The batch in parts of equally many clips, in their order; the failures stay with the first.
+
+        Raises:
+            ValueError: the clips do not go into so many parts.
+        """
+        return [
+            replace(
+                self,
+                **{name: getattr(self, name)[rows] for name in ("frames", "labels", "video_indices", "is_valid")},
+                failures=self.failures if rows.start == 0 else (),
+            )
+            for rows in _equal_parts(len(self), num_parts)
+        ]
+
+
+def _equal_parts(num_clips: int, num_parts: int) -> list[slice]:
+    if num_clips % num_parts:
+        raise ValueError(f"a batch of {num_clips} clips cannot be computed in {num_parts} equal parts.")
+    size = num_clips // num_parts
+    return [slice(start, start + size) for start in range(0, num_clips, size)]
+
 
 def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
     """One batch of clips that have equal shapes.
@@ -218,6 +240,18 @@ class DetectionBatch(_Sample):
     def video_indices(self) -> Tensor:
         """int64 (B,), places of the key frames in their data set."""
         return self.sample_indices.unique_consecutive()
+
+    def split(self, num_parts: int) -> list[DetectionBatch]:
+        """The batch in parts of equally many clips, each with its boxes; see ``ClipBatch.split``."""
+        parts = []
+        for rows in _equal_parts(len(self), num_parts):
+            inside = (self.boxes[:, 0] >= rows.start) & (self.boxes[:, 0] < rows.stop)
+            part = {name: getattr(self, name)[inside] for name in ("labels", "boxes_normalized", "sample_indices")}
+            boxes = self.boxes[inside] - torch.tensor([rows.start, 0.0, 0.0, 0.0, 0.0])
+            clips = {"frames": self.frames[rows], "is_valid": self.is_valid[rows]}
+            failures = self.failures if rows.start == 0 else ()
+            parts.append(replace(self, boxes=boxes, **part, **clips, failures=failures))
+        return parts
 
 
 def collate_detections(samples: Sequence[DetectionSample]) -> DetectionBatch:

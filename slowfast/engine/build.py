@@ -30,7 +30,7 @@ def build_device(cfg: CfgNode) -> torch.device:
     """The CPU for NUM_GPUS 0, else this process's GPU."""
     if cfg.NUM_GPUS == 0:
         return torch.device("cpu")
-    device = torch.device("cuda", distributed.local_rank())
+    device = torch.device("cuda", distributed.device_index())
     torch.cuda.set_device(device)
     return device
 

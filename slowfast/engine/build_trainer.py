@@ -12,20 +12,32 @@ from torch import nn
 from slowfast.datasets import build_augment, build_dataset, build_loader
 from slowfast.datasets.build import build_protocol, protocol_of
 from slowfast.datasets.fingerprint import fingerprint_of
+from slowfast.engine.batch_sizes import BatchSizes
+from slowfast.engine.best import BestFigure
 from slowfast.engine.build import build_device, train_dtype
-from slowfast.engine.checkpoint import find_checkpoints, load_for_finetuning, training_differences
+from slowfast.engine.build_checks import check_job
+from slowfast.engine.checkpoint import (
+    find_checkpoints,
+    load_for_finetuning,
+    read_training_state,
+    training_differences,
+)
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
+from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.placement import place_model
 from slowfast.engine.tasks import Evaluation, task_of
-from slowfast.engine.trainer import Trainer
+from slowfast.engine.trainer import TRAINER_REGISTRY, Trainer
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
-from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
+from slowfast.models.weights.load import CheckpointError, load_weights
 from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
+from slowfast.utils import distributed
 from slowfast.utils.environment import versions
-from slowfast.utils.logging import MetricWriter
+from slowfast.utils.files import remove_drafts
+from slowfast.utils.logging import MetricWriter, count
+from slowfast.utils.signature import check_kwargs
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -34,10 +46,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def build_trainer(cfg: CfgNode) -> Trainer:
-    """A ``Trainer``, resumed from the newest readable checkpoint of OUTPUT_DIR if TRAIN.AUTO_RESUME says so."""
+def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -> Trainer:
+    """The trainer, resumed from the newest sound checkpoint of OUTPUT_DIR if TRAIN.AUTO_RESUME says so.
+
+    Args:
+        trainer_class: default the one registered as TRAIN.TRAINER. TRAIN.TRAINER_ARGS are keyword arguments of it.
+    """
     device = build_device(cfg)
     dataset = build_dataset(cfg, "train")
+    trainer_class = trainer_class or TRAINER_REGISTRY.get(cfg.TRAIN.TRAINER)
+    check_kwargs(trainer_class, cfg.TRAIN.TRAINER_ARGS, "TRAIN.TRAINER_ARGS")
     shapes = ShapeSchedule.from_config(cfg)
     train_loader = build_loader(
         cfg, "train", dataset=dataset, shapes=BatchShapes(shapes, sampling_rate=cfg.DATA.SAMPLING_RATE)
@@ -51,11 +69,12 @@ def build_trainer(cfg: CfgNode) -> Trainer:
     protocol = protocol_of(cfg, dataset, "train")
     task = task_of(cfg)
     evaluate = task.validation(cfg, model) if cfg.TRAIN.EVAL_PERIOD > 0 else None
-    trainer = Trainer(
+    sizes = BatchSizes.from_config(cfg)
+    trainer = trainer_class(
         model=model,
         loss_fn=build_loss(cfg),
         optimizer=build_optimizer(cfg, model),
-        schedule=build_schedule(cfg),
+        schedule=build_schedule(cfg, factor=sizes.lr_factor),
         train_loader=train_loader,
         preprocess=ClipPreprocessor.of(protocol, device, channels_last=cfg.MODEL.CHANNELS_LAST),
         num_epochs=shapes.max_epoch,
@@ -65,21 +84,29 @@ def build_trainer(cfg: CfgNode) -> Trainer:
         eval_period=cfg.TRAIN.EVAL_PERIOD,
         eval_epochs=_evaluation_epochs(cfg, shapes),
         checkpoint_period=cfg.TRAIN.CHECKPOINT_PERIOD,
+        checkpoint_minutes=cfg.TRAIN.CHECKPOINT_MINUTES,
+        keep_checkpoints=cfg.TRAIN.KEEP_CHECKPOINTS,
+        best=BestFigure(cfg.TRAIN.BEST_FIGURE, patience=cfg.TRAIN.EARLY_STOPPING),
         output_dir=cfg.OUTPUT_DIR,
-        writer=build_writer(cfg),
+        writer=build_writer(cfg, num_records=0 if state is None else state["training"]["num_records"]),
         log_period=cfg.LOG_PERIOD,
         amp_dtype=train_dtype(cfg, device),
+        accumulate=cfg.TRAIN.ACCUMULATE,
         clip_grad_value=cfg.SOLVER.CLIP_GRAD_VAL,
         clip_grad_norm=cfg.SOLVER.CLIP_GRAD_L2NORM,
+        loss_explosion_factor=cfg.TRAIN.KILL_LOSS_EXPLOSION_FACTOR,
         precise_bn_batches=cfg.BN.NUM_BATCHES_PRECISE if cfg.BN.USE_PRECISE_STATS else 0,
         freeze_bn=cfg.MODEL.FROZEN_BN,
         describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
         max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
-        checkpoint_extra=_checkpoint_facts(cfg, dataset, evaluate),
+        parallel=_parallel_options(cfg),
+        checkpoint_extra={**_checkpoint_facts(cfg, dataset, evaluate), "batch_sizes": sizes.as_dict()},
+        **cfg.TRAIN.TRAINER_ARGS,
     )
     if state is not None:
         trainer.resume(state)
     _log_start(trainer, shapes, unit=task.samples.unit)
+    logger.info("%s", sizes)
     if not shapes.is_constant:
         logger.info(describe_plan(shapes))
         warn_of_statistics(shapes, train_loader.batch_sampler, wanted=cfg.MULTIGRID.BN_BASE_SIZE)
@@ -98,6 +125,14 @@ def _checkpoint_facts(cfg: CfgNode, dataset: Dataset, evaluate: Evaluation | Non
     }
 
 
+def _parallel_options(cfg: CfgNode) -> ParallelOptions:
+    return ParallelOptions(
+        static_graph=cfg.TRAIN.DDP.STATIC_GRAPH,
+        bucket_view=cfg.TRAIN.DDP.BUCKET_VIEW,
+        compression=cfg.TRAIN.DDP.COMPRESSION or ("float16" if cfg.MODEL.FP16_ALLREDUCE else ""),
+    )
+
+
 def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
     """Epochs to evaluate after, where a long cycle says so; None where TRAIN.EVAL_PERIOD does."""
     if not cfg.MULTIGRID.LONG_CYCLE:
@@ -108,15 +143,14 @@ def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
 def _log_start(trainer: Trainer, shapes: ShapeSchedule, *, unit: str) -> None:
     sampler = trainer.train_loader.batch_sampler
     steps = sorted({sampler.num_batches(start) for start, _, _ in shapes.spans()})
+    place = f", batch {trainer.batch + 1}" if trainer.batch else ""
     logger.info(
-        "training on %d %s in batches of %d (%d processes), %s steps an epoch, from epoch %d to %d",
-        sampler.num_samples,
-        unit,
+        "training on %s in batches of %d (%s), %s an epoch, from epoch %d%s to %d",
+        count(sampler.num_samples, unit.removesuffix("s")),
         sampler.batch_size * sampler.world_size,
-        sampler.world_size,
-        steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}",
-        trainer.epoch + 1,
-        trainer.num_epochs,
+        count(sampler.world_size, "process", "processes"),
+        count(steps[0], "step") if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps",
+        *(trainer.epoch + 1, place, trainer.num_epochs),
     )
 
 
@@ -144,7 +178,7 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
     if cfg.TRAIN.AUTO_RESUME:
         for path in find_checkpoints(cfg.OUTPUT_DIR):
             try:
-                state = read_checkpoint(path)
+                state = read_training_state(path)
             except CheckpointError as error:
                 logger.warning("%s Trying the one before.", error)
                 continue
@@ -154,7 +188,7 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
                     f"{path} is of another model than the config's: {report}. Choose another OUTPUT_DIR, or set "
                     "TRAIN.AUTO_RESUME False to begin anew (existing files will be overwritten)."
                 )
-            if "optimizer_state" not in state or "versions" not in state:
+            if "training" not in state:
                 raise CheckpointError(
                     f"{path} was not written by this framework, so its training cannot be continued, but its weights "
                     "can be used: choose another OUTPUT_DIR and set TRAIN.CHECKPOINT_FILE_PATH to the file."
@@ -193,18 +227,25 @@ def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> Non
     logger.warning("%s goes on with other settings than it began with: %s.", path, shown)
 
 
-def build_writer(cfg: CfgNode) -> MetricWriter:
-    """metrics.jsonl in OUTPUT_DIR, and TensorBoard if TENSORBOARD.ENABLE."""
+def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWriter:
+    """metrics.jsonl in OUTPUT_DIR, and TensorBoard if TENSORBOARD.ENABLE.
+
+    Args:
+        num_records: of an earlier part of the run that stay, the rest is dropped; None for all.
+    """
     folder = None
     if cfg.TENSORBOARD.ENABLE:
         folder = Path(cfg.OUTPUT_DIR) / (cfg.TENSORBOARD.LOG_DIR or "tensorboard")
-    return MetricWriter(cfg.OUTPUT_DIR, tensorboard_dir=folder)
+    return MetricWriter(cfg.OUTPUT_DIR, tensorboard_dir=folder, start=num_records)
 
 
 def train(cfg: CfgNode) -> dict[str, float]:
     """Train as the config says; the figures of the last validation."""
+    check_job(cfg)
+    if distributed.is_main():
+        remove_drafts(Path(cfg.OUTPUT_DIR, "checkpoints"))
     trainer = build_trainer(cfg)
     try:
         return trainer.train()
     finally:
-        trainer.writer.close()
+        trainer.log.close()

@@ -1,7 +1,8 @@
 """Saving and finding training state, and loading weights for training and testing.
 
 A file of ours is a dict with PySlowFast's fields (epoch from 0, model_state, optimizer_state, scaler_state, cfg as
-YAML text) and our own (batch, rng_state, class_names, versions). ``models/weights/load.py`` reads it, and all others.
+YAML text) and our own (see ``Trainer.state_dict``; class_names, versions). ``models/weights/load.py`` reads it, and all
+others. The records of a torch file carry checksums, which torch itself does not look at; here they are.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +20,27 @@ import torch
 import yaml
 from torch import nn
 
+from slowfast.engine.step_checks import non_finite_tensors
+from slowfast.engine.training_state import state_problem
 from slowfast.models.weights.load import CheckpointError, load_exactly, load_weights, read_checkpoint
-from slowfast.utils.files import atomic_write
+from slowfast.utils.files import atomic_write, storage_error
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"checkpoint_epoch_(\d+)\.pyth")
+_NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_batch_(\d+))?\.pyth")
+# Counts outside of these are damage, not training. An epoch is the last finished one, from 0.
+_COUNTS = {"epoch": (-1, 10**6), "batch": (0, 10**9), "step": (0, 10**12)}
+BEST_NAME = "best.pyth"
 
 
-def checkpoint_path(output_dir: str | Path, num_epochs: int) -> Path:
-    """Where the state after ``num_epochs`` epochs lies: OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth."""
-    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{num_epochs:05d}.pyth"
+def checkpoint_path(output_dir: str | Path, num_epochs: int, batch: int | None = None) -> Path:
+    """Where the state after ``num_epochs`` epochs lies: OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth.
+
+    Args:
+        batch: batches of the epoch after those, in the name of a state that is kept until a later one is there.
+    """
+    inside = "" if batch is None else f"_batch_{batch:06d}"
+    return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{num_epochs:05d}{inside}.pyth"
 
 
 # What decides how a model is trained; where data lies, how it is loaded and what a test does are not among it.
@@ -56,25 +70,120 @@ def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
 
 
 def find_checkpoints(output_dir: str | Path) -> list[Path]:
-    """Checkpoints of an output folder, the newest first."""
+    """Checkpoints of an output folder, the most trained first."""
     folder = Path(output_dir) / "checkpoints"
     found = [path for path in folder.glob("checkpoint_epoch_*.pyth") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]), reverse=True)
+    return sorted(found, key=_position, reverse=True)
+
+
+def _position(path: Path) -> tuple[int, int, bool]:
+    """(epochs, batches of the next, whether what is due after an epoch is done) of a file, by its name."""
+    epochs, batch = _NAME.fullmatch(path.name).groups()
+    return int(epochs), int(batch or 0), batch is None
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
-    """Write ``state`` to ``path``; the file is there whole or not at all."""
-    with atomic_write(path) as draft, draft.open("wb") as file:
-        torch.save(state, file)
-        os.chmod(draft, 0o644)
+    """Write ``state`` to ``path``; the file is there whole, on the disk, or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        with atomic_write(path, concurrently=True) as draft:
+            with draft.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(draft, 0o644)
+    except (OSError, RuntimeError) as error:
+        raise storage_error(path, error) from error
+
+
+class CheckpointFolder:
+    """The checkpoints of one run: those after whole epochs, the best, and the newest inside an epoch.
+
+    Args:
+        keep: whole epochs of which the files stay; 0 for all.
+    """
+
+    def __init__(self, output_dir: str | Path, *, keep: int = 0):
+        self.output_dir = Path(output_dir)
+        self.keep = keep
+
+    def save(self, state: dict[str, Any], *, epochs: int, batch: int | None = None) -> Path:
+        """Write the state after ``epochs`` epochs (and ``batch`` batches), then drop what it makes superfluous."""
+        path = checkpoint_path(self.output_dir, epochs, batch)
+        save_checkpoint(path, state)
+        self._drop_old()
+        return path
+
+    def _drop_old(self) -> None:
+        """A file inside an epoch stays while one of the two newest of all, so that a damaged newest is no loss."""
+        found = find_checkpoints(self.output_dir)
+        newest_is_whole = _position(found[0])[2]
+        inside = [path for path in found[1 if newest_is_whole else 2 :] if not _position(path)[2]]
+        whole = [path for path in found if _position(path)[2]]
+        for path in [*inside, *(whole[self.keep :] if self.keep else [])]:
+            path.unlink(missing_ok=True)
+
+    def keep_best(self, path: Path) -> None:
+        """Have best.pyth hold what ``path`` does: as a second name of the file where the system has that."""
+        best = path.with_name(BEST_NAME)
+        if best.exists() and best.samefile(path):  # renaming one name of a file to another of its own does nothing
+            return
+        with atomic_write(best) as draft:
+            try:
+                os.link(path, draft)
+            except OSError:
+                shutil.copyfile(path, draft)
+
+
+def read_training_state(path: str | Path) -> dict[str, Any]:
+    """Contents of a checkpoint that training can go on from.
+
+    Raises:
+        CheckpointError: it cannot be read, is damaged, or its weights are not finite.
+    """
+    check_integrity(path)
+    state = read_checkpoint(path)
+    for name, (least, most) in _COUNTS.items():
+        value = state.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise CheckpointError(f"{path} is damaged: {name}={value!r} is no number of its kind.")
+    problem = state_problem(state) if "training" in state else ""
+    if problem:
+        raise CheckpointError(f"{path} is damaged: {problem}.")
+    broken = non_finite_tensors(state["model_state"])
+    if broken:
+        raise CheckpointError(f"{path} holds weights that are NaN or infinite ({', '.join(broken[:3])}).")
+    return state
+
+
+def check_integrity(path: str | Path) -> None:
+    """Return when the checksums inside of a torch file are right, or it is another kind of file.
+
+    Raises:
+        CheckpointError: the file was damaged after it was written.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as file:
+            record = file.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}.") from error
+    if record is not None:
+        raise CheckpointError(f"{path} is damaged: the checksum of {record} in it is wrong.")
 
 
 def load_for_test(model: nn.Module, path: str | Path) -> dict[str, Any]:
     """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
 
     Raises:
-        CheckpointError: with the report.
+        CheckpointError: with the report; or the file is damaged.
     """
+    if Path(path).is_file():
+        check_integrity(path)
     return load_exactly(model, path)
 
 

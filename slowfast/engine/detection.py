@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from slowfast.engine.partial_scores import PartialScores, evaluation_key
 from slowfast.engine.pipeline import Pipeline
 from slowfast.evaluation.ava.table import BoxTable
+from slowfast.evaluation.ensemble import check_scores
 from slowfast.utils import distributed
 from slowfast.utils.eta import with_log_lines
 from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)
 
@@ -40,31 +43,47 @@ class BoxScores:
     failures: dict[int, str] = field(default_factory=dict)
 
 
-def score_boxes(pipeline: Pipeline, loader, *, num_classes: int, name: str = "test") -> BoxScores:
+def score_boxes(
+    pipeline: Pipeline, loader, *, num_classes: int, name: str = "test", partial: PartialScores | None = None
+) -> BoxScores:
     """Scores of all boxes, gathered from all processes.
 
     Args:
         loader: yields ``DetectionBatch`` of this process's share.
         name: on the progress bar and in the log.
+        partial: where the scores so far are kept, for an evaluation that is stopped; the caller finishes it.
     """
+    partial = partial or PartialScores()
     parts = [(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, num_classes), np.float32))]
     failures: dict[int, str] = {}
+    for record in partial.begin(loader, lambda: evaluation_key(pipeline, loader.dataset)):
+        parts.append(tuple(x.numpy() for x in record["rows"]))
+        failures |= record["failures"]
     with Progress(loader, total=len(loader), name=name) as progress:
         for batch in with_log_lines(progress, total=len(loader), name=name):
-            _note_failures(batch, failures)
+            unreadable = _failures_of(batch)
             scores = pipeline.scores(batch.frames, batch.boxes)
+            check_scores(scores.numpy(), f"key frames {batch.video_indices.tolist()}")
             kept = batch.is_valid[batch.boxes[:, 0].long()]
-            parts.append(tuple(x[kept].numpy() for x in (batch.sample_indices, batch.boxes_normalized, scores)))
+            rows = [x[kept] for x in (batch.sample_indices, batch.boxes_normalized, scores)]
+            parts.append(tuple(x.numpy() for x in rows))
+            failures |= unreadable
+            partial.add(batch.video_indices.tolist(), rows=rows, failures=unreadable)
+            if stop_requested():
+                break
+    partial.write_and_stop(name)
     return _gather(BoxScores(*(np.concatenate(column) for column in zip(*parts, strict=True)), failures))
 
 
-def _note_failures(batch, failures: dict[int, str]) -> None:
-    """Log and keep the reasons for the clips of a batch that could not be read."""
+def _failures_of(batch) -> dict[int, str]:
+    """Key frame -> reason, of the clips of a batch that could not be read; they are logged."""
+    failures: dict[int, str] = {}
     invalid = torch.nonzero(~batch.is_valid).flatten().tolist()
     for clip, reason in zip(invalid, batch.failures, strict=True):
         first_box = int(torch.nonzero(batch.boxes[:, 0] == clip).flatten()[0])
-        failures[int(batch.sample_indices[first_box])] = reason
+        failures[int(batch.sample_indices[first_box])] = str(reason)
         logger.warning("%s Its boxes count as not detected.", reason)
+    return failures
 
 
 def _gather(own: BoxScores) -> BoxScores:
@@ -132,6 +151,7 @@ class DetectionEvaluator:
         key_frames: (video, second) by place.
         evaluate: detections -> report with "mAP" as a fraction and "protocol".
         name: what the log calls it.
+        partials: where the scores so far of each look are kept, for an evaluation that is stopped.
     """
 
     def __init__(
@@ -143,9 +163,11 @@ class DetectionEvaluator:
         num_classes: int,
         evaluate: Callable[[BoxTable], dict],
         name: str = "test",
+        partials: Sequence[PartialScores] = (),
     ):
         self.pipeline = pipeline
         self.loaders = list(loaders)
+        self.partials = list(partials) or [PartialScores() for _ in self.loaders]
         self.key_frames = key_frames
         self.num_classes = num_classes
         self.evaluate = evaluate
@@ -166,14 +188,16 @@ class DetectionEvaluator:
         if len(self.loaders) > 1:
             names = [f"{self.name} {number}/{len(self.loaders)}" for number in range(1, len(self.loaders) + 1)]
         passes = [
-            score_boxes(pipeline, loader, num_classes=self.num_classes, name=name)
-            for loader, name in zip(self.loaders, names, strict=True)
+            score_boxes(pipeline, loader, num_classes=self.num_classes, name=name, partial=partial)
+            for loader, name, partial in zip(self.loaders, names, self.partials, strict=True)
         ]
         scored = mean_scores(passes)
         table = BoxTable.from_score_matrix(
             list(self.key_frames), scored.sample_indices, scored.boxes, scored.scores, source="detections"
         )
         report = self.evaluate(table)
+        for partial in self.partials:
+            partial.finish()
         result = DetectionResult(
             figures={"mAP": 100 * report["mAP"]},
             report=report,

@@ -1,23 +1,30 @@
-"""Figures of the steps between two log lines."""
+"""Figures of the steps between two log lines, and of an epoch."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
+
+from slowfast.utils import distributed
 
 
 class TrainMeter:
     """Mean loss, throughput, and the time spent waiting for data, over the steps since the last ``pop``."""
 
-    def __init__(self, window: int):
-        self.window = window
-        self._clock = time.perf_counter()
+    def __init__(self):
         self._reset()
+        self.start_clock()
 
     def _reset(self) -> None:
         self._losses: list[float] = []
         self._num_clips = 0
         self._data_seconds = 0.0
         self._step_seconds = 0.0
+
+    def start_clock(self) -> None:
+        """What was done until now is no part of a step."""
+        self._clock = time.perf_counter()
 
     def _lap(self) -> float:
         now = time.perf_counter()
@@ -34,16 +41,44 @@ class TrainMeter:
         self._losses.append(loss)
         self._num_clips += num_clips
 
-    def pop(self, num_processes: int = 1) -> dict[str, float]:
-        """The record of the steps so far, and begin anew; seconds are means over steps, clips count all processes."""
+    @property
+    def seconds(self) -> float:
+        """Of the steps so far."""
+        return self._data_seconds + self._step_seconds
+
+    def pop(self) -> dict[str, float]:
+        """The record of the steps so far, and begin anew; every process has to call it.
+
+        Seconds are means over the steps of this process; the loss is the mean over all, and clips count all.
+        """
         steps = max(1, len(self._losses))
-        total = self._data_seconds + self._step_seconds
+        total = self.seconds
         record = {
-            "train/loss": sum(self._losses) / steps,
+            "train/loss": distributed.mean(sum(self._losses) / steps),
             "data_seconds": self._data_seconds / steps,
             "step_seconds": total / steps,
             "data_share": self._data_seconds / total if total else 0.0,
-            "clips_per_second": num_processes * self._num_clips / total if total else 0.0,
+            "clips_per_second": distributed.world_size() * self._num_clips / total if total else 0.0,
         }
         self._reset()
         return record
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but the clock, which stands still while nothing runs."""
+        return {
+            "losses": list(self._losses),
+            "num_clips": self._num_clips,
+            "data_seconds": self._data_seconds,
+            "step_seconds": self._step_seconds,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._losses = list(state["losses"])
+        self._num_clips = state["num_clips"]
+        self._data_seconds, self._step_seconds = state["data_seconds"], state["step_seconds"]
+
+    def load_mean_state(self, states: Sequence[dict[str, Any]]) -> None:
+        """Go on from ``state_dict`` of each of another number of processes; ``pop`` gives what it would have."""
+        self._losses = [sum(losses) / len(states) for losses in zip(*(s["losses"] for s in states), strict=True)]
+        self._num_clips = sum(s["num_clips"] for s in states) // distributed.world_size()
+        self._data_seconds, self._step_seconds = states[0]["data_seconds"], states[0]["step_seconds"]

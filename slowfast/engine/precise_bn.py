@@ -25,6 +25,7 @@ class _Population:
         self.norm = norm
         self.momentum, norm.momentum = norm.momentum, 1.0
         self.before = (norm.running_mean.clone(), norm.running_var.clone())
+        self.num_batches_before = norm.num_batches_tracked.clone()
         self.count = torch.zeros((), dtype=torch.float64, device=norm.running_mean.device)
         self.sum = torch.zeros_like(norm.running_mean, dtype=torch.float64)
         self.sum_of_squares = torch.zeros_like(self.sum)
@@ -72,6 +73,8 @@ def update_precise_statistics(model: nn.Module, batches: Iterable, forward: Call
         batches: what ``forward`` takes; the same number, at least one, on every process.
         forward: runs the training step's forward pass on one of them.
 
+    An exception of ``batches`` or ``forward`` leaves everything as it was.
+
     Returns:
         Number of batches seen by this process; 0 when the model has no batch norm (then none is loaded).
     """
@@ -84,6 +87,10 @@ def update_precise_statistics(model: nn.Module, batches: Iterable, forward: Call
         for batch in batches:
             forward(batch)
             num_batches += 1
+    except BaseException:
+        for population in populations:
+            population.norm.num_batches_tracked.copy_(population.num_batches_before)
+        raise
     finally:
         for population in populations:
             population.restore()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import torch
+from torch import Tensor, nn
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -35,3 +36,32 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.Abst
 def grad_scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:
     """A scaler that works for float16 and does nothing for any other type."""
     return torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
+
+
+def guard_small_inputs(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+    """Have 3D convolutions whose input is smaller than their kernel compute in full precision under autocast.
+
+    On CPUs, torch (2.15 with oneDNN 3.13) gives a bfloat16 kernel such as 3x1x1 over 2 frames a gradient that is wrong
+    or NaN: it reads memory that nobody wrote. Other devices and types need nothing.
+    """
+    if device.type != "cpu" or dtype is not torch.bfloat16:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d):
+            module.register_forward_pre_hook(_leave_autocast)
+            module.register_forward_hook(_return_to_autocast, always_call=True)
+
+
+def _leave_autocast(conv: nn.Conv3d, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    conv._full_precision = None
+    if all(size >= kernel for size, kernel in zip(inputs[0].shape[-3:], conv.kernel_size, strict=True)):
+        return None
+    conv._full_precision = torch.autocast("cpu", enabled=False)
+    conv._full_precision.__enter__()
+    return (inputs[0].float(),)
+
+
+def _return_to_autocast(conv: nn.Conv3d, *_) -> None:
+    if conv._full_precision is not None:
+        conv._full_precision.__exit__(None, None, None)
+        conv._full_precision = None

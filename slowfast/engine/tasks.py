@@ -23,6 +23,7 @@ from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.sample_kinds import BOXES, CLIPS, SampleKind, sample_kind
 from slowfast.engine.build import build_device, train_dtype
 from slowfast.engine.detection import DetectionEvaluator
+from slowfast.engine.partial_scores import PartialScores
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.results import write_detection_results, write_pyslowfast_results, write_results
 from slowfast.engine.tester import ClipEvaluator, Tester, TestResult
@@ -58,6 +59,14 @@ class Task:
         """What evaluates ``model`` (or another of its kind) on the val split during training."""
         raise NotImplementedError
 
+    def check_test(self, cfg: CfgNode) -> None:
+        """Return when ``test`` would find its lists and rules; nothing is decoded.
+
+        Raises:
+            ValueError: something is missing; the message names it.
+        """
+        raise NotImplementedError
+
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
         """Test ``model``, or the weights that the config names, write the results, and return the figures."""
         raise NotImplementedError
@@ -77,7 +86,12 @@ class ClipTask(Task):
             labels=np.asarray(dataset.labels),
             make_ensemble=partial(build_ensemble, cfg, num_videos=dataset.num_videos, num_views=1),
             evaluator=build_evaluator(cfg),
+            partial=PartialScores(cfg.OUTPUT_DIR, name="val"),
         )
+
+    def check_test(self, cfg: CfgNode) -> None:
+        build_dataset(cfg, "test")
+        build_evaluator(cfg)
 
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
         """As of ``Task``, once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures of the last."""
@@ -129,6 +143,10 @@ class BoxTask(Task):
         name = f"validation, 1 in {VAL_EVERY_SECONDS} seconds" if reduced else "validation"
         return self._evaluator(cfg, pipeline, "val", [dataset], name=name, reduced=reduced)
 
+    def check_test(self, cfg: CfgNode) -> None:
+        build_dataset(cfg, "test")
+        build_box_evaluation(cfg, reduced=False)
+
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
         dataset = build_dataset(cfg, "test")
         pipeline = test_pipeline(cfg, dataset, model, protocol=build_protocol(cfg, "test"))
@@ -152,6 +170,7 @@ class BoxTask(Task):
             num_classes=cfg.MODEL.NUM_CLASSES,
             evaluate=build_box_evaluation(cfg, reduced=reduced),
             name=name,
+            partials=[PartialScores(cfg.OUTPUT_DIR, name=f"{split}-{number}") for number in range(len(looks))],
         )
 
 
@@ -208,6 +227,7 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
         labels=np.asarray(dataset.labels),
         ensemble=build_ensemble(cfg, num_videos=dataset.num_videos, num_views=dataset.num_views),
         evaluator=build_evaluator(cfg),
+        partial=PartialScores(cfg.OUTPUT_DIR, name=f"test-{dataset.num_views}"),
     )
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from slowfast.engine.partial_scores import PartialScores, evaluation_key
 from slowfast.engine.pipeline import Pipeline
 from slowfast.evaluation.ensemble import ViewEnsemble
 from slowfast.evaluation.labelled import describe_figures, labelled_figures
 from slowfast.utils import distributed
 from slowfast.utils.eta import with_log_lines
 from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Tester:
         labels: of all videos, in list order.
         ensemble: empty; used up by one test.
         evaluator: (scores, labels) -> figures.
+        partial: where the scores so far are kept, for a test that is stopped.
     """
 
     __test__ = False
@@ -61,28 +65,43 @@ class Tester:
         labels: np.ndarray,
         ensemble: ViewEnsemble,
         evaluator: Callable[[np.ndarray, np.ndarray], dict[str, float]],
+        partial: PartialScores | None = None,
     ):
         self.pipeline = pipeline
         self.loader = loader
         self.labels = labels
         self.ensemble = ensemble
         self.evaluator = evaluator
+        self.partial = partial or PartialScores()
 
     def test(self) -> TestResult:
         """Test every video with all its views."""
-        start, total = time.perf_counter(), len(self.loader)
+        start = time.perf_counter()
+        for record in self.partial.begin(self.loader, lambda: evaluation_key(self.pipeline, self.loader.dataset)):
+            self._take(record["video"], record["scores"], record["failure"])
+        total = len(self.loader)
         with Progress(self.loader, total=total, name="test", unit="video") as progress:
             for views in with_log_lines(progress, total=total, name="test", unit="videos"):
                 if views.failure:
                     logger.warning("%s It counts as wrong.", views.failure)
-                    self.ensemble.fail(views.video_index, views.failure)
-                else:
-                    scores = self.pipeline.scores_of(views)
-                    self.ensemble.update(views.video_index, range(views.num_views), scores)
+                scores = None if views.failure else torch.as_tensor(self.pipeline.scores_of(views))
+                self._take(views.video_index, scores, views.failure)
+                self.partial.add([views.video_index], video=views.video_index, scores=scores, failure=views.failure)
+                if stop_requested():
+                    break
+        self.partial.write_and_stop("test")
         self.ensemble.gather()
         scores = self.ensemble.scores()
         figures = labelled_figures(self.evaluator, scores, self.labels)
+        self.partial.finish()
         return TestResult(figures, scores, self.labels, dict(self.ensemble.failures), time.perf_counter() - start)
+
+    def _take(self, video: int, scores: Tensor | None, failure: str) -> None:
+        """One video: the scores (V, K) of its views, or why there are none."""
+        if scores is None:
+            self.ensemble.fail(video, failure)
+        else:
+            self.ensemble.update(video, range(len(scores)), scores.numpy())
 
 
 class ClipEvaluator:
@@ -92,6 +111,7 @@ class ClipEvaluator:
         pipeline: of models of this kind.
         loader: yields ``ClipBatch`` of this process's share of the validation list.
         make_ensemble: gives an empty ``ViewEnsemble`` with one view a video.
+        partial: where the scores so far are kept, for an evaluation that is stopped.
     """
 
     def __init__(
@@ -102,12 +122,14 @@ class ClipEvaluator:
         labels: np.ndarray,
         make_ensemble: Callable[[], ViewEnsemble],
         evaluator: Callable[[np.ndarray, np.ndarray], dict[str, float]],
+        partial: PartialScores | None = None,
     ):
         self.pipeline = pipeline
         self.loader = loader
         self.labels = labels
         self.make_ensemble = make_ensemble
         self.evaluator = evaluator
+        self.partial = partial or PartialScores()
 
     @property
     def dataset(self):
@@ -117,19 +139,21 @@ class ClipEvaluator:
     def __call__(self, model: nn.Module) -> dict[str, float]:
         pipeline, ensemble = self.pipeline.with_model(model), self.make_ensemble()
         start = time.perf_counter()
+        for record in self.partial.begin(self.loader, lambda: evaluation_key(pipeline, self.dataset)):
+            _take_clips(ensemble, record["done"], record["is_valid"], record["scores"])
         with Progress(self.loader, total=len(self.loader), name="evaluate") as batches:
             for batch in batches:
                 for reason in batch.failures:
                     logger.warning("%s It counts as wrong.", reason)
-                scores = pipeline.scores(batch.frames).numpy()
-                rows = zip(batch.video_indices.tolist(), batch.is_valid, scores, strict=True)
-                for video_index, is_valid, row in rows:
-                    if is_valid:
-                        ensemble.update(video_index, [0], row[None])
-                    else:
-                        ensemble.fail(video_index, "could not be decoded")
+                scores, videos = pipeline.scores(batch.frames), batch.video_indices.tolist()
+                _take_clips(ensemble, videos, batch.is_valid, scores)
+                self.partial.add(videos, is_valid=batch.is_valid, scores=scores)
+                if stop_requested():
+                    break
+        self.partial.write_and_stop("evaluation")
         ensemble.gather()
         figures = labelled_figures(self.evaluator, ensemble.scores(), self.labels)
+        self.partial.finish()
         if distributed.is_main():
             logger.info(
                 "validation, one centre clip a video: %s  (%d videos, %s)",
@@ -138,3 +162,12 @@ class ClipEvaluator:
                 format_seconds(time.perf_counter() - start),
             )
         return figures
+
+
+def _take_clips(ensemble: ViewEnsemble, videos: Sequence[int], is_valid: Tensor, scores: Tensor) -> None:
+    """The scores (B, K) of one clip of each video."""
+    for video, valid, row in zip(videos, is_valid.tolist(), scores.numpy(), strict=True):
+        if valid:
+            ensemble.update(video, [0], row[None])
+        else:
+            ensemble.fail(video, "could not be decoded")

@@ -1,45 +1,60 @@
-"""The training loop. ``Trainer.train`` reads in order; researchers override ``train_step``."""
+"""The training loop. ``Trainer.train`` reads in order; researchers override ``compute_loss`` or ``train_step``."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from slowfast.engine.checkpoint import checkpoint_path, save_checkpoint
-from slowfast.engine.meters import TrainMeter
+from slowfast.engine.agreement import Wish, in_agreement
+from slowfast.engine.bad_videos import BadVideos
+from slowfast.engine.best import BestFigure
+from slowfast.engine.checkpoint import CheckpointFolder, find_checkpoints
+from slowfast.engine.parallel import ParallelOptions, parallelize, without_exchange
 from slowfast.engine.pipeline import run_model
 from slowfast.engine.precise_bn import update_precise_statistics
-from slowfast.engine.precision import autocast, grad_scaler
+from slowfast.engine.precision import autocast, grad_scaler, guard_small_inputs
+from slowfast.engine.step_checks import (
+    LossExplosion,
+    NonFiniteGradientError,
+    NonFiniteLossError,
+    NonFiniteWeightsError,
+    largest_gradient,
+    non_finite_gradients,
+    non_finite_tensors,
+)
+from slowfast.engine.train_log import TrainLog
+from slowfast.engine.training_state import collect_state, restore_state
 from slowfast.models.norm import SubBatchNorm3d
-from slowfast.utils import distributed
-from slowfast.utils.logging import MetricWriter, Progress, format_seconds
+from slowfast.utils import distributed, liveness
+from slowfast.utils.errors import StoppedError
+from slowfast.utils.logging import MetricWriter, Progress, count, format_seconds
+from slowfast.utils.registry import Registry
+from slowfast.utils.seeding import generator_states, restore_generators
+from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)
 
+TRAINER_REGISTRY = Registry("trainer", key="TRAIN.TRAINER")
+
 # Precise BN reads clips of its own: an epoch that no training reaches seeds their augmentation.
 _PRECISE_BN_EPOCH = 1_000_000
-_DATA_SHARE_TO_WARN = 0.2
 
 
-class NonFiniteLossError(RuntimeError):
-    """The loss is NaN or infinite. The weights are those of before the step."""
-
-
-class TooManyBadVideosError(RuntimeError):
-    """More videos than allowed could not be decoded."""
-
-
+@TRAINER_REGISTRY.register()
 class Trainer:
     """Trains a model on a loader of ``ClipBatch``.
+
+    Whatever else a subclass needs to go on (a teacher, an average of the weights) is saved and restored with
+    ``add_state(name, thing)``.
 
     Args:
         model: on its device; wrapped here for several processes.
@@ -54,12 +69,19 @@ class Trainer:
             ``eval_epochs`` has, and at the end; returns named figures.
         figure_prefix: of these figures' names in the records.
         output_dir: for checkpoints, or None for none.
+        checkpoint_period: epochs from one checkpoint to the next.
+        checkpoint_minutes: the longest that a crash may cost inside an epoch; 0 saves at the ends of epochs alone.
+        keep_checkpoints: whole epochs of which the checkpoints stay; 0 for all.
+        best: the figure whose best weights become best.pyth, and when training ends without a better one; or None.
         amp_dtype: autocast type, or None for full precision.
+        accumulate: parts that a batch is computed in, one after the other; its clips are a multiple of it.
         clip_grad_value, clip_grad_norm: limits of every gradient and of their L2 norm; None for none.
+        loss_explosion_factor: stop when the loss exceeds this many times the mean of the five before it; 0 for never.
         precise_bn_batches: batches for precise batch norm statistics before evaluation; 0 for none.
         freeze_bn: batch norms keep their running statistics (their scale and shift still learn).
         describe_epoch: epoch, from 0 -> what its batches are like, logged whenever it changes; or None.
         max_bad_videos: undecodable videos after which training stops.
+        parallel: how several processes exchange gradients.
         checkpoint_extra: further fields of every checkpoint (config, class names, versions).
     """
 
@@ -79,21 +101,27 @@ class Trainer:
         eval_period: int = 1,
         eval_epochs: Container[int] | None = None,
         checkpoint_period: int = 1,
+        checkpoint_minutes: float = 0.0,
+        keep_checkpoints: int = 0,
+        best: BestFigure | None = None,
         output_dir: str | Path | None = None,
         writer: MetricWriter | None = None,
         log_period: int = 10,
         amp_dtype: torch.dtype | None = None,
+        accumulate: int = 1,
         clip_grad_value: float | None = None,
         clip_grad_norm: float | None = None,
+        loss_explosion_factor: float = 0.0,
         precise_bn_batches: int = 0,
         freeze_bn: bool = False,
         describe_epoch: Callable[[int], str] | None = None,
         max_bad_videos: int = 100,
+        parallel: ParallelOptions | None = None,
         checkpoint_extra: dict[str, Any] | None = None,
     ):
         self.device = next(model.parameters()).device
         self.model = model
-        self.parallel_model = _wrap(model, self.device)
+        self.parallel_model = parallelize(model, self.device, parallel or ParallelOptions())
         self.loss_fn = loss_fn
         self.optimizer = optimizer
         self.schedule = schedule
@@ -106,147 +134,259 @@ class Trainer:
         self.eval_period = eval_period
         self.eval_epochs = eval_epochs
         self.checkpoint_period = checkpoint_period
-        self.output_dir = output_dir
-        self.writer = writer
-        self.log_period = log_period
+        self.checkpoint_minutes = checkpoint_minutes
+        self.checkpoints = None if output_dir is None else CheckpointFolder(output_dir, keep=keep_checkpoints)
         self.amp_dtype = amp_dtype
+        guard_small_inputs(model, self.device, amp_dtype)
         self.scaler = grad_scaler(self.device, amp_dtype)
+        self.accumulate = accumulate
         self.clip_grad_value = clip_grad_value
         self.clip_grad_norm = clip_grad_norm
         self.precise_bn_batches = precise_bn_batches
         self.freeze_bn = freeze_bn
         self.describe_epoch = describe_epoch
-        self.max_bad_videos = max_bad_videos
         self.checkpoint_extra = checkpoint_extra or {}
         self.epoch = 0  # the next one to run
         self.batch = 0  # the next one of that epoch
         self.step = 0  # batches trained on in all
-        self.num_bad_videos = 0
-        self._warned_of_data = False
-        self._described = ""
+        self.due: set[str] = set()  # what is left to do after the last epoch
+        self.figures: dict[str, float] = {}  # of the last evaluation
+        self.figures_epoch = 0  # epochs trained before it
+        self.log = TrainLog(writer=writer, period=log_period, num_epochs=num_epochs)
+        self.best = best or BestFigure()
+        self.bad_videos = BadVideos(max_bad_videos)
+        self.loss_explosion = LossExplosion(loss_explosion_factor)
+        self.states: dict[str, Any] = {}
+        for name in ("best", "bad_videos", "loss_explosion"):
+            self.add_state(name, getattr(self, name))
+        self._lr = schedule(0.0)
+        self._is_first_step = True  # of this process
+        self._last_save = time.monotonic()
+
+    def add_state(self, name: str, thing: Any) -> None:
+        """Have ``thing`` (anything with ``state_dict`` and ``load_state_dict``) saved and restored under ``name``."""
+        if name in self.states:
+            raise ValueError(f"add_state({name!r}): the name is taken. Taken are {', '.join(self.states)}.")
+        self.states[name] = thing
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches of the epoch that the loader is set to: in multigrid training they differ from stage to stage."""
         return len(self.train_loader.batch_sampler)
 
-    def train(self) -> dict[str, float]:
-        """Run the epochs that are left; the figures of the last evaluation."""
-        figures: dict[str, float] = {}
-        while self.epoch < self.num_epochs:
-            self.train_epoch()
-            evaluates = self.evaluate is not None and self._evaluation_is_due()
-            saves = self.output_dir is not None and self._is_due(self.checkpoint_period)
-            if self.precise_bn_batches and (evaluates or saves):
-                self.update_precise_bn()
-            if evaluates:
-                figures = self.run_evaluation()
-            if saves:
-                self.save()
-        return figures
+    @property
+    def is_finished(self) -> bool:
+        """Whether no epoch is left to train."""
+        return self.epoch >= self.num_epochs or self.best.is_exhausted
 
-    def run_evaluation(self) -> dict[str, float]:
-        """Evaluate the present weights and write the figures."""
-        figures = self.evaluate(self.model)
-        if self.writer is not None:
-            named = {self.figure_prefix + name: value for name, value in figures.items()}
-            self.writer.write(self.step, {"epoch": self.epoch, **named})
-        return figures
+    # --- the loop ---
+
+    def train(self) -> dict[str, float]:
+        """Run what is left of the training, in this order; the figures of the last evaluation."""
+        while self.due or not self.is_finished:
+            if not self.due:
+                self.train_epoch()
+            if "precise_bn" in self.due:
+                self.update_precise_bn()
+            if "evaluate" in self.due:
+                self.run_evaluation()
+            if "save" in self.due:
+                self.save()
+            if "keep_best" in self.due:
+                self.keep_best()
+            self.log.epoch_line(self.figures if self.figures_epoch == self.epoch else {})
+        return self.figures
 
     def train_epoch(self) -> None:
-        """Train on the rest of the present epoch; afterwards ``epoch`` counts it."""
+        """Train on the rest of the present epoch; afterwards ``epoch`` counts it, and ``due`` is what follows it."""
         self._set_train_mode()
-        self._describe_epoch()
         self.train_loader.batch_sampler.set_epoch(self.epoch, start_batch=self.batch)
-        meter = TrainMeter(self.log_period)
-        num_left = self.steps_per_epoch - self.batch
-        with Progress(self.train_loader, total=num_left, name=f"epoch {self.epoch + 1}/{self.num_epochs}") as progress:
-            for batch in progress:
-                meter.mark_data()
-                self._note_failures(batch.failures)
-                progress_epoch = self.epoch + self.batch / self.steps_per_epoch
-                lr = self._set_lr(progress_epoch)
+        self.log.begin_epoch("" if self.describe_epoch is None else self.describe_epoch(self.epoch))
+        num_left, name = self.steps_per_epoch - self.batch, f"epoch {self.epoch + 1}/{self.num_epochs}"
+        with Progress(self.train_loader, total=num_left, name=name) as progress:
+            for batch, wish in in_agreement(progress, bad_videos=self.bad_videos, wish=self._wish):
+                if wish is not Wish.GO_ON:
+                    self._interrupt(wish)
+                self.log.mark_data()
+                self._set_lr(self._fractional_epoch)
                 loss = self.train_step(batch)
-                meter.mark_step(loss=loss, num_clips=len(batch))
+                self.log.mark_step(loss=loss, num_clips=len(batch))
                 self.batch, self.step = self.batch + 1, self.step + 1
-                if self.batch % self.log_period == 0 or self.batch == self.steps_per_epoch:
-                    self._log(meter, lr=lr, progress=progress)
+                if self.batch % self.log.period == 0 or self.batch == self.steps_per_epoch:
+                    self._log_line(progress)
+        self.log.end_epoch(self.epoch + 1, lr=self._lr)
         self.epoch, self.batch = self.epoch + 1, 0
+        self.due = self._due_after_epoch()
+        distributed.share_buffers(self.model)  # the main process's are evaluated and saved
+
+    # --- a step ---
 
     def train_step(self, batch) -> float:
-        """Forward, backward and update on one ``ClipBatch``; its loss.
+        """Forward, backward and update on one ``ClipBatch``; its mean loss.
 
         Raises:
             NonFiniteLossError: before the weights move.
+            LossExplosionError: before the weights move.
         """
-        clip, labels = self.preprocess(batch.frames), batch.labels.to(self.device, non_blocking=True)
-        if self.augment is not None:
-            clip, labels = self.augment(clip, labels)
-        with autocast(self.device, self.amp_dtype):
-            logits = self.parallel_model(clip, *self._extra_inputs(batch))
-        loss = self.loss_fn(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        value = loss.item()  # queued behind the backward pass: the one wait of a step
-        if not math.isfinite(value):
-            self._raise_non_finite(value, batch, clip, logits)
-        self._clip_gradients()
+        loss = self._accumulate_gradients(batch)
+        if self.clip_grad_value is not None or self.clip_grad_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+        largest = largest_gradient(self.model.parameters(), self.device)
+        # Queued behind the backward pass: the one wait of a step.
+        self._check_step(batch, *torch.stack([loss, largest]).tolist())
+        if self.clip_grad_value is not None:
+            nn.utils.clip_grad_value_(self.model.parameters(), self.clip_grad_value)
+        if self.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return value
+        return loss.item()
 
-    def update_precise_bn(self) -> None:
-        """Replace the running statistics of the batch norms by those of some batches under the present weights."""
-        self._set_train_mode()
-        self.train_loader.batch_sampler.set_epoch(_PRECISE_BN_EPOCH + self.epoch)
-        num_batches = min(self.precise_bn_batches, self.steps_per_epoch)
-        start = time.perf_counter()
+    def compute_loss(self, batch) -> Tensor:
+        """The loss of one ``ClipBatch``, a scalar to differentiate."""
+        clip, labels = self.inputs(batch)
+        return self.loss_fn(self.forward(clip, batch), labels)
 
-        def forward(batch) -> None:
-            self._note_failures(batch.failures)
-            run_model(self.model, self.preprocess, batch.frames, batch.extra_inputs, dtype=self.amp_dtype)
+    def inputs(self, batch) -> tuple[Tensor, Tensor]:
+        """Normalised clip and labels of a batch, on the device, augmented."""
+        clip, labels = self.preprocess(batch.frames), batch.labels.to(self.device, non_blocking=True)
+        return (clip, labels) if self.augment is None else self.augment(clip, labels)
 
-        with Progress(
-            itertools.islice(self.train_loader, num_batches), total=num_batches, name="precise BN"
-        ) as batches:
-            done = update_precise_statistics(self.model, batches, forward)
-        logger.info("precise batch norm over %d batches in %s", done, format_seconds(time.perf_counter() - start))
+    def forward(self, clip: Tensor, batch) -> Tensor:
+        """Logits of a normalised clip, in the precision of the training; ``batch`` has what goes in beside it."""
+        with autocast(self.device, self.amp_dtype):
+            return self.parallel_model(clip, *self._extra_inputs(batch))
 
     def _extra_inputs(self, batch) -> list[Tensor]:
         """What the model takes beside the clip, on the device: the boxes of a ``DetectionBatch``."""
         return [x.to(self.device, non_blocking=True) for x in batch.extra_inputs]
 
+    def _accumulate_gradients(self, batch) -> Tensor:
+        """Add up the gradients of the batch's mean loss, part by part; that loss, float32."""
+        parts = batch.split(self.accumulate) if self.accumulate > 1 else [batch]
+        total = torch.zeros((), device=self.device)
+        for number, part in enumerate(parts, 1):
+            exchange = contextlib.nullcontext()
+            if number < len(parts):
+                exchange = without_exchange(self.parallel_model, is_first_step=self._is_first_step)
+            with exchange:
+                loss = self.compute_loss(part)
+                if len(parts) > 1:
+                    loss = loss * (len(part.labels) / len(batch.labels))
+                self.scaler.scale(loss).backward()
+            total += loss.detach()
+        self._is_first_step = False
+        return total
+
+    def _check_step(self, batch, loss: float, largest: float) -> None:
+        """Return when the step on ``batch`` may be taken.
+
+        Raises:
+            NonFiniteLossError: its loss or, but for float16, a gradient is NaN or infinite.
+            LossExplosionError: see ``LossExplosion``.
+        """
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(self._refusal(f"loss {loss}", self._cause_of(batch), batch))
+        # The scaler of float16 looks for itself: it skips the step and scales less from then on.
+        if not math.isfinite(largest) and not self.scaler.is_enabled():
+            names = non_finite_gradients(self.model)
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            cause = f"the loss is finite, its gradient is not: {', '.join(names[:3])}{more}"
+            raise NonFiniteGradientError(self._refusal(f"loss {loss:.4g}", cause, batch))
+        self.loss_explosion.check(loss, f"at {self._place()}")
+
+    def _cause_of(self, batch) -> str:
+        """Why the loss of ``batch`` is not finite."""
+        broken = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
+        if broken:
+            return f"weights are not finite already: {', '.join(broken[:3])}"
+        clip = self.preprocess(batch.frames)
+        if not torch.isfinite(clip).all():
+            return "its input is not finite"
+        with torch.no_grad(), autocast(self.device, self.amp_dtype):
+            logits = self.model(clip, *self._extra_inputs(batch))
+        return "the logits are finite, the loss function is not" if logits.isfinite().all() else "the logits are not"
+
+    def _refusal(self, what: str, cause: str, batch) -> str:
+        lr = self.optimizer.param_groups[0]["lr"]
+        return (
+            f"{what} at {self._place()} with lr {lr:.4g} ({cause}; videos number "
+            f"{batch.video_indices.tolist()[:8]} of the list). The weights have not moved. "
+            "Try a lower SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
+        )
+
+    def _place(self) -> str:
+        return f"epoch {self.epoch + 1}, batch {self.batch + 1} of {self.steps_per_epoch}"
+
+    # --- after an epoch ---
+
+    def update_precise_bn(self) -> None:
+        """Replace the running statistics of the batch norms by those of some batches under the present weights.
+
+        Raises:
+            StoppedError: a signal asked for the end; the state is saved as before the first of these batches.
+        """
+        self._set_train_mode()
+        self.train_loader.batch_sampler.set_epoch(_PRECISE_BN_EPOCH + self.epoch)
+        num_batches = min(self.precise_bn_batches, self.steps_per_epoch)
+        start, generators = time.perf_counter(), generator_states()
+
+        def forward(batch) -> None:
+            run_model(self.model, self.preprocess, batch.frames, batch.extra_inputs, dtype=self.amp_dtype)
+
+        batches = itertools.islice(self.train_loader, num_batches)
+        try:
+            with Progress(batches, total=num_batches, name="precise BN") as progress:
+                done = update_precise_statistics(self.model, self._until_stopped(progress), forward)
+        except StoppedError:
+            restore_generators(generators)
+            self._interrupt(Wish.STOP)
+        self.due.discard("precise_bn")
+        logger.info(
+            "precise batch norm over %s in %s", count(done, "batch"), format_seconds(time.perf_counter() - start)
+        )
+
+    def _until_stopped(self, batches: Iterable) -> Iterator:
+        for batch, wish in in_agreement(batches, bad_videos=self.bad_videos, wish=self._wish):
+            if wish is Wish.STOP:
+                raise StoppedError
+            yield batch
+
+    def run_evaluation(self) -> None:
+        """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
+        self._save_inside()
+        self.figures, self.figures_epoch = self.evaluate(self.model), self.epoch
+        named = {self.figure_prefix + name: value for name, value in self.figures.items()}
+        self.log.figures(self.step, self.epoch, named)
+        if self.best.update(self.figures, self.epoch):
+            self.due.add("keep_best")
+        if self.best.is_exhausted:
+            logger.info("training ends early: %s", self.best)
+            self.due.add("save")
+        self.due.discard("evaluate")
+        if "save" not in self.due:
+            self._save_inside()
+
     def save(self) -> None:
-        """Write the state after the epochs so far, on the main process."""
-        if distributed.is_main():
-            path = checkpoint_path(self.output_dir, self.epoch)
-            save_checkpoint(path, self.state_dict())
-            logger.info("saved %s", path)
-        distributed.barrier()
+        """Write the checkpoint of the epochs so far; every process has to call it."""
+        self.due.discard("save")
+        path = self._save(None)
+        logger.info("saved %s", path)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that going on needs; ``epoch`` is the last finished one, from 0, as in PySlowFast."""
-        return {
-            **self.checkpoint_extra,
-            "epoch": self.epoch - 1,
-            "batch": self.batch,
-            "step": self.step,
-            "model_state": self.model.state_dict(),
-            "optimizer_state": self.optimizer.state_dict(),
-            "scaler_state": self.scaler.state_dict(),
-            "rng_state": torch.get_rng_state(),
-            "num_bad_videos": self.num_bad_videos,
-        }
+    def keep_best(self) -> None:
+        """Have best.pyth hold the newest checkpoint."""
+        if self.checkpoints is not None:
+            distributed.on_main(lambda: self.checkpoints.keep_best(find_checkpoints(self.checkpoints.output_dir)[0]))
+        self.due.discard("keep_best")
 
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict()``; the weights are loaded already."""
-        self.optimizer.load_state_dict(state["optimizer_state"])
-        if state.get("scaler_state"):
-            self.scaler.load_state_dict(state["scaler_state"])
-        self.epoch, self.batch, self.step = state["epoch"] + 1, state["batch"], state["step"]
-        self.num_bad_videos = state.get("num_bad_videos", 0)
-        if "rng_state" in state and distributed.is_main():  # it is the main process's
-            torch.set_rng_state(state["rng_state"])
+    def _due_after_epoch(self) -> set[str]:
+        """What follows the epochs so far."""
+        evaluates = self.evaluate is not None and self._evaluation_is_due()
+        saves = self.checkpoints is not None and self._is_due(self.checkpoint_period)
+        precise = self.precise_bn_batches and (evaluates or saves)
+        names = {"precise_bn": precise, "evaluate": evaluates, "save": saves}
+        return {name for name, is_due in names.items() if is_due}
 
     def _evaluation_is_due(self) -> bool:
         if self.eval_epochs is None:
@@ -256,16 +396,73 @@ class Trainer:
     def _is_due(self, period: int) -> bool:
         return self.epoch == self.num_epochs or (period > 0 and self.epoch % period == 0)
 
-    def _describe_epoch(self) -> None:
-        text = "" if self.describe_epoch is None else self.describe_epoch(self.epoch)
-        if text != self._described:
-            logger.info(text)
-            self._described = text
+    # --- stopping, saving and going on ---
 
-    def _steps_left(self) -> int:
+    def _wish(self) -> Wish:
+        """What this process wants before the next step."""
+        if stop_requested():
+            return Wish.STOP
+        minutes = (time.monotonic() - self._last_save) / 60
+        is_due = self.checkpoints is not None and 0 < self.checkpoint_minutes <= minutes
+        return Wish.SAVE if is_due else Wish.GO_ON
+
+    def _interrupt(self, wish: Wish) -> None:
+        """Save where the training is and, if asked to, stop."""
+        path = self._save_inside()
+        if wish is Wish.STOP:
+            saved = "nothing is saved" if path is None else f"saved {path}; the same command goes on from there"
+            raise StoppedError(f"stopped by {stop_requested() or 'a signal to another process'}: {saved}.")
+
+    def _save_inside(self) -> Path | None:
+        """Write a state that the next one makes superfluous; every process has to call it."""
+        return None if self.checkpoints is None else self._save(self.batch)
+
+    def _save(self, batch: int | None) -> Path:
+        state = self.state_dict()
+        broken = non_finite_tensors(state["model_state"])
+        if broken:
+            raise NonFiniteWeightsError(
+                f"NaN or infinity in {', '.join(broken[:3])} after step {self.step}: nothing is saved, and the last "
+                "checkpoint is sound. Try a lower SOLVER.BASE_LR, a longer "
+                "SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
+            )
+        liveness.mark("saving")
+        path = distributed.on_main(lambda: self.checkpoints.save(state, epochs=self.epoch, batch=batch))
+        self._last_save = time.monotonic()
+        return path
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on needs; ``epoch`` is the last finished one, from 0, as in PySlowFast.
+
+        Every process has to call it.
+        """
+        return collect_state(self)
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict()``; the weights are loaded already.
+
+        Raises:
+            CheckpointError: the state does not fit.
+        """
+        restore_state(self, state)
+
+    # --- small things ---
+
+    @property
+    def _fractional_epoch(self) -> float:
+        return self.epoch + self.batch / self.steps_per_epoch
+
+    def _log_line(self, progress: Progress) -> None:
         sampler = self.train_loader.batch_sampler
         later = sum(sampler.num_batches(epoch) for epoch in range(self.epoch + 1, self.num_epochs))
-        return self.steps_per_epoch - self.batch + later
+        self.log.line(
+            step=self.step,
+            batch=self.batch,
+            epoch=self._fractional_epoch,
+            lr=self._lr,
+            steps_left=self.steps_per_epoch - self.batch + later,
+            progress=progress,
+        )
 
     def _set_train_mode(self) -> None:
         self.parallel_model.train()
@@ -274,89 +471,7 @@ class Trainer:
                 if isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d)):
                     module.eval()
 
-    def _set_lr(self, epoch: float) -> float:
-        lr = self.schedule(epoch)
+    def _set_lr(self, epoch: float) -> None:
+        self._lr = self.schedule(epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
-        return lr
-
-    def _clip_gradients(self) -> None:
-        if self.clip_grad_value is None and self.clip_grad_norm is None:
-            return
-        self.scaler.unscale_(self.optimizer)
-        if self.clip_grad_value is not None:
-            nn.utils.clip_grad_value_(self.model.parameters(), self.clip_grad_value)
-        if self.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
-
-    def _raise_non_finite(self, loss: float, batch, clip: Tensor, logits: Tensor) -> None:
-        broken = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
-        cause = "its input is not finite" if not torch.isfinite(clip).all() else "the logits are not finite"
-        if torch.isfinite(logits).all() and torch.isfinite(clip).all():
-            cause = "the logits are finite, the loss function is not"
-        if broken:
-            cause = f"weights are not finite already: {', '.join(broken[:3])}"
-        lr = self.optimizer.param_groups[0]["lr"]
-        raise NonFiniteLossError(
-            f"loss {loss} at epoch {self.epoch + 1}, batch {self.batch + 1} of {self.steps_per_epoch} with lr {lr:.4g} "
-            f"({cause}; videos number {batch.video_indices.tolist()[:8]} of the list). The weights have not moved. "
-            "Try a lower SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
-        )
-
-    def _note_failures(self, failures: Sequence[str]) -> None:
-        for reason in failures:
-            self.num_bad_videos += 1
-            logger.warning(
-                "%s Another video took its place. %d so far, limit DATA.MAX_BAD_VIDEOS=%d.",
-                reason,
-                self.num_bad_videos,
-                self.max_bad_videos,
-            )
-        if self.num_bad_videos > self.max_bad_videos:
-            raise TooManyBadVideosError(
-                f"{self.num_bad_videos} videos could not be decoded, more than DATA.MAX_BAD_VIDEOS="
-                f"{self.max_bad_videos}; the last: {failures[-1]} Check the data, or raise the limit."
-            )
-
-    def _log(self, meter: TrainMeter, *, lr: float, progress: Progress) -> None:
-        record = meter.pop(distributed.world_size())
-        epoch = self.epoch + self.batch / self.steps_per_epoch
-        # In multigrid training too: a step costs about the same in every stage, by design.
-        eta = format_seconds(self._steps_left() * record["step_seconds"])
-        if progress.is_shown:
-            progress.note(
-                loss=record["train/loss"],
-                lr=lr,
-                clips_s=record["clips_per_second"],
-                data=f"{100 * record['data_share']:.0f}%",
-                eta=eta,
-            )
-        logger.info(
-            "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
-            epoch,
-            self.num_epochs,
-            record["train/loss"],
-            lr,
-            record["clips_per_second"],
-            100 * record["data_share"],
-            eta,
-            extra={"is_on_bar": progress.is_shown},
-        )
-        if record["data_share"] > _DATA_SHARE_TO_WARN and self.batch > self.log_period and not self._warned_of_data:
-            self._warned_of_data = True  # once a run
-            logger.warning(
-                "%.0f%% of the time goes into waiting for data. More DATA_LOADER.NUM_WORKERS, videos with a short side "
-                "of 256 pixels and a keyframe every 16 to 32 frames help; slowfast benchmark measures a clip.",
-                100 * record["data_share"],
-            )
-        if self.writer is not None:
-            self.writer.write(self.step, {"epoch": epoch, "lr": lr, **record})
-
-
-def _wrap(model: nn.Module, device: torch.device) -> nn.Module:
-    if distributed.world_size() == 1:
-        return model
-    # A head that detaches its features leaves the rest of the model without gradients.
-    detaches = any(getattr(module, "detach", None) is True for module in model.modules())
-    device_ids = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=device_ids, find_unused_parameters=detaches)
+            group["lr"] = self._lr * group.get("lr_scale", 1.0)

@@ -16,6 +16,23 @@ class MissingViewsError(ValueError):
     """Some video did not get all its views, or got one twice."""
 
 
+class NonFiniteScoresError(ValueError):
+    """A model gave NaN or infinity. Such a score would count as wrong, and nobody would see why."""
+
+
+def check_scores(scores: np.ndarray, whose: str) -> None:
+    """Return when all ``scores`` are finite.
+
+    Raises:
+        NonFiniteScoresError: they are not.
+    """
+    if not np.isfinite(scores).all():
+        raise NonFiniteScoresError(
+            f"the scores of {whose} are NaN or infinite: the weights are damaged, or 16 bits are too few for them "
+            "(TRAIN.MIXED_PRECISION, TEST.MIXED_PRECISION). No accuracy is reported."
+        )
+
+
 class ViewEnsemble:
     """Collects scores by (video, view) on every process and fuses them once, at the end.
 
@@ -40,6 +57,7 @@ class ViewEnsemble:
 
         Raises:
             ValueError: the scores are of another shape, or there is no such video or view.
+            NonFiniteScoresError: a score is NaN or infinite.
         """
         view_ids = list(view_ids)
         scores = np.asarray(scores, np.float64)
@@ -52,6 +70,7 @@ class ViewEnsemble:
                 f"video {video_index}, views {view_ids}: there are videos 0 to {num_videos - 1} with views 0 to "
                 f"{self.num_views - 1}."
             )
+        check_scores(scores, f"video {video_index}")
         np.add.at(self._seen[video_index], view_ids, 1)
         if self.method == "max":
             np.maximum(self._scores[video_index], scores.max(0), out=self._scores[video_index])

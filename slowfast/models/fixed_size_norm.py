@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slowfast.models.norm import NormLayer
+from slowfast.models.norm import AllReduceSum, NormLayer
 from slowfast.utils import distributed
 
 
@@ -104,7 +104,7 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
         wide = x.to(self.running_mean.dtype)  # half precision is too coarse for the sums
         variance, mean = torch.var_mean(wide, (0, 2, 3, 4), unbiased=False)
         moments = torch.stack([mean, variance + mean.square()])  # their averages are those of all clips
-        mean, square = _AllReduceSum.apply(moments, self.groups[num_processes]) / num_processes
+        mean, square = AllReduceSum.apply(moments, self.groups[num_processes]) / num_processes
         variance = (square - mean.square()).clamp(min=0)  # rounding may leave a little less than 0
         self._update(mean.detach(), variance.detach(), num_processes * x.numel() // self.num_features)
         scale = self.weight * (variance + self.eps).rsqrt()
@@ -117,20 +117,3 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(biased_variance * (count / (count - 1)), self.momentum)
-
-
-class _AllReduceSum(torch.autograd.Function):
-    """Sum over a process group, and in the backward pass the sum of the gradients."""
-
-    @staticmethod
-    def forward(ctx, value: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        value = value.contiguous().clone()
-        dist.all_reduce(value, group=group)
-        return value
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        gradient = gradient.contiguous().clone()
-        dist.all_reduce(gradient, group=ctx.group)
-        return gradient, None

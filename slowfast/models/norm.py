@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from slowfast.utils import distributed
@@ -53,7 +54,53 @@ def _sync_norm_layer(group_size: int) -> NormLayer:
         logger.warning(
             "BN.NUM_SYNC_DEVICES=%d is more than the %d processes: all of them share.", group_size, world_size
         )
-    return partial(nn.SyncBatchNorm, process_group=distributed.consecutive_group(min(group_size, world_size)))
+    return partial(SyncBatchNorm3d, process_group=distributed.consecutive_group(min(group_size, world_size)))
+
+
+class AllReduceSum(torch.autograd.Function):
+    """Sum over a process group, and in the backward pass the sum of the gradients."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, group: dist.ProcessGroup) -> Tensor:
+        ctx.group = group
+        value = value.contiguous().clone()
+        dist.all_reduce(value, group=group)
+        return value
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient, group=ctx.group)
+        return gradient, None
+
+
+class SyncBatchNorm3d(nn.SyncBatchNorm):
+    """torch's, and the same on CPUs, where torch has none: statistics of the clips of all processes of a group.
+
+    Every process counts as many values as it has, so that their clips may differ in number and size.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not self.training:
+            return super().forward(x)
+        wide = x.double()  # sums of squares lose half of their digits
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        count = torch.full_like(wide[0, :, 0, 0, 0], x.numel() / x.shape[1])
+        sums = AllReduceSum.apply(torch.stack([count, wide.sum(axes), wide.square().sum(axes)]), self.process_group)
+        count, mean, square = sums[0], sums[1] / sums[0], sums[2] / sums[0]
+        variance = (square - mean.square()).clamp(min=0)
+        self._update(mean.detach(), (variance * count / (count - 1)).detach())
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        shape = (1, -1, *(1 for _ in range(x.ndim - 2)))
+        return (wide * scale.view(shape) + shift.view(shape)).to(x.dtype)
+
+    @torch.no_grad()
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards the mean and the unbiased variance of a batch."""
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var), self.momentum)
 
 
 def aggregate_statistics(means: Tensor, variances: Tensor, num_features: int) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +34,8 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def build_schedule(cfg: CfgNode) -> LearningRateSchedule:
-    """The learning rate schedule of the config's SOLVER keys."""
-    return LearningRateSchedule.from_config(cfg)
+def build_schedule(cfg: CfgNode, *, factor: float = 1.0) -> LearningRateSchedule:
+    """The learning rate schedule of the config's SOLVER keys, all its rates multiplied by ``factor``."""
+    schedule = LearningRateSchedule.from_config(cfg)
+    rates = {name: factor * getattr(schedule, name) for name in ("base_lr", "warmup_start_lr", "end_lr")}
+    return replace(schedule, **rates) if factor != 1.0 else schedule

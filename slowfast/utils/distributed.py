@@ -1,12 +1,22 @@
-"""Who am I among the processes; every function also answers when there is only one."""
+"""Who am I among the processes, and what they settle together; every function also answers when there is only one.
+
+Decisions and objects go over a group of their own on CPUs (gloo) where gradients go over NCCL: they wait for no GPU.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
+
+from slowfast.utils import liveness
+
+T = TypeVar("T")
+_control_group: dist.ProcessGroup | None = None
 
 
 def is_initialized() -> bool:
@@ -29,6 +39,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
+def device_index() -> int:
+    """Number of this process's GPU among those that it sees: the only one where each process sees its own alone."""
+    return local_rank() if torch.cuda.device_count() > 1 else 0
+
+
 def processes_per_machine(num_gpus: int) -> int:
     """How many processes share a machine: one a GPU, or on CPUs as many as torchrun started (1 when alone)."""
     return num_gpus if num_gpus > 0 else int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if is_initialized() else 1
@@ -39,10 +54,17 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def set_control_group(group: dist.ProcessGroup | None) -> None:
+    """Choose the group for decisions and objects; None for the one that gradients use."""
+    global _control_group
+    _control_group = group
+
+
 def barrier() -> None:
     """Return when all processes have come here."""
     if is_initialized():
-        dist.barrier()
+        with liveness.waiting():
+            dist.barrier(group=_control_group)
 
 
 def consecutive_group(size: int) -> dist.ProcessGroup:
@@ -61,7 +83,8 @@ def all_gather_objects(value: Any) -> list[Any]:
     if world_size() == 1:
         return [value]
     gathered: list[Any] = [None] * world_size()
-    dist.all_gather_object(gathered, value)
+    with liveness.waiting():
+        dist.all_gather_object(gathered, value, group=_control_group)
     return gathered
 
 
@@ -69,5 +92,56 @@ def all_reduce_sum(tensor: torch.Tensor) -> torch.Tensor:
     """Sum of ``tensor`` over all processes; the tensor itself when alone."""
     if world_size() > 1:
         tensor = tensor.clone()
-        dist.all_reduce(tensor)
+        with liveness.waiting():
+            dist.all_reduce(tensor)
     return tensor
+
+
+def largest(*numbers: int) -> list[int]:
+    """The largest of all processes, of each of ``numbers``."""
+    if world_size() == 1:
+        return list(numbers)
+    tensor = torch.tensor(numbers)
+    with liveness.waiting():
+        dist.all_reduce(tensor, dist.ReduceOp.MAX, group=_control_group)
+    return tensor.tolist()
+
+
+def mean(number: float) -> float:
+    """The mean of ``number`` over all processes."""
+    if world_size() == 1:
+        return number
+    tensor = torch.tensor(number, dtype=torch.float64)
+    with liveness.waiting():
+        dist.all_reduce(tensor, group=_control_group)
+    return float(tensor) / world_size()
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the main one's buffers (batch norm's running statistics)."""
+    if world_size() > 1:
+        with liveness.waiting():
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
+
+def on_main(act: Callable[[], T]) -> T:
+    """What ``act`` gives on the main process, on all of them; every process has to call it.
+
+    Raises:
+        Exception: what ``act`` raised, on all of them.
+    """
+    if world_size() == 1:
+        return act()
+    outcome: list[Any] = [None]
+    if is_main():
+        try:
+            outcome = [(act(), None)]
+        except Exception as error:
+            outcome = [(None, error)]
+    with liveness.waiting():
+        dist.broadcast_object_list(outcome, src=0, group=_control_group)
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value

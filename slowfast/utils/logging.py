@@ -11,7 +11,8 @@ from typing import Any
 import simplejson
 from tqdm import tqdm
 
-from slowfast.utils import distributed
+from slowfast.utils import distributed, liveness
+from slowfast.utils.files import atomic_write, cause_of, storage_error
 from slowfast.utils.text import printable
 
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
@@ -40,11 +41,29 @@ class _VisibleFormatter(logging.Formatter):
         return printable(super().format(record), keep="\n\t")
 
 
-def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.INFO) -> None:
+class _LogFile(logging.FileHandler):
+    """Says once on standard error that it cannot write any more, and lets the run go on."""
+
+    _has_failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._has_failed:
+            self._has_failed = True
+            print(f"{self.baseFilename} cannot be written: {cause_of(error)}", file=sys.stderr)
+
+
+def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.INFO, rank: int | None = None) -> None:
     """Log of the package to standard output (main process) and to ``output_dir``/log.txt (every process its own).
 
-    Calling it again replaces what an earlier call set up.
+    On other machines the first process shows warnings. Calling it again replaces what an earlier call set up.
+
+    Args:
+        rank: number of this process; default what the process group says.
     """
+    rank = distributed.rank() if rank is None else rank
     package = logging.getLogger("slowfast")
     for handler in list(package.handlers):
         package.removeHandler(handler)
@@ -52,11 +71,13 @@ def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.
     package.setLevel(level)
     package.propagate = False
     formatter = _VisibleFormatter(_FORMAT, datefmt="%m-%d %H:%M:%S")
-    handlers: list[logging.Handler] = [_TerminalHandler()] if distributed.is_main() else []
+    handlers: list[logging.Handler] = [_TerminalHandler()] if distributed.local_rank() == 0 or rank == 0 else []
+    if rank != 0 and handlers:
+        handlers[0].setLevel(logging.WARNING)
     if output_dir is not None:
         Path(output_dir).mkdir(parents=True, exist_ok=True)
-        name = "log.txt" if distributed.is_main() else f"log_rank{distributed.rank()}.txt"
-        handlers.append(logging.FileHandler(Path(output_dir) / name, encoding="utf-8"))
+        name = "log.txt" if rank == 0 else f"log_rank{rank}.txt"
+        handlers.append(_LogFile(Path(output_dir) / name, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(formatter)
         package.addHandler(handler)
@@ -65,10 +86,11 @@ def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.
 class Progress:
     """Iterates with a bar (ETA, throughput) on a terminal, in silence elsewhere: logs then carry the news.
 
-    Use as a context manager or to its end, so that the bar is closed.
+    Use as a context manager or to its end, so that the bar is closed. Every item is a sign of life (liveness.py).
     """
 
     def __init__(self, items: Iterable, *, total: int, name: str, unit: str = "batch"):
+        self._name = f"{name}, {unit}"
         self._bar = tqdm(
             items,
             total=total,
@@ -84,7 +106,10 @@ class Progress:
         return not self._bar.disable
 
     def __iter__(self) -> Iterator:
-        yield from self._bar
+        liveness.mark(f"{self._name} 1")
+        for number, item in enumerate(self._bar, 2):
+            yield item
+            liveness.mark(f"{self._name} {number}", patience=1.0)
 
     def note(self, **values: Any) -> None:
         """Show ``values`` behind the bar."""
@@ -97,12 +122,20 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_) -> None:
         self.close()
+        if error is None:
+            liveness.mark(f"after {self._name}")
 
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 video``, ``1,000 videos``; ``plural`` where it is not the noun with an s (es after ch, s and x)."""
+    plural = plural or noun + ("es" if noun.endswith(("ch", "s", "x")) else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def format_seconds(seconds: float) -> str:
@@ -125,34 +158,72 @@ class MetricWriter:
 
     Args:
         tensorboard_dir: folder of the event files, or None for none.
+        start: records of an earlier part of this run that stay, those of after it are dropped; None for all.
+
+    Raises:
+        StorageError: the file cannot be written.
     """
 
-    def __init__(self, output_dir: str | Path, *, tensorboard_dir: str | Path | None = None):
+    def __init__(
+        self,
+        output_dir: str | Path,
+        *,
+        tensorboard_dir: str | Path | None = None,
+        start: int | None = None,
+    ):
+        self.num_records = 0
+        self._path = Path(output_dir) / "metrics.jsonl"
         self._file = None
         self._tensorboard = None
+        self._tensorboard_dir = tensorboard_dir
         if not distributed.is_main():
             return
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-        self._file = open(Path(output_dir) / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
-        if tensorboard_dir is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._tensorboard = SummaryWriter(str(tensorboard_dir))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self.num_records = _keep_records(self._path, start)
+            self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
+        except OSError as error:
+            raise storage_error(self._path, error) from error
 
     def write(self, step: int, record: dict[str, Any]) -> None:
         """Append one record; its scalars go to TensorBoard at ``step``."""
         if self._file is None:
             return
         clean = {key: value.item() if hasattr(value, "item") else value for key, value in record.items()}
-        self._file.write(simplejson.dumps({"step": step, **clean}, ignore_nan=True) + "\n")
-        self._file.flush()
-        if self._tensorboard is not None:
-            for key, value in clean.items():
-                if isinstance(value, (int, float)) and not isinstance(value, bool):
-                    self._tensorboard.add_scalar(key, value, step)
+        try:
+            self._file.write(simplejson.dumps({"step": step, **clean}, ignore_nan=True) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        self.num_records += 1
+        self._write_tensorboard(step, clean)
+
+    def _write_tensorboard(self, step: int, record: dict[str, Any]) -> None:
+        if self._tensorboard_dir is None:
+            return
+        if self._tensorboard is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            # What an earlier part of the run wrote from this step on is hidden.
+            self._tensorboard = SummaryWriter(str(self._tensorboard_dir), purge_step=step)
+        for key, value in record.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                self._tensorboard.add_scalar(key, value, step)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
+
+
+def _keep_records(path: Path, count: int | None) -> int:
+    """Cut a file of records to its first ``count`` (None: to the whole ones); how many there are then."""
+    if not path.is_file():
+        return 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith(b"\n")][:count]  # the last may be torn
+    if kept != lines:
+        with atomic_write(path) as draft:
+            draft.write_bytes(b"".join(kept))
+    return len(kept)

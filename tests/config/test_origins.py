@@ -51,11 +51,12 @@ def test_with_overrides_leaves_the_config_itself_alone(leaf):
         (["TRAIN.BATCH_SIZE", "8", "SOLVER.OPTIMIZING_METHOD", "adamw"], None),
         (["TRAIN.BATCH_SIZE", "8", "TRAIN.ENABLE", "False"], None),
         (["TRAIN.BATCH_SIZE", "64"], None),
+        (["TRAIN.BATCH_SIZE", "8", "SOLVER.SCALE_LR_TO_BATCH", "True"], None),
         ([], None),
     ],
 )
 def test_another_batch_at_the_old_learning_rate_is_said_aloud(leaf, overrides, rate):
-    expected = [f"The linear rule gives SOLVER.BASE_LR {rate}."] if rate else []
+    expected = [f"The linear rule (SOLVER.SCALE_LR_TO_BATCH True) gives SOLVER.BASE_LR {rate}."] if rate else []
     assert [sentence.split(". ")[-1] for sentence in warnings_of(load_cfg(leaf, overrides))] == expected
 
 

@@ -2,22 +2,31 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import re
+import resource
 import stat
+import threading
 
+import numpy as np
 import pytest
 import torch
 
 from slowfast.engine.checkpoint import (
+    CheckpointFolder,
     checkpoint_path,
     find_checkpoints,
     load_for_finetuning,
     load_for_test,
+    read_training_state,
     save_checkpoint,
 )
 from slowfast.models.norm import norm_layer
 from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
 from slowfast.models.weights.names import rename
+from slowfast.utils.errors import StorageError
+from slowfast.utils.seeding import generator_states, restore_generators
+from tests import faults
 from tests.models.toys import same_weights, seeded, toy_clip, toy_resnet, toy_slowfast
 
 
@@ -36,14 +45,18 @@ def test_a_round_trip_keeps_everything(tmp_path):
     extra = {
         "class_names": ["a", "b"],
         "versions": {"torch": "x"},
-        "rng_state": torch.get_rng_state(),
+        "processes": [{"generators": generator_states()}],
         "scaler_state": {},
     }
     path = checkpoint_path(tmp_path, 4)
     save_checkpoint(path, state_of(model, optimizer_state=optimizer.state_dict(), **extra))
     content = read_checkpoint(path)
     assert content["epoch"] == 3 and content["cfg"] == "MODEL: {}\n" and content["class_names"] == ["a", "b"]
-    assert torch.equal(content["rng_state"], extra["rng_state"])
+    generators = content["processes"][0]["generators"]
+    before = [random.random(), np.random.rand(), torch.rand(3).tolist()]
+    torch.manual_seed(9)
+    restore_generators(generators)
+    assert [random.random(), np.random.rand(), torch.rand(3).tolist()] == before
     fresh = torch.optim.SGD(model.parameters(), lr=0.5)
     fresh.load_state_dict(content["optimizer_state"])
     assert fresh.param_groups[0]["momentum"] == 0.9
@@ -227,11 +240,19 @@ def resume(output_dir, model, **train):
     return _initial_state(load_cfg("Kinetics/SLOWFAST_4x16_R50", overrides), model)
 
 
+# The fields beside the weights that a training is known by.
+TRAINING = {
+    "batch": 0,
+    "optimizer_state": {},
+    "training": {"due": [], "figures": {}, "figures_epoch": 0, "steps_per_epoch": 1, "num_records": 0},
+    "states": {},
+    "processes": [{"generators": {}, "log": {}}],
+}
+
+
 def trained(tmp_path, number: int, seed: int):
     model = seeded(toy_slowfast, seed)
-    save_checkpoint(
-        checkpoint_path(tmp_path, number), state_of(model, optimizer_state={}, versions={}, epoch=number - 1)
-    )
+    save_checkpoint(checkpoint_path(tmp_path, number), state_of(model, **TRAINING, epoch=number - 1))
     return model
 
 
@@ -290,7 +311,7 @@ def test_the_config_key_inflates_2d_weights(tmp_path):
 def test_training_resumes_with_another_number_of_parts(before, after, tmp_path):
     """As multigrid training does from stage to stage."""
     made = {n: seeded(lambda n=n: toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=n)), n) for n in (1, 2, 4)}
-    save_checkpoint(checkpoint_path(tmp_path, 1), state_of(made[before], optimizer_state={}, versions={}, epoch=0))
+    save_checkpoint(checkpoint_path(tmp_path, 1), state_of(made[before], **TRAINING, epoch=0))
     assert resume(tmp_path, made[after])["epoch"] == 0
     assert torch.allclose(made[after].eval()(toy_clip()), made[before].eval()(toy_clip()), atol=1e-6)
 
@@ -299,3 +320,147 @@ def test_a_weights_file_starts_from_weights_alone(tmp_path, five_class_file):
     model = seeded(toy_slowfast, 5)
     assert resume(tmp_path / "out", model, CHECKPOINT_FILE_PATH=str(five_class_file)) is None
     assert same_weights(model, seeded(toy_slowfast, 0))
+
+
+# --- damage ---
+
+
+def small_state(**changes) -> dict:
+    weights = {f"w{number}": torch.randn(50) for number in range(20)}
+    return {"model_state": weights, "epoch": 9, "step": 3, **TRAINING, **changes}
+
+
+def test_a_flipped_bit_is_seen_or_changes_nothing(tmp_path):
+    """What no checksum covers is padding, and fields of the zip format that nobody reads."""
+    path, state = tmp_path / "state.pyth", small_state()
+    save_checkpoint(path, state)
+    size, num_seen, positions = path.stat().st_size, 0, range(0, path.stat().st_size, 97)
+    for position in positions:
+        faults.flip_bit(path, position / size)
+        try:
+            content = read_training_state(path)
+        except CheckpointError as error:
+            assert str(error).startswith(f"{path} ")
+            num_seen += 1
+        else:
+            assert same_tensors(content.pop("model_state"), state["model_state"])
+            assert content == {key: value for key, value in state.items() if key != "model_state"}
+        faults.flip_bit(path, position / size)
+    assert num_seen > 0.4 * len(positions)
+
+
+def same_tensors(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("damage", ["bit", "torn", "empty", "field", "nan", "inf"])
+def test_a_damaged_newest_is_passed_over(tmp_path, caplog, damage):
+    older = trained(tmp_path, 9, seed=1)
+    path = checkpoint_path(tmp_path, 10)
+    model = toy_slowfast()
+    if damage in ("nan", "inf"):
+        model.slow.stem.bn.running_var[0] = float(damage)
+    changes = {"epoch": 10**12} if damage == "field" else {"epoch": 9}
+    save_checkpoint(path, state_of(model, **{**TRAINING, **changes}))
+    if damage == "bit":
+        faults.flip_bit(path, 0.5)
+        with pytest.raises(CheckpointError, match="is damaged: the checksum of"):
+            load_for_test(toy_slowfast(), path)
+    if damage in ("torn", "empty"):
+        faults.tear(path, keep=0.7 * (damage == "torn"))
+    fresh = toy_slowfast()
+    assert resume(tmp_path, fresh)["epoch"] == 8
+    assert same_weights(fresh, older)
+    assert f"{path} " in caplog.text and "Trying the one before." in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epoch": 10**12}, "epoch=1000000000000 is no number of its kind"),
+        ({"epoch": -2}, "epoch=-2"),
+        ({"epoch": "3"}, "epoch='3'"),
+        ({"batch": -1}, "batch=-1"),
+        ({"batch": 2}, "batch=2 of an epoch of 1"),
+        ({"step": True}, "step=True"),
+        ({"training": 3}, "it has no state of a training"),
+        ({"training": {**TRAINING["training"], "due": ["lunch"]}}, r"due=\['lunch'\]"),
+        ({"training": {**TRAINING["training"], "num_records": None}}, "num_records=None"),
+        ({"processes": []}, "it has no states of the processes"),
+        ({"states": []}, "its figures or states are no mappings"),
+        ({"optimizer_state": None}, "it has no state of a training"),
+    ],
+)
+def test_absurd_fields_are_damage(tmp_path, change, message):
+    path = tmp_path / "state.pyth"
+    save_checkpoint(path, small_state(**change))
+    with pytest.raises(CheckpointError, match=f"is damaged: .*{message}"):
+        read_training_state(path)
+
+
+# --- saving where something is in the way ---
+
+
+def test_a_full_disk_is_one_message_and_the_old_file_stays(tmp_path):
+    path = checkpoint_path(tmp_path, 1)
+    save_checkpoint(path, {"model_state": {"w": torch.ones(3)}})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=rf"^{re.escape(str(path))} cannot be written: "):
+            save_checkpoint(path, {"model_state": {"w": torch.zeros(100_000)}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_checkpoint(path)["model_state"]["w"].tolist() == [1, 1, 1]
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(StorageError, match="cannot be written: a file stands where a folder should be"):
+        save_checkpoint(checkpoint_path(tmp_path, 1), {})
+
+
+def test_many_saves_at_once_are_all_whole(tmp_path):
+    path = checkpoint_path(tmp_path, 1)
+    errors = []
+
+    def save(number: int) -> None:
+        try:
+            for _ in range(5):
+                save_checkpoint(path, {"model_state": {"w": torch.full((20_000,), float(number))}})
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=save, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(set(read_checkpoint(path)["model_state"]["w"].tolist())) == 1
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_best_is_a_second_name_of_its_file_or_a_copy(tmp_path, monkeypatch):
+    folder = CheckpointFolder(tmp_path)
+    best = tmp_path / "checkpoints" / "best.pyth"
+    for number in (1, 2):
+        path = folder.save({"model_state": {"w": torch.full((3,), float(number))}}, epochs=number)
+        for _ in range(2):  # again, as after a crash in between
+            folder.keep_best(path)
+        assert read_checkpoint(best)["model_state"]["w"].tolist() == [number] * 3
+        assert best.stat().st_ino == path.stat().st_ino
+    monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    folder.keep_best(checkpoint_path(tmp_path, 1))
+    assert read_checkpoint(best)["model_state"]["w"].tolist() == [1, 1, 1]
+    assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, 2), checkpoint_path(tmp_path, 1)]
+    assert len(os.listdir(tmp_path / "checkpoints")) == 3
+
+
+def test_states_inside_an_epoch_come_in_the_order_of_training(tmp_path):
+    for arguments in ((1,), (0, 3), (1, 0), (1, 12), (2, 0), (0, 20)):
+        save_checkpoint(checkpoint_path(tmp_path, *arguments), {})
+    names = [path.stem.removeprefix("checkpoint_epoch_") for path in find_checkpoints(tmp_path)]
+    assert names == ["00002_batch_000000", "00001_batch_000012", "00001", "00001_batch_000000", "00000_batch_000020",
+                     "00000_batch_000003"]  # fmt: skip

@@ -1,27 +1,54 @@
-"""Two processes with half the batch each are one process with the whole batch (a net without batch norm)."""
+"""Several gloo processes compute what one does, and decide together."""
 
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch import nn
 
-from slowfast.datasets.samplers import TrainSampler
+from slowfast.datasets.replacement import ReadFailure
+from slowfast.datasets.samplers import EvalBatches, TrainSampler
 from slowfast.datasets.samples import ClipBatch
+from slowfast.engine.bad_videos import BadVideos, TooManyBadVideosError
+from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, read_training_state
+from slowfast.engine.parallel import ParallelOptions
+from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.evaluation import ViewEnsemble
 from slowfast.models import SlowFast
+from slowfast.models.norm import norm_layer
+from slowfast.models.weights.load import load_weights
 from slowfast.utils import distributed
+from slowfast.utils.errors import LostProcessError, StoppedError
+from slowfast.utils.logging import MetricWriter
+from slowfast.utils.signals import stop_on_signals
 from tests.engine.toys import TinyNet, make_trainer, random_clips
+from tests.groups import run_group
+
+WHOLE_BATCH = 12  # of all processes together: 1, 2, 3 and 4 of them share it
 
 
 class ShardedLoader:
-    """Batches of clips in memory by ``TrainSampler``."""
+    """Batches of clips in memory by ``TrainSampler``; ``seen`` has the indices of every batch that was asked for."""
 
-    def __init__(self, frames, labels, *, batch_size, rank, world_size):
-        self.frames, self.labels = frames, labels
-        self.batch_sampler = TrainSampler(len(frames), batch_size=batch_size, seed=0, rank=rank, world_size=world_size)
+    def __init__(self, num_clips: int = 36, *, rank: int, world_size: int, whole_batch: int = WHOLE_BATCH):
+        self.frames, self.labels = random_clips(num_clips)
+        self.batch_sampler = TrainSampler(
+            num_clips, batch_size=whole_batch // world_size, seed=0, rank=rank, world_size=world_size
+        )
+        self.seen = []
 
     def __iter__(self):
         for keys in self.batch_sampler:
             rows = [index for _, index in keys]
+            self.seen.append(rows)
             valid = torch.ones(len(rows), dtype=torch.bool)
             yield ClipBatch(self.frames[rows], self.labels[rows], torch.tensor(rows), valid)
 
@@ -29,74 +56,315 @@ class ShardedLoader:
         return len(self.batch_sampler)
 
 
-def train(rank: int, world_size: int, path: str) -> None:
-    torch.manual_seed(rank)  # the initial weights of rank 0 must win
-    frames, labels = random_clips(8)
-    model = TinyNet()
-    if rank == 0:
-        torch.manual_seed(0)
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.1)
-    make_trainer(
-        model, ShardedLoader(frames, labels, batch_size=4 // world_size, rank=rank, world_size=world_size), num_epochs=3
-    ).train()
-    if rank == 0:
-        torch.save(model.state_dict(), path)
+def tiny_net(rank: int) -> nn.Module:
+    """Other weights on every process: those of rank 0 must win."""
+    torch.manual_seed(rank)
+    return TinyNet()
 
 
-def in_group(rank: int, world_size: int, init_file: str, work, *arguments) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{init_file}", rank=rank, world_size=world_size)
-    try:
-        work(rank, world_size, *arguments)
-    finally:
-        dist.destroy_process_group()
+def trained(rank: int, size: int, folder: str = "", **options):
+    """A trainer of a net without batch norm, after three epochs or up to a stop."""
+    loader = ShardedLoader(rank=rank, world_size=size)
+    output = Path(folder) if folder else None
+    state = None
+    if output is not None and find_checkpoints(output):
+        state = read_training_state(find_checkpoints(output)[0])
+    writer = MetricWriter(output, start=0 if state is None else state["training"]["num_records"]) if output else None
+    trainer = make_trainer(
+        tiny_net(rank), loader, num_epochs=3, output_dir=output, writer=writer, log_period=3, **options
+    )
+    if state is not None:
+        load_weights(trainer.model, state["model_state"])
+        trainer.resume(state)
+    return trainer
 
 
-def spawn(tmp_path, work, *arguments) -> None:
-    mp.spawn(in_group, args=(2, str(tmp_path / "meet"), work, *arguments), nprocs=2)
+def weights(trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
 
 
-def test_two_processes_train_as_one_with_the_double_batch(tmp_path):
-    train(0, 1, str(tmp_path / "one.pt"))
-    spawn(tmp_path, train, str(tmp_path / "two.pt"))
-    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one.pt", "two.pt"))
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-6)
+# --- what a group does; one group of each size does all of it ---
+
+OPTIONS = {
+    "plain": {},
+    "copies": {"parallel": ParallelOptions(bucket_view=False)},
+    "static": {"parallel": ParallelOptions(static_graph=True)},
+    "parts": {"accumulate": 2},
+    "static parts": {"accumulate": 2, "parallel": ParallelOptions(static_graph=True)},
+    "bfloat16": {"parallel": ParallelOptions(compression="bfloat16")},
+    "float16": {"parallel": ParallelOptions(compression="float16")},
+}
 
 
-def fuse(rank: int, world_size: int, path: str) -> None:
-    ensemble = ViewEnsemble(num_videos=5, num_views=2, num_classes=3, method="max")
-    scores = torch.arange(30, dtype=torch.float32).view(5, 2, 3).numpy()
-    for video in range(rank, 5, world_size):
-        if video == 3:
-            ensemble.fail(video, "broken")
-        else:
-            ensemble.update(video, [0, 1], scores[video])
+def everything(rank: int, size: int, folder: str) -> dict:
+    found = {"trained": {}}
+    for name, options in OPTIONS.items():
+        trainer = trained(rank, size, **options)
+        trainer.train()
+        found["trained"][name] = weights(trainer)
+    found["order"] = order_of_samples(rank, size)
+    found["precise"] = precise_statistics(rank, size)
+    found["sync"] = sync_batch_norm(rank, size)
+    found["fused"] = {num_videos: fused_scores(rank, size, num_videos) for num_videos in (2, 5)}
+    found["bad"] = bad_videos(rank)
+    found["main"] = on_main(rank)
+    found["stopped"] = stop_at_the_wish_of_one(rank, size, folder)
+    found["failed"] = fail_on_one(rank, size)
+    found["detached"] = train_a_head_alone(rank, size)
+    return found
+
+
+def order_of_samples(rank: int, size: int) -> list[list[int]]:
+    loader = ShardedLoader(rank=rank, world_size=size)
+    loader.batch_sampler.set_epoch(1)
+    shards = distributed.all_gather_objects([list(rows) for rows in rows_of(loader)])
+    return [sorted(itertools.chain.from_iterable(rows)) for rows in zip(*shards, strict=True)]
+
+
+def rows_of(loader) -> list[list[int]]:
+    return [[index for _, index in keys] for keys in loader.batch_sampler]
+
+
+SHARES = {1: [12], 2: [9, 3], 3: [7, 4, 1]}  # clips of each process, uneven
+
+
+def share_of(values: torch.Tensor, rank: int, size: int) -> torch.Tensor:
+    return values.split(SHARES[size])[rank]
+
+
+def precise_statistics(rank: int, size: int) -> tuple:
+    """Every process has another number of clips, in as many batches."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv3d(3, 4, 1), nn.BatchNorm3d(4)).train()
+    clips = 3 * torch.randn(sum(SHARES[size]), 3, 2, 4, 4, generator=torch.Generator().manual_seed(0)) + 1
+    update_precise_statistics(net, [share_of(clips, rank, size)], net)
+    return net[1].running_mean.clone(), net[1].running_var.clone()
+
+
+def sync_batch_norm(rank: int, size: int) -> tuple:
+    """Outputs and gradients of an uneven share under statistics of all."""
+    norm = norm_layer("sync_batchnorm", global_sync=True)(4) if size > 1 else nn.BatchNorm3d(4)
+    x = 2 * torch.randn(sum(SHARES[size]), 4, 2, 3, 3, generator=torch.Generator().manual_seed(0)) + 5
+    target = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    own = share_of(x, rank, size).clone().requires_grad_()
+    output = norm.train()(own)
+    (output * share_of(target, rank, size)).sum().backward()
+    weight = distributed.all_reduce_sum(norm.weight.grad)
+    parts = [distributed.all_gather_objects(value) for value in (output.detach(), own.grad)]
+    return torch.cat(parts[0]), torch.cat(parts[1]), weight, norm.running_mean.clone(), norm.running_var.clone()
+
+
+def fused_scores(rank: int, size: int, num_videos: int) -> tuple[np.ndarray, dict]:
+    """Some processes may have no video at all."""
+    ensemble = ViewEnsemble(num_videos=num_videos, num_views=2, num_classes=3, method="mean")
+    scores = np.random.default_rng(0).random((num_videos, 2, 3), dtype=np.float32)
+    for videos in EvalBatches(num_videos, 2, rank, size):
+        for video in videos:
+            if video == 1:
+                ensemble.fail(video, "broken")
+            else:
+                ensemble.update(video, [0, 1], scores[video])
     ensemble.gather()
-    assert distributed.all_gather_objects(rank) == [0, 1]
-    torch.save((torch.from_numpy(ensemble.scores()), ensemble.failures), f"{path}{rank}.pt")
+    return ensemble.scores(), ensemble.failures
 
 
-def test_scores_are_gathered_once_and_alike_everywhere(tmp_path):
-    spawn(tmp_path, fuse, str(tmp_path / "scores"))
-    (scores, failures), (other, _) = (torch.load(tmp_path / f"scores{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert torch.equal(scores.nan_to_num(-1), other.nan_to_num(-1))
-    assert failures == {3: "broken"}
-    assert scores[4].tolist() == [27.0, 28.0, 29.0]
-    assert scores[3].isnan().all()
+def bad_videos(rank: int) -> tuple[list[int], str]:
+    """Row 7 is found by all, the others by one each."""
+    bad, counts = BadVideos(limit=3), []
+    for rows in ([7], [7, 10 + rank], [20 + rank, 30 + rank]):
+        try:
+            bad.add(bad.new_among([ReadFailure(f"train.csv:{row}: cannot decode.", row) for row in rows]))
+        except TooManyBadVideosError as error:
+            return counts, str(error)
+        counts.append(len(bad))
+    return counts, ""
 
 
-def train_detached(rank: int, world_size: int) -> None:
+def on_main(rank: int) -> tuple:
+    def fail() -> None:
+        raise ValueError(f"from {rank}")
+
+    try:
+        distributed.on_main(fail)
+    except ValueError as error:
+        message = str(error)
+    value = distributed.on_main(lambda: {"rank": rank})
+    return message, value, distributed.largest(rank, -rank), distributed.mean(float(rank))
+
+
+def stop_at_the_wish_of_one(rank: int, size: int, folder: str) -> tuple[int, str]:
+    """The last process gets a signal in the second step; all of them leave before the third."""
+    trainer = trained(rank, size, f"{folder}/stopped")
+    step = trainer.train_step
+
+    def train_step(batch):
+        if trainer.step == 3 and rank == size - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(batch)
+
+    trainer.train_step = train_step
+    try:
+        with stop_on_signals():
+            trainer.train()
+    except StoppedError as error:
+        return trainer.step, str(error)
+    return trainer.step, ""
+
+
+def fail_on_one(rank: int, size: int) -> tuple[str, str]:
+    class Broken(ShardedLoader):
+        def __iter__(self):
+            for number, batch in enumerate(super().__iter__()):
+                if number == 1 and rank == size - 1:
+                    raise ValueError("train.csv:3: no video of the list could be read")
+                yield batch
+
+    try:
+        make_trainer(tiny_net(rank), Broken(rank=rank, world_size=size), num_epochs=1).train()
+    except (ValueError, LostProcessError) as error:
+        return type(error).__name__, str(error)
+    return "", ""
+
+
+def train_a_head_alone(rank: int, size: int) -> bool:
     torch.manual_seed(0)
     model = SlowFast(
         depth=18, width=8, alpha=2, beta=1 / 2, num_classes=4, pool_size=1, dropout=0.0, detach_features=True
     )
     before = model.slow.stem.conv.weight.clone()
-    loader = ShardedLoader(*random_clips(8, size=32), batch_size=2, rank=rank, world_size=world_size)
-    make_trainer(model, loader, num_epochs=2).train()
-    assert torch.equal(model.slow.stem.conv.weight, before)
+    loader = ShardedLoader(2 * size, rank=rank, world_size=size, whole_batch=size)
+    make_trainer(model, loader, num_epochs=1).train()
+    return torch.equal(model.slow.stem.conv.weight, before)
 
 
-def test_a_head_that_learns_alone_does_so_on_two_processes(tmp_path):
-    spawn(tmp_path, train_detached)
+# --- what comes out ---
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict:
+    trainer = trained(0, 1)
+    trainer.train()
+    return {
+        "trained": weights(trainer),
+        "order": [sorted(rows) for rows in epoch_rows()],
+        "precise": precise_statistics(0, 1),
+        "sync": sync_batch_norm(0, 1),
+        "fused": {num_videos: fused_scores(0, 1, num_videos) for num_videos in (2, 5)},
+    }
+
+
+def epoch_rows() -> list[list[int]]:
+    loader = ShardedLoader(rank=0, world_size=1)
+    loader.batch_sampler.set_epoch(1)
+    return rows_of(loader)
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def group(request, tmp_path_factory):
+    """What every process of a group of that size found, and the folder they wrote to."""
+    folder = tmp_path_factory.mktemp(f"group{request.param}")
+    return run_group(everything, request.param, folder, str(folder)), folder
+
+
+def test_they_train_as_one_with_the_whole_batch(group, alone):
+    for part in group[0]:
+        for name in ("plain", "copies", "static", "parts", "static parts"):
+            for key, value in alone["trained"].items():
+                torch.testing.assert_close(part["trained"][name][key], value, rtol=1e-5, atol=1e-6)
+        for key, value in part["trained"]["plain"].items():
+            assert torch.equal(value, part["trained"]["copies"][key])
+            assert torch.equal(value, group[0][0]["trained"]["plain"][key])
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_gradients_in_16_bit_are_rounded(group, name):
+    found = group[0][0]["trained"]
+    assert any(not torch.equal(value, found[name][key]) for key, value in found["plain"].items())
+    for key, value in found["plain"].items():
+        torch.testing.assert_close(found[name][key], value, rtol=0.05, atol=0.02)
+
+
+def test_they_share_the_batches_of_one(group, alone):
+    assert group[0][0]["order"] == alone["order"]
+
+
+def test_precise_statistics_count_what_each_process_saw(group, alone):
+    for part in group[0]:
+        for found, expected in zip(part["precise"], alone["precise"], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_sync_batch_norm_counts_what_each_process_has(group, alone):
+    for part in group[0]:
+        for found, expected in zip(part["sync"], alone["sync"], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("num_videos", [2, 5])
+def test_scores_are_gathered_once_and_alike_everywhere(group, alone, num_videos):
+    expected, failures = alone["fused"][num_videos]
+    for part in group[0]:
+        np.testing.assert_array_equal(part["fused"][num_videos][0], expected)
+        assert part["fused"][num_videos][1] == failures == {1: "broken"}
+
+
+def test_bad_videos_are_counted_over_all_processes_and_stop_all(group):
+    size = len(group[0])
+    for part in group[0]:
+        counts, message = part["bad"]
+        assert counts == ([1, 3] if size == 2 else [1])
+        assert message == group[0][0]["bad"][1]
+        assert message.startswith(f"{7 if size == 2 else 4} videos could not be decoded, more than")
+
+
+def test_what_the_main_process_does_or_raises_reaches_all(group):
+    size = len(group[0])
+    for part in group[0]:
+        assert part["main"] == ("from 0", {"rank": 0}, [size - 1, 0], (size - 1) / 2)
+
+
+def test_a_signal_to_one_stops_all_before_the_same_step(group):
+    parts, folder = group
+    for part in parts:
+        step, message = part["stopped"]
+        assert step == 4
+        assert "saved" in message and "checkpoint_epoch_00001_batch_000001.pyth" in message
+    assert "stopped by SIGTERM" in parts[-1]["stopped"][1]
+    assert "a signal to another process" in parts[0]["stopped"][1]
+    assert (folder / "stopped" / "checkpoints" / "checkpoint_epoch_00001_batch_000001.pyth").is_file()
+
+
+def test_a_loader_that_fails_on_one_ends_all_with_its_message(group):
+    *others, last = [part["failed"] for part in group[0]]
+    assert last == ("ValueError", "train.csv:3: no video of the list could be read")
+    for name, message in others:
+        assert name == "LostProcessError"
+        assert f"process {len(others)} on " in message and message.endswith(last[1])
+
+
+def test_a_head_that_learns_alone_does_so(group):
+    assert all(part["detached"] for part in group[0])
+
+
+def records_of(folder: Path) -> list[dict]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k in ("step", "lr", "epoch", "train/loss")} for line in lines]
+
+
+def test_a_training_goes_on_with_another_number_of_processes(group, alone, tmp_path, caplog):
+    """Stopped inside the window of a log line, the loss of which is still the mean over all."""
+    folder = shutil.copytree(group[1] / "stopped", tmp_path / "resumed")
+    resumed = trained(0, 1, str(folder))
+    assert (resumed.epoch, resumed.batch, resumed.step) == (1, 1, 4)
+    resumed.train()
+    resumed.log.close()
+    assert f"a training of {len(group[0])} processes goes on in 1 process" in caplog.text
+    for key, value in alone["trained"].items():
+        torch.testing.assert_close(weights(resumed)[key], value, rtol=1e-5, atol=1e-6)
+    straight = trained(0, 1, str(tmp_path / "straight"))
+    straight.train()
+    straight.log.close()
+    found, expected = records_of(folder), records_of(tmp_path / "straight")
+    assert [r["step"] for r in found] == [r["step"] for r in expected] == [3, 6, 9]
+    assert [r["train/loss"] for r in found] == pytest.approx([r["train/loss"] for r in expected], rel=1e-5)
+    assert checkpoint_path(folder, 3).is_file()

@@ -144,7 +144,7 @@ def test_steps_rates_and_shapes_through_the_stages(tmp_path, caplog):
 
 def test_the_time_left_counts_the_steps_of_later_stages(monkeypatch, caplog):
     record = {"train/loss": 1.0, "data_seconds": 0.0, "step_seconds": 10.0, "data_share": 0.0, "clips_per_second": 2.0}
-    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self, n: dict(record))
+    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self: dict(record))
     with caplog.at_level(logging.INFO, logger="slowfast"):
         shaped_trainer(tiny_net(), log_period=1).train()
     left = [message.rpartition("eta ")[2] for message in caplog.messages if "eta" in message]
@@ -230,7 +230,7 @@ def test_resuming_in_the_next_stage_equals_not_stopping(config, tmp_path, caplog
     for name, value in straight.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
     for trainer in (straight, resumed):
-        trainer.writer.close()
+        trainer.log.close()
 
 
 def test_metrics_and_log_of_a_whole_run(config, tmp_path, caplog):

@@ -7,8 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.engine.checkpoint import checkpoint_path
-from slowfast.engine.trainer import NonFiniteLossError, TooManyBadVideosError
+from slowfast.datasets.replacement import ReadFailure
+from slowfast.datasets.samples import DetectionSample, collate_detections
+from slowfast.engine.bad_videos import TooManyBadVideosError
+from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints
+from slowfast.engine.step_checks import (
+    LossExplosionError,
+    NonFiniteGradientError,
+    NonFiniteLossError,
+    NonFiniteWeightsError,
+)
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.models.weights.load import load_weights, read_checkpoint
 from slowfast.utils.logging import MetricWriter
@@ -102,6 +110,149 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_move():
     assert torch.equal(parameters_of(model), before)
 
 
+class NanGradient(torch.autograd.Function):
+    """The identity, whose gradient is lost."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * float("nan")
+
+
+def test_a_finite_loss_whose_gradient_is_not_moves_nothing(tmp_path):
+    frames, labels = random_clips(4)
+    model = TinyNet()
+    before = parameters_of(model)
+    trainer = make_trainer(
+        model,
+        MemoryLoader(frames, labels, batch_size=2),
+        loss_fn=lambda logits, labels: NanGradient.apply(logits).square().mean(),
+        output_dir=tmp_path,
+    )
+    message = r"loss 0\.\d+ at epoch 1, batch 1 of 2 .*its gradient is not: conv\.weight, conv\.bias, .* and 1 more"
+    with pytest.raises(NonFiniteGradientError, match=message):
+        trainer.train()
+    assert torch.equal(parameters_of(model), before)
+    assert find_checkpoints(tmp_path) == []
+
+
+def test_the_scaler_of_float16_skips_a_step_by_itself():
+    frames, labels = random_clips(4)
+    model = TinyNet()
+    before = parameters_of(model)
+    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=4), num_epochs=1)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    trainer.loss_fn = lambda logits, labels: NanGradient.apply(logits).square().mean()
+    trainer.train()
+    assert torch.equal(parameters_of(model), before)
+    assert trainer.scaler.get_scale() == 2.0
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    frames, labels = random_clips(4)
+    model = TinyNet(norm=True)
+    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=2), output_dir=tmp_path, num_epochs=1)
+    trainer.train()
+    model.bn.running_var[3] = float("inf")  # no gradient sees it
+    trainer.num_epochs = 2
+    with pytest.raises(
+        NonFiniteWeightsError, match=r"NaN or infinity in bn\.running_var after step 4: nothing is saved"
+    ):
+        trainer.train()
+    assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, 1)]
+
+
+@pytest.mark.parametrize("factor, stops", [(0.0, False), (3.0, True), (8.0, False)])
+def test_a_loss_that_explodes_stops_before_the_weights_move(factor, stops):
+    """The mean of the five losses before is 2, the exploding one 10; the first six are compared with nothing."""
+    frames, labels = random_clips(9)
+    losses = iter([9.0, 1.0, 2.0, 2.0, 2.0, 3.0, 2.0, 10.0, 1.0])
+    model = TinyNet()
+    before = parameters_of(model)
+    trainer = make_trainer(
+        model,
+        MemoryLoader(frames, labels, batch_size=1),
+        num_epochs=1,
+        loss_fn=lambda logits, labels: 0.0 * logits.sum() + next(losses),
+        loss_explosion_factor=factor,
+    )
+    if stops:
+        message = r"loss 10 at epoch 1, batch 8 of 9 is more than TRAIN\.KILL_LOSS_EXPLOSION_FACTOR=3 times 2\.2,"
+        with pytest.raises(LossExplosionError, match=message):
+            trainer.train()
+        assert trainer.step == 7
+        assert torch.equal(parameters_of(model), before)
+    else:
+        trainer.train()
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("clip_grad_norm", [None, 0.01])
+def test_a_batch_computed_in_parts_is_the_same_step_up_to_rounding(parts, clip_grad_norm):
+    frames, labels = random_clips(8)
+    results = {}
+    for accumulate in (1, parts):
+        torch.manual_seed(0)
+        trainer = make_trainer(
+            TinyNet(),
+            MemoryLoader(frames, labels, batch_size=4),
+            accumulate=accumulate,
+            clip_grad_norm=clip_grad_norm,
+        )
+        sizes = []
+        trainer.model.register_forward_pre_hook(lambda _, inputs, sizes=sizes: sizes.append(len(inputs[0])))
+        trainer.train()
+        assert set(sizes) == {4 // accumulate} and trainer.step == 4
+        results[accumulate] = parameters_of(trainer.model)
+    assert not torch.equal(results[1], parameters_of(TinyNet()))
+    torch.testing.assert_close(results[1], results[parts], rtol=1e-5, atol=1e-7)
+
+
+def test_parts_of_a_detection_batch_count_by_their_boxes():
+    """The loss is a mean over boxes: a clip with three of them weighs three times as much as one with one."""
+    counts = [3, 1, 2, 2]
+    samples = [
+        DetectionSample(
+            frames=torch.zeros(3, 2, 8, 8, dtype=torch.uint8),
+            boxes=torch.full((n, 4), float(i)),
+            labels=torch.full((n, 5), float(i)),
+            boxes_normalized=torch.zeros(n, 4),
+            sample_index=10 + i,
+        )
+        for i, n in enumerate(counts)
+    ]
+    first, second = collate_detections(samples).split(2)
+    assert first.boxes[:, 0].tolist() == [0, 0, 0, 1] and second.boxes[:, 0].tolist() == [0, 0, 1, 1]
+    assert second.boxes[:, 1].tolist() == [2, 2, 3, 3] == second.labels[:, 0].tolist()
+    assert second.video_indices.tolist() == [12, 13]
+    with pytest.raises(ValueError, match="4 clips cannot be computed in 3 equal parts"):
+        collate_detections(samples).split(3)
+
+    class Boxes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(5))
+
+        def forward(self, clip, boxes):
+            return boxes[:, 1:2] * self.weight
+
+    gradients = {}
+    for accumulate in (1, 2):
+        model = Boxes()
+        trainer = make_trainer(
+            model,
+            MemoryLoader(*random_clips(2), batch_size=2),
+            accumulate=accumulate,
+        )
+        trainer.loss_fn = lambda logits, labels: (logits.square() - labels).mean()
+        trainer.train_step(collate_detections(samples))
+        gradients[accumulate] = model.weight.grad.clone()
+    torch.testing.assert_close(gradients[1], gradients[2])
+
+
 def test_weights_that_are_not_finite_are_named():
     frames, labels = random_clips(4)
     model = TinyNet()
@@ -111,16 +262,22 @@ def test_weights_that_are_not_finite_are_named():
         make_trainer(model, MemoryLoader(frames, labels, batch_size=2)).train()
 
 
-def test_bad_videos_are_counted_up_to_the_limit(caplog):
+def test_a_bad_video_counts_once_however_often_it_is_drawn(caplog):
     frames, labels = random_clips(4)
-    loader = MemoryLoader(frames, labels, batch_size=2, failures=["train.csv:3: cannot decode a.mp4."])
+    failures = [ReadFailure(f"train.csv:{row + 1}: cannot decode frame {row}.", row) for row in (2, 5)]
+    failures += [ReadFailure("train.csv:3: cannot decode another frame.", 2)]
+    loader = MemoryLoader(frames, labels, batch_size=2, failures=failures)
     logging.getLogger("slowfast").propagate = True
     with caplog.at_level(logging.WARNING, logger="slowfast"):
-        trainer = make_trainer(TinyNet(), loader, num_epochs=1, max_bad_videos=2)
+        trainer = make_trainer(TinyNet(), loader, num_epochs=3, max_bad_videos=2)
         trainer.train()
-    assert trainer.num_bad_videos == 2
-    assert "train.csv:3: cannot decode a.mp4. Another video took its place. 1 so far" in caplog.text
-    with pytest.raises(TooManyBadVideosError, match=r"2 videos .*DATA.MAX_BAD_VIDEOS=1.*train\.csv:3"):
+    assert len(trainer.bad_videos) == 2
+    assert caplog.text.count("Another video took its place") == 2
+    assert "Another video took its place. 2 so far, limit DATA.MAX_BAD_VIDEOS=2." in caplog.text
+    resumed = make_trainer(TinyNet(), loader, num_epochs=4, max_bad_videos=2)
+    resumed.resume(trainer.state_dict())
+    assert len(resumed.bad_videos) == 2
+    with pytest.raises(TooManyBadVideosError, match=r"2 videos .*DATA.MAX_BAD_VIDEOS=1.*train\.csv:6"):
         make_trainer(TinyNet(), loader, num_epochs=1, max_bad_videos=1).train()
 
 
@@ -252,7 +409,7 @@ def test_train_step_can_be_overridden():
 
 def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
     frames, labels = random_clips(8)
-    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self, n: dict(record))
+    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self: dict(record))
     record = {"train/loss": 1.0, "data_seconds": 0.3, "step_seconds": 1.0, "data_share": 0.3, "clips_per_second": 2.0}
     monkeypatch.setattr(logging.getLogger("slowfast"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="slowfast"):

@@ -78,7 +78,7 @@ def random_clips(num_clips: int, *, num_frames: int = 4, size: int = 32, num_cla
     return frames, torch.arange(num_clips) % num_classes
 
 
-def make_trainer(model: nn.Module, loader, **options) -> Trainer:
+def make_trainer(model: nn.Module, loader, *, trainer_class: type[Trainer] = Trainer, **options) -> Trainer:
     settings = {
         "loss_fn": CrossEntropy(),
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
@@ -87,4 +87,4 @@ def make_trainer(model: nn.Module, loader, **options) -> Trainer:
         "num_epochs": 2,
         "checkpoint_period": 1,
     }
-    return Trainer(model=model, train_loader=loader, **{**settings, **options})
+    return trainer_class(model=model, train_loader=loader, **{**settings, **options})

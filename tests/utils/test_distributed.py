@@ -8,6 +8,7 @@ import torch
 
 from slowfast.utils import distributed
 from tests import reference
+from tests.groups import run_group
 from tests.utils import workers
 
 
@@ -32,8 +33,7 @@ def test_the_local_rank_is_the_launchers(monkeypatch):
 def two_processes(tmp_path_factory):
     """What two gloo processes found, and the folder they wrote to."""
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(workers.run, args=(str(folder),), nprocs=2)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)], folder
+    return run_group(workers.everything, 2, folder, str(folder)), folder
 
 
 def test_two_know_who_they_are(two_processes):
@@ -72,7 +72,7 @@ def test_sync_batch_norm_shares_within_its_group(two_processes):
     for rank, part in enumerate(two_processes[0]):
         assert part["groups"] == {1: [rank], 2: [0, 1], 8: [0, 1]}  # 8: more than there are, so all
         assert part["global"] == [0, 1]
-        assert part["kind"] == "SyncBatchNorm"
+        assert part["kind"] == "SyncBatchNorm3d"
         assert "BN.NUM_SYNC_DEVICES=0 does not divide the 2 processes into equal groups" in part["message"]
 
 

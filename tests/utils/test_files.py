@@ -2,7 +2,8 @@
 
 import pytest
 
-from slowfast.utils.files import atomic_write
+from slowfast.utils.errors import StorageError
+from slowfast.utils.files import atomic_write, check_writable, remove_drafts
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -55,3 +56,25 @@ def test_two_processes_at_one_file_write_under_names_of_their_own(tmp_path, monk
         assert (tmp_path / "a.npz").read_text() == "second"
     assert (tmp_path / "a.npz").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_drafts_of_killed_processes_can_be_cleared(tmp_path):
+    context = atomic_write(tmp_path / "a.pyth", concurrently=True)
+    context.__enter__().write_text("half")
+    folder = atomic_write(tmp_path / "folder").__enter__()
+    folder.mkdir()
+    (tmp_path / "b.pyth").write_text("whole")
+    remove_drafts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.pyth"]
+    remove_drafts(tmp_path / "absent")
+
+
+def test_a_folder_is_made_and_tried(tmp_path):
+    check_writable(tmp_path / "new" / "deep", key="OUTPUT_DIR")
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StorageError, match=r"^OUTPUT_DIR='.*' cannot be written to: a file stands where a folder"):
+            check_writable(path, key="OUTPUT_DIR")
+    with pytest.raises(StorageError, match="OUTPUT_DIR='/proc/x' cannot be written to: "):
+        check_writable("/proc/x", key="OUTPUT_DIR")

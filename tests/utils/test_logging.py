@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.utils.logging import MetricWriter, Progress, format_figures, format_seconds, setup_logging
+from slowfast.utils.errors import StorageError
+from slowfast.utils.logging import MetricWriter, Progress, count, format_figures, format_seconds, setup_logging
 
 
 def lines(folder) -> list[dict]:
@@ -38,8 +39,57 @@ def test_a_second_run_appends(tmp_path):
         writer.close()
 
 
+@pytest.mark.parametrize("start, kept", [(None, [1, 2, 3]), (2, [1, 2]), (0, []), (9, [1, 2, 3])])
+def test_a_run_that_goes_on_drops_the_records_of_after_its_state(tmp_path, start, kept):
+    writer = MetricWriter(tmp_path)
+    for step in (1, 2, 3):
+        writer.write(step, {})
+    assert writer.num_records == 3
+    writer.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "los')  # a process that was killed while it wrote
+    writer = MetricWriter(tmp_path, start=start)
+    assert writer.num_records == len(kept)
+    writer.write(7, {})
+    writer.close()
+    assert [record["step"] for record in lines(tmp_path)] == [*kept, 7]
+
+
+def test_records_that_cannot_be_written_are_one_message(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(StorageError, match=r"metrics\.jsonl cannot be written: "):
+        MetricWriter(tmp_path)
+    writer = MetricWriter(tmp_path / "full")
+    writer._file = open("/dev/full", "w")  # noqa: SIM115 - a disk without room
+    with pytest.raises(StorageError, match=r"metrics\.jsonl cannot be written: the disk is full"):
+        writer.write(1, {"a": 1})
+
+
+def test_a_log_that_cannot_be_written_is_said_once(tmp_path, capsys):
+    setup_logging(tmp_path)
+    logger = logging.getLogger("slowfast")
+    handler = next(h for h in logger.handlers if isinstance(h, logging.FileHandler))
+    handler.stream = open("/dev/full", "w")  # noqa: SIM115
+    for _ in range(3):
+        logger.info("news")
+    text = capsys.readouterr()
+    assert text.err.count(f"{tmp_path}/log.txt cannot be written: the disk is full") == 1
+    assert text.out.count("news") == 3 and "Traceback" not in text.err
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [((1, "video"), "1 video"), ((0, "video"), "0 videos"), ((19796, "video"), "19,796 videos"),
+     ((1, "batch"), "1 batch"), ((2, "batch"), "2 batches"), ((2, "process"), "2 processes"),
+     ((2, "index", "indices"), "2 indices"), ((1, "index", "indices"), "1 index")],
+)  # fmt: skip
+def test_counted(arguments, text):
+    assert count(*arguments) == text
+
+
 def test_tensorboard_gets_the_scalars(tmp_path):
     writer = MetricWriter(tmp_path, tensorboard_dir=tmp_path / "board")
+    writer.write(4, {})
     added = []
     writer._tensorboard.add_scalar = lambda *arguments: added.append(arguments)
     writer.write(5, {"loss": 1.5, "flag": True, "name": "x", "count": 2})

@@ -29,17 +29,7 @@ def small_net() -> nn.Module:
     return nn.Sequential(nn.Conv3d(3, 4, 1), nn.BatchNorm3d(4)).train()
 
 
-def run(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    try:
-        torch.save(_everything(rank, folder), f"{folder}/rank{rank}.pt")
-        distributed.barrier()
-    finally:
-        dist.destroy_process_group()
-
-
-def _everything(rank: int, folder: str) -> dict:
+def everything(rank: int, _size: int, folder: str) -> dict:
     setup_logging(f"{folder}/logs")
     writer = MetricWriter(f"{folder}/metrics")
     writer.write(rank, {"rank": rank})

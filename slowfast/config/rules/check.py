@@ -22,6 +22,7 @@ from slowfast.config.rules.data import data_problems
 from slowfast.config.rules.model import model_problems
 from slowfast.config.rules.multigrid import multigrid_problems
 from slowfast.config.rules.solver import solver_problems
+from slowfast.config.rules.training import training_problems
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> Cf
         *ava_problems(cfg),
         *solver_problems(cfg),
         *multigrid_problems(cfg),
+        *training_problems(cfg),
     ]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -162,8 +164,10 @@ def batch_without_rate(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
     written = value_beside(cfg, "TRAIN.BATCH_SIZE", "SOLVER.BASE_LR")
     meant = coerce(written, defaults.TRAIN.BATCH_SIZE) if written is not None else defaults.TRAIN.BATCH_SIZE
     size, rate = cfg.TRAIN.BATCH_SIZE, cfg.SOLVER.BASE_LR
-    if cfg.TRAIN.ENABLE and is_set(cfg, "SOLVER.BASE_LR") and size != meant and cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
+    scales = cfg.SOLVER.SCALE_LR_TO_BATCH or cfg.SOLVER.LR_BATCH_SIZE
+    is_asked = cfg.TRAIN.ENABLE and is_set(cfg, "SOLVER.BASE_LR") and not scales
+    if is_asked and size != meant and cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
         yield (
             f"SOLVER.BASE_LR={rate:g} was chosen for TRAIN.BATCH_SIZE={meant}, but the batch is {size}. "
-            f"The linear rule gives SOLVER.BASE_LR {rate * size / meant:.4g}."
+            f"The linear rule (SOLVER.SCALE_LR_TO_BATCH True) gives SOLVER.BASE_LR {rate * size / meant:.4g}."
         )

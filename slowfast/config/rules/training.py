@@ -1,0 +1,40 @@
+"""Rules of the training loop: when it saves, what it keeps, how a batch is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.rules.common import above, at_least, one_of
+
+
+def training_problems(cfg: CfgNode) -> Iterator[str]:
+    """Everything that keeps the loop from running as asked."""
+    yield from at_least(cfg, 0, "TRAIN.CHECKPOINT_MINUTES", "TRAIN.KEEP_CHECKPOINTS", "TRAIN.EARLY_STOPPING")
+    yield from at_least(cfg, 0, "SOLVER.LR_BATCH_SIZE")
+    yield from above(cfg, 0, "DIST_TIMEOUT")
+    yield from at_least(cfg, 1, "TRAIN.ACCUMULATE")
+    yield from one_of(cfg, "TRAIN.DDP.COMPRESSION", ("", "bfloat16", "float16"))
+    if cfg.TRAIN.EARLY_STOPPING > 0 and not cfg.TRAIN.BEST_FIGURE:
+        yield (
+            f"TRAIN.EARLY_STOPPING={cfg.TRAIN.EARLY_STOPPING} needs the figure that is to get better: set "
+            'TRAIN.BEST_FIGURE ("top1", "mAP", ...).'
+        )
+    if cfg.TRAIN.BEST_FIGURE and cfg.TRAIN.EVAL_PERIOD == 0:
+        yield f"TRAIN.BEST_FIGURE={cfg.TRAIN.BEST_FIGURE!r} needs validations: set TRAIN.EVAL_PERIOD above 0."
+    if cfg.MODEL.FP16_ALLREDUCE and cfg.TRAIN.DDP.COMPRESSION == "bfloat16":
+        yield "MODEL.FP16_ALLREDUCE and TRAIN.DDP.COMPRESSION bfloat16 contradict each other: set one of them."
+    if cfg.TRAIN.ENABLE:
+        yield from _accumulation_problems(cfg)
+
+
+def _accumulation_problems(cfg: CfgNode) -> Iterator[str]:
+    """A GPU's clips that do not go into equal parts, or parts that sub-batch norm cannot split."""
+    parts, num_clips = cfg.TRAIN.ACCUMULATE, cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS)
+    if parts > 1 and num_clips % parts:
+        fitting = [str(n) for n in range(1, num_clips + 1) if num_clips % n == 0]
+        yield (
+            f"TRAIN.ACCUMULATE={parts} does not divide the {num_clips} clips that a process has of a step "
+            f"(TRAIN.BATCH_SIZE / NUM_GPUS). It may be {', '.join(fitting)}."
+        )

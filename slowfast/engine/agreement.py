@@ -1,0 +1,73 @@
+"""What all processes settle before a step: none leaves, saves or fails alone while others wait for it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from typing import Any
+
+from slowfast.engine.bad_videos import BadVideos
+from slowfast.utils import distributed
+from slowfast.utils.errors import LostProcessError
+from slowfast.utils.signals import stop_requested
+
+
+class Wish(IntEnum):
+    """What one process wants before a step; the largest of all is what they do."""
+
+    GO_ON = 0
+    SAVE = 1
+    STOP = 2
+    FAIL = 3
+
+
+def in_agreement(batches: Iterable, *, bad_videos: BadVideos, wish: Callable[[], Wish]) -> Iterator[tuple[Any, Wish]]:
+    """Every batch of this process's loader with what all processes want before the step on it.
+
+    The batch is None when it could not be had any more and all stop.
+
+    Args:
+        batches: equally many on every process.
+        bad_videos: where the unreadable videos of all processes are counted.
+        wish: what this process wants now, ``GO_ON`` to ``STOP``.
+
+    Raises:
+        TooManyBadVideosError: on all processes.
+        Exception: what a loader raised, on its process; ``LostProcessError`` with its message on the others.
+    """
+    iterator = iter(batches)
+    while True:
+        batch, error = _next(iterator)
+        if batch is None and error is None:
+            return
+        own = wish()
+        if error is not None:  # the signal that asks for the end may have reached the loader's processes too
+            own = Wish.STOP if own is Wish.STOP else Wish.FAIL
+        new = {} if batch is None else bad_videos.new_among(batch.failures)
+        agreed, any_new = distributed.largest(own, bool(new))
+        if agreed == Wish.FAIL:
+            _raise_everywhere(error)
+        if any_new:
+            bad_videos.add(new)
+        yield batch, Wish(agreed)
+
+
+def _next(iterator: Iterator) -> tuple[Any, Exception | None]:
+    try:
+        return next(iterator, None), None
+    except Exception as error:  # any: the others have to hear of it
+        return None, error
+
+
+def _raise_everywhere(error: Exception | None) -> None:
+    own = "" if error is None else f"process {distributed.rank()} on {socket.gethostname()} failed: {error}"
+    messages = distributed.all_gather_objects(own)
+    if error is not None:
+        raise error
+    raise LostProcessError(next(message for message in messages if message))
+
+
+def stop_is_agreed() -> bool:
+    """Whether a signal asked any process to stop; every process has to call it."""
+    return bool(distributed.largest(bool(stop_requested()))[0])

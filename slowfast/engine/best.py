@@ -1,0 +1,62 @@
+"""The best weights so far by one figure of the evaluation, and when there is no hope of better ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from slowfast.utils.logging import count
+
+
+class BestFigure:
+    """Follows one figure from evaluation to evaluation.
+
+    Args:
+        name: of the figure; with a minus in front where smaller is better. "" follows none.
+        patience: evaluations without a better figure after which training ends; 0 for never.
+    """
+
+    def __init__(self, name: str = "", *, patience: int = 0):
+        self.name = name.removeprefix("-")
+        self.sign = -1 if name.startswith("-") else 1
+        self.patience = patience
+        self.value = math.nan
+        self.epoch = 0
+        self.num_since = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether training should end."""
+        return 0 < self.patience <= self.num_since
+
+    def __str__(self) -> str:
+        since = count(self.num_since, "evaluation")
+        return f"no better {self.name} than {self.value:.4g} of epoch {self.epoch} in {since}"
+
+    def update(self, figures: Mapping[str, float], epoch: int) -> bool:
+        """Take up the figures of the evaluation after ``epoch`` epochs; whether they are the best so far.
+
+        Raises:
+            ValueError: the figure is not among them; the message lists those that are.
+        """
+        if not self.name:
+            return False
+        if self.name not in figures:
+            raise ValueError(
+                f"TRAIN.BEST_FIGURE={self.name!r}: the evaluation gives no such figure, but {', '.join(figures)}."
+            )
+        value = float(figures[self.name])
+        is_best = math.isnan(self.value) or self.sign * value > self.sign * self.value
+        if is_best:
+            self.value, self.epoch, self.num_since = value, epoch, 0
+        else:
+            self.num_since += 1
+        return is_best
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "value": self.value, "epoch": self.epoch, "num_since": self.num_since}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["name"] == self.name:  # another figure begins anew
+            self.value, self.epoch, self.num_since = state["value"], state["epoch"], state["num_since"]

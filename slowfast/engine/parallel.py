@@ -1,0 +1,66 @@
+"""The model over several processes: how gradients are exchanged."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
+from torch.nn.parallel import DistributedDataParallel
+
+from slowfast.utils import distributed
+
+COMPRESSIONS = {"bfloat16": default_hooks.bf16_compress_hook, "float16": default_hooks.fp16_compress_hook}
+
+
+@dataclass(frozen=True)
+class ParallelOptions:
+    """How ``DistributedDataParallel`` works.
+
+    Attributes:
+        static_graph: every step uses the same parameters in the same order, which saves some bookkeeping.
+        bucket_view: gradients are views of the buffers that are exchanged, not copies: saves their memory once.
+        compression: "bfloat16" or "float16" halves the bytes that are exchanged, and rounds the gradients; "" does not.
+    """
+
+    static_graph: bool = False
+    bucket_view: bool = True
+    compression: str = ""
+
+    def __post_init__(self):
+        if self.compression and self.compression not in COMPRESSIONS:
+            raise ValueError(f"compression={self.compression!r} is not one of {', '.join(COMPRESSIONS)}.")
+
+
+def parallelize(model: nn.Module, device: torch.device, options: ParallelOptions) -> nn.Module:
+    """``model`` itself when alone, else wrapped so that its gradients are the mean over all processes."""
+    if distributed.world_size() == 1:
+        return model
+    # A head that detaches its features leaves the rest of the model without gradients.
+    detaches = any(getattr(module, "detach", None) is True for module in model.modules())
+    # Of a 1x1x1 kernel both layouts are the same memory.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    wrapped = DistributedDataParallel(
+        model,
+        device_ids=[device] if device.type == "cuda" else None,
+        find_unused_parameters=detaches and not options.static_graph,
+        gradient_as_bucket_view=options.bucket_view,
+        static_graph=options.static_graph,
+    )
+    if options.compression:
+        wrapped.register_comm_hook(None, COMPRESSIONS[options.compression])
+    return wrapped
+
+
+def without_exchange(model: nn.Module, *, is_first_step: bool) -> contextlib.AbstractContextManager:
+    """Backward passes inside leave the gradients of this process as they are, to be exchanged with later ones.
+
+    A static graph is learnt in the first step of a process, and torch wants an exchange in every pass of that one: the
+    result is the same.
+    """
+    if not isinstance(model, DistributedDataParallel) or (is_first_step and model.static_graph):
+        return contextlib.nullcontext()
+    return model.no_sync()

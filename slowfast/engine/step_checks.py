@@ -1,0 +1,86 @@
+"""What a training step must not do: lose its numbers, or let them explode."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slowfast.utils import distributed
+from slowfast.utils.errors import RunError
+
+_NUM_BEFORE = 5  # losses that an exploding one is compared with, as in PySlowFast
+_NUM_UNCHECKED = 6  # first losses that nothing is compared with
+
+
+class NonFiniteLossError(RunError):
+    """The loss is NaN or infinite. The weights are those of before the step."""
+
+
+class NonFiniteGradientError(NonFiniteLossError):
+    """The loss is finite, its gradient is not. The weights are those of before the step."""
+
+
+class NonFiniteWeightsError(NonFiniteLossError):
+    """Weights or running statistics are NaN or infinite; they are not saved."""
+
+
+class LossExplosionError(RunError):
+    """The loss exceeds a multiple of those before it. The weights are those of before the step."""
+
+
+class LossExplosion:
+    """Compares every loss with the mean of the five before it, over all processes, from the seventh on.
+
+    Args:
+        factor: TRAIN.KILL_LOSS_EXPLOSION_FACTOR; 0 compares nothing.
+    """
+
+    def __init__(self, factor: float):
+        self.factor = factor
+        self._losses: deque[float] = deque(maxlen=_NUM_UNCHECKED)
+
+    def check(self, loss: float, where: str) -> None:
+        """Take up one loss of this process; every process has to call it.
+
+        Raises:
+            LossExplosionError: it is more than ``factor`` times the mean of the five before it.
+        """
+        if not self.factor:
+            return
+        loss = distributed.mean(loss)
+        if len(self._losses) == _NUM_UNCHECKED:
+            before = sum(list(self._losses)[-_NUM_BEFORE:]) / _NUM_BEFORE
+            if loss > self.factor * before:
+                raise LossExplosionError(
+                    f"loss {loss:.4g} {where} is more than TRAIN.KILL_LOSS_EXPLOSION_FACTOR={self.factor:g} times "
+                    f"{before:.4g}, the mean of the {_NUM_BEFORE} before it. The weights have not moved. Try a lower "
+                    "SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or a larger factor (0: none)."
+                )
+        self._losses.append(loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": list(self._losses)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._losses = deque(state["losses"], maxlen=_NUM_UNCHECKED)
+
+
+def largest_gradient(parameters: Iterable[nn.Parameter], device: torch.device) -> Tensor:
+    """The largest absolute value of all gradients, a scalar on ``device``; NaN when any is. Waits for nothing."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return nn.utils.get_total_norm(gradients, norm_type=math.inf).to(device, torch.float32, non_blocking=True)
+
+
+def non_finite_gradients(model: nn.Module) -> list[str]:
+    """Names of the parameters whose gradient is NaN or infinite."""
+    return [name for name, p in model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+
+
+def non_finite_tensors(state: dict[str, Tensor]) -> list[str]:
+    """Names of a state dict whose numbers are not all finite."""
+    return [name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]

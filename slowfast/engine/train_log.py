@@ -1,0 +1,130 @@
+"""What a training says of itself: log lines, records of numbers, one line an epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slowfast.engine.meters import TrainMeter
+from slowfast.utils.logging import MetricWriter, Progress, format_figures, format_seconds
+
+logger = logging.getLogger(__name__)
+
+_DATA_SHARE_TO_WARN = 0.2
+
+
+class TrainLog:
+    """Takes what happens in the loop, and writes it where it belongs.
+
+    Args:
+        writer: for records of numbers, or None for none.
+        period: steps from one log line and record to the next.
+        num_epochs: of the whole training.
+    """
+
+    def __init__(self, *, writer: MetricWriter | None, period: int, num_epochs: int):
+        self.writer = writer
+        self.period = period
+        self.num_epochs = num_epochs
+        self.meter = TrainMeter()  # since the last line
+        self.epoch_meter = TrainMeter()
+        self._warned_of_data = False
+        self._described = ""
+        self._epoch_line = ""
+
+    @property
+    def num_records(self) -> int:
+        """Records written so far."""
+        return 0 if self.writer is None else self.writer.num_records
+
+    def begin_epoch(self, description: str) -> None:
+        """``description`` of its batches is logged when it is another than before."""
+        if description != self._described:
+            logger.info(description)
+            self._described = description
+        for meter in (self.meter, self.epoch_meter):
+            meter.start_clock()
+
+    def mark_data(self) -> None:
+        """A batch is there."""
+        for meter in (self.meter, self.epoch_meter):
+            meter.mark_data()
+
+    def mark_step(self, *, loss: float, num_clips: int) -> None:
+        """The step on it is done."""
+        for meter in (self.meter, self.epoch_meter):
+            meter.mark_step(loss=loss, num_clips=num_clips)
+
+    def line(self, *, step: int, batch: int, epoch: float, lr: float, steps_left: int, progress: Progress) -> None:
+        """Write what the steps since the last line came to; every process has to call it.
+
+        Args:
+            step: steps so far.
+            batch: those of this epoch.
+            epoch: epochs so far, with the fraction of the present one.
+        """
+        record = self.meter.pop()
+        # In multigrid training too: a step costs about the same in every stage, by design.
+        eta = format_seconds(steps_left * record["step_seconds"])
+        loss, speed, data = record["train/loss"], record["clips_per_second"], 100 * record["data_share"]
+        progress.note(loss=loss, lr=lr, clips_s=speed, data=f"{data:.0f}%", eta=eta)
+        logger.info(
+            "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
+            *(epoch, self.num_epochs, loss, lr, speed, data, eta),
+            extra={"is_on_bar": progress.is_shown},
+        )
+        if batch > self.period:  # the first batches of an epoch find no worker ready
+            self._warn_of_data(record["data_share"])
+        if self.writer is not None:
+            self.writer.write(step, {"epoch": epoch, "lr": lr, **record})
+
+    def _warn_of_data(self, share: float) -> None:
+        if share > _DATA_SHARE_TO_WARN and not self._warned_of_data:
+            self._warned_of_data = True  # once a run
+            logger.warning(
+                "%.0f%% of the time goes into waiting for data. More DATA_LOADER.NUM_WORKERS, videos with a short side "
+                "of 256 pixels and a keyframe every 16 to 32 frames help; slowfast benchmark measures a clip.",
+                100 * share,
+            )
+
+    def end_epoch(self, epoch: int, *, lr: float) -> None:
+        """Sum the epoch up for ``epoch_line``; every process has to call it."""
+        seconds = self.epoch_meter.seconds
+        record = self.epoch_meter.pop()
+        self._epoch_line = (
+            f"epoch {epoch}/{self.num_epochs} done: loss {record['train/loss']:.4f}  lr {lr:.3g}  "
+            f"{record['clips_per_second']:.1f} clips/s  {format_seconds(seconds)}"
+        )
+
+    def epoch_line(self, figures: Mapping[str, float]) -> None:
+        """The one line of an epoch that stays on a terminal, with the figures of its evaluation, if there was one."""
+        if self._epoch_line:
+            logger.info("%s%s", self._epoch_line, f"  {format_figures(figures)}" if figures else "")
+        self._epoch_line = ""
+
+    def figures(self, step: int, epoch: int, figures: Mapping[str, float]) -> None:
+        """Write the figures of an evaluation, as they are called in the records."""
+        if self.writer is not None:
+            self.writer.write(step, {"epoch": epoch, **figures})
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        if self.writer is not None:
+            self.writer.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of this process."""
+        meters = {"meter": self.meter.state_dict(), "epoch_meter": self.epoch_meter.state_dict()}
+        return {**meters, "epoch_line": self._epoch_line}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.meter.load_state_dict(state["meter"])
+        self.epoch_meter.load_state_dict(state["epoch_meter"])
+        self._epoch_line = state["epoch_line"]
+
+    def load_mean_state(self, states: Sequence[dict[str, Any]]) -> None:
+        """Go on from ``state_dict`` of each of another number of processes."""
+        self.meter.load_mean_state([state["meter"] for state in states])
+        self.epoch_meter.load_mean_state([state["epoch_meter"] for state in states])
+        self._epoch_line = states[0]["epoch_line"]

@@ -1,0 +1,133 @@
+"""A training as data: everything that going on needs, and putting it back."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from slowfast.models.weights.load import CheckpointError
+from slowfast.utils import distributed
+from slowfast.utils.logging import count
+from slowfast.utils.seeding import generator_states, restore_generators, seed_all
+
+if TYPE_CHECKING:
+    from slowfast.engine.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+# What may be left to do after an epoch, in this order.
+DUE = ("precise_bn", "evaluate", "save", "keep_best")
+
+
+def collect_state(trainer: Trainer) -> dict[str, Any]:
+    """The state of a training; every process has to call it. Weights and optimizer are the same on all of them."""
+    own = {"generators": generator_states(), "log": trainer.log.state_dict()}
+    return {
+        **trainer.checkpoint_extra,
+        "epoch": trainer.epoch - 1,
+        "batch": trainer.batch,
+        "step": trainer.step,
+        "model_state": trainer.model.state_dict(),
+        "optimizer_state": trainer.optimizer.state_dict(),
+        "scaler_state": trainer.scaler.state_dict(),
+        "training": {
+            "due": sorted(trainer.due),
+            "figures": {name: float(value) for name, value in trainer.figures.items()},
+            "figures_epoch": trainer.figures_epoch,
+            "steps_per_epoch": trainer.train_loader.batch_sampler.num_batches(trainer.epoch),
+            "num_records": trainer.log.num_records,
+        },
+        "states": {name: thing.state_dict() for name, thing in trainer.states.items()},
+        "processes": distributed.all_gather_objects(own),
+    }
+
+
+def state_problem(state: dict[str, Any]) -> str:
+    """What is wrong with the fields that ``restore_state`` reads; "" for nothing."""
+    training, processes = state.get("training"), state.get("processes")
+    if not isinstance(training, dict) or not isinstance(state.get("optimizer_state"), dict):
+        return "it has no state of a training"
+    due, steps, records = (training.get(name) for name in ("due", "steps_per_epoch", "num_records"))
+    if not isinstance(due, list) or not set(due) <= set(DUE):
+        return f"due={due!r} is no list of {', '.join(DUE)}"
+    if not isinstance(steps, int) or not isinstance(records, int) or records < 0:
+        return f"steps_per_epoch={steps!r} or num_records={records!r} is no number of its kind"
+    if not 0 <= state["batch"] <= max(steps, 0):
+        return f"batch={state['batch']} of an epoch of {steps}"
+    if not isinstance(training.get("figures"), dict) or not isinstance(state.get("states"), dict):
+        return "its figures or states are no mappings"
+    if not isinstance(processes, list) or not all(isinstance(p, dict) and {"generators", "log"} <= p.keys()
+                                                  for p in processes or [None]):  # fmt: skip
+        return "it has no states of the processes"
+    return ""
+
+
+def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Have ``trainer`` go on from ``collect_state``; the weights are loaded already.
+
+    Raises:
+        CheckpointError: the state does not fit.
+    """
+    problem = state_problem(state)
+    try:
+        if problem:
+            raise ValueError(problem)
+        trainer.optimizer.load_state_dict(state["optimizer_state"])
+        if state.get("scaler_state"):
+            trainer.scaler.load_state_dict(state["scaler_state"])
+        training = state["training"]
+        trainer.epoch, trainer.step = state["epoch"] + 1, state["step"]
+        trainer.batch = _place_in_epoch(trainer, state)
+        trainer.due = set(training["due"])
+        trainer.figures, trainer.figures_epoch = dict(training["figures"]), training["figures_epoch"]
+        _restore_named(trainer.states, state["states"])
+        _restore_process(trainer, state["processes"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the checkpoint's training cannot be continued: {error}. Choose another OUTPUT_DIR, or set "
+            "TRAIN.AUTO_RESUME False to begin anew."
+        ) from error
+
+
+def _place_in_epoch(trainer: Trainer, state: dict[str, Any]) -> int:
+    """The batch to go on with, also when an epoch has another number of them now."""
+    then = state["training"]["steps_per_epoch"]
+    now = trainer.train_loader.batch_sampler.num_batches(trainer.epoch)
+    if state["batch"] == 0 or then == now:
+        return state["batch"]
+    batch = state["batch"] * now // then
+    logger.warning(
+        "an epoch has %d steps now and had %d: the whole batch or the videos changed. Epoch %d goes on at batch %d "
+        "(it was at %d), so that a few videos may come twice or not at all in it.",
+        *(now, then, trainer.epoch + 1, batch + 1, state["batch"] + 1),
+    )
+    return batch
+
+
+def _restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
+    for name, thing in things.items():
+        if name in states:
+            thing.load_state_dict(states[name])
+        else:
+            logger.warning("the checkpoint has no %s: it begins anew", name)
+    for name in states.keys() - things.keys():
+        logger.warning("the checkpoint has %s, which this training does not use", name)
+
+
+def _restore_process(trainer: Trainer, processes: list[dict[str, Any]]) -> None:
+    rank = distributed.rank()
+    if len(processes) == distributed.world_size():
+        restore_generators(processes[rank]["generators"])
+        trainer.log.load_state_dict(processes[rank]["log"])
+        return
+    logger.warning(
+        "a training of %s goes on in %s: the order of videos stays, dropout and mixup draw otherwise",
+        *(count(number, "process", "processes") for number in (len(processes), distributed.world_size())),
+    )
+    if rank < len(processes):
+        restore_generators(processes[rank]["generators"])
+    else:  # a stream of its own, and the same one however often this is tried
+        digest = hashlib.blake2b(processes[0]["generators"]["cpu"].numpy().tobytes() + bytes([rank % 256, rank // 256]))
+        seed_all(int.from_bytes(digest.digest()[:7], "big"))
+    trainer.log.load_mean_state([process["log"] for process in processes])

@@ -1,0 +1,83 @@
+"""SIGTERM and SIGUSR1 as a wish to stop: noted here, and acted upon where nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+_stop_requested = ""
+
+
+def stop_requested() -> str:
+    """Name of the signal that asked this process to stop; "" for none."""
+    return _stop_requested
+
+
+@contextmanager
+def stop_on_signals(signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
+    """While inside, the first of ``signals`` is only noted (``stop_requested``); a second one ends the process at once.
+
+    Outside of the main thread, where no handler can be set, nothing changes.
+    """
+    global _stop_requested
+    _stop_requested = ""
+
+    def note(number: int, _frame) -> None:
+        global _stop_requested
+        name = signal.Signals(number).name
+        if _stop_requested:
+            end_by(number)
+        _stop_requested = name
+        # Not through logging: the signal may have interrupted it in the middle of a line.
+        os.write(2, f"{name}: stopping after this step; once more to end at once\n".encode())
+
+    with _handlers(signals, note):
+        try:
+            yield
+        finally:
+            _stop_requested = ""
+
+
+@contextmanager
+def forward_signals(send: Callable[[int], None], signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
+    """While inside, ``signals`` are handed to ``send(number)`` instead of ending this process."""
+    with _handlers(signals, lambda number, _frame: send(number)):
+        yield
+
+
+@contextmanager
+def _handlers(signals: Iterable[int], handler: Callable) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+def end_by(number: int) -> None:
+    """End this process as the signal does by default."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it ends, in whatever way (on Linux alone)."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    parent = os.getppid()
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+    ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        end_by(signal.SIGKILL)

@@ -1,0 +1,31 @@
+"""Rules of the training loop."""
+
+import pytest
+
+from slowfast.config import ConfigError, load_cfg
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["TRAIN.CHECKPOINT_MINUTES", -1], "TRAIN.CHECKPOINT_MINUTES=-1.0: must be at least 0"),
+        (["TRAIN.KEEP_CHECKPOINTS", -1], "TRAIN.KEEP_CHECKPOINTS=-1: must be at least 0"),
+        (["TRAIN.EARLY_STOPPING", 3], r"TRAIN.EARLY_STOPPING=3 needs the figure .*TRAIN.BEST_FIGURE"),
+        (["TRAIN.BEST_FIGURE", "top1", "TRAIN.EVAL_PERIOD", 0], "TRAIN.BEST_FIGURE='top1' needs validations"),
+        (["TRAIN.ACCUMULATE", 0], "TRAIN.ACCUMULATE=0: must be at least 1"),
+        (["TRAIN.ACCUMULATE", 3, "NUM_GPUS", 8], r"=3 does not divide the 8 clips .* may be 1, 2, 4, 8\."),
+        (["TRAIN.DDP.COMPRESSION", "zip"], "TRAIN.DDP.COMPRESSION='zip' is not one of"),
+        (["TRAIN.DDP.COMPRESSION", "bfloat16", "MODEL.FP16_ALLREDUCE", True], "contradict each other"),
+        (["DIST_TIMEOUT", 0], "DIST_TIMEOUT=0.0: must be above 0"),
+    ],
+)
+def test_what_cannot_be(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        load_cfg("Kinetics/SLOWFAST_4x16_R50", overrides)
+
+
+def test_what_can():
+    load_cfg(
+        "Kinetics/SLOWFAST_4x16_R50",
+        ["TRAIN.BEST_FIGURE", "top1", "TRAIN.EARLY_STOPPING", 3, "TRAIN.ACCUMULATE", 4, "NUM_GPUS", 8],
+    )
