@@ -59,7 +59,7 @@ def clip() -> torch.Tensor:
 
 
 def test_without_its_file_a_class_is_not_known():
-    with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION: no lateral connection is called 'GatedSum'.*IMPORTS"):
+    with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION='GatedSum' is no lateral connection.*IMPORTS"):
         build_model(config("SLOWFAST.FUSION", "GatedSum"))
 
 

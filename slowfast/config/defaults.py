@@ -188,8 +188,10 @@ _C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions befor
 # ---- Networks ----
 
 _C.MODEL = CfgNode()
-_C.MODEL.ARCH = "slowfast"  # temporal kernels: "slowfast", "slow", "fast", "c2d", "i3d" (or _nopool), "2d", "x3d"
-_C.MODEL.MODEL_NAME = "SlowFast"  # registered model: "SlowFast", "ResNet" (one pathway), ...
+# Temporal kernels: "slowfast", "slow", "fast", "c2d", "i3d" (or _nopool), "2d"; a note for "x3d", "csn", "r2plus1d".
+_C.MODEL.ARCH = "slowfast"
+# Registered model: "SlowFast", "ResNet" (one pathway), "X3D", "CSN", "R2Plus1D", ...
+_C.MODEL.MODEL_NAME = "SlowFast"
 _C.MODEL.NUM_CLASSES = 400  # K
 _C.MODEL.LOSS_FUNC = "cross_entropy"  # registered loss: also "soft_cross_entropy", "bce", "bce_logit"
 _C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "maskmvit"]  # one input
@@ -237,7 +239,7 @@ _C.RESNET.INPLACE_RELU = True  # ReLU overwrites its input
 _C.RESNET.STRIDE_1X1 = False  # spatial stride in the first 1x1 convolution of a block, not in its 3x3
 _C.RESNET.ZERO_INIT_FINAL_BN = False  # a block's last batch norm starts at zero: the block as identity
 _C.RESNET.ZERO_INIT_FINAL_CONV = False  # a block's last convolution starts at zero
-_C.RESNET.DEPTH = 50  # layers: 18, 50 or 101
+_C.RESNET.DEPTH = 50  # layers: 18, 50 or 101; CSN 50 or 101, R2Plus1D 34 or 50
 # Below, one entry for each of res2 to res5, and in it [slow, fast]; a single number serves both pathways.
 _C.RESNET.NUM_BLOCK_TEMP_KERNEL = [[3], [4], [6], [3]]  # first blocks of the stage with a temporal kernel
 _C.RESNET.SPATIAL_STRIDES = [[1], [2], [2], [2]]  # of the stage's first block

@@ -27,8 +27,6 @@ WITHOUT_EFFECT = {
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.": _DEMO,
     "MODEL.ACT_CHECKPOINT": "not supported yet: recomputing activations",
-    "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
-    "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MULTIGRID.DEFAULT_B": _MULTIGRID,
     "MULTIGRID.DEFAULT_S": _MULTIGRID,
     "MULTIGRID.DEFAULT_T": _MULTIGRID,
@@ -51,6 +49,8 @@ WITHOUT_EFFECT = {
 ALWAYS_MET = {
     "AVA.IMG_PROC_BACKEND": "there is one way to read and resize images",
     "DATA.DECODING_BACKEND": "there is one reader; every old value means it",
+    "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
+    "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
     "RESNET.INPLACE_RELU": "results are the same; activations are overwritten where that is safe",
     "TEST.CHECKPOINT_TYPE": "the format is detected from the content",
     "TRAIN.CHECKPOINT_TYPE": "the format is detected from the content",

@@ -1,8 +1,9 @@
 """Which frames make a clip, as values: a protocol holds one, and data sets and pipelines execute it.
 
-There are four kinds: clips that last a time (Kinetics), clips with an exact stride at a counted frame rate (Charades),
-one frame from each of equal segments (Something-Something), and clips around a key frame (AVA). The index arithmetic is
-in ``video/sampling.py`` and ``video/frame_sampling.py``.
+There are four kinds of data sets: clips that last a time (Kinetics), clips with an exact stride at a counted frame rate
+(Charades), one frame from each of equal segments (Something-Something), and clips around a key frame (AVA); and one of
+weights: the clips that mmaction2 tests with. The index arithmetic is in ``video/sampling.py`` and
+``video/frame_sampling.py``.
 
 A data set with clips of its own registers another kind: a frozen dataclass over ``ClipSampling`` in
 ``CLIP_SAMPLING_REGISTRY``. Letters: T frames of a clip, V clips.
@@ -335,6 +336,68 @@ class KeyFrameSampling(ClipSampling):
         """
         times = seconds + self.offsets.double() / self.fps
         return frames_on_screen(times, fps).clamp(0, num_video_frames - 1)
+
+
+@CLIP_SAMPLING_REGISTRY.register("mmaction2")
+@dataclass(frozen=True)
+class Mmaction2Sampling(ClipSampling):
+    """The test clips of mmaction2's ``SampleFrames``; a short video is looped.
+
+    Without ``target_fps`` a clip has every ``sampling_rate``-th frame of the video, whatever its frame rate, and clips
+    are spread from the first frame to the last; with it, a clip lasts num_frames * sampling_rate / target_fps seconds.
+
+    Attributes:
+        sampling_rate: frames from one of a clip to the next.
+        target_fps: the rate that ``sampling_rate`` counts in; None: the video's own.
+    """
+
+    kind: ClassVar[str] = "mmaction2"
+    rule: ClassVar[str] = (
+        "frame k of a clip is source frame (start + k * sampling_rate) mod N of the N of the video; with target_fps, "
+        "(start + floor(k * (span - 1) / (num_frames - 1))) mod N with span = num_frames * sampling_rate * fps / target_fps"
+    )
+
+    sampling_rate: int
+    target_fps: float | None = None
+
+    @property
+    def span_seconds(self) -> float | None:
+        return self.num_frames * self.sampling_rate / self.target_fps if self.target_fps else None
+
+    def describe(self) -> str:
+        rate = f" at {self.target_fps:g} a second" if self.target_fps else ""
+        return f"{self.num_frames} frames, every {self.sampling_rate}{rate}, as mmaction2 takes them"
+
+    def train_indices(self, num_video_frames: int, fps: float, rng: np.random.Generator) -> Tensor:
+        raise ValueError("the clips of mmaction2 are for tests of its weights; train with those of a data set here.")
+
+    def eval_indices(self, num_video_frames: int, fps: float, num_clips: int) -> Tensor:
+        latest = max(num_video_frames - self._span(fps), 0)
+        if num_clips == 1:
+            starts = np.array([latest // 2])
+        elif self.target_fps:
+            starts = np.arange(num_clips) * np.floor(latest / (num_clips - 1))
+        else:
+            starts = np.round(np.arange(num_clips) * (latest / (num_clips - 1)))
+        return self._indices(starts, num_video_frames, fps)
+
+    def sliding_indices(self, num_video_frames: int, fps: float, stride_seconds: float | None = None) -> Tensor:
+        span = self._span(fps)
+        starts = _starts(num_video_frames, span, _stride_frames(stride_seconds, span, fps))
+        return self._indices(np.floor(starts), num_video_frames, fps)
+
+    def _span(self, fps: float) -> float:
+        """Source frames that a clip covers."""
+        if self.target_fps:
+            return max(1, self.num_frames * self.sampling_rate * fps / self.target_fps)
+        return (self.num_frames - 1) * self.sampling_rate + 1
+
+    def _indices(self, starts: np.ndarray, num_video_frames: int, fps: float) -> Tensor:
+        if self.target_fps:
+            offsets = np.linspace(0, self._span(fps) - 1, self.num_frames).astype(np.int64)
+        else:
+            offsets = np.arange(self.num_frames) * self.sampling_rate
+        return torch.from_numpy((starts.astype(np.int64)[:, None] + offsets) % num_video_frames)
 
 
 @CLIP_SAMPLING_REGISTRY.register("data set")

@@ -17,6 +17,9 @@ from slowfast.engine.checkpoint import find_checkpoints, load_for_test
 from slowfast.engine.precision import autocast_dtype
 from slowfast.models import build_model
 from slowfast.models.weights.load import CheckpointError, load_content_exactly, read_checkpoint
+from slowfast.models.weights.namings import PUBLISHERS, in_our_names, naming_of
+from slowfast.models.weights.zoo import published_config
+from slowfast.models.weights.zoo_table import ZooEntry
 from slowfast.utils import distributed
 
 if TYPE_CHECKING:
@@ -131,6 +134,33 @@ def parts_of_checkpoint(
     origin = _origin(content, path)
     names = origin.get("class_names")
     return pipeline_parts(cfg, model=model, protocol=protocol, class_names=names, device=device, origin=origin)
+
+
+def tells_its_model(content: dict[str, Any]) -> bool:
+    """Whether the content of a checkpoint holds a config of ours: PySlowFast's have one of its own."""
+    return bool(content.get("cfg")) and naming_of(content["model_state"]) not in PUBLISHERS
+
+
+def published_parts(
+    entry: ZooEntry,
+    weights: str | Path,
+    *,
+    overrides: Sequence[Any] = (),
+    device: torch.device | str | None = None,
+) -> dict[str, Any]:
+    """The arguments of ``Pipeline`` for weights of a published network, used as its authors use them.
+
+    Args:
+        weights: a file, or a name of the zoo. Its number of classes need not be the published one.
+    """
+    content = read_checkpoint(weights)
+    classifier = in_our_names(content["model_state"]).get("head.classifier.weight")
+    counted = [] if classifier is None else ["MODEL.NUM_CLASSES", len(classifier)]
+    cfg = published_config(entry, [*counted, *overrides])
+    model = build_model(cfg).eval()
+    load_content_exactly(model, content, weights)
+    protocol = Protocol.from_dict(build_protocol(cfg).as_dict() | dict(entry.protocol))
+    return pipeline_parts(cfg, model=model, protocol=protocol, device=device, origin=_origin(content, weights))
 
 
 def _config_text(content: dict[str, Any], path: str | Path) -> str:

@@ -25,13 +25,14 @@ from slowfast.config import load_cfg
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import VideoViews
 from slowfast.datasets.views import clip_seconds, open_video, read_key_frame, read_views
-from slowfast.engine.build import PLAIN_NORM, parts_of_checkpoint, pipeline_parts
+from slowfast.engine.build import PLAIN_NORM, parts_of_checkpoint, pipeline_parts, published_parts, tells_its_model
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.placement import place_model
 from slowfast.engine.precision import autocast
 from slowfast.models.folding import fold_batch_norms
-from slowfast.models.weights.load import CheckpointError
-from slowfast.models.weights.zoo import find_entry, load_pretrained
+from slowfast.models.weights.load import CheckpointError, read_checkpoint
+from slowfast.models.weights.recognise import recognise
+from slowfast.models.weights.zoo_table import find_entry
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader
 
@@ -354,25 +355,35 @@ class Pipeline:
 def load_pipeline(
     path_or_name: VideoPath,
     *,
+    model: str | None = None,
     config: VideoPath | None = None,
     device: torch.device | str | None = None,
     overrides: Sequence[Any] = (),
     allow_imports: bool = False,
 ) -> Pipeline:
     """What ``slowfast.load`` returns; arguments as there."""
-    is_address = os.path.exists(path_or_name) or "://" in os.fspath(path_or_name)
     if config is not None:
         cfg = load_cfg(config, [*PLAIN_NORM, *overrides])
         return Pipeline.from_config(cfg, weights=path_or_name, device=device)
-    if is_address:
-        return Pipeline.from_checkpoint(path_or_name, overrides=overrides, device=device, allow_imports=allow_imports)
+    if not (os.path.exists(path_or_name) or "://" in os.fspath(path_or_name)):
+        model = model or _published_name(path_or_name)
+    elif model is None:
+        content = read_checkpoint(path_or_name)
+        if tells_its_model(content):
+            given = {"overrides": overrides, "device": device, "allow_imports": allow_imports}
+            return Pipeline.from_checkpoint(path_or_name, **given)
+        entry = recognise(content["model_state"], file_name=os.fspath(path_or_name))
+        logger.info("%s is used as %s", path_or_name, entry.name)
+        model = entry.name
+    entry = find_entry(model)
+    return Pipeline(**published_parts(entry, path_or_name, overrides=overrides, device=device))
+
+
+def _published_name(name: VideoPath) -> str:
     try:
-        entry = find_entry(os.fspath(path_or_name))
+        return find_entry(os.fspath(name)).name
     except ValueError as error:
-        raise CheckpointError(f"there is no file {os.fspath(path_or_name)!r}, and {error}") from error
-    model = load_pretrained(entry.name)
-    cfg = load_cfg(entry.config, [*PLAIN_NORM, *overrides])
-    return Pipeline.from_config(cfg, model=model, device=device)
+        raise CheckpointError(f"there is no file {os.fspath(name)!r}, and {error}") from error
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 MODEL_REGISTRY = Registry("model", key="MODEL.MODEL_NAME")
-FUSION_REGISTRY = Registry("lateral connection", key="SLOWFAST.FUSION")
+FUSION_REGISTRY = Registry("lateral connection", key="fusion (SLOWFAST.FUSION)")
 
 
 def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
@@ -41,11 +41,11 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
     model_class = MODEL_REGISTRY.get(cfg.MODEL.MODEL_NAME)
     extra = dict(cfg.MODEL.ARGS)
     check_kwargs(model_class, extra, "MODEL.ARGS")
-    if hasattr(model_class, "from_config"):
-        arguments = model_class.from_config(cfg)
-    else:
-        arguments = filter_kwargs(model_class, num_classes=cfg.MODEL.NUM_CLASSES)
     try:
+        if hasattr(model_class, "from_config"):
+            arguments = model_class.from_config(cfg)
+        else:
+            arguments = filter_kwargs(model_class, num_classes=cfg.MODEL.NUM_CLASSES)
         model = model_class(**{**arguments, **extra})
     except ValueError as error:
         raise ValueError(with_keys(str(error), extra)) from error
@@ -60,6 +60,9 @@ def build_fusion(
     Args:
         options: arguments given by the user, refused when the class does not take them.
         defaults: arguments offered to every fusion; a class takes those that it names.
+
+    Raises:
+        ValueError: no connection of that name, or options that it does not take.
     """
     fusion_class = FUSION_REGISTRY.get(name)
     options = dict(options or {})

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from slowfast.models.build import FUSION_REGISTRY
+from slowfast.models.checks import check_whole
+from slowfast.models.conv import Conv3d
 from slowfast.models.norm import NormLayer
 
 
+@fx.wrap  # one node in a traced graph: it looks at shapes
 def at_size_of(slow: Tensor, lateral: Tensor) -> Tensor:
     """``lateral`` on the map of ``slow``: pixels repeated where its own is smaller."""
     if lateral.shape[-2:] == slow.shape[-2:]:
@@ -29,6 +32,7 @@ class TimeStridedConv(nn.Module):
     Args:
         kernel_size: in Fast frames, odd; 5 in the paper, 7 in some released recipes.
         channel_ratio: output channels per Fast channel.
+        bare: no BN and no ReLU, as in mmaction2's networks.
     """
 
     def __init__(
@@ -39,18 +43,27 @@ class TimeStridedConv(nn.Module):
         alpha: int,
         kernel_size: int = 5,
         channel_ratio: int = 2,
+        bare: bool = False,
         norm: NormLayer = nn.BatchNorm3d,
     ):
         super().__init__()
+        check_whole("channel_ratio", channel_ratio)
+        check_whole("kernel_size", kernel_size)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={kernel_size} must be odd, centred on a frame.")
         channels = fast_channels * channel_ratio
         self.out_channels = slow_channels + channels
-        self.conv = nn.Conv3d(
+        self.conv = Conv3d(
             fast_channels, channels, (kernel_size, 1, 1), (alpha, 1, 1), (kernel_size // 2, 0, 0), bias=False
         )
-        self.bn = norm(channels)
+        self.bare = bare
+        if not bare:
+            self.bn = norm(channels)
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        lateral = F.relu(self.bn(self.conv(fast)), inplace=True)
+        lateral = self.conv(fast)
+        if not self.bare:
+            lateral = F.relu(self.bn(lateral), inplace=True)
         return torch.cat([slow, at_size_of(slow, lateral)], dim=1)
 
 
@@ -67,6 +80,7 @@ class TimeStridedSample(nn.Module):
         return torch.cat([slow, at_size_of(slow, fast[:, :, :: self.alpha])], dim=1)
 
 
+@fx.wrap
 def time_to_channel(fast: Tensor, alpha: int) -> Tensor:
     """Alpha consecutive frames packed into the channels of one: (B, C, alpha*t, H, W) -> (B, alpha*C, t, H, W).
 

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torchvision.ops import roi_align
 
-ACTIVATIONS = ("softmax", "sigmoid", "none")
+from slowfast.models.checks import check_choice, check_whole, shape_text
+from slowfast.models.options import DetectionHeadOptions, HeadOptions
+
+# fx.wrap: one node in a traced graph, for functions that look at shapes and types.
 
 
+@fx.wrap
 def activate(logits: Tensor, activation: str) -> Tensor:
     """Scores of ``logits`` (..., K), over the last dimension; half precision is widened to float32 first."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -22,57 +26,91 @@ def activate(logits: Tensor, activation: str) -> Tensor:
     return logits
 
 
+def mean_over_windows(logits: Tensor, activation: str, average: str, training: bool) -> Tensor:
+    """What a head gives for the logits (B, windows, K) of all windows: logits (B, K) to train, else scores (B, K)."""
+    if training:
+        return logits.mean(1)
+    if average == "logits":
+        return activate(logits.mean(1), activation)
+    return activate(logits, activation).mean(1)
+
+
+@fx.wrap
+def window_means(x: Tensor, size: int | None) -> Tensor:
+    """Means of (B, C, T, H, W) over all of time and every window of ``size`` pixels: (B, C, h, w).
+
+    A smaller map is one window, and so is any map when ``size`` is None.
+    """
+    x = x.mean(2)
+    if size is None:
+        return x.mean((2, 3), keepdim=True)
+    return F.avg_pool2d(x, (min(size, x.shape[2]), min(size, x.shape[3])), stride=1)
+
+
+@fx.wrap
+def match_windows(pooled: Sequence[Tensor]) -> Tensor:
+    """Pathways (B, C_p, h, w) as one (B, C, h, w); a Fast pathway at half resolution has fewer windows: repeated."""
+    first, *others = pooled
+    others = [x if x.shape[2:] == first.shape[2:] else F.interpolate(x, size=first.shape[2:]) for x in others]
+    return torch.cat([first, *others], dim=1)
+
+
 class ClipHead(nn.Module):
     """Average pool, concatenate the pathways, dropout, linear.
 
     Train mode gives logits. Eval mode gives scores: the head runs fully convolutionally, i.e. a pooling window of the
-    training size slides over a larger map, the activation is applied at every position and the scores averaged.
-    Should a training map leave several windows (a crop that is no multiple of 32), their logits are averaged.
+    training size slides over a larger map, the activation is applied at every position and the scores averaged (or
+    the logits before it, see ``HeadOptions.average``). Should a training map leave several windows (a crop that is no
+    multiple of 32), their logits are averaged.
 
     Args:
         in_channels: channels of every pathway.
-        pool_size: side of the pooling window in feature-map pixels (training crop // 32), or None for the whole map.
-            In time the window is always the pathway's whole length.
-        activation: "softmax", "sigmoid" or "none"; used in eval mode only.
-        detach: only the classifier learns.
     """
 
-    def __init__(
-        self,
-        *,
-        in_channels: Sequence[int],
-        num_classes: int,
-        pool_size: int | None = 7,
-        dropout: float = 0.5,
-        activation: str = "softmax",
-        detach: bool = False,
-    ):
+    def __init__(self, in_channels: Sequence[int], options: HeadOptions):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
-        self.pool_size = pool_size
-        self.activation = activation
-        self.detach = detach
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(sum(in_channels), num_classes)
+        self.pool_size = options.pool_size
+        self.average = options.average
+        self.activation = options.activation
+        self.detach = options.detach_features
+        self.dropout = nn.Dropout(options.dropout)
+        self.classifier = nn.Linear(sum(in_channels), options.num_classes)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features of every pathway, (B, C_p, T_p, H, W) -> (B, K)."""
-        first, *others = [self._pool(x) for x in features]
-        # A Fast pathway at half resolution has fewer windows; they are repeated.
-        others = [x if x.shape[2:] == first.shape[2:] else F.interpolate(x, size=first.shape[2:]) for x in others]
-        pooled = torch.cat([first, *others], dim=1)  # (B, C, h, w)
+        pooled = match_windows([window_means(x, self.pool_size) for x in features])  # (B, C, h, w)
         if self.detach:
             pooled = pooled.detach()
         logits = self.classifier(self.dropout(pooled.flatten(2).transpose(1, 2)))  # (B, h * w, K)
-        return logits.mean(1) if self.training else activate(logits, self.activation).mean(1)
+        return mean_over_windows(logits, self.activation, self.average, self.training)
 
-    def _pool(self, x: Tensor) -> Tensor:
-        x = x.mean(2)  # over time
-        if self.pool_size is None:
-            return x.mean((2, 3), keepdim=True)
-        window = (min(self.pool_size, x.shape[2]), min(self.pool_size, x.shape[3]))
-        return F.avg_pool2d(x, window, stride=1)
+
+@fx.wrap
+def check_boxes(boxes: Tensor | None) -> Tensor:
+    """``boxes`` themselves, if they are (R, 5)."""
+    if not isinstance(boxes, Tensor) or boxes.ndim != 2 or boxes.shape[1] != 5:
+        found = "none" if boxes is None else shape_text(boxes)
+        raise ValueError(
+            f"this model scores boxes: model(clip, boxes) with boxes (R, 5) = clip index, x1, y1, x2, y2 in "
+            f"pixels; got {found}. For scores of whole clips set DETECTION.ENABLE False."
+        )
+    return boxes
+
+
+@fx.wrap
+def box_maxima(x: Tensor, boxes: Tensor, resolution: int, spatial_scale: float, aligned: bool) -> Tensor:
+    """Largest value of every channel of (B, C, T, H, W), averaged over time, in every box: (R, C)."""
+    x = x.mean(2)
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # in half precision, boxes would be rounded to pixels
+    sampled = roi_align(
+        x.contiguous(),
+        boxes.to(x.dtype),
+        output_size=resolution,
+        spatial_scale=spatial_scale,
+        sampling_ratio=0,  # as many samples as a bin has pixels
+        aligned=aligned,
+    )
+    return sampled.amax((2, 3))
 
 
 class RoIHead(nn.Module):
@@ -86,67 +124,49 @@ class RoIHead(nn.Module):
         resolution: side of an aligned box, in samples.
         spatial_scale: feature-map pixels per pixel of the clip, for every pathway alike.
         aligned: half-pixel centres; the converted Caffe2 weights were trained without.
-        dropout, activation, detach: as for ``ClipHead``.
     """
 
     def __init__(
         self,
-        *,
         in_channels: Sequence[int],
-        num_classes: int,
+        options: HeadOptions,
+        *,
         resolution: int = 7,
         spatial_scale: float = 1 / 16,
         aligned: bool = True,
-        dropout: float = 0.5,
-        activation: str = "sigmoid",
-        detach: bool = False,
     ):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
+        check_whole("resolution", resolution)
         self.resolution = resolution
         self.spatial_scale = spatial_scale
         self.aligned = aligned
-        self.activation = activation
-        self.detach = detach
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(sum(in_channels), num_classes)
+        self.activation = options.activation
+        self.detach = options.detach_features
+        self.dropout = nn.Dropout(options.dropout)
+        self.classifier = nn.Linear(sum(in_channels), options.num_classes)
 
     def forward(self, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """Features of every pathway, (B, C_p, T_p, H, W), and boxes (R, 5) -> (R, K).
 
         Args:
-            boxes: float, place of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip.
+            boxes: float, index of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip.
 
         Raises:
             ValueError: boxes of another shape.
         """
-        if boxes is None or boxes.ndim != 2 or boxes.shape[1] != 5:
-            found = "none" if boxes is None else tuple(boxes.shape)
-            raise ValueError(
-                f"this model scores boxes: model(clip, boxes) with boxes (R, 5) = clip index, x1, y1, x2, y2 in "
-                f"pixels; got {found}. For scores of whole clips set DETECTION.ENABLE False."
-            )
-        pooled = torch.cat([self._pool(x, boxes) for x in features], dim=1)  # (R, C)
+        boxes = check_boxes(boxes)
+        maxima = [box_maxima(x, boxes, self.resolution, self.spatial_scale, self.aligned) for x in features]
+        pooled = torch.cat(maxima, dim=1)  # (R, C)
         if self.detach:
             pooled = pooled.detach()
         logits = self.classifier(self.dropout(pooled))
         return logits if self.training else activate(logits, self.activation)
 
-    def _pool(self, x: Tensor, boxes: Tensor) -> Tensor:
-        x = x.mean(2)  # over time
-        x = x.to(torch.promote_types(x.dtype, torch.float32))  # in half precision, boxes would be rounded to pixels
-        aligned = roi_align(
-            x.contiguous(),
-            boxes.to(x.dtype),
-            output_size=self.resolution,
-            spatial_scale=self.spatial_scale,
-            sampling_ratio=0,  # as many samples as a bin has pixels
-            aligned=self.aligned,
-        )
-        return aligned.amax((2, 3))
 
-
-def make_head(*, pool_size: int | None, roi: dict | None, **common) -> ClipHead | RoIHead:
-    """The head for whole clips, or the one for boxes if ``roi`` holds its own arguments; ``common`` are of either."""
-    return ClipHead(pool_size=pool_size, **common) if roi is None else RoIHead(**roi, **common)
+def make_head(in_channels: Sequence[int], options: DetectionHeadOptions) -> ClipHead | RoIHead:
+    """The head for whole clips, or the one for boxes if ``options.roi_head`` holds its arguments."""
+    if options.roi_head is None:
+        return ClipHead(in_channels, options)
+    for name in options.roi_head:
+        check_choice("an argument of roi_head", name, ("resolution", "spatial_scale", "aligned"))
+    return RoIHead(in_channels, options, **options.roi_head)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
+from slowfast.models.checks import check_choice, check_whole
 from slowfast.models.norm import NormLayer
 
 INSTANTIATIONS = ("dot_product", "softmax")
@@ -35,8 +36,8 @@ class NonLocalBlock(nn.Module):
         norm: NormLayer = nn.BatchNorm3d,
     ):
         super().__init__()
-        if instantiation not in INSTANTIATIONS:
-            raise ValueError(f"NONLOCAL.INSTANTIATION={instantiation!r} is not one of {', '.join(INSTANTIATIONS)}.")
+        check_choice("instantiation", instantiation, INSTANTIATIONS)
+        check_whole("num_groups", num_groups)
         self.softmax = instantiation == "softmax"
         self.num_groups = num_groups
         latent = channels // 2
@@ -50,31 +51,45 @@ class NonLocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.num_groups > 1:
-            groups = self._split_groups(x)
-            return self._merge_groups(groups + self._attend(groups), x.shape)
+            groups = split_groups(x, self.num_groups)
+            return merge_groups(groups + self._attend(groups), self.num_groups)
         return x + self._attend(x)
 
     def _attend(self, x: Tensor) -> Tensor:
         pooled = self.pool(x)
-        query = self.theta(x).flatten(2)  # (B, L, THW)
-        key = self.phi(pooled).flatten(2)  # (B, L, P)
-        value = self.g(pooled).flatten(2)  # (B, L, P)
-        if self.softmax:
-            affinity = torch.softmax(query.transpose(1, 2) @ key * query.shape[1] ** -0.5, dim=2)  # (B, THW, P)
-            mixed = value @ affinity.transpose(1, 2)  # (B, L, THW)
-        else:
-            # Without a softmax the products may be taken in the cheap order: (L x P)(P x L) first, not THW x P.
-            mixed = (value @ key.transpose(1, 2) / key.shape[2]) @ query
-        return self.bn(self.out(mixed.view(x.shape[0], -1, *x.shape[2:])))
+        return self.bn(self.out(attend(self.theta(x), self.phi(pooled), self.g(pooled), softmax=self.softmax)))
 
-    def _split_groups(self, x: Tensor) -> Tensor:
-        batch, channels, time, height, width = x.shape
-        if time % self.num_groups:
-            raise ValueError(f"NONLOCAL.GROUP={self.num_groups} does not divide the {time} frames of the pathway.")
-        x = x.view(batch, channels, self.num_groups, time // self.num_groups, height, width)
-        return x.transpose(1, 2).reshape(batch * self.num_groups, channels, time // self.num_groups, height, width)
 
-    def _merge_groups(self, x: Tensor, shape: torch.Size) -> Tensor:
-        batch, channels, time, height, width = shape
-        x = x.view(batch, self.num_groups, channels, time // self.num_groups, height, width)
-        return x.transpose(1, 2).reshape(batch, channels, time, height, width)
+# fx.wrap: one node in a traced graph, for functions that look at shapes.
+
+
+@fx.wrap
+def attend(query: Tensor, key: Tensor, value: Tensor, *, softmax: bool) -> Tensor:
+    """What every position of ``query`` (B, L, T, H, W) gathers from ``value`` (B, L, t, h, w) by its likeness to keys."""
+    shape = query.shape
+    query, key, value = query.flatten(2), key.flatten(2), value.flatten(2)  # (B, L, THW), (B, L, P), (B, L, P)
+    if softmax:
+        affinity = torch.softmax(query.transpose(1, 2) @ key * query.shape[1] ** -0.5, dim=2)  # (B, THW, P)
+        mixed = value @ affinity.transpose(1, 2)  # (B, L, THW)
+    else:
+        # Without a softmax the products may be taken in the cheap order: (L x P)(P x L) first, not THW x P.
+        mixed = (value @ key.transpose(1, 2) / key.shape[2]) @ query
+    return mixed.view(shape)
+
+
+@fx.wrap
+def split_groups(x: Tensor, num_groups: int) -> Tensor:
+    """Stretches of time as clips of a larger batch: (B, C, T, H, W) -> (B * num_groups, C, T / num_groups, H, W)."""
+    batch, channels, time, height, width = x.shape
+    if time % num_groups:
+        raise ValueError(f"num_groups={num_groups} does not divide the {time} frames of the pathway.")
+    x = x.view(batch, channels, num_groups, time // num_groups, height, width)
+    return x.transpose(1, 2).reshape(batch * num_groups, channels, time // num_groups, height, width)
+
+
+@fx.wrap
+def merge_groups(x: Tensor, num_groups: int) -> Tensor:
+    """The clips that ``split_groups`` cut."""
+    batch, channels, time, height, width = x.shape
+    x = x.view(batch // num_groups, num_groups, channels, time, height, width)
+    return x.transpose(1, 2).reshape(batch // num_groups, channels, num_groups * time, height, width)

@@ -37,7 +37,7 @@ def norm_layer(
         return partial(SubBatchNorm3d, num_splits=num_splits)
     if norm_type == "sync_batchnorm":
         return _sync_norm_layer(distributed.world_size() if global_sync else num_sync_devices)
-    raise ValueError(f"BN.NORM_TYPE: no normalisation is called {norm_type!r}. Known: {', '.join(NORM_TYPES)}.")
+    raise ValueError(f"norm_type={norm_type!r} is not one of {', '.join(NORM_TYPES)}.")
 
 
 def _sync_norm_layer(group_size: int) -> NormLayer:
@@ -176,6 +176,15 @@ def fit_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[
             continue
         done[change] += 1
     return state, [f"{count} {change}" for change, count in done.items() if change]
+
+
+def join_sub_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` with plain batch norms in the place of sub-batch norms, by the statistics of the whole."""
+    state = dict(state)
+    for name in [name for name in state if name.endswith("split_bn.running_mean")]:
+        prefix = name.removesuffix("split_bn.running_mean")
+        _to_plain(state, prefix, state[f"{prefix}weight"].numel())
+    return state
 
 
 def _to_plain(state: dict[str, Tensor], prefix: str, num_features: int) -> str | None:

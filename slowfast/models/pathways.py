@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from slowfast.models.checks import check_clip, shape_text
+
 SLOW_FRAMES = ("linspace", "strided")
 # What the Fast pathway may see: its channels.
 FAST_INPUTS = {"rgb": 3, "half_resolution": 3, "gray": 1, "time_difference": 3, "flow": 2}
@@ -38,7 +40,7 @@ def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -
         return torch.linspace(0, num_frames - 1, num_frames // alpha, dtype=torch.float32, device="cpu").long()
     if mode == "strided":
         return torch.arange(0, num_frames, alpha, device="cpu")
-    raise ValueError(f"slow_frames={mode!r} is not one of {', '.join(SLOW_FRAMES)} (SLOWFAST.SLOW_FRAMES).")
+    raise ValueError(f"slow_frames={mode!r} is not one of {', '.join(SLOW_FRAMES)}.")
 
 
 def split_pathways(clip: Tensor, alpha: int, *, mode: str = "linspace") -> list[Tensor]:
@@ -68,18 +70,67 @@ def fast_input(clip: Tensor, mode: str) -> Tensor:
         return torch.cat([torch.zeros_like(clip[:, :, :1]), clip[:, :, 1:] - clip[:, :, :-1]], dim=2)
     if mode == "flow":
         return clip[:, 3:]
-    raise ValueError(f"SLOWFAST.FAST_INPUT={mode!r} is not one of {', '.join(FAST_INPUTS)}.")
+    raise ValueError(f"fast_input={mode!r} is not one of {', '.join(FAST_INPUTS)}.")
 
 
-def single_clip(clip: Tensor | Sequence[Tensor], *, in_channels: int) -> Tensor:
+def single_clip(
+    clip: Tensor | Sequence[Tensor], *, in_channels: int, least_frames: int = 1, least_size: int = 1
+) -> Tensor:
     """The clip (B, C, T, H, W) of a network of one pathway; a list of one, as PySlowFast gives it, is unpacked.
 
     Raises:
-        ValueError: another shape, or several clips.
+        ValueError: another shape, several clips, fewer frames or pixels than named, or numbers that are no floats.
     """
     if not isinstance(clip, Tensor) and len(clip) == 1:
         clip = clip[0]
     if not isinstance(clip, Tensor) or clip.ndim != 5 or clip.shape[1] != in_channels:
-        shape = tuple(clip.shape) if isinstance(clip, Tensor) else [tuple(x.shape) for x in clip]
-        raise ValueError(f"expected a clip (B, {in_channels}, T, H, W); received {shape}.")
+        raise ValueError(f"expected a clip (B, {in_channels}, T, H, W); received {shape_text(clip)}.")
+    check_clip(clip, least_frames=least_frames, least_size=least_size)
     return clip
+
+
+def slow_and_fast(
+    clip: Tensor | Sequence[Tensor],
+    *,
+    in_channels: Sequence[int],
+    clip_channels: int,
+    alpha: int,
+    slow_frames: str,
+    fast_input_mode: str,
+) -> list[Tensor]:
+    """``[slow, fast]`` of a clip (B, C, T, H, W), or of a ready-made pair, checked; arguments are SlowFast's.
+
+    Raises:
+        ValueError: a shape that the network cannot take.
+    """
+    if not isinstance(clip, Tensor) and len(clip) == 1:
+        clip = clip[0]
+    if isinstance(clip, Tensor):
+        serves_both = fast_input_mode != "rgb" or len(set(in_channels)) == 1
+        if clip.ndim != 5 or clip.shape[1] != clip_channels or clip.shape[2] % alpha or not serves_both:
+            raise ValueError(
+                f"expected a clip (B, {clip_channels}, T, H, W) with T a multiple of alpha={alpha}, or [slow, fast]; "
+                f"received {shape_text(clip)}."
+            )
+        check_clip(clip, least_frames=alpha)
+        slow, fast = split_pathways(clip, alpha, mode=slow_frames)
+        return [slow[:, : in_channels[0]], fast_input(fast, fast_input_mode)]
+    shrink = 2 if fast_input_mode == "half_resolution" else 1
+    if not _is_pair(clip, in_channels, alpha, shrink):
+        raise ValueError(
+            f"expected [slow, fast] = [(B, {in_channels[0]}, t, H, W), (B, {in_channels[1]}, {alpha} * t, H, W)]; "
+            f"received {shape_text(clip)}."
+        )
+    for pathway in clip:
+        check_clip(pathway)
+    return list(clip)
+
+
+def _is_pair(clip: Sequence[Tensor], in_channels: Sequence[int], alpha: int, shrink: int) -> bool:
+    """Whether ``clip`` is [slow, fast] of one batch, with the sizes, channels and frames that go together."""
+    if len(clip) != 2 or not all(isinstance(x, Tensor) and x.ndim == 5 for x in clip):
+        return False
+    slow, fast = clip
+    size = (slow.shape[3] // shrink, slow.shape[4] // shrink)
+    expected = (slow.shape[0], in_channels[1], slow.shape[2] * alpha, *size)
+    return slow.shape[1] == in_channels[0] and tuple(fast.shape) == expected

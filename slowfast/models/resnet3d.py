@@ -1,18 +1,24 @@
 """The residual network of ONE pathway: stem, blocks, stages. It knows nothing of another pathway.
 
-Shapes: B batch, C channels, T frames, H W pixels. No stage strides in time.
+Shapes: B batch, C channels, T frames, H W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torchvision.ops import stochastic_depth
 
+from slowfast.models.conv import Conv3d
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import NormLayer
+from slowfast.models.options import BlockOptions, ResidualOptions
+
+fx.wrap("stochastic_depth")  # one node in a traced graph: it looks at shapes
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 STAGES = ("res2", "res3", "res4", "res5")
@@ -26,35 +32,96 @@ def temporal_kernels(pattern: Sequence[int], *, num_blocks: int, num_temporal_bl
     return [pattern[i % len(pattern)] if i < num_temporal_blocks else 1 for i in range(num_blocks)]
 
 
-def _conv(
-    in_channels: int, out_channels: int, kernel, *, stride: int = 1, dilation: int = 1, groups: int = 1
-) -> nn.Conv3d:
-    """Convolution without bias that keeps T, and H and W up to the spatial stride."""
+def conv3d(
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, int, int],
+    *,
+    stride: tuple[int, int] = (1, 1),
+    dilation: int = 1,
+    groups: int = 1,
+) -> Conv3d:
+    """Convolution without bias that keeps T, H and W up to its stride, which is (temporal, spatial)."""
     time, height, width = kernel
-    padding = (time // 2, height // 2 * dilation, width // 2 * dilation)
-    return nn.Conv3d(
+    return Conv3d(
         in_channels,
         out_channels,
         kernel,
-        (1, stride, stride),
-        padding,
-        (1, dilation, dilation),
-        groups,
+        stride=(stride[0], stride[1], stride[1]),
+        padding=(time // 2, height // 2 * dilation, width // 2 * dilation),
+        dilation=(1, dilation, dilation),
+        groups=groups,
         bias=False,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemOptions:
+    """Variants of ``Stem``.
+
+    Args:
+        temporal_kernel: of the convolution.
+        temporal_strides: of the convolution and of the pool.
+        pool_padding: pixels added at every side before the pool.
+        has_pool: whether a pool follows.
+    """
+
+    temporal_kernel: int = 1
+    temporal_strides: tuple[int, int] = (1, 1)
+    pool_padding: int = 1
+    has_pool: bool = True
 
 
 class Stem(nn.Module):
     """First convolution and pooling: (B, C, T, H, W) -> (B, out_channels, T, H/4, W/4)."""
 
-    def __init__(self, *, in_channels: int, out_channels: int, temporal_kernel: int, norm: NormLayer = nn.BatchNorm3d):
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        options: StemOptions = StemOptions(),
+        norm: NormLayer = nn.BatchNorm3d,
+    ):
         super().__init__()
-        self.conv = _conv(in_channels, out_channels, (temporal_kernel, 7, 7), stride=2)
+        conv_stride, pool_stride = options.temporal_strides
+        self.conv = conv3d(in_channels, out_channels, (options.temporal_kernel, 7, 7), stride=(conv_stride, 2))
         self.bn = norm(out_channels)
-        self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        padding = (0, options.pool_padding, options.pool_padding)
+        self.pool = nn.MaxPool3d((1, 3, 3), (pool_stride, 2, 2), padding) if options.has_pool else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pool(F.relu(self.bn(self.conv(x)), inplace=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockShape:
+    """Sizes of one residual block.
+
+    Args:
+        inner_channels: of a bottleneck.
+        temporal_kernel: of its convolution over time.
+        temporal_stride, spatial_stride: of the block.
+        dilation: of its 3x3 convolution.
+    """
+
+    in_channels: int
+    inner_channels: int
+    out_channels: int
+    temporal_kernel: int = 1
+    temporal_stride: int = 1
+    spatial_stride: int = 1
+    dilation: int = 1
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """(temporal, spatial)."""
+        return self.temporal_stride, self.spatial_stride
+
+    @property
+    def needs_projection(self) -> bool:
+        """Whether the input has another shape than the output."""
+        return self.in_channels != self.out_channels or self.stride != (1, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -62,23 +129,26 @@ class ResidualBlock(nn.Module):
 
     final_norm: str  # name of the transform's last norm: zero at the start, the block is the identity
 
-    def __init__(self, *, in_channels: int, out_channels: int, spatial_stride: int, norm: NormLayer, drop_path: float):
+    def __init__(self, shape: BlockShape, options: ResidualOptions):
         super().__init__()
-        self.drop_path = drop_path
-        self.has_projection = in_channels != out_channels or spatial_stride != 1
+        self.drop_path = options.drop_path
+        self.has_projection = shape.needs_projection
         if self.has_projection:
-            self.shortcut = _conv(in_channels, out_channels, (1, 1, 1), stride=spatial_stride)
-            self.shortcut_bn = norm(out_channels)
+            self.shortcut = conv3d(shape.in_channels, shape.out_channels, (1, 1, 1), stride=shape.stride)
+            self.shortcut_bn = options.norm(shape.out_channels)
 
     def transform(self, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def project(self, x: Tensor) -> Tensor:
+        """The input in the shape of the output."""
+        return self.shortcut_bn(self.shortcut(x)) if self.has_projection else x
 
     def forward(self, x: Tensor) -> Tensor:
         residual = self.transform(x)
         if self.drop_path > 0:
             residual = stochastic_depth(residual, self.drop_path, "row", training=self.training)
-        shortcut = self.shortcut_bn(self.shortcut(x)) if self.has_projection else x
-        return F.relu(residual.add_(shortcut), inplace=True)
+        return F.relu(residual.add_(self.project(x)), inplace=True)
 
 
 class BottleneckBlock(ResidualBlock):
@@ -86,34 +156,18 @@ class BottleneckBlock(ResidualBlock):
 
     final_norm = "c_bn"
 
-    def __init__(
-        self,
-        *,
-        in_channels: int,
-        inner_channels: int,
-        out_channels: int,
-        temporal_kernel: int,
-        spatial_stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        stride_1x1: bool = False,
-        drop_path: float = 0.0,
-        norm: NormLayer = nn.BatchNorm3d,
-    ):
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            spatial_stride=spatial_stride,
-            norm=norm,
-            drop_path=drop_path,
+    def __init__(self, shape: BlockShape, options: BlockOptions):
+        super().__init__(shape, options)
+        inner, norm = shape.inner_channels, options.norm
+        stride_a, stride_b = (shape.spatial_stride, 1) if options.stride_1x1 else (1, shape.spatial_stride)
+        self.a = conv3d(
+            shape.in_channels, inner, (shape.temporal_kernel, 1, 1), stride=(shape.temporal_stride, stride_a)
         )
-        stride_a, stride_b = (spatial_stride, 1) if stride_1x1 else (1, spatial_stride)
-        self.a = _conv(in_channels, inner_channels, (temporal_kernel, 1, 1), stride=stride_a)
-        self.a_bn = norm(inner_channels)
-        self.b = _conv(inner_channels, inner_channels, (1, 3, 3), stride=stride_b, dilation=dilation, groups=groups)
-        self.b_bn = norm(inner_channels)
-        self.c = _conv(inner_channels, out_channels, (1, 1, 1))
-        self.c_bn = norm(out_channels)
+        self.a_bn = norm(inner)
+        self.b = conv3d(inner, inner, (1, 3, 3), stride=(1, stride_b), dilation=shape.dilation, groups=options.groups)
+        self.b_bn = norm(inner)
+        self.c = conv3d(inner, shape.out_channels, (1, 1, 1))
+        self.c_bn = norm(shape.out_channels)
 
     def transform(self, x: Tensor) -> Tensor:
         x = F.relu(self.a_bn(self.a(x)), inplace=True)
@@ -122,98 +176,89 @@ class BottleneckBlock(ResidualBlock):
 
 
 class BasicBlock(ResidualBlock):
-    """a (temporal kernel x3x3: stride), b (1x3x3: dilation), both at the stage's output width.
-
-    ``inner_channels``, ``groups`` and ``stride_1x1`` are of the bottleneck; a value that this block cannot follow
-    is refused.
-    """
+    """a (temporal kernel x3x3: stride), b (1x3x3: dilation), both at the stage's output width."""
 
     final_norm = "b_bn"
 
-    def __init__(
-        self,
-        *,
-        in_channels: int,
-        inner_channels: int,
-        out_channels: int,
-        temporal_kernel: int,
-        spatial_stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        stride_1x1: bool = False,
-        drop_path: float = 0.0,
-        norm: NormLayer = nn.BatchNorm3d,
-    ):
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            spatial_stride=spatial_stride,
-            norm=norm,
-            drop_path=drop_path,
-        )
-        if groups != 1 or stride_1x1:
+    def __init__(self, shape: BlockShape, options: BlockOptions):
+        super().__init__(shape, options)
+        if options.groups != 1 or options.stride_1x1:
             raise ValueError(
-                f"basic_transform has no groups and no 1x1 convolution (got groups={groups}, stride_1x1={stride_1x1}). "
-                "Set RESNET.TRANS_FUNC to bottleneck_transform, or RESNET.NUM_GROUPS 1 and RESNET.STRIDE_1X1 False."
+                f"block='basic_transform' has no groups and no 1x1 convolution (got groups={options.groups}, "
+                f"stride_1x1={options.stride_1x1}). Take bottleneck_transform, or groups 1 and stride_1x1 False."
             )
-        self.a = _conv(in_channels, out_channels, (temporal_kernel, 3, 3), stride=spatial_stride)
-        self.a_bn = norm(out_channels)
-        self.b = _conv(out_channels, out_channels, (1, 3, 3), dilation=dilation)
-        self.b_bn = norm(out_channels)
+        out, norm = shape.out_channels, options.norm
+        self.a = conv3d(shape.in_channels, out, (shape.temporal_kernel, 3, 3), stride=shape.stride)
+        self.a_bn = norm(out)
+        self.b = conv3d(out, out, (1, 3, 3), dilation=shape.dilation)
+        self.b_bn = norm(out)
 
     def transform(self, x: Tensor) -> Tensor:
         x = F.relu(self.a_bn(self.a(x)), inplace=True)
         return self.b_bn(self.b(x))
 
 
-BLOCKS = {"bottleneck_transform": BottleneckBlock, "basic_transform": BasicBlock}
+BLOCKS: dict[str, Callable[[BlockShape, BlockOptions], ResidualBlock]] = {
+    "bottleneck_transform": BottleneckBlock,
+    "basic_transform": BasicBlock,
+}
 
 
 class Stage(nn.Module):
-    """Residual blocks of one resolution; the first may stride. Non-local blocks stand after the blocks named.
+    """Residual blocks of one resolution. Non-local blocks stand after the blocks named.
 
     Args:
-        kernels: temporal kernel of each block.
+        shapes: of the blocks, in order.
+        make_block: from a shape to a block.
         nonlocal_after: numbers of the blocks, from 0, that a non-local block follows.
         nonlocal_args: keyword arguments of ``NonLocalBlock`` beside its width.
-        block_args: further arguments of every block.
+        norm: of the non-local blocks.
     """
 
     def __init__(
         self,
-        block: type[ResidualBlock],
+        shapes: Sequence[BlockShape],
+        make_block: Callable[[BlockShape], ResidualBlock],
         *,
-        in_channels: int,
-        inner_channels: int,
-        out_channels: int,
-        kernels: Sequence[int],
-        spatial_stride: int = 1,
         nonlocal_after: Sequence[int] = (),
-        nonlocal_args: dict | None = None,
+        nonlocal_args: Mapping[str, Any] | None = None,
         norm: NormLayer = nn.BatchNorm3d,
-        **block_args,
     ):
         super().__init__()
-        beyond = [i for i in nonlocal_after if not 0 <= i < len(kernels)]
+        beyond = [i for i in nonlocal_after if not 0 <= i < len(shapes)]
         if beyond:
-            raise ValueError(f"NONLOCAL.LOCATION {beyond}: the stage has blocks 0 to {len(kernels) - 1}.")
-        for i, kernel in enumerate(kernels):
-            self.add_module(
-                f"block{i}",
-                block(
-                    in_channels=in_channels if i == 0 else out_channels,
-                    inner_channels=inner_channels,
-                    out_channels=out_channels,
-                    temporal_kernel=kernel,
-                    spatial_stride=spatial_stride if i == 0 else 1,
-                    norm=norm,
-                    **block_args,
-                ),
-            )
+            raise ValueError(f"nonlocal_after={list(nonlocal_after)}: the stage has blocks 0 to {len(shapes) - 1}.")
+        for i, shape in enumerate(shapes):
+            self.add_module(f"block{i}", make_block(shape))
             if i in nonlocal_after:
-                self.add_module(f"nonlocal{i}", NonLocalBlock(out_channels, norm=norm, **(nonlocal_args or {})))
+                nonlocal_block = NonLocalBlock(shape.out_channels, norm=norm, **(nonlocal_args or {}))
+                self.add_module(f"nonlocal{i}", nonlocal_block)
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self.children():  # in the order of their making: block0, nonlocal0, block1, ...
             x = module(x)
         return x
+
+
+def stage_shapes(
+    kernels: Sequence[int],
+    *,
+    in_channels: int,
+    inner_channels: int,
+    out_channels: int,
+    stride: tuple[int, int] = (1, 1),
+    dilation: int = 1,
+) -> list[BlockShape]:
+    """Shapes of a stage's blocks, one for each of the temporal ``kernels``; the first one has the ``stride``."""
+    return [
+        BlockShape(
+            in_channels=in_channels if i == 0 else out_channels,
+            inner_channels=inner_channels,
+            out_channels=out_channels,
+            temporal_kernel=kernel,
+            temporal_stride=stride[0] if i == 0 else 1,
+            spatial_stride=stride[1] if i == 0 else 1,
+            dilation=dilation,
+        )
+        for i, kernel in enumerate(kernels)
+    ]

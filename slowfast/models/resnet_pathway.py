@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from torch import Tensor, nn
 
-from slowfast.models.norm import NormLayer
-from slowfast.models.resnet3d import BLOCKS, NUM_BLOCKS, STAGES, Stage, Stem, temporal_kernels
+from slowfast.models.checks import check_choice, check_whole
+from slowfast.models.options import BlockOptions, StageOptions
+from slowfast.models.resnet3d import (
+    BLOCKS,
+    NUM_BLOCKS,
+    STAGES,
+    Stage,
+    Stem,
+    StemOptions,
+    stage_shapes,
+    temporal_kernels,
+)
 
 EXPANSIONS = (1, 4, 8, 16, 32)  # output width of the stem and of each stage, in stem widths
 
@@ -27,62 +39,57 @@ class ResNetPathway(nn.Module):
 
     Args:
         depth: 18, 50 or 101.
+        kernels: temporal kernel patterns of the stem and of each stage.
+        in_channels: of the clip.
         width: stem channels at beta 1.
         beta: share of the channels that this pathway has.
-        kernels: temporal kernel patterns of the stem and each stage.
-        num_temporal_blocks: for each stage, how many of its blocks follow the pattern (default all); the rest have 1.
         stage_inputs: input channels of each stage where lateral connections widen them.
-        pool_after_res2: temporal max pooling there (C2D, I3D: 2).
+        stem: variants of the stem; its temporal kernel is that of ``kernels``.
+        pool_after_res2: frames that are max-pooled into one there (C2D, I3D: 2).
     """
 
     def __init__(
         self,
         *,
+        depth: int,
         kernels: Sequence[Sequence[int]],
-        depth: int = 50,
-        block: str = "bottleneck_transform",
         in_channels: int = 3,
         width: int = 64,
-        groups: int = 1,
         beta: float = 1.0,
-        num_temporal_blocks: Sequence[int] | None = None,
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        nonlocal_after: Sequence[Sequence[int]] = ((), (), (), ()),
-        nonlocal_args: Sequence[dict] | None = None,
         stage_inputs: Sequence[int] | None = None,
+        stem: StemOptions = StemOptions(),  # noqa: B008 (frozen)
         pool_after_res2: int = 1,
-        stride_1x1: bool = False,
-        drop_path: float = 0.0,
-        norm: NormLayer = nn.BatchNorm3d,
+        stages: StageOptions = StageOptions(),  # noqa: B008
+        blocks: BlockOptions = BlockOptions(),  # noqa: B008
     ):
         super().__init__()
-        if depth not in NUM_BLOCKS:
-            raise ValueError(f"RESNET.DEPTH={depth} is not one of {', '.join(map(str, NUM_BLOCKS))}.")
-        if block not in BLOCKS:
-            raise ValueError(f"RESNET.TRANS_FUNC={block!r} is not one of {', '.join(BLOCKS)}.")
+        check_choice("depth", depth, NUM_BLOCKS)
+        check_whole("width", width)
         widths = stage_widths(width, beta=beta)
         inputs = stage_inputs or widths[:-1]
-        self.stem = Stem(in_channels=in_channels, out_channels=widths[0], temporal_kernel=kernels[0][0], norm=norm)
-        self.pool_after_res2 = (
-            nn.MaxPool3d((pool_after_res2, 1, 1), (pool_after_res2, 1, 1)) if pool_after_res2 > 1 else nn.Identity()
-        )
+        stem = replace(stem, temporal_kernel=kernels[0][0])
+        self.stem = Stem(in_channels=in_channels, out_channels=widths[0], options=stem, norm=blocks.norm)
+        pool = (pool_after_res2, 1, 1)
+        self.pool_after_res2 = nn.MaxPool3d(pool, pool) if pool_after_res2 > 1 else nn.Identity()
+        conv_stride, pool_stride = stem.temporal_strides
+        self.least_size = 1 if stem.pool_padding else 5  # without padding, the 3x3 pool needs a map of 3x3
+        self.least_frames = conv_stride * pool_stride * (pool_after_res2 - 1) + 1  # strides round up, the pool down
         for i, (name, num_blocks) in enumerate(zip(STAGES, NUM_BLOCKS[depth], strict=True)):
-            num_temporal = num_temporal_blocks[i] if num_temporal_blocks else num_blocks
-            stage = Stage(
-                BLOCKS[block],
+            num_temporal = stages.num_temporal_blocks[i] if stages.num_temporal_blocks else num_blocks
+            shapes = stage_shapes(
+                temporal_kernels(kernels[i + 1], num_blocks=num_blocks, num_temporal_blocks=num_temporal),
                 in_channels=inputs[i],
-                inner_channels=scaled(groups * width * 2**i, beta),
+                inner_channels=scaled(blocks.groups * width * 2**i, beta),
                 out_channels=widths[i + 1],
-                kernels=temporal_kernels(kernels[i + 1], num_blocks=num_blocks, num_temporal_blocks=num_temporal),
-                spatial_stride=spatial_strides[i],
-                nonlocal_after=nonlocal_after[i],
-                nonlocal_args=nonlocal_args[i] if nonlocal_args else None,
-                dilation=dilations[i],
-                groups=groups,
-                stride_1x1=stride_1x1,
-                drop_path=drop_path,
-                norm=norm,
+                stride=(1, stages.spatial_strides[i]),
+                dilation=stages.dilations[i],
+            )
+            stage = Stage(
+                shapes,
+                partial(BLOCKS[blocks.block], options=blocks),
+                nonlocal_after=stages.nonlocal_after[i],
+                nonlocal_args=stages.nonlocal_args[i] if stages.nonlocal_args else None,
+                norm=blocks.norm,
             )
             self.add_module(name, stage)
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, fx
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.heads import RoIHead, make_head
-from slowfast.models.init import init_weights
-from slowfast.models.norm import NormLayer
-from slowfast.models.options import per_pathway, resnet_options
+from slowfast.models.checks import check_choice
+from slowfast.models.from_config import per_pathway, resnet_arguments
+from slowfast.models.heads import make_head
+from slowfast.models.network import VideoNetwork
+from slowfast.models.options import BlockOptions, DetectionHeadOptions, InitOptions, StageOptions, with_options
 from slowfast.models.pathways import single_clip
+from slowfast.models.resnet3d import StemOptions
 from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
 from slowfast.models.slowfast import FAST_KERNELS, SLOW_KERNELS
-from slowfast.models.weights.names import accept_pyslowfast_names
+
+fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 
 FLAT_KERNELS = ((1,), (1,), (1,), (1,), (1,))
 I3D_KERNELS = ((5,), (3,), (3, 1), (3, 1), (1, 3))
@@ -31,90 +35,66 @@ ARCHITECTURES = {
 
 
 @MODEL_REGISTRY.register("ResNet")
-class ResNet(nn.Module):
+@MODEL_REGISTRY.register("PTVResNet")  # PySlowFast's name of the network that PyTorchVideo builds: the same
+@with_options(DetectionHeadOptions, StageOptions, BlockOptions, InitOptions)
+class ResNet(VideoNetwork):
     """One pathway over a clip; logits (B, K) in train mode, scores (B, K) in eval mode (with a ``roi_head`` (R, K)).
+
+    Raises:
+        ValueError: an argument that is not accepted; at a call, a clip that the network cannot take.
 
     Args:
         arch: a key of ``ARCHITECTURES``.
+        depth: 18, 50 or 101.
+        width: channels of the stem at beta 1.
         beta: share of the channels, for Fast-only (1/8 in the paper).
-        nonlocal_args: for each stage, arguments of its non-local blocks.
-
-    The others are those of ``SlowFast``, with one value a stage instead of two.
+        in_channels: of the clip.
+        stem_temporal_strides: of the first convolution and of the pool after it (mmaction2's I3D 32x2: 2 and 2).
+        stem_pool_padding: pixels added at every side before that pool (mmaction2's C2D: 0).
     """
-
-    pathway_names = ("pathway",)
 
     def __init__(
         self,
         *,
         arch: str = "slow",
         depth: int = 50,
-        num_classes: int = 400,
         width: int = 64,
-        groups: int = 1,
         beta: float = 1.0,
         in_channels: int = 3,
-        block: str = "bottleneck_transform",
-        stride_1x1: bool = False,
-        num_temporal_blocks: Sequence[int] | None = None,
-        spatial_strides: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (1, 1, 1, 1),
-        nonlocal_after: Sequence[Sequence[int]] = ((), (), (), ()),
-        nonlocal_args: Sequence[dict] | None = None,
-        pool_size: int | None = 7,
-        roi_head: dict | None = None,
-        dropout: float = 0.5,
-        activation: str = "softmax",
-        detach_features: bool = False,
-        drop_path: float = 0.0,
-        zero_init_final_bn: bool = True,
-        zero_init_final_conv: bool = False,
-        fc_init_std: float = 0.01,
-        norm: NormLayer = nn.BatchNorm3d,
+        stem_temporal_strides: Sequence[int] = (1, 1),
+        stem_pool_padding: int = 1,
+        **options: Any,
     ):
         super().__init__()
-        if arch not in ARCHITECTURES:
-            raise ValueError(f"MODEL.ARCH={arch!r} is not a single pathway. Known: {', '.join(ARCHITECTURES)}.")
+        head, stages, blocks, start = self.split_options(options)
+        check_choice("arch", arch, ARCHITECTURES)
+        check_choice("stem_pool_padding", stem_pool_padding, (0, 1))
+        if not 0 < beta <= 1:
+            raise ValueError(f"beta={beta} must be in (0, 1]: it is the share of the channels that Fast-only has.")
         kernels, pool_after_res2 = ARCHITECTURES[arch]
         self.in_channels = in_channels
         self.pathway = ResNetPathway(
-            kernels=kernels,
             depth=depth,
-            block=block,
+            kernels=kernels,
             in_channels=in_channels,
             width=width,
-            groups=groups,
             beta=beta,
-            num_temporal_blocks=num_temporal_blocks,
-            spatial_strides=spatial_strides,
-            dilations=dilations,
-            nonlocal_after=nonlocal_after,
-            nonlocal_args=nonlocal_args,
+            stem=StemOptions(temporal_strides=tuple(stem_temporal_strides), pool_padding=stem_pool_padding),
             pool_after_res2=pool_after_res2,
-            stride_1x1=stride_1x1,
-            drop_path=drop_path,
-            norm=norm,
+            stages=stages,
+            blocks=blocks,
         )
-        self.head = make_head(
-            in_channels=stage_widths(width, beta=beta)[-1:],
-            num_classes=num_classes,
-            pool_size=pool_size,
-            roi=roi_head,
-            dropout=dropout,
-            activation=activation,
-            detach=detach_features,
-        )
-        init_weights(self, fc_std=fc_init_std, zero_final_bn=zero_init_final_bn, zero_final_conv=zero_init_final_conv)
-        accept_pyslowfast_names(self)
+        self.head = make_head(stage_widths(width, beta=beta)[-1:], head)
+        self.finish(start)
 
     @classmethod
     def from_config(cls, cfg) -> dict:
         """Keyword arguments for the config's MODEL, RESNET and NONLOCAL keys (BETA_INV counts for arch "fast")."""
-        options = resnet_options(cfg, lengths=(cfg.DATA.NUM_FRAMES,))
+        arguments = resnet_arguments(cfg, lengths=(cfg.DATA.NUM_FRAMES,))
         for key in ("num_temporal_blocks", "spatial_strides", "dilations", "nonlocal_after", "nonlocal_args"):
-            options[key] = [stage[0] for stage in options[key]]
+            arguments[key] = [stage[0] for stage in arguments[key]]
         return {
-            **options,
+            **arguments,
             "arch": cfg.MODEL.ARCH,
             "beta": 1 / cfg.SLOWFAST.BETA_INV if cfg.MODEL.ARCH == "fast" else 1.0,
             "in_channels": per_pathway(cfg.DATA.INPUT_CHANNEL_NUM, 1, "DATA.INPUT_CHANNEL_NUM")[0],
@@ -125,11 +105,14 @@ class ResNet(nn.Module):
         """Channels of a clip."""
         return self.in_channels
 
-    @property
-    def takes_boxes(self) -> bool:
-        """Whether it is called as ``model(clip, boxes)``."""
-        return isinstance(self.head, RoIHead)
-
     def forward(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
-        features = [self.pathway(single_clip(clip, in_channels=self.in_channels))]
+        features = [self.forward_features(clip)]
         return self.head(features, boxes) if self.takes_boxes else self.head(features)
+
+    def forward_features(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        """The map of res5: (B, 32 * width * beta, T', H / 32, W / 32), T' as temporal strides and pools leave it."""
+        pathway = self.pathway
+        clip = single_clip(
+            clip, in_channels=self.in_channels, least_frames=pathway.least_frames, least_size=pathway.least_size
+        )
+        return pathway(clip)

@@ -1,8 +1,8 @@
 """torchvision's video networks as "torchvision/r3d_18", ..., to compare with in the same trainer and tester.
 
-The networks are torchvision's own objects, so their parameters have torchvision's names and its weight files load as
-they are. Two hooks make them behave as every model here does: a clip of a wrong shape is refused in words, and eval
-mode gives scores.
+The networks are torchvision's own, so their parameters have torchvision's names and its weight files load as they are.
+Two hooks make them behave as every model here does: a clip of a wrong shape is refused in words, and eval mode gives
+scores. Their classes are torchvision's with two more methods (torchvision_networks.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from functools import partial
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.heads import ACTIVATIONS, activate
+from slowfast.models.checks import check_choice, check_whole
+from slowfast.models.heads import activate
+from slowfast.models.options import ACTIVATIONS
 from slowfast.models.pathways import single_clip
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ class _Family:
 
     Attributes:
         classifier: name of the layer that gives the logits.
+        features: name of the layer whose output are the last features.
         has_dropout: before the classifier.
         has_batch_norm: it is no transformer.
         drop_path: p of dropping the residual of the last block, where torchvision's network does so; else 0.
@@ -35,6 +38,7 @@ class _Family:
     """
 
     classifier: str
+    features: str
     has_dropout: bool = False
     has_batch_norm: bool = False
     drop_path: float = 0.0
@@ -51,10 +55,10 @@ class _Family:
         return ""
 
 
-_RESNET = _Family("fc", has_batch_norm=True)
-_S3D = _Family("classifier.1", has_dropout=True, has_batch_norm=True, least_clip=(14, 224))
-_MVIT = _Family("head.1", has_dropout=True, drop_path=0.2, least_clip=(16, 224), is_fixed=True)
-_SWIN = _Family("head", drop_path=0.1)
+_RESNET = _Family("fc", "layer4", has_batch_norm=True)
+_S3D = _Family("classifier.1", "features", has_dropout=True, has_batch_norm=True, least_clip=(14, 224))
+_MVIT = _Family("head.1", "norm", has_dropout=True, drop_path=0.2, least_clip=(16, 224), is_fixed=True)
+_SWIN = _Family("head", "norm", drop_path=0.1)
 FAMILIES = {
     "r3d_18": _RESNET,
     "mc3_18": _RESNET,
@@ -94,21 +98,23 @@ def torchvision_model(
     """
     from torchvision.models import get_model  # a second of imports that other models do without
 
+    from slowfast.models.torchvision_networks import with_methods
+
     family = FAMILIES[name]
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
+    check_whole("num_classes", num_classes)
+    check_choice("activation", activation, ACTIVATIONS)
     if dropout is not None and not family.has_dropout:
         raise ValueError(f"torchvision/{name} has no dropout before its classifier, got dropout={dropout}.")
     if drop_path is not None and not family.drop_path:
         raise ValueError(f"torchvision/{name} drops no residuals, got drop_path={drop_path}.")
     options = {} if dropout is None else {"dropout": dropout}
-    model = get_model(name, weights=None, num_classes=num_classes, **options)
+    model = with_methods(get_model(name, weights=None, num_classes=num_classes, **options))
+    model.classifier_name, model.features_name, model.detaches = family.classifier, family.features, detach_features
     if drop_path is not None:
         _scale_drop_path(model, drop_path / family.drop_path)
     model.register_forward_pre_hook(partial(_check_clip, name=name))
     model.register_forward_hook(partial(_scores_in_eval_mode, activation=activation))
-    if detach_features:
-        model.get_submodule(family.classifier).register_forward_pre_hook(_detach)
+    model.detach_if_asked()
     return model
 
 
@@ -132,10 +138,6 @@ def _check_clip(_module: nn.Module, inputs: tuple[Tensor | Sequence[Tensor]], *,
     if problem:
         raise ValueError(f"torchvision/{name} {problem}; received {tuple(clip.shape)}.")
     return (clip,)
-
-
-def _detach(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (inputs[0].detach(),)
 
 
 def _scores_in_eval_mode(module: nn.Module, _inputs, logits: Tensor, *, activation: str) -> Tensor:

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.heads import ACTIVATIONS, activate
-from slowfast.models.init import init_weights
+from slowfast.models.checks import check_above, check_whole
+from slowfast.models.conv import Conv3d
+from slowfast.models.from_config import head_arguments, init_arguments, norm_from_config
+from slowfast.models.heads import mean_over_windows
+from slowfast.models.network import VideoNetwork
 from slowfast.models.norm import NormLayer
-from slowfast.models.options import norm_from_config
+from slowfast.models.options import HeadOptions, InitOptions, ResidualOptions, with_options
 from slowfast.models.pathways import single_clip
-from slowfast.models.resnet3d import ResidualBlock
-from slowfast.models.weights.names import accept_pyslowfast_names
+from slowfast.models.resnet3d import BlockShape, ResidualBlock
+
+fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 
 BASE_DEPTHS = (1, 2, 5, 3)  # blocks of res2 .. res5 at depth factor 1 (paper, table 1)
 
@@ -34,8 +40,8 @@ class X3DStem(nn.Module):
 
     def __init__(self, *, in_channels: int, out_channels: int, norm: NormLayer):
         super().__init__()
-        self.conv_xy = nn.Conv3d(in_channels, out_channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
-        self.conv = nn.Conv3d(out_channels, out_channels, (5, 1, 1), padding=(2, 0, 0), groups=out_channels, bias=False)
+        self.conv_xy = Conv3d(in_channels, out_channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
+        self.conv = Conv3d(out_channels, out_channels, (5, 1, 1), padding=(2, 0, 0), groups=out_channels, bias=False)
         self.bn = norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,39 +61,41 @@ class SqueezeExcite(nn.Module):
         return x * self.fc2(F.relu(self.fc1(x.mean((2, 3, 4), keepdim=True)))).sigmoid()
 
 
+@dataclass(frozen=True, kw_only=True)
+class X3DBlockOptions(ResidualOptions):
+    """What the residual blocks of X3D take.
+
+    Args:
+        depthwise: a channel of the 3x3x3 convolutions sees itself alone.
+    """
+
+    depthwise: bool = True
+
+
 class X3DBlock(ResidualBlock):
-    """a 1x1x1 - BN - ReLU - b depthwise 3x3x3 - BN - squeeze-excite - SiLU - c 1x1x1 - BN."""
+    """a 1x1x1 - BN - ReLU - b depthwise 3x3x3 - BN - squeeze-excite - SiLU - c 1x1x1 - BN.
+
+    Args:
+        shortcut_norm: whether a norm follows the projection of the input.
+    """
 
     final_norm = "c_bn"
 
     def __init__(
-        self,
-        *,
-        in_channels: int,
-        inner_channels: int,
-        out_channels: int,
-        spatial_stride: int,
-        squeeze_excite: bool,
-        depthwise: bool = True,
-        drop_path: float = 0.0,
-        norm: NormLayer = nn.BatchNorm3d,
+        self, shape: BlockShape, options: X3DBlockOptions, *, squeeze_excite: bool, shortcut_norm: bool = True
     ):
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            spatial_stride=spatial_stride,
-            norm=norm,
-            drop_path=drop_path,
-        )
-        stride = (1, spatial_stride, spatial_stride)
-        groups = inner_channels if depthwise else 1
-        self.a = nn.Conv3d(in_channels, inner_channels, 1, bias=False)
-        self.a_bn = norm(inner_channels)
-        self.b = nn.Conv3d(inner_channels, inner_channels, 3, stride, 1, groups=groups, bias=False)
-        self.b_bn = norm(inner_channels)
-        self.se = SqueezeExcite(inner_channels) if squeeze_excite else nn.Identity()
-        self.c = nn.Conv3d(inner_channels, out_channels, 1, bias=False)
-        self.c_bn = norm(out_channels)
+        super().__init__(shape, options)
+        inner, norm = shape.inner_channels, options.norm
+        if self.has_projection and not shortcut_norm:
+            self.shortcut_bn = nn.Identity()
+        stride = (1, shape.spatial_stride, shape.spatial_stride)
+        self.a = nn.Conv3d(shape.in_channels, inner, 1, bias=False)
+        self.a_bn = norm(inner)
+        self.b = Conv3d(inner, inner, 3, stride, 1, groups=inner if options.depthwise else 1, bias=False)
+        self.b_bn = norm(inner)
+        self.se = SqueezeExcite(inner) if squeeze_excite else nn.Identity()
+        self.c = nn.Conv3d(inner, shape.out_channels, 1, bias=False)
+        self.c_bn = norm(shape.out_channels)
 
     def transform(self, x: Tensor) -> Tensor:
         x = F.relu(self.a_bn(self.a(x)), inplace=True)
@@ -95,25 +103,16 @@ class X3DBlock(ResidualBlock):
         return self.c_bn(self.c(x))
 
 
-class X3DStage(nn.Sequential):
-    """Blocks of one resolution; the first strides by 2, every other one (0, 2, 4, ...) has a squeeze-excite."""
-
-    def __init__(self, *, num_blocks: int, in_channels: int, inner_channels: int, out_channels: int, **block_args):
-        super().__init__()
-        for i in range(num_blocks):
-            block = X3DBlock(
-                in_channels=in_channels if i == 0 else out_channels,
-                inner_channels=inner_channels,
-                out_channels=out_channels,
-                spatial_stride=2 if i == 0 else 1,
-                squeeze_excite=i % 2 == 0,
-                **block_args,
-            )
-            self.add_module(f"block{i}", block)
-
-
 class X3DPathway(nn.Sequential):
-    """``stem``, ``res2`` .. ``res5``: (B, 3, T, H, W) -> (B, widths[-1], T, H / 32, W / 32)."""
+    """``stem``, ``res2`` .. ``res5``: (B, 3, T, H, W) -> (B, widths[-1], T, H / 32, W / 32).
+
+    Every stage strides by 2; every other block of it (0, 2, 4, ...) has a squeeze-excite.
+
+    Args:
+        stem_width, widths, depths: channels of the stem and of each stage, blocks of each stage.
+        bottleneck: inner channels of a block per outer one.
+        first_shortcut_norm: whether a norm follows the projection in the first block of all.
+    """
 
     def __init__(
         self,
@@ -123,32 +122,41 @@ class X3DPathway(nn.Sequential):
         widths: Sequence[int],
         depths: Sequence[int],
         bottleneck: float,
-        drop_path: float,
-        depthwise: bool,
-        norm: NormLayer,
+        first_shortcut_norm: bool,
+        blocks: X3DBlockOptions,
     ):
         super().__init__()
-        self.stem = X3DStem(in_channels=in_channels, out_channels=stem_width, norm=norm)
+        self.stem = X3DStem(in_channels=in_channels, out_channels=stem_width, norm=blocks.norm)
         inputs = (stem_width, *widths[:-1])
         for i, (channels, width, depth) in enumerate(zip(inputs, widths, depths, strict=True)):
-            stage = X3DStage(
-                num_blocks=depth,
-                in_channels=channels,
-                inner_channels=int(bottleneck * width),
-                out_channels=width,
-                depthwise=depthwise,
-                drop_path=drop_path * (i + 2) / 5,  # deeper stages drop more
-                norm=norm,
-            )
+            stage = nn.Sequential()
+            options = replace(blocks, drop_path=blocks.drop_path * (i + 2) / 5)  # deeper stages drop more
+            for j in range(depth):
+                shape = BlockShape(
+                    in_channels=channels if j == 0 else width,
+                    inner_channels=int(bottleneck * width),
+                    out_channels=width,
+                    spatial_stride=2 if j == 0 else 1,
+                )
+                has_norm = first_shortcut_norm or (i, j) != (0, 0)
+                block = X3DBlock(shape, options, squeeze_excite=j % 2 == 0, shortcut_norm=has_norm)
+                stage.add_module(f"block{j}", block)
             self.add_module(f"res{i + 2}", stage)
+
+
+@fx.wrap
+def clip_windows(x: Tensor, size: int | None) -> Tensor:
+    """Means of (B, C, T, H, W) over all of time and every window of ``size`` pixels, None: all: (B, C, 1, h, w)."""
+    height, width = x.shape[3:] if size is None else (min(size, x.shape[3]), min(size, x.shape[4]))
+    return F.avg_pool3d(x, (x.shape[2], height, width), stride=1)
 
 
 class X3DHead(nn.Module):
     """conv_5 - BN - ReLU, average pool, lin_5 - ReLU, dropout, classifier; the modes of ``heads.ClipHead``.
 
     Args:
-        pool_size: side of the pooling window in feature-map pixels; in time it is the whole length.
-        detach: only the classifier learns.
+        in_channels, inner_channels, out_channels: of the features, of conv_5 and of lin_5.
+        norm_lin5: whether a norm follows lin_5.
     """
 
     def __init__(
@@ -157,79 +165,73 @@ class X3DHead(nn.Module):
         in_channels: int,
         inner_channels: int,
         out_channels: int,
-        num_classes: int,
-        pool_size: int,
-        dropout: float,
-        activation: str,
         norm_lin5: bool,
-        detach: bool,
         norm: NormLayer,
+        options: HeadOptions,
     ):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"MODEL.HEAD_ACT={activation!r} is not one of {', '.join(ACTIVATIONS)}.")
-        self.pool_size = pool_size
-        self.activation = activation
-        self.detach = detach
+        self.pool_size = options.pool_size
+        self.average = options.average
+        self.activation = options.activation
+        self.detach = options.detach_features
         self.conv_5 = nn.Conv3d(in_channels, inner_channels, 1, bias=False)
         self.conv_5_bn = norm(inner_channels)
         self.lin_5 = nn.Conv3d(inner_channels, out_channels, 1, bias=False)
         if norm_lin5:
             self.lin_5_bn = norm(out_channels)
         self.norm_lin5 = norm_lin5
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(out_channels, num_classes)
+        self.dropout = nn.Dropout(options.dropout)
+        self.classifier = nn.Linear(out_channels, options.num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (B, C, T, H, W) -> (B, K)."""
         x = F.relu(self.conv_5_bn(self.conv_5(x)), inplace=True)
-        window = (x.shape[2], min(self.pool_size, x.shape[3]), min(self.pool_size, x.shape[4]))
-        x = self.lin_5(F.avg_pool3d(x, window, stride=1))
+        x = self.lin_5(clip_windows(x, self.pool_size))
         x = F.relu(self.lin_5_bn(x) if self.norm_lin5 else x, inplace=True)
         if self.detach:
             x = x.detach()
         logits = self.classifier(self.dropout(x.flatten(2).transpose(1, 2)))  # (B, windows, K)
-        return logits.mean(1) if self.training else activate(logits, self.activation).mean(1)
+        return mean_over_windows(logits, self.activation, self.average, self.training)
 
 
 @MODEL_REGISTRY.register("X3D")
-class X3D(nn.Module):
+@with_options(HeadOptions, X3DBlockOptions, InitOptions)
+class X3D(VideoNetwork):
     """X3D over a clip (B, 3, T, H, W); logits (B, K) in train mode, scores (B, K) in eval mode.
+
+    Raises:
+        ValueError: an argument that is not accepted; at a call, a clip that the network cannot take.
 
     Args:
         width_factor, depth_factor, bottleneck_factor: expansions of widths, of blocks a stage, of inner widths.
         stem_channels: before expansion (DIM_C1).
         head_channels: of the layer before the classifier (DIM_C5).
         scale_res2: res2 doubles the stem's width, as each later stage doubles the one before.
-        pool_size: side of the pooling window, the training crop / 32 rounded up.
-        detach_features: only the classifier learns.
+        norm_lin5: a norm follows the layer before the classifier.
+        first_shortcut_norm: a norm follows the projection in the first block, as in PySlowFast; not in PyTorchVideo.
+        in_channels: of the clip.
     """
-
-    pathway_names = ("pathway",)
 
     def __init__(
         self,
         *,
-        num_classes: int = 400,
         width_factor: float = 2.0,
         depth_factor: float = 2.2,
         bottleneck_factor: float = 2.25,
         stem_channels: int = 12,
         head_channels: int = 2048,
         scale_res2: bool = False,
-        depthwise: bool = True,
         norm_lin5: bool = False,
+        first_shortcut_norm: bool = True,
         in_channels: int = 3,
-        pool_size: int = 7,
-        dropout: float = 0.5,
-        activation: str = "softmax",
-        detach_features: bool = False,
-        drop_path: float = 0.0,
-        zero_init_final_bn: bool = True,
-        zero_init_final_conv: bool = False,
-        fc_init_std: float = 0.01,
-        norm: NormLayer = nn.BatchNorm3d,
+        **options: Any,
     ):
         super().__init__()
+        head, blocks, start = self.split_options(options)
+        for name in ("width_factor", "depth_factor", "bottleneck_factor"):
+            check_above(name, locals()[name], 0)
+        check_whole("stem_channels", stem_channels)
+        check_whole("head_channels", head_channels)
         self.in_channels = in_channels
         base = [rounded_width(2 * stem_channels) if scale_res2 else stem_channels]
         for _ in range(3):
@@ -241,30 +243,25 @@ class X3D(nn.Module):
             widths=widths,
             depths=[math.ceil(depth_factor * depth) for depth in BASE_DEPTHS],
             bottleneck=bottleneck_factor,
-            drop_path=drop_path,
-            depthwise=depthwise,
-            norm=norm,
+            first_shortcut_norm=first_shortcut_norm,
+            blocks=blocks,
         )
         self.head = X3DHead(
             in_channels=widths[-1],
             inner_channels=int(bottleneck_factor * widths[-1]),
             out_channels=head_channels,
-            num_classes=num_classes,
-            pool_size=pool_size,
-            dropout=dropout,
-            activation=activation,
             norm_lin5=norm_lin5,
-            detach=detach_features,
-            norm=norm,
+            norm=blocks.norm,
+            options=head,
         )
-        init_weights(self, fc_std=fc_init_std, zero_final_bn=zero_init_final_bn, zero_final_conv=zero_init_final_conv)
-        accept_pyslowfast_names(self)
+        self.finish(start)
 
     @classmethod
     def from_config(cls, cfg) -> dict:
         """Keyword arguments for the config's X3D, MODEL and RESNET keys."""
         return {
-            "num_classes": cfg.MODEL.NUM_CLASSES,
+            **head_arguments(cfg),
+            **init_arguments(cfg),
             "width_factor": cfg.X3D.WIDTH_FACTOR,
             "depth_factor": cfg.X3D.DEPTH_FACTOR,
             "bottleneck_factor": cfg.X3D.BOTTLENECK_FACTOR,
@@ -275,16 +272,23 @@ class X3D(nn.Module):
             "norm_lin5": cfg.X3D.BN_LIN5,
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
             "pool_size": math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
-            "dropout": cfg.MODEL.DROPOUT_RATE,
-            "activation": cfg.MODEL.HEAD_ACT,
-            "detach_features": cfg.MODEL.DETACH_FINAL_FC,
             "drop_path": cfg.MODEL.DROPCONNECT_RATE,
-            "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
-            "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
-            "fc_init_std": cfg.MODEL.FC_INIT_STD,
             "norm": norm_from_config(cfg),
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
-        clip = single_clip(clip, in_channels=self.in_channels)
-        return self.head(self.pathway(clip))
+        return self.head(self.forward_features(clip))
+
+    def forward_features(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
+        """The map of res5: (B, C, T, H / 32, W / 32)."""
+        return self.pathway(single_clip(clip, in_channels=self.in_channels))
+
+
+@MODEL_REGISTRY.register("PTVX3D")  # PySlowFast's name of it
+class PyTorchVideoX3D(X3D):
+    """X3D as PyTorchVideo builds it: no norm after the first projection."""
+
+    @classmethod
+    def from_config(cls, cfg) -> dict:
+        """Keyword arguments for the config's X3D, MODEL and RESNET keys."""
+        return {**super().from_config(cfg), "first_shortcut_norm": False}

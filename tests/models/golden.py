@@ -86,3 +86,29 @@ def relative_error(output: Tensor, expected) -> float:
     """Largest difference, in units of the largest expected value."""
     expected = torch.as_tensor(expected, dtype=torch.float64)
     return float((output.detach().double().flatten() - expected.flatten()).abs().max() / expected.abs().max())
+
+
+# --- networks of PyTorchVideo and mmaction2: golden/<publisher>/<name>.json, called as in the zoo ---
+
+
+def published_names() -> list[str]:
+    """Every such case: "pytorchvideo/slow_r50", ..."""
+    files = [path for publisher in ("pytorchvideo", "mmaction2") for path in (GOLDEN / publisher).glob("*.json")]
+    return sorted(f"{path.parent.name}/{path.stem}" for path in files)
+
+
+@lru_cache(maxsize=2)
+def load_published(name: str) -> dict:
+    """The contents of one file."""
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def published_weights(case: dict) -> dict[str, Tensor]:
+    """A state dict in its publisher's names."""
+    return {name: torch.as_tensor(_FILL.fill(name, shape)) for name, shape in case["state_dict"].items()}
+
+
+def published_clip(case: dict, crop: int | None = None) -> Tensor:
+    """The float32 input (B, 3, T, S, S)."""
+    crop = crop or case["crop"]
+    return torch.from_numpy(_FILL.clip(case["input_seed"], case["batch"], 3, case["frames"], crop, crop))

@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from slowfast.models.heads import ClipHead, activate
+from slowfast.models.options import HeadOptions
 from tests import reference
 from tests.models.toys import seeded, toy_clip, toy_slowfast
 
 
 def head(**arguments) -> ClipHead:
-    made = seeded(lambda: ClipHead(**{"in_channels": (6, 2), "num_classes": 4, "dropout": 0.0, **arguments}))
+    made = seeded(lambda: ClipHead((6, 2), HeadOptions(**{"num_classes": 4, "dropout": 0.0, **arguments})))
     nn.init.normal_(made.classifier.weight, generator=torch.Generator().manual_seed(1))
     return made
 
@@ -71,7 +72,7 @@ def test_activations_act_in_eval_mode_alone(activation):
 
 
 def test_an_unknown_activation():
-    with pytest.raises(ValueError, match=r"MODEL\.HEAD_ACT='relu' is not one of softmax, sigmoid, none"):
+    with pytest.raises(ValueError, match=r"activation='relu' is not one of softmax, sigmoid, none"):
         head(activation="relu")
 
 
@@ -90,7 +91,7 @@ def test_dropout_acts_on_the_pooled_features_in_train_mode_alone():
 
 def test_detached_features_get_no_gradient():
     maps = [x.requires_grad_() for x in features(7, 7)]
-    head(pool_size=7, detach=True).train()(maps).sum().backward()
+    head(pool_size=7, detach_features=True).train()(maps).sum().backward()
     assert all(x.grad is None for x in maps)
 
 

@@ -63,7 +63,7 @@ def test_groups_of_a_channels_last_clip():
 
 
 def test_a_group_count_that_does_not_divide_the_frames():
-    with pytest.raises(ValueError, match=re.escape("NONLOCAL.GROUP=3 does not divide the 4 frames of the pathway.")):
+    with pytest.raises(ValueError, match=re.escape("num_groups=3 does not divide the 4 frames of the pathway.")):
         block(num_groups=3)(clip(frames=4))
 
 
@@ -89,5 +89,5 @@ def test_the_input_is_not_written_to():
 
 
 def test_an_unknown_instantiation():
-    with pytest.raises(ValueError, match=r"NONLOCAL\.INSTANTIATION='gaussian' is not one of dot_product, softmax"):
+    with pytest.raises(ValueError, match="instantiation='gaussian' is not one of dot_product, softmax"):
         NonLocalBlock(6, instantiation="gaussian")

@@ -127,5 +127,5 @@ def test_norms_have_the_papers_constants():
 
 
 def test_an_unknown_norm():
-    with pytest.raises(ValueError, match=r"no normalisation is called 'groupnorm'\. Known: batchnorm, sync_batchnorm"):
+    with pytest.raises(ValueError, match="norm_type='groupnorm' is not one of batchnorm, sync_batchnorm"):
         norm_layer("groupnorm")

@@ -66,7 +66,5 @@ def test_a_clip_that_alpha_does_not_divide(num_frames, alpha, lengths, alphas):
 
 
 def test_an_unknown_mode():
-    with pytest.raises(
-        ValueError, match=r"slow_frames='every' is not one of linspace, strided \(SLOWFAST.SLOW_FRAMES\)"
-    ):
+    with pytest.raises(ValueError, match="slow_frames='every' is not one of linspace, strided"):
         slow_frame_indices(8, 4, mode="every")

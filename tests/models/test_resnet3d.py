@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.models.resnet3d import BasicBlock, BottleneckBlock, Stage, Stem, temporal_kernels
+from slowfast.models.options import BlockOptions
+from slowfast.models.resnet3d import (
+    BasicBlock,
+    BlockShape,
+    BottleneckBlock,
+    Stage,
+    Stem,
+    StemOptions,
+    stage_shapes,
+    temporal_kernels,
+)
 from tests.models.toys import seeded, toy_clip, toy_resnet, toy_slowfast
 
 
@@ -28,14 +38,15 @@ def test_temporal_kernels(pattern, num_blocks, num_temporal_blocks, expected):
 
 
 def test_stem_halves_space_twice_and_keeps_time():
-    stem = Stem(in_channels=3, out_channels=8, temporal_kernel=5)
+    stem = Stem(in_channels=3, out_channels=8, options=StemOptions(temporal_kernel=5))
     assert stem(torch.randn(2, 3, 6, 32, 48)).shape == (2, 8, 6, 8, 12)
     assert stem.conv.kernel_size == (5, 7, 7)
 
 
 def block(kind, **arguments) -> nn.Module:
     sizes = {"in_channels": 8, "inner_channels": 4, "out_channels": 16, "temporal_kernel": 3, "spatial_stride": 2}
-    return seeded(lambda: kind(**{**sizes, **arguments}))
+    sizes |= {name: arguments.pop(name) for name in [*sizes, "dilation"] if name in arguments}
+    return seeded(lambda: kind(BlockShape(**sizes), BlockOptions(**arguments)))
 
 
 @pytest.mark.parametrize("kind", [BottleneckBlock, BasicBlock])
@@ -123,9 +134,9 @@ def test_depths(block_name, depth, num_blocks):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"depth": 34}, "RESNET.DEPTH=34 is not one of 18, 50, 101."),
-        ({"block": "shuffle"}, "RESNET.TRANS_FUNC='shuffle' is not one of bottleneck_transform, basic_transform."),
-        ({"nonlocal_after": ((), (2,), (), ())}, "NONLOCAL.LOCATION [2]: the stage has blocks 0 to 1."),
+        ({"depth": 34}, "depth=34 is not one of 18, 50, 101."),
+        ({"block": "shuffle"}, "block='shuffle' is not one of bottleneck_transform, basic_transform."),
+        ({"nonlocal_after": ((), (2,), (), ())}, "nonlocal_after=[2]: the stage has blocks 0 to 1."),
     ],
 )
 def test_what_a_pathway_refuses(arguments, message):
@@ -134,15 +145,8 @@ def test_what_a_pathway_refuses(arguments, message):
 
 
 def test_non_local_blocks_stand_after_the_blocks_named():
-    stage = Stage(
-        BottleneckBlock,
-        in_channels=4,
-        inner_channels=4,
-        out_channels=8,
-        kernels=[1, 1, 1],
-        nonlocal_after=(0, 2),
-        drop_path=0.0,
-    )
+    shapes = stage_shapes([1, 1, 1], in_channels=4, inner_channels=4, out_channels=8)
+    stage = Stage(shapes, lambda shape: BottleneckBlock(shape, BlockOptions()), nonlocal_after=(0, 2))
     assert [name for name, _ in stage.named_children()] == ["block0", "nonlocal0", "block1", "block2", "nonlocal2"]
     assert stage(torch.randn(2, 4, 2, 8, 8)).shape == (2, 8, 2, 8, 8)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 
 import pytest
 import torch
 from torch import nn
 from torchvision.models import get_model, get_model_weights
+from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.ops import StochasticDepth
 
 from slowfast.cli.run import main as run_net
@@ -205,3 +208,63 @@ def test_the_same_trainer_and_tester_run_them(tiny_opts, tmp_path):
     assert run_net(["--cfg", str(find("Motion/SLOWFAST_4x4_R18")), *map(str, opts)]) == 0
     assert (tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth").is_file()
     assert '"num_failed": 0' in (tmp_path / "out/results.json").read_text()
+
+
+# --- what every network here offers ---
+
+
+@pytest.mark.parametrize(
+    "name, shape", [("r3d_18", (512, 2, 14, 14)), ("s3d", (1024, 2, 7, 7)), ("mvit_v2_s", (768, 8, 7, 7)), ("swin3d_t", (768, 8, 7, 7))]
+)  # fmt: skip
+def test_features_are_a_map(name, shape):
+    model = on_meta(name, num_classes=5).eval()
+    assert model.forward_features(torch.empty(2, 3, 16, 224, 224, device="meta")).shape == (2, *shape)
+    assert model.pathway_names == ("pathway",)
+
+
+@pytest.mark.parametrize("name, frames", [("mc3_18", 4), ("swin3d_t", 2)])
+def test_features_lead_to_the_scores(name, frames):
+    model = seeded(lambda: torchvision_model(name, num_classes=5, activation="none")).eval()
+    clip = toy_clip(frames=frames)
+    with torch.no_grad():
+        pooled = model.forward_features(clip).mean((2, 3, 4))
+        classifier = model.get_submodule(model.classifier_name)
+        torch.testing.assert_close(classifier(pooled), model(clip))
+
+
+@pytest.mark.parametrize("name", ["mc3_18", "s3d", "mvit_v1_b", "swin3d_t"])
+def test_a_new_classifier(name):
+    model = on_meta(name, num_classes=5, detach_features=True)
+    names = list(model.state_dict())
+    model.reset_classifier(9)
+    assert model.num_classes == 9 and list(model.state_dict()) == names
+    assert model(torch.empty(2, 3, 16, 224, 224, device="meta")).shape == (2, 9)
+    assert len(model.get_submodule(model.classifier_name)._forward_pre_hooks) == 1  # detaches still
+    with pytest.raises(ValueError, match="num_classes=0 must be a whole number"):
+        model.reset_classifier(0)
+
+
+def test_copies_keep_their_methods():
+    model = seeded(lambda: torchvision_model("mc3_18", num_classes=5)).eval()
+    clip = toy_clip(frames=4, size=16)
+    copied = copy.deepcopy(model)
+    pickled = pickle.loads(pickle.dumps(model))
+    with torch.no_grad():
+        for other in (copied, pickled):
+            assert torch.equal(other(clip), model(clip))
+            assert torch.equal(other.forward_features(clip), model.forward_features(clip))
+        copied.reset_classifier(2)
+        assert model.num_classes == 5
+
+
+@pytest.mark.filterwarnings("ignore:NOTE. The nodes obtained by tracing")
+@pytest.mark.parametrize("name, node, frames", [("mc3_18", "layer3", 4), ("swin3d_t", "features.2", 2)])
+def test_features_are_extracted_by_name(name, node, frames):
+    model = seeded(lambda: torchvision_model(name, num_classes=5)).eval()
+    seen = []
+    clip = toy_clip(frames=frames)
+    extract = create_feature_extractor(model, {node: "features"})
+    model.get_submodule(node).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    with torch.no_grad():
+        model(clip)
+        torch.testing.assert_close(extract(clip)["features"], seen[0])

@@ -129,5 +129,5 @@ def test_a_clip_of_a_wrong_shape(shape):
 
 
 def test_an_unknown_activation():
-    with pytest.raises(ValueError, match=r"MODEL\.HEAD_ACT='relu' is not one of softmax, sigmoid, none"):
+    with pytest.raises(ValueError, match="activation='relu' is not one of softmax, sigmoid, none"):
         toy_x3d(activation="relu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from slowfast.models import X3D, ResNet, SlowFast
+from slowfast.models import CSN, X3D, R2Plus1D, ResNet, SlowFast
 
 TOY = {"depth": 18, "width": 8, "num_classes": 5, "pool_size": 1, "dropout": 0.0, "zero_init_final_bn": False}
 
@@ -24,6 +24,28 @@ def toy_x3d(**arguments) -> X3D:
     """X3D with 8 stem channels, for clips of 32 x 32 pixels."""
     sizes = {"width_factor": 1.0, "depth_factor": 1.0, "stem_channels": 8, "head_channels": 16, "pool_size": 1}
     return X3D(**{**sizes, "num_classes": 5, "dropout": 0.0, "zero_init_final_bn": False, **arguments})
+
+
+def toy_csn(**arguments) -> CSN:
+    """ir-CSN-50 with 4 stem channels."""
+    return CSN(**{"depth": 50, "width": 4, "num_classes": 5, "pool_size": 1, "dropout": 0.0, **arguments})
+
+
+def toy_r2plus1d(**arguments) -> R2Plus1D:
+    """R(2+1)D-50 with 4 stem channels; depth=34 for the other family."""
+    return R2Plus1D(**{"depth": 50, "width": 4, "num_classes": 5, "pool_size": 1, "dropout": 0.0, **arguments})
+
+
+# One small network of every kind that takes a clip (B, 3, 8, 32, 32) and has 5 classes.
+TOYS = {
+    "SlowFast": toy_slowfast,
+    "ResNet": toy_resnet,
+    "C2D": lambda **arguments: toy_resnet(arch="c2d", **arguments),
+    "X3D": toy_x3d,
+    "CSN": toy_csn,
+    "R2Plus1D-50": toy_r2plus1d,
+    "R2Plus1D-34": lambda **arguments: toy_r2plus1d(depth=34, **arguments),
+}
 
 
 def toy_clip(seed: int = 0, *, batch: int = 2, frames: int = 8, size: int = 32) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.rules.common import above, at_least, fraction
+from slowfast.config.rules.model import model_kind
 
 
 def ava_problems(cfg: CfgNode) -> Iterator[str]:
@@ -34,7 +35,7 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
 def detection_problems(cfg: CfgNode) -> Iterator[str]:
     """A network, a loss or an activation that does not go with several labels a box."""
     yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
-    if cfg.MODEL.MODEL_NAME.lower().startswith(("x3d", "torchvision/")):
+    if model_kind(cfg) in ("x3d", "csn", "r2plus1d") or cfg.MODEL.MODEL_NAME.lower().startswith("torchvision/"):
         yield (
             f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores clips alone. "
             "Use SlowFast or ResNet."

@@ -13,8 +13,26 @@ from fvcore.common.config import CfgNode
 from slowfast.config.refused import REFUSED_VALUES
 from slowfast.config.rules.common import above, at_least, fraction
 
-# What a network's name says of its temporal kernels (MODEL.ARCH); a single pathway has the choice.
-ARCHS_OF = {"slowfast": ("slowfast",), "x3d": ("x3d", "slowfast")}  # slowfast is the key's default
+# MODEL.MODEL_NAME in small letters: the network that it means. "ptv..." are PySlowFast's names of PyTorchVideo's.
+MODEL_KINDS = {
+    "slowfast": "slowfast",
+    "resnet": "resnet",
+    "x3d": "x3d",
+    "csn": "csn",
+    "r2plus1d": "r2plus1d",
+    "ptvslowfast": "slowfast",
+    "ptvresnet": "resnet",
+    "ptvx3d": "x3d",
+    "ptvcsn": "csn",
+    "ptvr2plus1d": "r2plus1d",
+}
+# What a network says of its temporal kernels (MODEL.ARCH); a single pathway has the choice.
+ARCHS_OF = {
+    "slowfast": ("slowfast",),
+    "x3d": ("x3d", "slowfast"),  # slowfast is the key's default
+    "csn": ("csn", "slowfast"),
+    "r2plus1d": ("r2plus1d", "slowfast"),
+}
 
 
 def model_problems(cfg: CfgNode) -> Iterator[str]:
@@ -24,18 +42,35 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 0, "MODEL.FC_INIT_STD")
     yield from label_problems(cfg)
     yield from bn_problems(cfg)
-    if cfg.SLOWFAST.FAST_INPUT != "rgb" and cfg.MODEL.MODEL_NAME.lower() in ("resnet", "x3d"):
+    kind, arch = model_kind(cfg), cfg.MODEL.ARCH
+    if cfg.SLOWFAST.FAST_INPUT != "rgb" and kind not in ("", "slowfast"):
         yield (
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r} with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: "
             "it is for the Fast pathway of SlowFast. Set it to rgb."
         )
-    name, arch = cfg.MODEL.MODEL_NAME.lower(), cfg.MODEL.ARCH
-    if arch.lower() not in (*ARCHS_OF.get(name, [arch.lower()]), *REFUSED_VALUES["MODEL.ARCH"]):
-        yield f"MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME} with MODEL.ARCH={arch!r}: set MODEL.ARCH {ARCHS_OF[name][0]}."
-    if name == "slowfast":
+    if arch.lower() not in (*ARCHS_OF.get(kind, [arch.lower()]), *REFUSED_VALUES["MODEL.ARCH"]):
+        yield f"MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME} with MODEL.ARCH={arch!r}: set MODEL.ARCH {ARCHS_OF[kind][0]}."
+    if kind:
+        yield from channel_problems(cfg)
+    if kind == "slowfast":
         yield from slowfast_problems(cfg)
-    if name in ("slowfast", "resnet"):
+    if kind in ("slowfast", "resnet"):
         yield from resnet_problems(cfg)
+
+
+def model_kind(cfg: CfgNode) -> str:
+    """Which network of the package is asked for, a value of MODEL_KINDS; empty for anybody else's."""
+    return MODEL_KINDS.get(cfg.MODEL.MODEL_NAME.lower(), "")
+
+
+def channel_problems(cfg: CfgNode) -> Iterator[str]:
+    """Fewer inputs than pathways."""
+    channels, num_pathways = cfg.DATA.INPUT_CHANNEL_NUM, 2 if model_kind(cfg) == "slowfast" else 1
+    if len(channels) < num_pathways:
+        yield (
+            f"DATA.INPUT_CHANNEL_NUM={channels} has {len(channels)} entries; "
+            f"{cfg.MODEL.MODEL_NAME} has {num_pathways} pathway(s). Set it to {[3] * num_pathways}."
+        )
 
 
 def label_problems(cfg: CfgNode) -> Iterator[str]:
@@ -108,15 +143,8 @@ def alpha_problem(alpha: int, num_frames: int) -> str:
 
 
 def resnet_problems(cfg: CfgNode) -> Iterator[str]:
-    """Widths, channels and the per-stage lists."""
+    """Widths and the per-stage lists."""
     yield from at_least(cfg, 1, "RESNET.NUM_GROUPS", "RESNET.WIDTH_PER_GROUP")
-    num_pathways = 2 if cfg.MODEL.MODEL_NAME.lower() == "slowfast" else 1
-    channels = cfg.DATA.INPUT_CHANNEL_NUM
-    if len(channels) < num_pathways:
-        yield (
-            f"DATA.INPUT_CHANNEL_NUM={channels} has {len(channels)} entries; "
-            f"{cfg.MODEL.MODEL_NAME} has {num_pathways} pathway(s). Set it to {[3] * num_pathways}."
-        )
     for key in ("NUM_BLOCK_TEMP_KERNEL", "SPATIAL_STRIDES", "SPATIAL_DILATIONS"):
         yield from stage_list_problems(f"RESNET.{key}", cfg.RESNET[key])
     for key in ("LOCATION", "GROUP"):

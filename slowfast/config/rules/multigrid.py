@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.rules.common import above, at_least
+from slowfast.config.rules.model import model_kind
 
 
 def multigrid_problems(cfg: CfgNode) -> Iterator[str]:
@@ -77,7 +78,7 @@ def _shape_problems(cfg: CfgNode, stage: str, pair: list) -> Iterator[str]:
     num_frames, crop_size = round(cfg.DATA.NUM_FRAMES * pair[0]), round(cfg.DATA.TRAIN_CROP_SIZE * pair[1])
     if min(num_frames, crop_size) < 1:
         yield f"{stage} has clips of {num_frames} frames and {crop_size} pixels: both must be at least 1."
-    alpha, is_slowfast = cfg.SLOWFAST.ALPHA, cfg.MODEL.MODEL_NAME.lower() == "slowfast"
+    alpha, is_slowfast = cfg.SLOWFAST.ALPHA, model_kind(cfg) == "slowfast"
     if is_slowfast and pair[0] < 1 <= alpha and num_frames % alpha:  # of whole clips model.py takes care
         yield (
             f"{stage} has clips of {num_frames} of DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES} frames, which "

@@ -8,20 +8,25 @@ kernels before them reach together (Slow, I3D). Dividing and summing up again ro
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
-# torchvision's name of a ResNet's part -> ours. {n}: number of the layer, {i}: number of the block.
-_TABLE = (
-    (r"conv1\.", "pathway.stem.conv."),
-    (r"bn1\.", "pathway.stem.bn."),
-    (r"layer(\d)\.(\d+)\.downsample\.0\.", "pathway.res{n}.block{i}.shortcut."),
-    (r"layer(\d)\.(\d+)\.downsample\.1\.", "pathway.res{n}.block{i}.shortcut_bn."),
-    (r"layer(\d)\.(\d+)\.conv(\d)\.", "pathway.res{n}.block{i}.{x}."),
-    (r"layer(\d)\.(\d+)\.bn(\d)\.", "pathway.res{n}.block{i}.{x}_bn."),
-    (r"fc\.", "head.classifier."),
+from slowfast.models.weights.tables import NameTable
+
+# A ResNet of torchvision, and ours. {s}: layer or stage, {i}: block, {x}: convolution.
+_TABLE = NameTable(
+    [
+        ("conv1.", "pathway.stem.conv."),
+        ("bn1.", "pathway.stem.bn."),
+        ("layer{s}.{i}.downsample.0.", "pathway.res{s}.block{i}.shortcut."),
+        ("layer{s}.{i}.downsample.1.", "pathway.res{s}.block{i}.shortcut_bn."),
+        ("layer{s}.{i}.conv{x}.", "pathway.res{s}.block{i}.{x}."),
+        ("layer{s}.{i}.bn{x}.", "pathway.res{s}.block{i}.{x}_bn."),
+        ("fc.", "head.classifier."),
+    ],
+    {"s": {str(i): str(i + 1) for i in range(1, 5)}, "x": {"1": "a", "2": "b", "3": "c"}},
 )
 
 
@@ -33,16 +38,7 @@ def is_torchvision_resnet(state: Mapping[str, Tensor]) -> bool:
 
 def from_torchvision(name: str) -> str:
     """Our name, in a network of one pathway, of a torchvision ResNet's ``name``; an unknown one stays."""
-    for pattern, template in _TABLE:
-        match = re.match(pattern, name)
-        if match:
-            fields = dict(zip("nix", match.groups(), strict=False))
-            if fields:
-                fields["n"] = int(fields["n"]) + 1  # layer1 is res2
-            if "x" in fields:
-                fields["x"] = "abc"[int(fields["x"]) - 1]
-            return template.format(**fields) + name[match.end() :]
-    return name
+    return _TABLE.to_ours(name) or name
 
 
 def flat_kernels(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
@@ -80,3 +76,36 @@ def _inflated(kernel: Tensor, time: int) -> Tensor:
     if kernel.ndim == 4:
         kernel = kernel.unsqueeze(2)
     return kernel.expand(-1, -1, time, -1, -1) / time
+
+
+def widen_kernels(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """``state`` with the input channels that its kernels of the Slow pathway lack, as ``own`` has them; and which did.
+
+    Lateral connections feed the first block of a Slow stage, and their channels come after Slow's own. An image
+    network, or one of a single pathway, has the latter alone.
+
+    Args:
+        own: state dict of a model.
+    """
+    wide = [name for name, kernel in state.items() if name.startswith("slow.") and _is_narrower(kernel, own.get(name))]
+    filled = {name: _filled(state[name], own[name]) for name in wide}
+    return {**state, **filled}, wide
+
+
+def _is_narrower(kernel: Tensor, target: Tensor | None) -> bool:
+    if target is None or target.ndim != 5 or kernel.ndim not in (4, 5):
+        return False
+    return (
+        kernel.shape[0] == target.shape[0]
+        and kernel.shape[1] < target.shape[1]
+        and kernel.shape[-2:] == target.shape[-2:]
+        and (kernel.ndim == 4 or kernel.shape[2] in (1, target.shape[2]))
+    )
+
+
+def _filled(kernel: Tensor, target: Tensor) -> Tensor:
+    time = target.shape[2]
+    if kernel.ndim == 4 or kernel.shape[2] != time:
+        kernel = _inflated(kernel, time)
+    further = target[:, kernel.shape[1] :]
+    return torch.cat([kernel.to(further), further], dim=1)

@@ -24,8 +24,9 @@ from slowfast.models.weights.inflate import (
     from_torchvision,
     inflate_kernels,
     is_torchvision_resnet,
+    widen_kernels,
 )
-from slowfast.models.weights.names import from_pyslowfast, is_pyslowfast_name
+from slowfast.models.weights.namings import in_our_names
 from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
 from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
@@ -33,7 +34,8 @@ from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
 logger = logging.getLogger(__name__)
 
 _OF_HEAD = re.compile(r"^head\.")
-_OF_VIDEO_NETWORKS = re.compile(r"^head\.|\.nonlocal\d+\.")  # what an image network has not, or has otherwise
+# What an image network has not, or has otherwise.
+_OF_VIDEO_NETWORKS = re.compile(r"^head\.|\.nonlocal\d+\.|^fast\.|^laterals\.")
 
 
 class CheckpointError(ValueError):
@@ -188,8 +190,8 @@ def load_weights(
 ) -> LoadReport:
     """Copy into ``model`` every tensor of ``state`` whose name and shape fit, and report on all.
 
-    PySlowFast's names and the prefix ``module.`` of wrapped models are understood, and sub-batch norms become plain
-    ones or the other way round, as the model has them. A BN's ``num_batches_tracked`` may be missing (older files).
+    The names and layouts of PySlowFast, PyTorchVideo and mmaction2 and the prefix ``module.`` of wrapped models are
+    understood, and sub-batch norms become plain ones or the other way round, as the model has them. A BN's ``num_batches_tracked`` may be missing (older files).
 
     Args:
         inflate: repeat 2D kernels along time where the model has 3D ones (inflate.py); torchvision's names for a
@@ -202,7 +204,10 @@ def load_weights(
     own = model.state_dict()
     state = {name.removeprefix("module."): value for name, value in state.items()}
     is_image_network = is_torchvision_resnet(state) and not own.keys() & state.keys()
-    state = _in_own_names(model, state, source) if is_image_network else _from_pyslowfast(model, state)
+    if is_image_network:
+        state = _image_network_in_our_names(model, state, source)
+    else:
+        state = in_our_names(state, num_pathways=len(getattr(model, "pathway_names", ("pathway",))))
     flat = flat_kernels(state, own)
     if flat and not inflate:
         raise CheckpointError(
@@ -211,9 +216,11 @@ def load_weights(
             "them, repeated along time, set TRAIN.CHECKPOINT_INFLATE True."
         )
     state = inflate_kernels(state, own)
+    state, wide = widen_kernels(state, own) if inflate else (state, [])
     state, notes = fit_statistics(model, state)
     report = _copy(model, state)
-    report.notes = [*([f"{len(flat)} kernels inflated"] if flat else []), *notes]
+    done = {"kernels inflated": flat, "of Slow's kernels filled but for the channels of lateral connections": wide}
+    report.notes = [*(f"{len(names)} {what}" for what, names in done.items() if names), *notes]
     if is_image_network and report._problems_beside(_OF_VIDEO_NETWORKS):
         raise CheckpointError(
             f"{source} is a ResNet of torchvision, but not the model's 2D counterpart: {report}. It has to have the "
@@ -222,33 +229,28 @@ def load_weights(
     return report
 
 
-def _from_pyslowfast(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    num_pathways = len(getattr(model, "pathway_names", ("pathway",)))
-    return {
-        from_pyslowfast(name, num_pathways=num_pathways) if is_pyslowfast_name(name) else name: value
-        for name, value in state.items()
-    }
-
-
-def _in_own_names(model: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> dict[str, Tensor]:
-    """A ResNet of torchvision in the names of a single pathway.
+def _image_network_in_our_names(model: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> dict[str, Tensor]:
+    """A ResNet of torchvision in the names of a single pathway, or of the Slow pathway of two.
 
     Raises:
-        CheckpointError: the model is none, or strides elsewhere.
+        CheckpointError: the model has neither, or strides elsewhere.
     """
-    pathway = getattr(model, "pathway", None)
-    if pathway is None:
+    name = next((name for name in ("pathway", "slow") if isinstance(getattr(model, name, None), nn.Module)), None)
+    if name is None:
         raise CheckpointError(
-            f"{source} is an image network (a ResNet of torchvision). It can start a network of one pathway with its "
-            f"widths (MODEL.MODEL_NAME ResNet, MODEL.ARCH slow, c2d or i3d), not {type(model).__name__}."
+            f"{source} is an image network (a ResNet of torchvision). It can start SlowFast, or a network of one pathway "
+            f"with its widths (MODEL.MODEL_NAME ResNet, MODEL.ARCH slow, c2d or i3d), not {type(model).__name__}."
         )
-    firsts = [module for name, module in pathway.named_modules() if name.endswith(".a")]
+    firsts = [module for path, module in getattr(model, name).named_modules() if path.endswith(".a")]
     if any(conv.kernel_size[1:] == (1, 1) and conv.stride[1] > 1 for conv in firsts):
         raise CheckpointError(
             f"{source} strides in the 3x3 convolutions of its blocks, as torchvision's ResNets do; the model in the "
             "1x1 before them. Set RESNET.STRIDE_1X1 False."
         )
-    return {from_torchvision(name): value for name, value in state.items()}
+    ours = {from_torchvision(theirs): value for theirs, value in state.items()}
+    if name == "pathway":
+        return ours
+    return {path.replace("pathway.", "slow.", 1): value for path, value in ours.items() if not _OF_HEAD.match(path)}
 
 
 def _copy(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:

@@ -11,37 +11,25 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-# (PySlowFast, ours). {p}: number or name of the pathway, {n}: number of the stage, {i}: number of the block.
-_TABLE = (
+from slowfast.models.weights.tables import NameTable
+
+# (PySlowFast, ours). {p}: pathway, {n}: stage, {i}: block, {f}: number of the lateral connection.
+_ROWS = (
     ("s1.pathway{p}_stem.", "{p}.stem."),
     ("s{n}.pathway{p}_res{i}.branch1.", "{p}.res{n}.block{i}.shortcut."),
     ("s{n}.pathway{p}_res{i}.branch1_bn.", "{p}.res{n}.block{i}.shortcut_bn."),
     ("s{n}.pathway{p}_res{i}.branch2.", "{p}.res{n}.block{i}."),
     ("s{n}.pathway{p}_nonlocal{i}.conv_", "{p}.res{n}.nonlocal{i}."),
     ("s{n}.pathway{p}_nonlocal{i}.bn.", "{p}.res{n}.nonlocal{i}.bn."),
-    ("s{n}_fuse.conv_f2s.", "laterals.{n-1}.conv."),
-    ("s{n}_fuse.", "laterals.{n-1}."),
+    ("s{f}_fuse.conv_f2s.", "laterals.{f}.conv."),
+    ("s{f}_fuse.", "laterals.{f}."),
     ("head.projection.", "head.classifier."),
 )
-_PATHWAYS = {1: ("pathway",), 2: ("slow", "fast")}
-_FIELDS = {"p": r"\w+?", "n": r"\d+", "n-1": r"\d+", "i": r"\d+"}
-
-
-def _pattern(template: str) -> re.Pattern:
-    """A regular expression for the beginning of a name, one group a field."""
-    pieces = re.split(r"{(.*?)}", template)
-    for i in range(1, len(pieces), 2):
-        pieces[i] = f"(?P<{pieces[i][0]}>{_FIELDS[pieces[i]]})"
-    for i in range(0, len(pieces), 2):
-        pieces[i] = re.escape(pieces[i])
-    return re.compile("^" + "".join(pieces))
-
-
-_FROM_PYSLOWFAST = tuple((_pattern(theirs), ours) for theirs, ours in _TABLE)
-# "nonlocal{i}.bn" has to be tried before "nonlocal{i}.", "shortcut" before the rest of a block.
-_TO_PYSLOWFAST = tuple(
-    sorted(((_pattern(ours), theirs) for theirs, ours in _TABLE), key=lambda row: -len(row[0].pattern))
-)
+_LATERALS = {str(i + 1): str(i) for i in range(4)}
+_TABLES = {
+    1: NameTable(_ROWS, {"p": {"0": "pathway"}, "f": _LATERALS}),
+    2: NameTable(_ROWS, {"p": {"0": "slow", "1": "fast"}, "f": _LATERALS}),
+}
 
 
 def is_pyslowfast_name(name: str) -> bool:
@@ -51,38 +39,12 @@ def is_pyslowfast_name(name: str) -> bool:
 
 def from_pyslowfast(name: str, *, num_pathways: int) -> str:
     """Our name for PySlowFast's ``name``; a name that the table does not hold is returned as it is."""
-    for pattern, template in _FROM_PYSLOWFAST:
-        match = pattern.match(name)
-        if match:
-            fields = dict(match.groupdict())
-            if "p" in fields:
-                if int(fields["p"]) >= num_pathways:
-                    return name
-                fields["p"] = _PATHWAYS[num_pathways][int(fields["p"])]
-            if "n" in fields:
-                fields["n-1"] = str(int(fields["n"]) - 1)
-            return _fill(template, fields) + name[match.end() :]
-    return name
+    return _TABLES[num_pathways].to_ours(name) or name
 
 
 def to_pyslowfast(name: str, *, num_pathways: int) -> str:
     """PySlowFast's name for our ``name``; a name that the table does not hold is returned as it is."""
-    for pattern, template in _TO_PYSLOWFAST:
-        match = pattern.match(name)
-        if match:
-            fields = dict(match.groupdict())
-            if "p" in fields:
-                if fields["p"] not in _PATHWAYS[num_pathways]:
-                    continue
-                fields["p"] = str(_PATHWAYS[num_pathways].index(fields["p"]))
-            if pattern.pattern.startswith("^laterals"):
-                fields["n"] = str(int(fields["n"]) + 1)
-            return _fill(template, fields) + name[match.end() :]
-    return name
-
-
-def _fill(template: str, fields: Mapping[str, str]) -> str:
-    return re.sub(r"{(.*?)}", lambda match: fields[match.group(1)], template)
+    return _TABLES[num_pathways].to_theirs(name) or name
 
 
 def num_pathways_of(names: Iterable[str]) -> int:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from torch import nn
 
 from slowfast.config import load_cfg
 from slowfast.models.build import build_model
 from slowfast.models.weights.load import CheckpointError, load_exactly
-from slowfast.models.weights.zoo_table import fetch_entry, find_entry
+from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
 
 
 def load_pretrained(name: str, *, num_classes: int | None = None, device=None) -> nn.Module:
@@ -28,18 +34,26 @@ def load_pretrained(name: str, *, num_classes: int | None = None, device=None) -
             not what it should be.
     """
     entry = find_entry(name)
-    if entry.config is None:
-        raise ValueError(
-            f"{entry.name} is an image network ({entry.model}, {entry.dataset}), no model of videos. To start training "
-            f"from it, set TRAIN.CHECKPOINT_FILE_PATH {entry.name} and TRAIN.CHECKPOINT_INFLATE True."
-        )
-    overrides = ["BN.NORM_TYPE", "batchnorm"]  # how training divided its batches is of no use here
-    if num_classes is not None:
-        overrides += ["MODEL.NUM_CLASSES", num_classes]
-    model = build_model(load_cfg(entry.config, overrides))
+    overrides = [] if num_classes is None else ["MODEL.NUM_CLASSES", num_classes]
+    model = build_model(published_config(entry, overrides))
     try:
         path = fetch_entry(entry)
     except DownloadError as error:
         raise CheckpointError(str(error)) from error
     load_exactly(model, path, but_for_head=num_classes is not None)
     return model.eval().to(device) if device is not None else model.eval()
+
+
+def published_config(entry: ZooEntry, overrides: Sequence[Any] = ()) -> CfgNode:
+    """The config of a published network: its recipe, what differs from it, and ``overrides`` as ``[KEY, value, ...]``.
+
+    Raises:
+        ValueError: the entry is an image network, which has none.
+    """
+    if entry.config is None:
+        raise ValueError(
+            f"{entry.name} is an image network ({entry.model}, {entry.dataset}), no model of videos. To start training "
+            f"from it, set TRAIN.CHECKPOINT_FILE_PATH {entry.name} and TRAIN.CHECKPOINT_INFLATE True."
+        )
+    # How training divided its batches is of no use here.
+    return load_cfg(entry.config, ["BN.NORM_TYPE", "batchnorm", *entry.settings, *overrides])

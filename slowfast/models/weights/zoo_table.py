@@ -1,20 +1,22 @@
 """The published weights by name: what they are, where they lie, and what their authors measured.
 
-model_zoo.json is the table: PySlowFast's published files with their recipe and the figures that their authors
-published. Nothing in it was measured by this project. ``sha256`` is null where no checksum was published.
+The tables are pyslowfast_zoo.json, pytorchvideo_zoo.json and mmaction2_zoo.json: files with the recipe of their network,
+what differs from it, and the figures that their authors published. Nothing in them was measured by this project.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from slowfast.utils.download import cache_path, fetch
 from slowfast.utils.suggest import did_you_mean
 
-_TABLE = Path(__file__).with_name("model_zoo.json")
+_TABLES = tuple(Path(__file__).with_name(f"{name}_zoo.json") for name in ("pyslowfast", "pytorchvideo", "mmaction2"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,13 @@ class ZooEntry:
     """One published file.
 
     Args:
+        name: that it is asked for by; default the recipe's path below configs/, or the file's own for an image network.
         config: recipe of the model that it fits; None for an image network, which is only to start from.
+        overrides: dotted config key -> value, over the recipe: the network's structure, colors, crops.
+        protocol: fields of a test protocol that no config key gives, e.g. which frames make a clip.
+        publisher: whose file it is.
+        class_order: which class a column is, where that is not PySlowFast's list.
+        note: what else one should know.
         model, dataset, frames: what it is, what it was trained on, Slow frames x interval between them.
         published: its authors' figures: top1, top5, map in percent, gflops, parameters_millions.
         views: spatial x temporal views of those figures.
@@ -36,6 +44,12 @@ class ZooEntry:
     url: str
     config: str | None
     published: dict[str, float]
+    name: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    publisher: str = "PySlowFast"
+    class_order: str = ""
+    note: str = ""
     frames: str = ""
     views: str = ""
     training: str = ""
@@ -43,10 +57,14 @@ class ZooEntry:
     pretrain_url: str = ""
     sha256: str | None = field(default=None, repr=False)
 
+    def __post_init__(self):
+        if not self.name:
+            object.__setattr__(self, "name", self.config or PurePosixPath(self.url).stem)
+
     @property
-    def name(self) -> str:
-        """The recipe's path below configs/; the file's own name for an entry without recipe."""
-        return self.config or PurePosixPath(self.url).stem
+    def settings(self) -> list[Any]:
+        """``overrides`` as ``[KEY, value, ...]``."""
+        return [item for pair in self.overrides.items() for item in pair]
 
     @property
     def short_name(self) -> str:
@@ -56,8 +74,8 @@ class ZooEntry:
 
 @lru_cache
 def zoo_entries() -> tuple[ZooEntry, ...]:
-    """All published files, in the order of the table."""
-    return tuple(ZooEntry(**row) for row in json.loads(_TABLE.read_text(encoding="utf-8")))
+    """All published files, in the order of the tables."""
+    return tuple(ZooEntry(**row) for table in _TABLES for row in json.loads(table.read_text(encoding="utf-8")))
 
 
 def find_entry(name: str) -> ZooEntry:
@@ -74,7 +92,8 @@ def find_entry(name: str) -> ZooEntry:
     if found:
         names = ", ".join(entry.name for entry in found)
         raise ValueError(f"{name!r} is the name of {len(found)} published models. Say which: {names}.")
-    known = [text for entry in zoo_entries() for text in (entry.name, entry.short_name)]
+    # The last of equals is suggested: PySlowFast's.
+    known = [text for entry in reversed(zoo_entries()) for text in (entry.name, entry.short_name)]
     raise ValueError(
         f"no published weights are called {name!r}.{did_you_mean(plain, known)} `slowfast zoo` lists them all."
     )

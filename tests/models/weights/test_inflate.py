@@ -15,7 +15,7 @@ from slowfast.models import ResNet, SlowFast
 from slowfast.models.norm import norm_layer
 from slowfast.models.weights.inflate import from_torchvision
 from slowfast.models.weights.load import CheckpointError, load_weights
-from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast
+from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_clip, toy_resnet, toy_slowfast, toy_x3d
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +175,38 @@ def test_a_file_that_has_time_already_is_loaded_as_it_is():
     assert same_weights(source, target)
 
 
+# --- the Slow pathway of SlowFast ---
+
+
+def test_the_slow_pathway_starts_from_an_image_network(resnet50):
+    model = SlowFast(num_classes=10)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    single = ResNet(num_classes=10)
+    report = load_weights(model, resnet50.state_dict(), inflate=True)
+    load_weights(single, resnet50.state_dict(), inflate=True)
+    assert "8 of Slow's kernels filled but for the channels of lateral connections" in str(report)
+    assert not report.wrong_shape and not report.unexpected
+    assert {name.split(".")[0] for name in report.missing} == {"fast", "laterals", "head"}
+    for name, value in single.pathway.state_dict().items():
+        loaded = model.slow.state_dict()[name]
+        width = value.shape[1] if value.ndim == 5 else None
+        assert torch.equal(loaded[:, :width] if width else loaded, value), name
+        if width and loaded.shape[1] > width:  # what the lateral connection feeds stays random
+            assert torch.equal(loaded[:, width:], before[f"slow.{name}"][:, width:])
+
+
+def test_without_laterals_slow_computes_what_the_single_pathway_does():
+    source = seeded(lambda: toy_resnet(arch="2d"))
+    flat = {f"slow.{name}": value for name, value in source.pathway.state_dict().items()}
+    model, single = seeded(lambda: toy_slowfast(fusion="NoFusion"), 1), seeded(lambda: toy_resnet(), 2)
+    load_weights(model, flat, inflate=True)
+    load_weights(single, source.state_dict(), inflate=True)
+    clip = toy_clip()
+    with torch.no_grad():
+        slow, _ = model.eval().forward_features(clip)
+        assert torch.equal(slow, single.eval().forward_features(model.split(clip)[0]))
+
+
 # --- refused ---
 
 
@@ -190,14 +222,10 @@ def test_image_weights_are_not_taken_unasked(resnet50, tmp_path):
         load_for_test(ResNet(), tmp_path / "r50.pth")
 
 
-def test_slowfast_is_no_counterpart_of_an_image_network(resnet50):
-    message = (
-        r"the state dict is an image network.*network of one pathway.*MODEL\.ARCH slow, c2d or i3d\), not SlowFast\."
-    )
+def test_x3d_is_no_counterpart_of_an_image_network(resnet50):
+    message = r"the state dict is an image network.*It can start SlowFast, or a network of one pathway.*, not X3DHead\."
     with pytest.raises(CheckpointError, match=message):
-        load_weights(SlowFast(), resnet50.state_dict(), inflate=True)
-    with pytest.raises(CheckpointError, match=message):
-        load_weights(toy_slowfast(), resnet50.state_dict())
+        load_weights(toy_x3d().head, resnet50.state_dict(), inflate=True)
 
 
 @pytest.mark.parametrize("arguments", [{"depth": 101}, {"width": 32}, {"arch": "fast", "beta": 1 / 8}])

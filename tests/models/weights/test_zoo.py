@@ -28,8 +28,8 @@ FIGURES = ("top1", "top5", "map", "top1_10_views", "top1_30_views", "gflops", "p
 
 
 def test_the_table_is_what_was_published():
-    assert len(zoo_entries()) == len(GOLDEN)
-    for entry, row in zip(zoo_entries(), GOLDEN, strict=True):
+    own = [entry for entry in zoo_entries() if entry.publisher == "PySlowFast"]
+    for entry, row in zip(own, GOLDEN, strict=True):
         assert entry.published == {key: row[key] for key in FIGURES if key in row}
         others = {key: value for key, value in row.items() if key not in FIGURES}
         assert {key: getattr(entry, key) or None for key in others} == others
@@ -158,7 +158,7 @@ def test_offline_the_message_says_what_goes_where(tmp_path, monkeypatch):
 
 def test_weights_are_read_by_name_where_a_file_may_stand(toy, tmp_path, monkeypatch):
     """TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH and --checkpoint: all through read_checkpoint."""
-    entry = ZooEntry(**{**vars(toy[0]), "config": "Toys/TOY"})
+    entry = ZooEntry(**{**vars(toy[0]), "config": "Toys/TOY", "name": ""})
     monkeypatch.setattr(zoo_table, "zoo_entries", lambda: (entry,))
     monkeypatch.chdir(tmp_path)
     for name in ("Toys/TOY", "TOY", "configs/Toys/TOY.yaml"):

@@ -1,0 +1,82 @@
+"""Checks of plain arguments and of clips, whose messages name the argument, the value and what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+from torch import Tensor
+
+from slowfast.utils.registry import Registry
+from slowfast.utils.suggest import did_you_mean
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Return when ``value`` is one of ``choices``."""
+    choices = list(choices)
+    if value not in choices:
+        near = did_you_mean(value, choices) if isinstance(value, str) else ""
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, choices))}.{near}")
+
+
+def check_registered(name: str, value: str, registry: Registry) -> None:
+    """Return when ``registry`` has an entry called ``value``."""
+    if value not in registry:
+        raise ValueError(
+            f"{name}={value!r} is no {registry.kind}.{did_you_mean(str(value), registry.names())} Known: "
+            f"{', '.join(registry.names())}. Own classes are found when IMPORTS names their module or file."
+        )
+
+
+def check_whole(name: str, value: Any, *, least: int = 1, or_else: str = "") -> None:
+    """Return when ``value`` is a whole number of ``least`` or more; ``or_else`` names what else would be accepted."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number >= {least}{or_else and f', or {or_else}'}.")
+
+
+def check_least(name: str, value: Any, least: float) -> None:
+    """Return when ``value`` is a number of ``least`` or more."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not value >= least:
+        raise ValueError(f"{name}={value!r} must be a number >= {least}.")
+
+
+def check_above(name: str, value: Any, bound: float) -> None:
+    """Return when ``value`` is a number above ``bound``."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not value > bound:
+        raise ValueError(f"{name}={value!r} must be a number > {bound}.")
+
+
+def check_fraction(name: str, value: Any) -> None:
+    """Return when ``value`` is a probability, in [0, 1]."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{name}={value!r} must be in [0, 1].")
+
+
+def shape_text(value: Any) -> str:
+    """Shape of a tensor, or of each of several, for a message; the type of anything else."""
+    if isinstance(value, Tensor):
+        return f"({', '.join(map(str, value.shape))})"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shape_text, value))}]"
+    return type(value).__name__
+
+
+def check_clip(clip: Tensor, *, least_frames: int = 1, least_size: int = 1) -> None:
+    """Return when ``clip`` (B, C, T, H, W) holds floats, and frames and pixels enough (``least_size`` a side).
+
+    Raises:
+        ValueError: with the shape received and what is expected.
+    """
+    if not clip.is_floating_point():
+        dtype = str(clip.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"expected a normalised clip of floats, received {dtype} {shape_text(clip)}. Frames 0 to 255 become one by "
+            "(frames / 255 - mean) / std, with the mean and std that the weights were trained with (0.45 and 0.225 for "
+            "PySlowFast's)."
+        )
+    if clip.shape[2] < least_frames or clip.shape[3] < least_size or clip.shape[4] < least_size:
+        raise ValueError(
+            f"expected a clip (B, C, T, H, W) of at least {least_frames} frame{'s' * (least_frames > 1)} of "
+            f"{least_size}x{least_size} pixels; received {shape_text(clip)}."
+        )

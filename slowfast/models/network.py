@@ -1,0 +1,75 @@
+"""What every network of this package offers beside ``forward``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slowfast.models.checks import check_whole
+from slowfast.models.heads import RoIHead
+from slowfast.models.init import init_weights
+from slowfast.models.options import InitOptions, split_options
+from slowfast.models.weights.names import accept_pyslowfast_names
+
+
+class VideoNetwork(nn.Module):
+    """Base of the networks: ``forward_features``, then ``head``.
+
+    Attributes:
+        pathway_names: submodules that the clip runs through, as ``forward_features`` orders their maps.
+        option_types: values whose fields are keywords of the constructor (``options.with_options``).
+        head: from features to logits and scores; its last layer is ``head.classifier``.
+    """
+
+    pathway_names: tuple[str, ...] = ("pathway",)
+    option_types: tuple[type, ...] = ()
+    head: nn.Module
+
+    @classmethod
+    def split_options(cls, options: Mapping[str, Any]) -> list[Any]:
+        """The values of ``option_types`` from plain keywords; the errors of ``options.split_options``."""
+        return split_options(cls, options)
+
+    def finish(self, options: InitOptions) -> None:
+        """Draw the initial weights, once all modules are there, and let PySlowFast's state dicts load."""
+        self.classifier_std = options.fc_init_std
+        init_weights(
+            self,
+            fc_std=options.fc_init_std,
+            zero_final_bn=options.zero_init_final_bn,
+            zero_final_conv=options.zero_init_final_conv,
+        )
+        accept_pyslowfast_names(self)
+
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether it is called as ``model(clip, boxes)``."""
+        return isinstance(self.head, RoIHead)
+
+    @property
+    def num_classes(self) -> int:
+        """K, logits of a clip or box."""
+        return self.head.classifier.out_features
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a fresh classifier of ``num_classes`` in the place of the last layer; all else keeps its weights."""
+        check_whole("num_classes", num_classes)
+        old = self.head.classifier
+        weight = old.weight
+        self.head.classifier = nn.Linear(old.in_features, num_classes, device=weight.device, dtype=weight.dtype)
+        nn.init.normal_(self.head.classifier.weight, std=self.classifier_std)
+        nn.init.zeros_(self.head.classifier.bias)
+
+    def forward_features(self, clip: Any) -> Any:
+        """Feature maps of the last stage, one (B, C, T, H, W) tensor, or a list of one for each pathway."""
+        raise NotImplementedError
+
+
+def features_by_pathway(model: nn.Module, clip: Tensor | list[Tensor]) -> dict[str, Tensor]:
+    """``model.forward_features(clip)`` by the name of the pathway: {"slow": (B, C, t, H, W), "fast": ...}."""
+    maps = model.forward_features(clip)
+    maps = [maps] if isinstance(maps, torch.Tensor) else maps
+    return dict(zip(getattr(model, "pathway_names", ("pathway",)), maps, strict=True))
