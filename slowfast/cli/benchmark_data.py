@@ -13,6 +13,7 @@ import torch
 from slowfast.config import Config, with_overrides
 from slowfast.datasets import build_dataset
 from slowfast.engine.build_trainer import build_trainer
+from slowfast.video.container import create_video
 from slowfast.video.reader import VideoReader
 
 
@@ -21,7 +22,7 @@ def write_benchmark_video(path: Path, *, height: int = 256, width: int = 340, nu
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 8 + 1, 2 * width // 8 + 1, 3), dtype=np.uint8)
     texture = coarse.repeat(8, axis=0).repeat(8, axis=1)
-    with av.open(str(path), "w") as container:
+    with create_video(path) as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for i in range(num_frames):

@@ -19,6 +19,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from slowfast.video.container import create_video
+
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +122,7 @@ def write_video(path: str | Path, frames: np.ndarray, *, fps: int = 30) -> None:
 
     That takes one encoder thread and a constant quantizer: x264's rate control (crf) differs from run to run at times.
     """
-    with av.open(str(path), "w") as container:
+    with create_video(path) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"

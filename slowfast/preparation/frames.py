@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from slowfast.utils.files import atomic_write
-from slowfast.video.index import VideoReadError
 from slowfast.video.stream import FrameStream, error_text, upright_rgb, upright_size
+from slowfast.video.watch import VideoReadError
 
 ROUNDING_SECONDS = 0.001  # most that a file's clock is taken to be off
 

@@ -12,8 +12,8 @@ import av
 import numpy as np
 
 from slowfast.preparation.files import read_table, write_table
-from slowfast.video.index import VideoReadError
 from slowfast.video.stream import FrameStream, error_text, upright_size
+from slowfast.video.watch import VideoReadError
 
 MOST_VALUES = 8  # lines of a distribution
 

@@ -18,8 +18,9 @@ from torchvision.models import detection
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import TEXT
 from slowfast.utils.files import atomic_write
-from slowfast.video.index import VideoReadError, video_index
+from slowfast.video.index import video_index
 from slowfast.video.reader import VideoReader
+from slowfast.video.watch import VideoReadError
 
 PERSON = 1  # label of a person in COCO, which the detectors were trained on
 DETECTORS = {

@@ -9,9 +9,11 @@ import av
 import numpy as np
 
 from slowfast.utils.files import atomic_write
-from slowfast.video.index import VideoReadError, open_stream, read_index
+from slowfast.video.container import create_video
+from slowfast.video.index import read_index
 from slowfast.video.reader import Orientation
 from slowfast.video.stream import FrameStream, error_text, upright_size
+from slowfast.video.watch import VideoReadError
 
 
 def resize_video(
@@ -45,7 +47,7 @@ def resize_video(
         _encode(stream, os.fspath(draft), short_side, options, num_threads)
         if stream.num_frames == 0 or stream.missing():
             raise VideoReadError(f"cannot decode {stream.path}: {stream.missing()}.")
-        written = _count_frames(os.fspath(draft))
+        written = read_index(os.fspath(draft)).num_frames
         if written != stream.num_frames:
             raise VideoReadError(
                 f"cannot decode {stream.path}: of {stream.num_frames} frames the copy holds {written}."
@@ -62,7 +64,7 @@ def _encode(stream: FrameStream, draft: str, short_side: int, options: dict[str,
         options = {**options, "bf": "0"}  # MP4 keeps durations in the order of decoding: let that be the order of times
     encoder = size = None
     first_seconds, last_pts, durations = 0.0, -1, {}
-    with av.open(f"file:{draft}", "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with create_video(draft, file_format="mp4", options={"movflags": "faststart"}) as container:
         for number, (seconds, frame) in enumerate(stream.frames()):
             if encoder is None:
                 size, first_seconds = even_size(*upright_size(frame), short_side), seconds
@@ -127,12 +129,6 @@ def upright_yuv(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
 def _pixel_format(frame: av.VideoFrame) -> str:
     """4:2:0 with the range of the frame: PyAV's releases differ in whether yuvj to yuv changes the values."""
     return "yuvj420p" if frame.format.name.startswith("yuvj") else "yuv420p"
-
-
-def _count_frames(path: str) -> int:
-    container, stream = open_stream(path)
-    with container:
-        return read_index(container, stream).num_frames
 
 
 def resize_job(job: tuple[str, str], **options) -> str:

@@ -7,8 +7,6 @@ Reading all packets of a file costs a few milliseconds, decodes nothing, and is 
 from __future__ import annotations
 
 import math
-import os
-import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,13 +16,12 @@ import av
 import numpy as np
 from av.format import Flags as FormatFlags
 
+from slowfast.video.container import check_video_file, failure_text, open_video, pyav_errors
+from slowfast.video.watch import Deadline, VideoReadError, reading
+
 FALLBACK_FPS = 30.0  # of a file that tells no rate and has too few frames to measure one
 LONGEST_STEP_SECONDS = 10  # where clocks may jump, a longer one is a jump: FFmpeg's -dts_delta_threshold
 CACHE_BYTES = 64 * 2**20  # of remembered indices in one process, about 10,000 videos of 300 frames
-
-
-class VideoReadError(ValueError):
-    """A video cannot be opened, or frames of it cannot be decoded; the message names the file and the cause."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class VideoIndex:
         return sum(array.nbytes for array in arrays if array is not None)
 
 
-def open_stream(path: str) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
+def open_stream(path: str, deadline: Deadline) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
     """An open container, which the caller closes, and its best video stream.
 
     Best as FFmpeg ranks them, which is not always the first; a cover picture is no video stream.
@@ -67,50 +64,31 @@ def open_stream(path: str) -> tuple[av.container.InputContainer, av.video.stream
     Raises:
         VideoReadError: the file is missing, is no video, or holds none.
     """
+    container = open_video(path, deadline)
     try:
-        # "file:" keeps a colon in a name from being read as a network protocol.
-        container = av.open(f"file:{path}")
-    except av.FFmpegError as error:
-        raise VideoReadError(f"cannot open {path}: {error.strerror}{_what_it_is(path)}.") from error
+        with pyav_errors(path, deadline):
+            return container, _best_stream(container, path)
+    except VideoReadError:
+        container.close()
+        raise
+
+
+def _best_stream(container: av.container.InputContainer, path: str) -> av.video.stream.VideoStream:
     videos = [stream for stream in container.streams.video if not _is_cover(stream) and stream.codec_context]
     if not videos:
         found = sorted({"cover picture" if _is_cover(stream) else str(stream.type) for stream in container.streams})
-        container.close()
         raise VideoReadError(
             f"cannot decode {path}: it has no video stream that can be decoded (streams: {', '.join(found) or 'none'})."
         )
-    best = container.streams.best("video")
-    return container, best if best in videos else videos[0]
+    try:
+        best = container.streams.best("video")
+    except IndexError:  # FFmpeg's best is a stream that appeared while the file was opened
+        best = None
+    return best if best in videos else videos[0]
 
 
 def _is_cover(stream) -> bool:
     return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _what_it_is(path: str) -> str:
-    """ " (the file is empty)" and the like, for a file that is no video; an empty string when nothing is to say."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except OSError:
-        return ""
-    if not head:
-        return " (the file is empty)"
-    if head.lstrip()[:1] == b"<":
-        return " (it is an HTML or XML page)"
-    if all(byte in b"\t\r\n\f" or byte >= 32 for byte in head) and b"\0" not in head:
-        return " (it is a text file)"
-    return f" ({os.path.getsize(path):,} bytes, of no known or of an unfinished format)"
-
-
-def _other_spelling(path: str) -> str:
-    """What to know of a missing file whose name is there in another Unicode form, as copies from a Mac have it."""
-    folder, name = os.path.split(path)
-    for form in ("NFC", "NFD"):
-        for twin in (os.path.join(folder, unicodedata.normalize(form, name)), unicodedata.normalize(form, path)):
-            if twin != path and os.path.lexists(twin):
-                return f" (but there is a file of that name in Unicode form {form}: rename it, or correct the list)"
-    return ""
 
 
 _cache: OrderedDict[tuple[str, int, int], VideoIndex] = OrderedDict()
@@ -124,17 +102,12 @@ def video_index(path: str) -> VideoIndex:
         VideoReadError: the file cannot be opened, or holds no frame.
     """
     global _cache_bytes
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise VideoReadError(f"cannot open {path}: {error.strerror}{_other_spelling(path)}.") from error
+    status = check_video_file(path)
     key = (path, status.st_mtime_ns, status.st_size)
     if key in _cache:
         _cache.move_to_end(key)
         return _cache[key]
-    container, stream = open_stream(path)
-    with container:
-        index = read_index(container, stream)
+    index = read_index(path)
     _cache[key] = index
     _cache_bytes += index.num_bytes
     while _cache_bytes > CACHE_BYTES and len(_cache) > 1:
@@ -142,15 +115,22 @@ def video_index(path: str) -> VideoIndex:
     return index
 
 
-def read_index(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> VideoIndex:
-    """The index of a freshly opened stream: reads the file to its end, without decoding.
+def read_index(path: str) -> VideoIndex:
+    """The index of a file, read anew: from its beginning to its end, without decoding.
 
     Raises:
-        VideoReadError: no packet holds a frame.
+        VideoReadError: it cannot be opened, holds no frame or times that are none, or took too long.
     """
-    packets, reason = _read_packets(container, stream)
-    if not packets:
-        raise VideoReadError(f"cannot decode {_name(container)}: its video stream holds no frame{reason}.")
+    with reading(path) as deadline:
+        container, stream = open_stream(path, deadline)
+        with container, pyav_errors(path, deadline):
+            packets, reason = _read_packets(container, stream, deadline)
+            if not packets:
+                raise VideoReadError(f"cannot decode {path}: its video stream holds no frame{reason}.")
+            return _index_of(packets, container, stream)
+
+
+def _index_of(packets: list[_Packet], container, stream) -> VideoIndex:
     tick = stream.time_base or Fraction(1, 90_000)
     may_jump = container.format.flags & FormatFlags.ts_discont.value
     packets, has_jumped = _on_one_clock(packets, LONGEST_STEP_SECONDS / tick if may_jump else math.inf)
@@ -183,18 +163,21 @@ class _Packet(NamedTuple):
         return self._replace(pts=pts, dts=dts)
 
 
-def _read_packets(container, stream) -> tuple[list[_Packet], str]:
+def _read_packets(container, stream, deadline: Deadline) -> tuple[list[_Packet], str]:
     """Every packet that holds a frame to be shown, and " (why)" if reading ended early."""
     packets: list[_Packet] = []
     reason = ""
     try:
         for packet in container.demux(stream):
+            deadline.check()
             # Empty packets end the stream or repeat a frame; discarded ones lie before an edit list's start.
             if packet.size and not packet.is_discard:
                 times = packet.pts, packet.dts, packet.duration or 0
                 packets.append(_Packet(*times, packet.is_keyframe, packet.is_corrupt))
+    except av.error.ExitError:  # the time is over: not the end of the file
+        raise
     except av.FFmpegError as error:
-        reason = f" ({error.strerror})"
+        reason = f" ({failure_text(error)})"
     while packets and packets[-1].is_cut_off:
         packets.pop()  # by the end of the file: never a whole picture
     return packets, reason
@@ -251,7 +234,3 @@ def _frames_on_screen(times: np.ndarray, ticks_per_frame: float) -> np.ndarray:
     # Half a tick: a time that was rounded up to a tick is not late.
     now = times[0] + np.arange(len(times)) * ticks_per_frame + 0.5
     return np.clip(np.searchsorted(times, now, side="right") - 1, 0, len(times) - 1)
-
-
-def _name(container) -> str:
-    return container.name.removeprefix("file:")

@@ -20,11 +20,14 @@ from typing import NamedTuple
 import av
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from slowfast.video.index import VideoIndex, VideoReadError, open_stream, video_index
+from slowfast.utils.untrusted import describe_file, file_status
+from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads
+from slowfast.video.index import VideoIndex, open_stream, video_index
 from slowfast.video.sampling import scaled_size
+from slowfast.video.watch import Deadline, VideoReadError, reading
 
 __all__ = ["FrameFolderReader", "FrameReader", "Orientation", "VideoReadError", "VideoReader"]
 
@@ -32,6 +35,8 @@ __all__ = ["FrameFolderReader", "FrameReader", "Orientation", "VideoReadError", 
 # Not HEVC: a frame marked so may still be referred to from a higher temporal layer.
 SKIPPING_CODECS = frozenset({"h264", "mpeg2video", "mpeg4"})
 CHUNK = 8  # frames converted at a time: large enough for the resize kernel, small enough for the cache
+CHUNK_BYTES = 2**27  # of them at most: of large frames fewer are converted at a time
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names; others may start programs (EPS)
 
 
 class FrameReader:
@@ -84,7 +89,7 @@ class FrameReader:
             uint8 (F, 3, H, W), 0 to 255. Stored color by color: ``.permute(1, 0, 2, 3)`` is contiguous.
 
         Raises:
-            VideoReadError: a frame cannot be had; says which were wanted and how many came.
+            VideoReadError: a frame cannot be had; says which were wanted and how many came. Or it took too long.
         """
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(numbers) == 0:
@@ -92,7 +97,8 @@ class FrameReader:
         if numbers.min() < 0 or numbers.max() >= self.num_frames:
             raise self._error(numbers, f"it has {self.num_frames:,}")
         wanted, inverse = np.unique(self._frame_numbers(numbers), return_inverse=True)
-        frames = _assemble(self._read(wanted, short_side), len(wanted), apply)
+        with reading(self._file_of(wanted)) as deadline:
+            frames = _assemble(self._read(wanted, short_side, deadline), len(wanted), apply)
         if len(wanted) == len(inverse) and (np.diff(inverse) == 1).all():
             return frames
         return frames.permute(1, 0, 2, 3)[:, torch.from_numpy(inverse)].permute(1, 0, 2, 3)
@@ -100,7 +106,11 @@ class FrameReader:
     def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
         return indices
 
-    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+    def _file_of(self, wanted: np.ndarray) -> str:
+        """The file that is read for these frames; of several images the first."""
+        raise NotImplementedError
+
+    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
         """(position in ``wanted``, pixels (H, W, 3)) of every frame in ``wanted``, which ascends."""
         raise NotImplementedError
 
@@ -120,7 +130,8 @@ def _assemble(
     num_done = 0
     for position, pixels in frames:
         if buffer is None:
-            buffer = np.empty((min(CHUNK, num_frames), *pixels.shape), dtype=np.uint8)
+            at_once = max(1, min(CHUNK, num_frames, CHUNK_BYTES // pixels.nbytes))
+            buffer = np.empty((at_once, *pixels.shape), dtype=np.uint8)
         buffer[len(positions)] = pixels
         positions.append(position)
         num_done += 1
@@ -173,31 +184,36 @@ class VideoReader(FrameReader):
     def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
         return self._index.frame_numbers(indices)
 
-    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+    def _file_of(self, wanted: np.ndarray) -> str:
+        return self.path
+
+    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
         convert = _RgbConverter(short_side)
         missing = set(range(len(wanted)))
         self._failure = ""
         # A seek may land in the wrong place, and a stream that starts at a keyframe may still lean on frames before
         # it: what is missing after the fast way is looked for once more by decoding everything from the start.
-        for frames in (self._decode_from_keyframe, self._decode_from_start):
-            for position, frame in frames(wanted):
-                if position in missing:
-                    missing.discard(position)
-                    yield position, convert(frame)
-                if not missing:
-                    return
+        with pyav_errors(self.path, deadline):
+            for frames in (self._decode_from_keyframe, self._decode_from_start):
+                for position, frame in frames(wanted, deadline):
+                    if position in missing:
+                        missing.discard(position)
+                        yield position, convert(frame)
+                    if not missing:
+                        return
         got = len(wanted) - len(missing)
         raise self._error(wanted, f"got {got} ({self._failure or 'the decoder gave no more'})")
 
-    def _decode_from_keyframe(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _decode_from_keyframe(self, wanted: np.ndarray, deadline: Deadline) -> Iterator[tuple[int, av.VideoFrame]]:
         """(position in ``wanted``, frame), from the last keyframe that is shown no later than the first wanted."""
         index = self._index
         if index.pts is None:
             return
         keyframe = int(np.searchsorted(index.keyframe_pts, index.pts[wanted[0]], side="right")) - 1
-        stream = self._open(fresh=keyframe <= 0)
+        stream = self._open(deadline, fresh=keyframe <= 0)
         packets = self._container.demux(stream) if keyframe <= 0 else self._packets_from(keyframe)
-        yield from self._decode(packets, stream, wanted, skipping=stream.codec_context.name in SKIPPING_CODECS)
+        skipping = stream.codec_context.name in SKIPPING_CODECS
+        yield from self._decode(packets, wanted, deadline, skipping=skipping)
 
     def _packets_from(self, keyframe: int) -> Iterator[av.Packet]:
         """The packets from a keyframe on; none if no seek gets there."""
@@ -215,30 +231,31 @@ class VideoReader(FrameReader):
                 yield from packets
                 return
 
-    def _decode_from_start(self, wanted: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _decode_from_start(self, wanted: np.ndarray, deadline: Deadline) -> Iterator[tuple[int, av.VideoFrame]]:
         """(position in ``wanted``, frame), by decoding every frame up to the last wanted."""
-        stream = self._open(fresh=True)
-        yield from self._decode(self._container.demux(stream), stream, wanted, skipping=False)
+        stream = self._open(deadline, fresh=True)
+        yield from self._decode(self._container.demux(stream), wanted, deadline, skipping=False)
 
     def _decode(
-        self, packets: Iterator[av.Packet], stream, wanted: np.ndarray, *, skipping: bool
+        self, packets: Iterator[av.Packet], wanted: np.ndarray, deadline: Deadline, *, skipping: bool
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """(position in ``wanted``, frame) for the wanted among the frames that ``packets`` hold.
 
         A damaged packet is passed over: what matters is whether the wanted frames come. ``skipping`` lets the
         decoder leave out unwanted frames that no other frame needs, about half of an H.264 video.
         """
-        context = stream.codec_context
+        context = self._stream.codec_context
         number_of = _FrameCounter(self._index.pts)
         position_of = {int(number): position for position, number in enumerate(wanted)}
         wanted_pts = set() if self._index.pts is None else set(self._index.pts[wanted].tolist())
         for packet in self._until_end(packets):
+            deadline.check()
             if skipping:
                 context.skip_frame = "DEFAULT" if packet is None or packet.pts in wanted_pts else "NONREF"
             try:
                 frames = context.decode(packet)
             except av.FFmpegError as error:
-                self._failure = self._failure or error.strerror
+                self._failure = self._failure or failure_text(error)
                 continue
             for frame in frames:
                 position = position_of.get(number_of(frame))
@@ -251,18 +268,19 @@ class VideoReader(FrameReader):
             for packet in packets:
                 if packet.size:
                     yield packet
+        except av.error.ExitError:  # the time is over: not the end of the file
+            raise
         except av.FFmpegError as error:
-            self._failure = self._failure or error.strerror
+            self._failure = self._failure or failure_text(error)
         yield None
 
-    def _open(self, *, fresh: bool = False):
+    def _open(self, deadline: Deadline, *, fresh: bool = False):
         """The stream of the open file; ``fresh``: at its start, whatever was read before."""
         if fresh:
             self.close()
         if self._container is None:
-            self._container, self._stream = open_stream(self.path)
-            self._stream.codec_context.thread_count = self.num_threads
-            self._stream.codec_context.thread_type = "SLICE" if self.num_threads == 1 else "AUTO"
+            self._container, self._stream = open_stream(self.path, deadline)
+            set_threads(self._stream, self.num_threads)
         return self._stream
 
 
@@ -328,6 +346,7 @@ class _RgbConverter:
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3); valid until the next call."""
         if self.size is None:
+            check_frame_size(frame.height, frame.width)
             self.size = (frame.height, frame.width)
             if self.short_side is not None:
                 self.size = scaled_size(*self.size, self.short_side)
@@ -355,16 +374,18 @@ class FrameFolderReader(FrameReader):
     def __repr__(self) -> str:
         return f"{os.path.dirname(os.fspath(self.paths[0]))} ({self.num_frames:,} images)"
 
-    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
+    def _file_of(self, wanted: np.ndarray) -> str:
+        return os.fspath(self.paths[wanted[0]])
+
+    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
         size: tuple[int, int] | None = None
         for position, number in enumerate(wanted):
+            deadline.check()
             path = os.fspath(self.paths[number])
             try:
-                with Image.open(path) as image:
-                    picture = ImageOps.exif_transpose(image).convert("RGB")
-            except OSError as error:  # Pillow's errors about files are OSErrors
-                reason = error.strerror or str(error)
-                raise self._error(wanted, f"got {position} ({path}: {reason})") from error
+                picture = _read_image(path)
+            except ImageError as error:
+                raise self._error(wanted, f"got {position} ({path}: {error})") from error
             if short_side is not None:
                 height, width = scaled_size(picture.height, picture.width, short_side)
                 picture = picture.resize((width, height), Image.Resampling.BILINEAR)
@@ -373,3 +394,27 @@ class FrameFolderReader(FrameReader):
                 found = f"{path} is {picture.width}x{picture.height}, not {size[0]}x{size[1]}"
                 raise self._error(wanted, f"got {position} ({found}: give all images one size)")
             yield position, np.asarray(picture)
+
+
+class ImageError(ValueError):
+    """An image file cannot be decoded; the message says why, without its name."""
+
+
+def _read_image(path: str) -> Image.Image:
+    """The picture of an image file, upright, RGB.
+
+    Raises:
+        ImageError: no such file, none of IMAGE_FORMATS, damaged, or too large.
+    """
+    try:
+        file_status(path)
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            check_frame_size(image.height, image.width)
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise ImageError(f"cannot be read as an image (it is {describe_file(path)})") from error
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+    # Pillow's plugins let whatever a damaged file causes pass: SyntaxError, struct.error, zlib.error, KeyError, ...
+    except Exception as error:
+        raise ImageError(f"{type(error).__name__}: {error}") from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from slowfast.video.reader import FrameReader
+from slowfast.video.watch import Deadline
 
 
 class ResampledReader(FrameReader):
@@ -35,5 +36,8 @@ class ResampledReader(FrameReader):
         source = np.floor(indices * self._ratio + 1e-6).astype(np.int64)
         return self.video._frame_numbers(np.minimum(source, self.video.num_frames - 1))
 
-    def _read(self, wanted: np.ndarray, short_side: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        return self.video._read(wanted, short_side)
+    def _file_of(self, wanted: np.ndarray) -> str:
+        return self.video._file_of(wanted)
+
+    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
+        return self.video._read(wanted, short_side, deadline)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 
 import av
 import numpy as np
 
-from slowfast.video.index import VideoReadError, open_stream, video_index
+from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads
+from slowfast.video.index import open_stream, video_index
 from slowfast.video.reader import Orientation
+from slowfast.video.watch import VideoReadError, reading
 
 
 class FrameStream:
     """The frames of the best video stream of a file, decoded one by one. Use as a context manager.
+
+    The time limit of reads holds from one packet to the next, not for the whole file.
 
     Attributes:
         index: what the packets of the file tell.
@@ -34,7 +39,13 @@ class FrameStream:
         self.path = os.fspath(path)
         self.num_threads = num_threads
         self.index = video_index(self.path)
-        self._open()
+        self._exit = ExitStack()
+        self._deadline = self._exit.enter_context(reading(self.path))
+        try:
+            self._open()
+        except VideoReadError:
+            self._exit.close()
+            raise
         self.announced = self.stream.frames
         is_matroska = "matroska" in self.container.format.name
         # Elsewhere a duration may be guessed from the size of the file.
@@ -43,9 +54,8 @@ class FrameStream:
         self.tick = self.stream.time_base or Fraction(1, 90_000)
 
     def _open(self) -> None:
-        self.container, self.stream = open_stream(self.path)
-        self.stream.codec_context.thread_count = self.num_threads
-        self.stream.codec_context.thread_type = "SLICE" if self.num_threads == 1 else "AUTO"
+        self.container, self.stream = open_stream(self.path, self._deadline)
+        set_threads(self.stream, self.num_threads)
         self.num_packets = self.num_frames = self.num_damaged = 0
         self.end_seconds = 0.0
         self.problems: list[str] = []
@@ -55,6 +65,7 @@ class FrameStream:
 
     def __exit__(self, *_) -> None:
         self.container.close()
+        self._exit.close()
 
     @property
     def start_seconds(self) -> float:
@@ -68,7 +79,14 @@ class FrameStream:
         """(seconds since the start of the file, frame), from a frame that is shown no later than ``from_seconds``.
 
         Files without reliable times are taken to have a constant rate, and are decoded from their beginning.
+
+        Raises:
+            VideoReadError: the file is not what it was when it was opened, or takes too long to give a packet.
         """
+        with pyav_errors(self.path, self._deadline):
+            yield from self._frames_from(from_seconds)
+
+    def _frames_from(self, from_seconds: float) -> Iterator[tuple[float, av.VideoFrame]]:
         if from_seconds > 0 and self.index.pts is not None:
             target = int((from_seconds + self.start_seconds) / self.tick)
             try:
@@ -103,9 +121,10 @@ class FrameStream:
             try:
                 frames = context.decode(packet)
             except av.FFmpegError as error:
-                self.problems.append(error.strerror)
+                self.problems.append(failure_text(error))
                 continue
             for frame in frames:
+                check_frame_size(frame.height, frame.width)
                 self.num_frames += 1
                 self.num_damaged += frame.is_corrupt
                 yield frame
@@ -114,6 +133,7 @@ class FrameStream:
         """The packets with data, then None, which makes the decoder give what it holds back."""
         try:
             for packet in self.container.demux():
+                self._deadline.extend()
                 if packet.size and packet.pts is not None:
                     self.end_seconds = max(
                         self.end_seconds, float((packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -121,8 +141,10 @@ class FrameStream:
                 if packet.size and packet.stream_index == self.stream.index:
                     self.num_packets += 1
                     yield packet
+        except av.error.ExitError:  # the time is over: not the end of the file
+            raise
         except av.FFmpegError as error:
-            self.problems.append(error.strerror)
+            self.problems.append(failure_text(error))
         yield None
 
     def missing(self) -> str:

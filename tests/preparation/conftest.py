@@ -64,11 +64,11 @@ def broken_videos(tmp_path, helpers) -> dict[str, tuple[Path, str]]:
     files["text"].write_text("Sign in to confirm your age")
     write_audio(files["sound"])
     return {
-        "empty": (files["empty"], "the file is empty"),
+        "empty": (files["empty"], "it is empty"),
         "page": (files["page"], "HTML"),
         "text": (files["text"], "text file"),
         "sound": (files["sound"], "no video stream.*audio"),
-        "no index": (cut("no_index.mp4", share=0.5), "unfinished format"),
+        "no index": (cut("no_index.mp4", share=0.5), "damaged or unfinished MP4"),
         "cut mp4": (
             cut("cut.mp4", share=0.6, format_options={"movflags": "faststart"}),
             "of 60 frames announced are in the file",

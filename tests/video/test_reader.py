@@ -297,10 +297,10 @@ def test_index_is_remembered_until_the_file_changes(make_video):
 @pytest.mark.parametrize(
     "content, reason",
     [
-        (b"", "the file is empty"),
-        (b"<html>404 Not Found</html>\n" * 20, "it is an HTML or XML page"),
+        (b"", "it is empty"),
+        (b"<html>404 Not Found</html>\n" * 20, "it is an HTML page"),
         (b"not found\n" * 20, "it is a text file"),
-        (bytes(range(256)) * 8, "2,048 bytes, of no known or of an unfinished format"),
+        (bytes(range(256)) * 8, r"it is 2,048 bytes of no known kind, beginning with .*"),
     ],
 )
 def test_a_file_that_is_no_video_says_what_it_is(tmp_path, content, reason):
@@ -313,7 +313,7 @@ def test_a_file_that_is_no_video_says_what_it_is(tmp_path, content, reason):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(VideoReadError, match=r"cannot open .*none\.mp4: No such file or directory\."):
         VideoReader(tmp_path / "none.mp4")
-    with pytest.raises(VideoReadError, match=r"cannot open .*: Is a directory\."):
+    with pytest.raises(VideoReadError, match=r"cannot open .*: it is a folder\."):
         VideoReader(tmp_path)
 
 
@@ -346,7 +346,7 @@ def test_audio_is_no_video_and_neither_is_its_cover(tmp_path, cover, streams):
 def test_mp4_without_its_index_is_refused(make_video):
     path = make_video()
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])  # the index stands at the end
-    with pytest.raises(VideoReadError, match="unfinished format"):
+    with pytest.raises(VideoReadError, match="damaged or unfinished MP4"):
         VideoReader(path)
 
 
@@ -478,7 +478,7 @@ def test_image_folder_errors_name_the_image(tmp_path):
     video = FrameFolderReader(paths, fps=30)
     with pytest.raises(VideoReadError, match=r"wanted frames 0-1, got 1 \(.*1\.png is 31x20, not 30x20"):
         video.frames_at([0, 1])
-    with pytest.raises(VideoReadError, match=r"wanted frame 2, got 0 \(.*2\.png: cannot identify image"):
+    with pytest.raises(VideoReadError, match=r"wanted frame 2, got 0 \(.*2\.png: cannot be read as an image"):
         video.frames_at([2])
     with pytest.raises(VideoReadError, match=r"wanted frame 3, got 0 \(.*3\.png: No such file"):
         video.frames_at([3])

@@ -25,8 +25,8 @@ from slowfast.preparation.person_boxes import (
     merge_boxes,
     write_boxes,
 )
-from slowfast.video.index import VideoReadError
 from slowfast.video.stream import error_text
+from slowfast.video.watch import VideoReadError
 
 EXAMPLE = """\
   slowfast prepare-data ava-boxes data/mine/videos data/mine/boxes.csv --gpus 1 \\

@@ -55,7 +55,7 @@ def test_short_and_broken_movies_are_reported_and_the_rest_goes_on(tmp_path, mak
         assert frames(tmp_path, "ava", *CUT) == 1
         failed = {row["path"].rsplit("/", 1)[1]: row["reason"] for row in read_table(tmp_path / "out" / "failed.csv")}
         assert failed["short.mp4"] == "15 frames, expected at least 30"
-        assert "unfinished format" in failed["torn.mp4"] and len(failed) == 2
+        assert "nothing but zeros" in failed["torn.mp4"] and len(failed) == 2
     assert "no frame list was written" in capsys.readouterr().out
 
 

@@ -34,7 +34,7 @@ def test_failures_do_not_stop_the_rest_and_are_tried_again(tmp_path, make_video,
     assert resize(tmp_path) == 1
     assert "1 failed" in capsys.readouterr().out
     (failed,) = read_table(tmp_path / "out" / "failed.csv")
-    assert failed["path"] == str(tmp_path / "videos" / "a.mp4") and "the file is empty" in failed["reason"]
+    assert failed["path"] == str(tmp_path / "videos" / "a.mp4") and "it is empty" in failed["reason"]
     make_video(tmp_path / "videos" / "a.mp4")
     assert resize(tmp_path) == 0
     assert sorted(os.listdir(tmp_path / "out")) == ["a.mp4", "b.mp4", "resize.json"]

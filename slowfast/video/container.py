@@ -1,0 +1,163 @@
+"""The one place where video files are opened, for reading and for writing.
+
+What a foreign file may do is bounded here: it is a regular file of a real container format, which names no other file
+and no address; frames have at most MAX_FRAME_PIXELS pixels; every call has a time limit; and whatever fails is a
+``VideoReadError``.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+
+from slowfast.utils.untrusted import describe_file, file_status, is_playlist
+from slowfast.video.watch import Deadline, VideoReadError
+
+# Names of FFmpeg's demuxers. All read one file and nothing else; playlists (concat, hls, dash, sdp), devices and
+# sequences of images open files and addresses that their content names.
+FORMATS = (
+    "3g2", "3gp", "asf", "av1", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4a", "m4v", "matroska", "mj2",
+    "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "obu", "ogg", "rm", "webm", "wtv", "yuv4mpegpipe",
+)  # fmt: skip
+MAX_FRAME_PIXELS = 2**26  # 8192 x 8192, twice the pixels of 8K: a frame as RGB takes 200 MB
+MAX_ASPECT = 100  # longer side to shorter: a strip of 2 x 60,000 pixels would be enlarged to gigabytes
+
+_INPUT_OPTIONS = {
+    "format_whitelist": ",".join(FORMATS),
+    "protocol_whitelist": "file",
+    "max_pixels": str(MAX_FRAME_PIXELS),  # of the decoders that look at the first frames
+}
+# What PyAV raises for damaged files beside its own errors: text that is no text, numbers out of range, streams that are
+# not there. TypeError, AttributeError and AssertionError are not among it: those are our defects.
+_PYAV_ERRORS = (av.FFmpegError, ValueError, LookupError, ArithmeticError, MemoryError, RuntimeError)
+
+
+def silence_ffmpeg() -> None:
+    """Take PyAV's log callback away from FFmpeg, if a program or an import has set it (``av.logging.set_level``).
+
+    It takes the interpreter's lock in decoder threads, while the thread that closes a file holds the lock and waits for
+    them: a deadlock for ever (PyAV's issues 751, 909, 1053, 2276). torchvision before 0.26 sets it when it is imported.
+    """
+    if av.logging.get_level() is not None:
+        av.logging.set_level(None)
+
+
+@contextmanager
+def pyav_errors(path: str, deadline: Deadline | None = None, *, doing: str = "decode") -> Iterator[None]:
+    """Turns what PyAV raises in the block into a VideoReadError that names ``path``.
+
+    Args:
+        deadline: of the read; a call that it cut short says so.
+        doing: "open" or "decode".
+    """
+    try:
+        yield
+    except VideoReadError:
+        raise
+    except av.error.ExitError as error:
+        raise (deadline or Deadline(path, 0)).error() from error
+    except _PYAV_ERRORS as error:
+        raise VideoReadError(f"cannot {doing} {path}: {failure_text(error)}.") from error
+
+
+def failure_text(error: Exception) -> str:
+    """What PyAV's error says, without the name of the file."""
+    text = error.strerror if isinstance(error, av.FFmpegError) else f"{type(error).__name__}: {error}"
+    return text.removesuffix(".") or type(error).__name__
+
+
+def check_video_file(path: str) -> os.stat_result:
+    """The status of a file that may be opened as a video.
+
+    Raises:
+        VideoReadError: no such file, or a folder, FIFO, socket or device.
+    """
+    try:
+        return file_status(path)
+    except OSError as error:
+        raise VideoReadError(f"cannot open {path}: {error.strerror}{_other_spelling(path)}.") from error
+
+
+def open_video(path: str, deadline: Deadline) -> av.container.InputContainer:
+    """An open container, which the caller closes.
+
+    Raises:
+        VideoReadError: the file is missing or special, of no format in ``FORMATS``, damaged, or took too long.
+    """
+    silence_ffmpeg()
+    check_video_file(path)
+    seconds = deadline.seconds_left
+    with pyav_errors(path, deadline, doing="open"):
+        try:
+            # "file:" keeps a colon in a name from being read as a network protocol.
+            return av.open(
+                f"file:{path}", options=_INPUT_OPTIONS, timeout=(seconds, seconds), metadata_errors="replace"
+            )
+        except av.error.ExitError:
+            raise
+        except av.FFmpegError as error:
+            raise VideoReadError(f"cannot open {path}: {_refusal(path, error)}.") from error
+
+
+def _refusal(path: str, error: av.FFmpegError) -> str:
+    """Why a file was not opened, and what it is."""
+    what = describe_file(path)
+    try:
+        with open(path, "rb") as file:
+            refused = is_playlist(file.read(2**13))
+    except OSError:
+        refused = False
+    if refused:
+        return f"it is {what}; only files that hold the video themselves are opened"
+    if isinstance(error, av.error.ArgumentError):  # not in FORMATS
+        return f"it is {what}, not of a video format that is read"
+    return f"{error.strerror} (it is {what})"
+
+
+def set_threads(stream, num_threads: int) -> None:
+    """Prepare the decoder of a stream that is not open yet. One thread: slices alone, whose frames come at once."""
+    context = stream.codec_context
+    context.thread_count = num_threads
+    context.thread_type = "SLICE" if num_threads == 1 else "AUTO"
+    context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+
+
+def check_frame_size(height: int, width: int) -> None:
+    """Return if a frame of this size may be converted and scaled.
+
+    Raises:
+        ValueError: it is empty, larger than MAX_FRAME_PIXELS, or a strip beyond MAX_ASPECT.
+    """
+    if min(height, width) < 1:
+        raise ValueError(f"its frames are empty ({width}x{height} pixels)")
+    if height * width > MAX_FRAME_PIXELS:
+        raise ValueError(f"its frames have {width}x{height} pixels, more than {MAX_FRAME_PIXELS:,} in all")
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise ValueError(f"its frames are strips of {width}x{height} pixels, longer than {MAX_ASPECT}:1")
+
+
+def create_video(
+    path: str | os.PathLike, *, file_format: str | None = None, options: dict[str, str] | None = None
+) -> av.container.OutputContainer:
+    """A container to write at ``path``, which the caller closes (use it as a context manager).
+
+    Args:
+        file_format: FFmpeg's name; None: by the ending of ``path``.
+        options: of that format.
+    """
+    silence_ffmpeg()
+    return av.open(f"file:{os.fspath(path)}", "w", format=file_format, options=options or {})
+
+
+def _other_spelling(path: str) -> str:
+    """What to know of a missing file whose name is there in another Unicode form, as copies from a Mac have it."""
+    folder, name = os.path.split(path)
+    for form in ("NFC", "NFD"):
+        for twin in (os.path.join(folder, unicodedata.normalize(form, name)), unicodedata.normalize(form, path)):
+            if twin != path and os.path.lexists(twin):
+                return f" (but there is a file of that name in Unicode form {form}: rename it, or correct the list)"
+    return ""
