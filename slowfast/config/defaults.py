@@ -290,6 +290,7 @@ _C.DATA.DECODING_BACKEND = "torchvision"  # any of PySlowFast's values means our
 _C.DATA.DECODING_SHORT_SIZE = 256  # shorter side of decoded frames, pixels, if RESIZE_IN_DECODER
 _C.DATA.RESIZE_IN_DECODER = False  # [own] resize while converting colors: faster, slightly other pixels
 _C.DATA.DECODER_THREADS = 1  # [own] threads of a video decoder; more than 1 can hang in worker processes
+_C.DATA.DECODE_TIMEOUT = 60.0  # [own] seconds for one read of a video; then it counts as unreadable; 0: no limit
 _C.DATA.INV_UNIFORM_SAMPLE = False  # draw the reciprocal of the shorter side uniformly, not the side
 _C.DATA.RANDOM_FLIP = True  # mirror a training clip with p = 1/2; turn it off where left and right matter
 _C.DATA.MULTI_LABEL = False  # a video has any number of labels

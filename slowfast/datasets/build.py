@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import value_of
 from slowfast.datasets.clip_sampling import OwnSampling
+from slowfast.datasets.loader import VideoLoader
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.sample_kinds import sample_kind
 from slowfast.datasets.samplers import EvalBatches, TrainSampler
@@ -35,7 +36,6 @@ from slowfast.datasets.train_crop import TrainCrop
 from slowfast.utils import distributed
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
-from slowfast.utils.signals import end_with_parent
 from slowfast.utils.signature import check_kwargs, filter_kwargs
 from slowfast.video.augment import BatchAugment, Mixup, RandomErasing
 
@@ -198,24 +198,18 @@ def build_loader(
         per_forward = max(1, cfg.TEST.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
         order = kind.test_order(dataset, per_forward, rank, world_size)
     num_workers = cfg.DATA_LOADER.NUM_WORKERS
-    return DataLoader(
+    return VideoLoader(
         dataset,
         **order,
         num_workers=num_workers,
+        read_timeout=cfg.DATA.DECODE_TIMEOUT,
         collate_fn=None if "sampler" in order else getattr(dataset, "collate", kind.collate),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0 and torch.cuda.is_available(),
-        worker_init_fn=_init_worker,
         prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR if num_workers else None,
         persistent_workers=cfg.DATA_LOADER.PERSISTENT_WORKERS and num_workers > 0,
         # Its own generator: loading must not move the global one, from which dropout draws.
         generator=torch.Generator().manual_seed(cfg.RNG_SEED),
     )
-
-
-def _init_worker(worker_id: int) -> None:
-    """One thread a worker: more would only take each other's cores. It ends with its training process, however."""
-    end_with_parent()
-    torch.set_num_threads(1)
 
 
 def build_augment(cfg: CfgNode) -> BatchAugment | None:

@@ -32,8 +32,9 @@ from slowfast.utils.errors import (
 from slowfast.utils.files import check_writable
 from slowfast.utils.locks import FolderLock
 from slowfast.utils.logging import setup_logging
+from slowfast.utils.processes import end_with_parent
 from slowfast.utils.seeding import seed_all
-from slowfast.utils.signals import end_with_parent, forward_signals, stop_on_signals
+from slowfast.utils.signals import forward_signals, stop_on_signals
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode

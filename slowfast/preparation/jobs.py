@@ -1,4 +1,4 @@
-"""Jobs run side by side in processes, each of which may fail, or crash, without taking the others with it."""
+"""Jobs run side by side in processes, each of which may fail, crash or hang without taking the others with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from slowfast.utils.processes import end_with_parent, exit_text
+from slowfast.video.watch import DEFAULT_TIMEOUT_SECONDS, GRACE_SECONDS, ReadBoard, Slot, watch_worker
+
+POLL_SECONDS = 0.5  # between looks at what the processes read
 STOP_SECONDS = 10.0  # a process gets to clean up after itself before it is killed
 
 
 @dataclass(frozen=True)
 class Crash:
-    """Stands for the result of a job whose process ended: a decoder crashed, or the memory was full."""
+    """Stands for the result of a job whose process ended: a decoder crashed or hung, or the memory was full."""
 
     reason: str
 
@@ -25,7 +29,8 @@ def run_jobs(work: Callable[[Any], Any], jobs: Sequence[Any], *, num_workers: in
     """(index of the job, its result or a Crash), in the order in which they finish.
 
     Ending the iteration early, also by Ctrl-C, raises SystemExit within the jobs under way: their context managers
-    clean up.
+    clean up. A process that reads a video (``video.watch``) and gets no packet of it for longer than the time limit
+    of reads is ended. When this process is killed, so are they.
 
     Args:
         work: called with one job; can be pickled, as its argument and its result. An exception it raises is a defect,
@@ -44,9 +49,8 @@ def run_jobs(work: Callable[[Any], Any], jobs: Sequence[Any], *, num_workers: in
         context.set_forkserver_preload([__name__, getattr(getattr(work, "func", work), "__module__", __name__)])
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
-    waiting = iter(enumerate(jobs))
     try:
-        for job in waiting:
+        for job in enumerate(jobs):
             worker = idle.pop() if idle else _Worker(context, work)
             busy[worker.connection] = worker
             worker.give(*job)
@@ -62,7 +66,10 @@ def run_jobs(work: Callable[[Any], Any], jobs: Sequence[Any], *, num_workers: in
 def _take(busy: dict[Connection, _Worker], idle: list[_Worker]) -> Iterator[tuple[int, Any]]:
     """The results that are ready, at least one; their workers become idle."""
     results = []
-    for connection in wait(list(busy)):
+    while not (ready := wait(list(busy), timeout=POLL_SECONDS)):
+        for worker in busy.values():
+            worker.end_if_stuck()
+    for connection in ready:
         worker = busy.pop(connection)
         result = worker.take()
         results.append((worker.index, result))
@@ -76,7 +83,9 @@ class _Worker:
 
     def __init__(self, context, work: Callable[[Any], Any]):
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self.board = ReadBoard(1, context)
+        self.stuck = ""
+        self.process = context.Process(target=_serve, args=(theirs, work, self.board.slot(0)), daemon=True)
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the stream here
 
@@ -84,12 +93,19 @@ class _Worker:
         self.index = index
         self.connection.send(job)
 
+    def end_if_stuck(self) -> None:
+        """Kill the process if the file that it reads gave nothing for too long; ``take`` then gives a Crash."""
+        for read in self.board.reads():
+            if read.seconds > DEFAULT_TIMEOUT_SECONDS + GRACE_SECONDS:
+                self.stuck = f"no packet or frame of {read.path} came for {read.seconds:.0f} seconds"
+                self.process.kill()
+
     def take(self) -> Any:
         try:
             failed, result = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.stop()
-            return Crash(f"the process that worked on it ended ({_exit(self.process.exitcode)})")
+            return Crash(self.stuck or f"the process that worked on it ended ({exit_text(self.process.exitcode)})")
         if failed:
             raise RuntimeError(f"a job failed in its process:\n{result}")
         return result
@@ -103,12 +119,10 @@ class _Worker:
             self.process.join()
 
 
-def _exit(code: int | None) -> str:
-    return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-
-
-def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
+def _serve(connection: Connection, work: Callable[[Any], Any], slot: Slot) -> None:
     """Do jobs until the other side closes the connection."""
+    end_with_parent()
+    watch_worker(slot, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, unreadable={})
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one sees to us
     signal.signal(signal.SIGTERM, _raise_exit)
     while True:

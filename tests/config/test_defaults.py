@@ -21,6 +21,7 @@ OWN_KEYS = {
     "MODEL.COMPILE": False,
     "DATA.ARGS": {},
     "DATA.MAX_BAD_VIDEOS": 100,
+    "DATA.DECODE_TIMEOUT": 60.0,
     "DATA.CHECK_FILES": "sample",
     "DATA.CLASS_NAMES": "",
     "DATA.RESIZE_IN_DECODER": False,

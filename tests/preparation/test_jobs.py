@@ -1,6 +1,8 @@
 """Jobs run side by side; a process that dies takes one job with it, and an end of the iteration cleans up."""
 
+import ctypes
 import os
+import re
 import signal
 import time
 from functools import partial
@@ -8,14 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from slowfast.preparation import jobs as jobs_module
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.utils.files import atomic_write
+from slowfast.video.watch import reading
 
 
 def work(job, *, offset=0):
     """A number plus ``offset``; a word does something else."""
     if job == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if job == "hang":
+        with reading("/videos/hangs.mp4"):
+            ctypes.PyDLL(None).sleep(1000)  # keeps the interpreter's lock, as a decoder in a loop may
     if job == "raise":
         raise KeyError("a defect")
     return job + offset
@@ -50,6 +57,14 @@ def test_a_crash_costs_one_job():
     assert {i: results[i] for i in (0, 2, 3, 5)} == {0: 1, 2: 3, 3: 4, 5: 6}
     assert isinstance(results[1], Crash) and "SIGSEGV" in results[1].reason
     assert isinstance(results[4], Crash)
+
+
+def test_a_process_that_hangs_on_a_file_costs_one_job(monkeypatch):
+    monkeypatch.setattr(jobs_module, "DEFAULT_TIMEOUT_SECONDS", 0.4)
+    monkeypatch.setattr(jobs_module, "GRACE_SECONDS", 0.1)
+    results = dict(run_jobs(work, [1, "hang", 3, 4], num_workers=2))
+    assert {i: results[i] for i in (0, 2, 3)} == {0: 1, 2: 3, 3: 4}
+    assert re.fullmatch(r"no packet or frame of /videos/hangs\.mp4 came for \d+ seconds", results[1].reason)
 
 
 def test_a_defect_ends_the_run():

@@ -16,6 +16,7 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES}: must be at least 1."
     yield from above(cfg, 0, "DATA.TARGET_FPS")
     yield from at_least(cfg, 0, "DATA.TRAIN_JITTER_FPS", "DATA.SKIP_ROWS", "DATA.MAX_BAD_VIDEOS")
+    yield from at_least(cfg, 0, "DATA.DECODE_TIMEOUT")
     yield from one_of(cfg, "DATA.CHECK_FILES", ("sample", "all", "none"))
     yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
