@@ -13,6 +13,10 @@ from slowfast.motion.clips import write_motion
 from tests import video_files
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz-cases", type=int, default=0, help="damaged files of every kind in the slow fuzz tests")
+
+
 @pytest.fixture(autouse=True)
 def package_logger():
     """``setup_logging`` (any command called in-process) turns propagation off; here it ends with its test."""

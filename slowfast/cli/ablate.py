@@ -41,6 +41,7 @@ from slowfast.engine.trainer import NonFiniteLossError
 from slowfast.evaluation import build_evaluator
 from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.utils.logging import format_seconds
+from slowfast.utils.untrusted import read_json
 from slowfast.visualization.ablation import plot_ablation
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequ
     if not (output / "results.json").is_file():
         launch(run_job, cfg)
     row.seconds += time.perf_counter() - start
-    row.figures[seed] = json.loads((output / "results.json").read_text(encoding="utf-8"))["figures"][row.figure]
+    row.figures[seed] = read_json(output / "results.json")["figures"][row.figure]
     return row
 
 

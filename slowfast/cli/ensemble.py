@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -20,6 +19,7 @@ from slowfast.evaluation.labelled import labelled_figures
 from slowfast.evaluation.late_fusion import METHODS, FusionError, Predictions, fuse, read_predictions
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import setup_logging
+from slowfast.utils.untrusted import read_json
 
 DESCRIPTION = (
     "Average the scores of several tests of the same videos, which are matched by path, and evaluate each and the "
@@ -104,7 +104,10 @@ def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
 def read_results(member: Predictions) -> dict:
     """What results.json beside the predictions says; empty where there is none."""
     path = Path(member.name).with_name("results.json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    content = read_json(path, error=FusionError) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise FusionError(f"{path} is no results.json of a test: expected an object.")
+    return content
 
 
 def describe(member: Predictions, weight: float, figures: dict[str, float]) -> dict:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
+from slowfast.config.files import parse_yaml
+from slowfast.utils.untrusted import cut, read_json
 
 EXAMPLE = """
 for fold in 1 2 3; do
@@ -46,21 +45,22 @@ def read_result(path: str | Path) -> FoldResult:
     """The result in a results.json, or in that of an OUTPUT_DIR.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: the file is no results.json of a test.
+        ValueError: there is none, or the file is no results.json of a test.
     """
     path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         cfg = content["config"]
-        cfg = yaml.safe_load(cfg) if isinstance(cfg, str) else cfg  # YAML text in older files
+        if isinstance(cfg, str):  # YAML text in older files
+            cfg = parse_yaml(cfg, source=f"{path}: config")
         protocol = content.get("protocol_text") or content["protocol"]
         setting = {"TEST.DATASET": cfg["TEST"]["DATASET"], "protocol": protocol}
         setting |= {f"MODEL.{key}": cfg["MODEL"][key] for key in ("MODEL_NAME", "ARCH", "NUM_CLASSES")}
         figures = {name: math.nan if value is None else value for name, value in content["figures"].items()}
         return FoldResult(path, cfg["DATA"]["FOLD"], setting, figures, content["num_videos"], content["num_failed"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no results.json of a test ({type(error).__name__}: {error}).") from error
+    except (LookupError, TypeError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {cut(str(error))}"
+        raise ValueError(f"{path} is no results.json of a test ({problem}).") from error
 
 
 def mean_over_folds(results: Sequence[FoldResult]) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,14 @@ from typing import Any
 import yaml
 
 from slowfast.utils.suggest import did_you_mean
+from slowfast.utils.untrusted import cut, quoted, read_bytes
 
 BASE_KEY = "_BASE_"
+# Limits of a config file; the largest of the package has 3 KB, 400 values, 4 levels.
+MAX_BYTES = 2**18
+MAX_NODES = 20_000
+MAX_DEPTH = 40
+MAX_DIGITS = 100
 KeyPath = tuple[str, ...]
 
 
@@ -72,29 +80,40 @@ def _bases(layer: Layer, path: Path) -> Iterator[Path]:
     names = named if isinstance(named, list) else [named]
     for name in names:
         if not isinstance(name, str):
-            raise ConfigError(f"{layer.place((BASE_KEY,))}{BASE_KEY} is {named!r}; expected a path or a list of paths.")
+            raise ConfigError(
+                f"{layer.place((BASE_KEY,))}{BASE_KEY} is {cut(repr(named))}; expected a path or a list of paths."
+            )
         base = existing_config(name, folder=path.parent)
         if base is None:
-            wanted = path.parent / Path(name).expanduser()
-            siblings = [found.name for found in wanted.parent.glob("*.y*ml")]
+            wanted = path.parent / os.path.expanduser(name)
+            siblings = [entry for entry in _names_in(wanted.parent) if entry.endswith((".yaml", ".yml"))]
             hint = did_you_mean(wanted.name, siblings) or did_you_mean(_recipe_name(name), recipe_names())
             raise ConfigError(
-                f"{layer.place((BASE_KEY,))}{BASE_KEY} names {name!r}, but there is no file {wanted}"
+                f"{layer.place((BASE_KEY,))}{BASE_KEY} names {quoted(name)}, but there is no file {cut(str(wanted))}"
                 f" (paths are relative to the file that names them), and no recipe is called so.{hint}"
             )
         yield base
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):
+        return []
 
 
 def read_layer(path: Path) -> Layer:
     """The settings of one YAML file, its bases not followed.
 
     Raises:
-        ConfigError: no such file, not a YAML mapping, unsafe tags, a key written twice.
+        ConfigError: no such file, larger than MAX_BYTES, not a YAML mapping, unsafe tags, a key written twice, or a
+            value that is none.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path, max_bytes=MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{shown(path)}: cannot be read as a config ({error}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{shown(path)}: cannot be read as a config ({reason}).") from error
     layer = replace(parse_layer(text, source=shown(path)), is_recipe=_is_recipe(path))
     _anchor_imports(layer, path.parent)
     return layer
@@ -110,9 +129,9 @@ def _anchor_imports(layer: Layer, folder: Path) -> None:
         return  # whatever stands there is refused when it is merged
     for index, name in enumerate(names):
         if isinstance(name, str) and name.endswith(".py"):
-            path = (folder / Path(name).expanduser()).resolve()
-            if path.is_file() or not Path(name).is_file():
-                names[index] = str(path)
+            path = os.path.abspath(folder / os.path.expanduser(name))
+            if os.path.isfile(path) or not os.path.isfile(name):
+                names[index] = path
 
 
 def _is_recipe(path: Path) -> bool:
@@ -123,9 +142,13 @@ def _is_recipe(path: Path) -> bool:
 
 
 def parse_layer(text: str, *, source: str) -> Layer:
-    """The settings of a YAML text; ``source`` names it in messages."""
-    try:
-        loader = yaml.SafeLoader(text)
+    """The settings of a YAML text; ``source`` names it in messages.
+
+    Raises:
+        ConfigError: as ``read_layer``.
+    """
+    with _yaml_errors(text, source):
+        loader = _BoundedLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Layer({}, source)
@@ -133,11 +156,74 @@ def parse_layer(text: str, *, source: str) -> Layer:
             raise ConfigError(f"{source}: expected `GROUP: {{KEY: value}}` settings, got {text.strip()[:40]!r}.")
         lines = dict(_key_lines(node, (), source, ()))
         return Layer(loader.construct_document(node), source, lines)
+
+
+def parse_yaml(text: str, *, source: str) -> Any:
+    """The value that a YAML text of unknown origin spells, such as the config in a checkpoint.
+
+    Raises:
+        ConfigError: no YAML, or beyond the limits of a config file.
+    """
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{source}: {len(text):,} characters of YAML, more than the {MAX_BYTES:,} that are read.")
+    with _yaml_errors(text, source):
+        return _BoundedLoader(text).get_single_data()
+
+
+@contextmanager
+def _yaml_errors(text: str, source: str) -> Iterator[None]:
+    """Turns PyYAML's errors into ConfigErrors that name ``source`` and the line."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{source}:{line}: not valid, safe YAML: {error.problem}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}.") from error
+        raise ConfigError(f"{source}:{line}: not valid, safe YAML: {cut(str(error.problem))}.") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(
+            f"{source}:{line}: not valid YAML: the character {chr(error.character)!r} may not stand there."
+        ) from error
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Gives up on what makes a small file endless: aliases of aliases, deep nesting, thousands of digits."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self._depth = self._num_nodes = 0  # aliases count as often as they stand for something
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+        mark, is_alias = self.peek_event().start_mark, self.check_event(yaml.AliasEvent)
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, f"it is nested more than {MAX_DEPTH} levels deep", mark)
+        before = self._num_nodes
+        node = super().compose_node(parent, index)
+        self._num_nodes += self._sizes.get(id(node), 1) if is_alias else 1
+        if self._num_nodes > MAX_NODES:
+            raise yaml.composer.ComposerError(
+                None, None, f"it holds more than {MAX_NODES:,} values, aliases written out", mark
+            )
+        if not is_alias:
+            self._sizes[id(node)] = self._num_nodes - before
+        self._depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            return super().construct_object(node, deep)
+        kind = node.tag.rpartition(":")[2]
+        problem = f"{quoted(node.value, length=60)} is no {kind}"
+        if kind in ("int", "float") and len(node.value) > MAX_DIGITS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{problem} of up to {MAX_DIGITS} digits", node.start_mark
+            )
+        try:
+            return super().construct_object(node, deep)
+        # PyYAML takes the 99th of a month for a date, and "!!int x" for a number, until it converts them.
+        except (ValueError, LookupError, AttributeError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 def _key_lines(node: yaml.Node, prefix: KeyPath, source: str, above: tuple[int, ...]) -> Iterator[tuple[KeyPath, int]]:
@@ -186,12 +272,11 @@ def locate(name: str | Path) -> Path:
 
 def existing_config(name: str | Path, *, folder: Path) -> Path | None:
     """The file that ``locate`` finds, relative to ``folder``; None where there is none."""
-    path = folder / Path(name).expanduser()
-    if path.is_file():
-        return path
-    with_ending = path.with_name(f"{path.name}.yaml") if path.name else path
+    path = folder / os.path.expanduser(name)
     recipe = recipes_root() / f"{_recipe_name(name)}.yaml"
-    return next((found for found in (with_ending, recipe) if found.is_file()), None)
+    candidates = [path, path.with_name(f"{path.name}.yaml") if path.name else path, recipe]
+    # os.path's function takes any name, also one too long or with a zero byte.
+    return next((found for found in candidates if os.path.isfile(found)), None)
 
 
 def find(name: str | Path) -> Path:

@@ -12,7 +12,9 @@ from fvcore.common.config import CfgNode
 from slowfast.config.files import ConfigError, KeyPath, Layer
 from slowfast.config.refused import unknown_key
 from slowfast.utils.environment import num_gpus
+from slowfast.utils.untrusted import cut
 
+MAX_LITERAL = 10_000  # characters of a value on a command line that is read as a literal
 OVERRIDES = "overrides"  # the source of what stands in no file
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _MISSING = object()
@@ -86,9 +88,9 @@ def _merge(
             elif key in cfg:
                 setattr(cfg, key, coerce(value, current))
             else:
-                problems.append(layer.place(key_path) + unknown_key(key_path, value, names))
+                problems.append(layer.place(key_path) + cut(unknown_key(key_path, value, names)))
         except ConfigError as error:
-            problems.append(f"{layer.place(key_path)}{'.'.join(key_path)} {error}")
+            problems.append(f"{layer.place(key_path)}{cut('.'.join(key_path))} {error}")
 
 
 def _free_form(value: Any) -> Any:
@@ -116,7 +118,7 @@ def coerce(value: Any, expected: Any) -> Any:
         ConfigError: any other type; the message continues the key's name.
     """
     if isinstance(expected, CfgNode):
-        raise ConfigError(f"is a group of keys, got {value!r}. Write its keys below it.")
+        raise ConfigError(f"is a group of keys, got {cut(repr(value))}. Write its keys below it.")
     if isinstance(expected, str):
         return _as_text(value, expected)
     value = decode(value) if isinstance(value, str) else value
@@ -134,7 +136,10 @@ def coerce(value: Any, expected: Any) -> Any:
         raise _wrong_type(value, "a number or null" if expected is None else "a number")
     if isinstance(expected, int) and not isinstance(value, int):
         raise _wrong_type(value, "a whole number (int)")
-    return float(value) if isinstance(expected, float) else value
+    try:
+        return float(value) if isinstance(expected, float) else value
+    except OverflowError:
+        raise _wrong_type(value, "a number below 1e308") from None
 
 
 def _as_text(value: Any, expected: str) -> str:
@@ -186,15 +191,19 @@ def _numbers(value: Any) -> Any:
 
 
 def decode(text: str) -> Any:
-    """The Python literal that ``text`` spells, or ``text`` itself when it spells none."""
+    """The Python literal that ``text`` spells, or ``text`` itself when it spells none, or is too long to be one."""
+    if len(text) > MAX_LITERAL:
+        return text
     try:
-        return ast.literal_eval(text.strip())
+        value = ast.literal_eval(text.strip())
+        repr(value)  # an integer of more digits than Python writes could be in no message
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+    return value
 
 
 def _wrong_type(value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"is {value!r} ({type(value).__name__}); expected {expected}.")
+    return ConfigError(f"is {cut(repr(value))} ({type(value).__name__}); expected {expected}.")
 
 
 def override_layers(overrides: Sequence[Any]) -> list[Layer]:
@@ -209,16 +218,16 @@ def override_layers(overrides: Sequence[Any]) -> list[Layer]:
 def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     """(key, value) of every override."""
     if isinstance(overrides, str):
-        raise ConfigError(f"overrides: expected pairs of KEY value, got the text {overrides!r}.")
+        raise ConfigError(f"overrides: expected pairs of KEY value, got the text {cut(repr(overrides))}.")
     entries = iter(overrides)
     for entry in entries:
         key, has_value, value = entry.partition("=") if isinstance(entry, str) else (entry, "", "")
         if not isinstance(key, str) or not _KEY.fullmatch(key):
-            raise ConfigError(f"overrides: {entry!r} stands where a key was expected. {_PAIRS_HINT}")
+            raise ConfigError(f"overrides: {cut(repr(entry))} stands where a key was expected. {_PAIRS_HINT}")
         if not has_value:
             value = next(entries, _MISSING)
         if value is _MISSING:
-            raise ConfigError(f"overrides: {key} has no value. {_PAIRS_HINT}")
+            raise ConfigError(f"overrides: {cut(key)} has no value. {_PAIRS_HINT}")
         yield key, value
 
 

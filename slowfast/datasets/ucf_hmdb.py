@@ -19,6 +19,7 @@ from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, check_num_classes, class_names_from_config
 from slowfast.datasets.lists.path_labels import AnnotationError, PackedStrings, VideoList, check_files
 from slowfast.datasets.lists.row_problems import RowProblems, read_text
+from slowfast.utils.untrusted import quoted
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -27,7 +28,7 @@ UCF_FOLDERS = ("", "ucfTrainTestlist")  # in which the annotation files are look
 HMDB_FOLDERS = ("", "testTrainMulti_7030_splits", "test_train_splits/testTrainMulti_7030_splits")
 HMDB_CODES = {"0": "unused", "1": "train", "2": "test"}
 
-_UCF_ROW = re.compile(r"(?P<path>(?P<folder>[^/\\]+)[/\\].+?)(\s+(?P<label>\d+))?")
+_UCF_ROW = re.compile(r"(?P<path>(?P<folder>[^/\\]+)[/\\].+?)(\s+(?P<label>[0-9]{1,18}))?")
 _HMDB_ROW = re.compile(r"(?P<name>.+?)\s+(?P<code>\S+)")
 
 
@@ -165,7 +166,8 @@ def read_ucf_classes(path: Path) -> list[str]:
         number, _, name = line.partition(" ")
         if number != str(len(names) + 1) or not name.strip():
             raise AnnotationError(
-                f"{path}:{line_number}: expected `{len(names) + 1} ClassName`, classes count from 1, found {line!r}."
+                f"{path}:{line_number}: expected `{len(names) + 1} ClassName`, classes count from 1, "
+                f"found {quoted(line)}."
             )
         names.append(name.strip())
     return names
@@ -187,7 +189,7 @@ def read_ucf_list(path: Path, class_names: list[str]) -> FoldList:
         match = _UCF_ROW.fullmatch(line)
         label = label_of.get(match["folder"].lower()) if match else None
         if not match:
-            problems.add(line_number, f"no class and file: {line!r}")
+            problems.add(line_number, f"no class and file: {quoted(line)}")
         elif label is None:
             problems.add(line_number, f"class {match['folder']} is not in classInd.txt")
         elif match["label"] and int(match["label"]) != label + 1:
@@ -217,7 +219,7 @@ def read_hmdb_split(folder: Path, fold: int, part: str) -> tuple[list[str], Fold
         for line_number, line in rows:
             match = _HMDB_ROW.fullmatch(line)
             if not match or match["code"] not in HMDB_CODES:
-                problems.add(line_number, f"no file and code: {line!r}")
+                problems.add(line_number, f"no file and code: {quoted(line)}")
             elif HMDB_CODES[match["code"]] == part:
                 paths.append(f"{name}/{match['name']}")
                 labels.append(label)

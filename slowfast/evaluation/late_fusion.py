@@ -6,12 +6,13 @@ Letters: N videos, K classes, M members of the fusion.
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from slowfast.utils.tensor_files import TensorFileError, open_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -80,16 +81,18 @@ def read_predictions(path: str | Path) -> Predictions:
     """
     path = find_predictions(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = {"scores", "labels", "paths"} - set(arrays)
-            if missing:
-                raise FusionError(f"{path} lacks {', '.join(sorted(missing))}; a test writes it as {_FILE}.")
-            scores, labels, paths = (arrays[name] for name in ("scores", "labels", "paths"))
-    except (zipfile.BadZipFile, EOFError, OSError, TypeError, ValueError) as error:
-        if isinstance(error, FusionError):
-            raise
-        raise FusionError(f"{path} cannot be read as the {_FILE} of a test ({error}).") from error
-    return Predictions(str(path), scores.astype(np.float64), labels, paths)
+        with open_arrays(path) as arrays:
+            missing = [name for name in ("labels", "paths", "scores") if name not in arrays]
+            found = {name: arrays[name] for name in ("labels", "paths", "scores") if name in arrays}
+    except TensorFileError as error:
+        raise FusionError(f"{path} cannot be read as the {_FILE} of a test ({error})") from error
+    if missing:
+        raise FusionError(f"{path} lacks {', '.join(missing)}; a test writes it as {_FILE}.")
+    kinds = {name: array.dtype.kind for name, array in found.items()}
+    if kinds["scores"] != "f" or kinds["labels"] not in "iu" or kinds["paths"] != "U":
+        types = ", ".join(f"{name} {array.dtype}" for name, array in found.items())
+        raise FusionError(f"{path} holds {types}; expected whole numbers as labels, text as paths, floats as scores.")
+    return Predictions(str(path), found["scores"].astype(np.float64), found["labels"], found["paths"])
 
 
 def fuse(

@@ -19,6 +19,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from slowfast.utils.untrusted import read_json
 from slowfast.video.container import create_video
 
 log = logging.getLogger(__name__)
@@ -196,8 +197,8 @@ def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
 def read_manifest(root: Path) -> dict | None:
     """The manifest of a Motion set in ``root``, or None where there is none."""
     try:
-        manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        manifest = read_json(root / "manifest.json")
+    except ValueError:
         return None
     is_motion = isinstance(manifest, dict) and manifest.get("dataset") == "motion"
     return manifest if is_motion and isinstance(manifest.get("arguments"), dict) else None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from slowfast.utils.files import atomic_write
+from slowfast.utils.untrusted import csv_rows, cut, open_text, read_json
 from slowfast.video.files import VIDEO_ENDINGS
 
 OWN_FILES = ("resize.json", "failed.csv")
@@ -58,12 +59,25 @@ def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[S
 
 
 def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
-    """The rows of a CSV file by the names in its header; none if there is no such file."""
+    """The rows of a CSV file by the names in its header; none if there is no such file.
+
+    Raises:
+        ValueError: no CSV, or a row with another number of fields than the header; names the line.
+    """
     try:
-        with open(path, **TEXT) as file:
-            return list(csv.DictReader(file))
+        with open_text(path) as file:
+            rows = csv_rows(file, source=path, error=ValueError)
+            _, header = next(rows, (1, []))
+            table = []
+            for line, row in rows:
+                if len(row) != len(header):
+                    raise ValueError(f"{os.fspath(path)}:{line}: {len(row)} fields, but the header has {len(header)}.")
+                table.append(dict(zip(header, row, strict=True)))
+            return table
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise ValueError(f"cannot read {os.fspath(path)}: {error.strerror}.") from error
 
 
 def check_or_write_settings(path: str | os.PathLike, settings: dict) -> None:
@@ -74,17 +88,16 @@ def check_or_write_settings(path: str | os.PathLike, settings: dict) -> None:
     """
     path = Path(path)
     wanted = json.loads(json.dumps(settings))  # tuples become lists, as they are read back
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         with atomic_write(path) as draft:
             draft.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
-    except ValueError as error:
-        raise ValueError(f"{path} should say how its folder was made, but holds no JSON ({error}).") from error
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} should say how its folder was made, but holds no settings by name.")
     if found != wanted:
         names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-        changes = ", ".join(f"{name} {found.get(name)!r}, now {wanted.get(name)!r}" for name in names)
+        changes = cut(", ".join(f"{name} {found.get(name)!r}, now {wanted.get(name)!r}" for name in names))
         raise ValueError(
             f"{path.parent} was begun with other settings ({changes}). "
             f"Name another folder, or delete {path.name} there together with what was made."

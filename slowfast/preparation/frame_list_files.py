@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import HEADER
 from slowfast.preparation.files import TEXT
 from slowfast.utils.files import atomic_write
+from slowfast.utils.untrusted import csv_rows, open_text
 
 NUM_CHARADES_CLASSES = 157
 
@@ -59,8 +59,9 @@ def read_video_ids(path: str | os.PathLike) -> list[str]:
         ValueError: no such file, or nothing in it.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            names = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+        with open_text(path) as file:
+            rows = csv_rows(file, source=path, error=ValueError)
+            names = [row[0].strip() for _, row in rows if row[0].strip()]
     except OSError as error:
         raise ValueError(f"cannot read the video ids {os.fspath(path)}: {error.strerror}.") from error
     names = names[1:] if names[:1] == ["id"] else names

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from slowfast.preparation.files import read_table, write_table
+from slowfast.utils.untrusted import cut, parse_integer
 from slowfast.video.stream import FrameStream, error_text, upright_size
 from slowfast.video.watch import VideoReadError
 
@@ -108,17 +109,16 @@ def read_manifest(path: str | os.PathLike) -> dict[str, VideoFacts]:
     """
     rows = read_table(path)
     if rows and tuple(rows[0]) != COLUMNS:
-        raise ValueError(
-            f"{os.fspath(path)} is no manifest of `check`: its columns are {', '.join(map(str, rows[0]))}."
-        )
+        raise ValueError(f"{os.fspath(path)} is no manifest of `check`: its columns are {cut(', '.join(rows[0]))}.")
     try:
         return {row["path"]: _facts(row) for row in rows}
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)} has a row that `check` did not write ({error}). Delete it.") from error
+    except ValueError as error:
+        problem = cut(str(error))
+        raise ValueError(f"{os.fspath(path)} has a row that `check` did not write ({problem}). Delete it.") from error
 
 
 def _facts(row: dict[str, str]) -> VideoFacts:
-    readers = {"int": int, "float": float, "bool": "True".__eq__, "str": str}
+    readers = {"int": parse_integer, "float": float, "bool": "True".__eq__, "str": str}
     return VideoFacts(**{field.name: readers[field.type](row[field.name]) for field in fields(VideoFacts)})
 
 

@@ -6,18 +6,19 @@ A video is known by its YouTube id and the times of its segment: ``<id>_000017_0
 
 from __future__ import annotations
 
-import csv
-import json
+import io
+import itertools
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from slowfast.datasets.lists.path_labels import named_rows
 from slowfast.preparation.files import find_files
 from slowfast.preparation.list_files import SPLITS, DatasetLists, split_of
+from slowfast.utils.untrusted import csv_rows, cut, read_bytes, read_json
 
 REQUIRED_COLUMNS = ("youtube_id", "time_start", "time_end")
 
@@ -85,19 +86,13 @@ def read_annotations(path: str | os.PathLike) -> list[Segment]:
         ValueError: no such file, no such columns, or bad rows, of which the first ten are named.
     """
     path = Path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = _json_rows(path, file.read()) if path.suffix.lower() == ".json" else _csv_rows(path, file)
-    except OSError as error:
-        raise ValueError(f"cannot read the annotations {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error}).") from error
+    rows = _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
     segments, problems = [], []
-    for place, row in rows:
+    for line, row in rows:
         try:
             segments.append(_segment(row, path))
         except ValueError as error:
-            problems.append((place, error))
+            problems.append((line, error))
     if problems:
         raise ValueError(f"{path}: {len(problems):,} rows cannot be used:\n{named_rows(path, problems)}")
     if not segments:
@@ -105,23 +100,29 @@ def read_annotations(path: str | os.PathLike) -> list[Segment]:
     return segments
 
 
-def _csv_rows(path: Path, file: Iterable[str]) -> list[tuple[object, dict]]:
-    reader = csv.DictReader(file)
-    columns = [name.strip().lower() for name in reader.fieldnames or []]
+def _csv_rows(path: Path) -> list[tuple[object, dict]]:
+    """(line, fields by column) of every row; a field that the row lacks is None."""
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"cannot read the annotations {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error}).") from error
+    rows = csv_rows(io.StringIO(text, newline=""), source=path, error=ValueError)
+    columns = [name.strip().lower() for name in next(rows, (1, []))[1]]
     lacking = [name for name in REQUIRED_COLUMNS if name not in columns]
     if lacking:
         raise ValueError(
             f"{path} has no column {', '.join(lacking)} (its first line is {','.join(columns)[:120]!r}). "
             "Kinetics' files have label,youtube_id,time_start,time_end,split; test files may lack label."
         )
-    reader.fieldnames = columns
-    return [(reader.line_num, row) for row in reader]
+    return [(line, dict(itertools.zip_longest(columns, row[: len(columns)]))) for line, row in rows]
 
 
-def _json_rows(path: Path, text: str) -> list[tuple[object, dict]]:
+def _json_rows(path: Path) -> list[tuple[object, dict]]:
     """Rows of ``{id: {"annotations": {"label": ..., "segment": [start, end]}, "subset": ...}}``."""
+    content = read_json(path)
     try:
-        content = json.loads(text)
         entries = [(entry["annotations"], youtube_id, entry.get("subset")) for youtube_id, entry in content.items()]
         return [
             (
@@ -136,9 +137,9 @@ def _json_rows(path: Path, text: str) -> list[tuple[object, dict]]:
             )
             for what, youtube_id, subset in entries
         ]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} is no annotation file of Kinetics ({type(error).__name__}: {error}): expected "
+            f"{path} is no annotation file of Kinetics ({type(error).__name__}: {cut(str(error))}): expected "
             '{"youtube id": {"annotations": {"label": ..., "segment": [start, end]}, "subset": ...}, ...}.'
         ) from error
 
@@ -152,7 +153,7 @@ def _segment(row: dict, path: Path) -> Segment:
         try:
             times.append(round(float(row[column])))
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{column} is {row[column]!r}, no number of seconds") from None
+            raise ValueError(f"{column} is {cut(repr(row[column]))}, no number of seconds") from None
     words = [str(row["split"])] if row.get("split") else re.split(r"[^A-Za-z]+", path.stem)
     split = next(filter(None, map(split_of, words)), None)
     if split is None:

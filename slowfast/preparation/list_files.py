@@ -11,6 +11,7 @@ from pathlib import Path
 from slowfast.datasets.lists.path_labels import read_path_label_list
 from slowfast.preparation.files import TEXT, write_table
 from slowfast.utils.files import atomic_write
+from slowfast.utils.untrusted import read_bytes
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
@@ -122,8 +123,7 @@ def _quoted(path: str) -> str:
 
 def _differs(path: Path, text: str) -> bool:
     try:
-        with open(path, **TEXT) as file:
-            return file.read() != text
+        return read_bytes(path) != text.encode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return False
 

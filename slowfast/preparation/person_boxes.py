@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from torchvision.models import detection
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import TEXT
 from slowfast.utils.files import atomic_write
+from slowfast.utils.tensor_files import TensorFileError, load_state
 from slowfast.video.index import video_index
 from slowfast.video.reader import VideoReader
 from slowfast.video.watch import VideoReadError
@@ -63,8 +63,8 @@ def load_detector(name: str, weights: str | os.PathLike, device: torch.device | 
         )
     model = build(weights=None, weights_backbone=None, num_classes=len(released.meta["categories"]))
     try:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
+        load_state(model, weights)
+    except TensorFileError as error:
         raise ValueError(f"{weights} does not hold the weights of {name} ({released.url}): {error}") from error
     return model.to(device).eval()
 

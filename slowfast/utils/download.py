@@ -6,13 +6,14 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
+from urllib.request import FTPHandler, Request, build_opener
 
 from iopath.common.file_io import file_lock, get_cache_dir
 from tqdm import tqdm
@@ -23,6 +24,8 @@ _TIMEOUT_SECONDS = 30.0  # without a byte
 _CHUNK_BYTES = 1 << 18
 _REQUEST = {"User-Agent": "slowfast", "Accept-Encoding": "identity"}  # identity: lengths and ranges are the file's own
 _RANGE_NOT_SATISFIABLE = 416
+_TAG = re.compile(r"[\x20-\x7e]{1,200}")  # what a header of a request may hold
+MAX_BYTES = 2**35  # of one file, 32 GiB; the largest of published weights has 4 GB
 
 
 class DownloadError(ValueError):
@@ -42,9 +45,12 @@ def cache_path(url: str) -> Path:
     Raises:
         DownloadError: the URL ends without the name of a file, or climbs with "..".
     """
-    folders = PurePosixPath(urlparse(url).path.lstrip("/")).parent
+    try:
+        folders = PurePosixPath(urlparse(url).path.lstrip("/")).parent
+    except ValueError as error:  # such as half an IPv6 address
+        raise DownloadError(f"{url} is no URL ({error}).") from error
     name = url.rpartition("/")[2]
-    if not name or ".." in (name, *folders.parts):
+    if not name or ".." in (name, *folders.parts) or "\0" in url:
         raise DownloadError(f"{url} names no file that could be kept in the cache.")
     return Path(get_cache_dir()) / folders / name
 
@@ -122,22 +128,48 @@ def _tag(part: Path) -> Path:
 def _receive(url: str, part: Path) -> None:
     """One connection: the rest of ``part``, or the whole file where the server cannot go on in the same version."""
     headers, start, tag = dict(_REQUEST), _size(part), _tag(part)
-    if start and tag.is_file():
+    version = tag.read_text(encoding="utf-8", errors="replace") if start and tag.is_file() else ""
+    if _TAG.fullmatch(version):
         # If-Range: a file that has changed since comes whole, with status 200, and replaces the part.
-        headers |= {"Range": f"bytes={start}-", "If-Range": tag.read_text()}
-    with urlopen(Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as reply:
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    with _OPENER.open(Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as reply:
         if reply.headers.get_content_type() == "text/html":
             raise http.client.HTTPException("the server sends an HTML page instead of the file")
         if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0
         _remember_version(reply.headers, tag)
-        length = reply.headers.get("Content-Length")
-        total = start + int(length) if length else None
+        total = _announced_bytes(reply.headers, start)
         with open(part, "ab" if start else "wb") as file:
             for chunk in _shown(_chunks(reply), start=start, total=total, name=part.stem):
                 file.write(chunk)
+                if file.tell() > MAX_BYTES:
+                    raise http.client.HTTPException(f"the server sends more than {MAX_BYTES:,} bytes")
     if total is not None and _size(part) != total:
         raise ConnectionError(f"the connection ended after {_size(part):,} of {total:,} bytes")
+
+
+class _NoFtp(FTPHandler):
+    """Refuses what a server redirects to FTP; other schemes urllib refuses itself."""
+
+    def ftp_open(self, request):
+        raise URLError(f"the server redirects to {request.full_url}")
+
+
+_OPENER = build_opener(_NoFtp)
+
+
+def _announced_bytes(headers, start: int) -> int | None:
+    """Bytes of the whole file, of which the reply leaves out ``start``; None if the server does not say.
+
+    Raises:
+        HTTPException: no number, or more than MAX_BYTES.
+    """
+    length = headers.get("Content-Length")
+    if not length:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", length) or start + int(length) > MAX_BYTES:
+        raise http.client.HTTPException(f"the server announces {length[:40]} bytes; at most {MAX_BYTES:,} are received")
+    return start + int(length)
 
 
 def _remember_version(headers, tag: Path) -> None:
@@ -146,7 +178,7 @@ def _remember_version(headers, tag: Path) -> None:
     if not version or version.startswith("W/"):
         version = headers.get("Last-Modified", "")
     if version:
-        tag.write_text(version)
+        tag.write_text(version, encoding="utf-8")
     else:
         tag.unlink(missing_ok=True)
 

@@ -48,7 +48,7 @@ _BINARY_KINDS = (
     (b"GIF8", "a damaged GIF image"),
     (b"II*\0", "a TIFF image"),
     (b"MM\0*", "a TIFF image"),
-    (b"PK\x03\x04", "a ZIP archive, or a file of torch or NumPy, which are such archives"),
+    (b"PK\x03\x04", "a ZIP archive (as files of torch and NumPy are)"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\0", "an xz archive"),
@@ -193,13 +193,18 @@ def parse_integer(text: str) -> int:
         ValueError: it spells none, or a longer one.
     """
     if not _INTEGER.fullmatch(text):
-        raise ValueError(f"{shorten(text)} is no integer (of up to 18 digits)")
+        raise ValueError(f"{quoted(text)} is no integer (of up to 18 digits)")
     return int(text)
 
 
-def shorten(text: str, *, length: int = 120) -> str:
+def quoted(text: str, *, length: int = 120) -> str:
     """``text`` quoted for a message, cut to ``length`` characters."""
-    return repr(text if len(text) <= length else text[: length - 3] + "...")
+    return repr(cut(text, length=length))
+
+
+def cut(text: str, *, length: int = 300) -> str:
+    """``text``, which may hold any part of a file, cut to ``length`` characters."""
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def describe_file(path: str | os.PathLike) -> str:

@@ -23,7 +23,9 @@ from torch import Tensor
 
 from slowfast.utils.files import atomic_write
 from slowfast.utils.suggest import not_one_of
+from slowfast.utils.tensor_files import TensorFileError, load_state, open_arrays
 from slowfast.video.reader import FrameReader
+from slowfast.video.watch import VideoReadError
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +73,25 @@ class FlowStore:
         return {**self.__dict__, "_estimate": None}  # OpenCV's objects do not travel to worker processes
 
     def flow_at(self, indices: Sequence[int] | Tensor, video: FrameReader, path: str | os.PathLike) -> Tensor:
-        """uint8 (F, 2, H, W): flow of the frames ``indices`` of ``video``, whose file or folder is ``path``."""
+        """uint8 (F, 2, H, W): flow of the frames ``indices`` of ``video``, whose file or folder is ``path``.
+
+        Raises:
+            VideoReadError: frames that flow is to be computed of cannot be read, or the file of flow is damaged.
+        """
         file = self.file_of(path, fps=video.fps)
         if not file.exists():
             self._write(file, video)
         numbers = torch.as_tensor(indices).tolist()
-        with np.load(file) as frames:
-            found = {number: torch.from_numpy(frames[str(number)]) for number in set(numbers)}
+        try:
+            with open_arrays(file) as frames:
+                found = {number: torch.from_numpy(frames[str(number)]) for number in set(numbers)}
+        except TensorFileError as error:
+            raise VideoReadError(
+                f"cannot read the flow of {path}: {error} Delete that file to compute it anew."
+            ) from error
+        shapes = {(*flow.shape, flow.dtype) for flow in found.values()}
+        if len(shapes) > 1 or not all(shape[:1] == (2,) and shape[3:] == (torch.uint8,) for shape in shapes):
+            raise VideoReadError(f"cannot read the flow of {path}: {file} holds no flow. Delete it to compute it anew.")
         return torch.stack([found[number] for number in numbers])
 
     def file_of(self, path: str | os.PathLike, *, fps: float) -> Path:
@@ -194,7 +208,7 @@ def _raft(weights: str) -> Callable[[Tensor, Tensor], np.ndarray]:
     from torchvision.models.optical_flow import raft_small
 
     model = raft_small(weights=None).eval()
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    load_state(model, weights)
 
     @torch.inference_mode()
     def estimate(first: Tensor, second: Tensor) -> np.ndarray:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from slowfast.utils.untrusted import parse_json, read_text
 
 
 def read_metrics(path: str | Path) -> list[dict]:
     """The records of a metrics.jsonl file, in order; those written before a restart are replaced by the later ones.
 
     Raises:
-        ValueError: a line that is no JSON; the message names file and line.
+        OSError: no such file.
+        ValueError: a line that is no record; the message names file and line.
     """
     records: dict[tuple, dict] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: not a JSON record ({error}).") from error
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        record = parse_json(line, source=f"{path}:{number}")
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            raise ValueError(f"{path}:{number}: not a record of a training step.")
         records[(record["step"], *sorted(record))] = record
     return [records[key] for key in sorted(records)]
 

@@ -141,7 +141,7 @@ def test_a_folder_is_no_place_for_it(tmp_path, capsys):
 
 def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
     (tmp_path / "a.pyth").write_text("<html>")
-    assert "it is an HTML or XML page" in refusal(capsys, tmp_path / "a.pyth", tmp_path / "b.pyth")
+    assert "it is an HTML page" in refusal(capsys, tmp_path / "a.pyth", tmp_path / "b.pyth")
     assert "there is no checkpoint" in refusal(capsys, tmp_path / "absent.pyth", tmp_path / "b.pyth")
     assert not (tmp_path / "b.pyth").exists()
 

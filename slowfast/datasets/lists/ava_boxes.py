@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError, named_rows
+from slowfast.utils.untrusted import open_text, parse_integer, quoted
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class _BoxReader:
         num_rows = num_bad = 0
         self._first_score_above_one: int | None = None
         try:
-            with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+            with open_text(path) as file:
                 for line_number, line in enumerate(file, 1):
                     line = line.strip()
                     num_rows += bool(line)
@@ -170,7 +171,7 @@ class _BoxReader:
                     except ValueError as error:
                         num_bad += 1
                         if len(problems) < MAX_REPORTED:
-                            problems.append((line_number, f"{error}: {line[:120]!r}"))
+                            problems.append((line_number, f"{error}: {quoted(line)}"))
         except OSError as error:
             raise AnnotationError(f"cannot read the list of boxes {path}: {error.strerror}.") from error
         if problems:
@@ -241,12 +242,12 @@ class _BoxReader:
     def _label(self, text: str) -> int:
         """From 1, or 0 for none."""
         try:
-            label = int(text or -1)
+            label = parse_integer(text or "-1")
         except ValueError:
             number = _number("label", text)
             label = int(number)
             if label != number:
-                raise ValueError(f"label {text!r} is no integer") from None
+                raise ValueError(f"label {quoted(text)} is no integer") from None
         if label == -1:
             return 0
         if not 1 <= label <= self.num_classes:
@@ -334,7 +335,7 @@ class _Seconds(dict):
     def __missing__(self, text: str) -> int:
         number = _number("timestamp", text)
         if number != int(number):
-            raise ValueError(f"timestamp {text!r} is no whole second")
+            raise ValueError(f"timestamp {quoted(text)} is no whole second")
         self[text] = int(number)
         return self[text]
 
@@ -345,7 +346,7 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} {text!r} is no number") from None
+        raise ValueError(f"{name} {quoted(text)} is no number") from None
     return number
 
 

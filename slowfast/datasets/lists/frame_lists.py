@@ -25,13 +25,15 @@ import numpy as np
 
 from slowfast.datasets.lists.numbered_paths import Run, join_runs, run_of
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, named_rows
+from slowfast.utils.untrusted import cut, file_status, quoted
 
 logger = logging.getLogger(__name__)
 
 HEADER = "original_vido_id video_id frame_id path labels"
 BLOCK_BYTES = 4 * 2**20  # of a list that are parsed at a time
+MAX_LINE_BYTES = 2**20
 
-_LABELS = re.compile(rb"[0-9]+(,[0-9]+)*")
+_LABELS = re.compile(rb"[0-9]{1,18}(,[0-9]{1,18})*")
 
 
 class FrameLists:
@@ -184,8 +186,9 @@ class _ListReader:
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
         """(number of its first line, whole lines) of all that follows the header."""
         try:
+            file_status(self.path)
             with open(self.path, "rb") as file:
-                header = file.readline()
+                header = file.readline(MAX_LINE_BYTES)
                 found = header.decode("utf-8-sig", errors="replace").split()
                 if found != HEADER.split():
                     shown = " ".join(found)[:120]
@@ -196,6 +199,8 @@ class _ListReader:
                     if newline:
                         yield line_number, block + newline
                         line_number += block.count(b"\n") + 1
+                    elif len(rest) > MAX_LINE_BYTES:
+                        raise AnnotationError(f"{self.path}:{line_number}: a line of over {MAX_LINE_BYTES:,} bytes.")
                 if rest:
                     yield line_number, rest + b"\n"
         except OSError as error:
@@ -245,14 +250,14 @@ class _ListReader:
         """Note where the frame numbers of a video do not count up by one."""
         if name in self.jumps:
             return
-        first = int(tokens[0]) if tokens[0].isdigit() else -1
+        first = _number(tokens[0])
         expected = first if frames.next_frame_id is None else frames.next_frame_id
         frames.next_frame_id = expected + len(tokens)
         if first == expected >= 0 and tokens == _decimals(first, first + len(tokens)):
             return
         for row, token in enumerate(tokens):
-            if not token.isdigit() or int(token) != expected + row:
-                what = f"{token.decode(errors='replace')} where {expected + row} is expected"
+            if _number(token) != expected + row:
+                what = f"{cut(token.decode(errors='replace'))} where {expected + row} is expected"
                 self.jumps[name] = (lines[row], what)
                 return
 
@@ -312,6 +317,11 @@ def _take(values: Sequence, rows: list[range]) -> Sequence:
     return parts[0] if len(parts) == 1 else list(itertools.chain(*parts))
 
 
+def _number(token: bytes) -> int:
+    """A frame number; -1 for anything else."""
+    return int(token) if token.isdigit() and len(token) < 19 else -1
+
+
 _known_decimals: list[bytes] = []
 
 
@@ -324,8 +334,7 @@ def _decimals(start: int, stop: int) -> list[bytes]:
 
 
 def _shown(text: bytes) -> str:
-    shown = text.decode(errors="replace")
-    return repr(shown if len(shown) <= 120 else shown[:117] + "...")
+    return quoted(text.decode(errors="replace"))
 
 
 def check_frame_files(lists: FrameLists, which: str = "sample", *, hint: str = "") -> None:

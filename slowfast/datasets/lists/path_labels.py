@@ -7,20 +7,21 @@ the separator; PySlowFast splits from the start and silently reads ``washing liz
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from slowfast.utils.untrusted import cut, quoted, read_bytes, read_json, read_text
+
 MAX_REPORTED = 10  # rows named in one error message
 SAMPLED_FILES = 1000  # files looked for by check_files(which="sample")
 
-_INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
+_INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?")  # what int64 holds, whatever the digits
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")  # a frame count or a start time
 _FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
@@ -113,7 +114,7 @@ def read_path_label_list(
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        text = read_text(path)
     except OSError as error:
         raise AnnotationError(
             f"cannot read the list of videos {path}: {error.strerror}. "
@@ -156,7 +157,7 @@ class _Rows:
         try:
             video, label = self._parse(line)
         except ValueError as error:
-            self.problems.append((line_number, f"{error}: {_shown(line)}"))
+            self.problems.append((line_number, f"{error}: {quoted(line)}"))
             return
         self.paths.append(video)
         self.labels.append(label)
@@ -214,8 +215,8 @@ class _Rows:
     def _label(self, field: str) -> int:
         field = _unquoted(field.strip())
         if not _INTEGER.fullmatch(field):
-            raise ValueError(f"label {_shown(field)} is no integer")
-        label = int(float(field))
+            raise ValueError(f"label {quoted(field)} is no integer")
+        label = int(field.partition(".")[0])
         if label < 0 or (self.num_classes is not None and label >= self.num_classes):
             self.out_of_range.add(label)
             accepted = "0 or more" if self.num_classes is None else f"in 0-{self.num_classes - 1}"
@@ -231,12 +232,8 @@ def _is_label(field: str, multi_label: bool) -> bool:
 def _unquoted(field: str) -> str:
     """``field`` without surrounding double quotes; a doubled quote within them is one (as in CSV)."""
     if len(field) >= 2 and field[0] == field[-1] == '"':
-        return next(csv.reader([field]))[0] if '""' in field else field[1:-1]
+        return field[1:-1].replace('""', '"')
     return field
-
-
-def _shown(line: str) -> str:
-    return repr(line if len(line) <= 120 else line[:117] + "...")
 
 
 def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_problems: int | None = None) -> str:
@@ -245,7 +242,7 @@ def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_proble
     Args:
         num_problems: of the file, where ``problems`` holds but the first ones.
     """
-    lines = [f"  {path.name}:{line}: {problem}" for line, problem in problems[:MAX_REPORTED]]
+    lines = [f"  {path.name}:{line}: {cut(str(problem))}" for line, problem in problems[:MAX_REPORTED]]
     more = (len(problems) if num_problems is None else num_problems) - len(lines)
     return "\n".join([*lines, f"  ... and {more:,} more"] if more > 0 else lines)
 
@@ -310,18 +307,25 @@ def read_class_names(path: str | os.PathLike) -> list[str]:
         AnnotationError: no such file, or labels or names that are missing or doubled.
     """
     path = Path(path)
+    if path.suffix.lower() == ".json":
+        content = read_json(path, error=AnnotationError)
+    else:
+        content = _nonblank_lines(path)
+    names = _names_in_order(path, content)
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise AnnotationError(f"{path}: class names must differ; {', '.join(map(quoted, doubled[:5]))} stands twice.")
+    return names
+
+
+def _nonblank_lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if path.suffix.lower() == ".json" else [x for x in text.splitlines() if x.strip()]
+        text = read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise AnnotationError(f"cannot read class names from {path}: {error.strerror}.") from error
-    except ValueError as error:
-        raise AnnotationError(f"{path} holds no class names: {error}.") from error
-    names = _names_in_order(path, content)
-    doubled = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if doubled:
-        raise AnnotationError(f"{path}: class names must differ; {', '.join(map(repr, doubled[:5]))} stands twice.")
-    return names
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path} holds no class names: it is no text in UTF-8 ({error}).") from error
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _names_in_order(path: Path, content: object) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slowfast.datasets.lists.path_labels import AnnotationError, named_rows
+from slowfast.utils import untrusted
 
 
 class RowProblems:
@@ -48,6 +49,6 @@ def read_text(path: Path, what: str) -> str:
         AnnotationError: it cannot be read.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+        return untrusted.read_text(path)
     except OSError as error:
         raise AnnotationError(f"cannot read {what} {path}: {error.strerror}.") from error

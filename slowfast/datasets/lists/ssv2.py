@@ -8,7 +8,6 @@ is the label of the template without brackets. ``test.json`` has ids alone, thei
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.row_problems import RowProblems, read_text
+from slowfast.utils.untrusted import cut, parse_integer, parse_json, quoted, read_json
 
 OLD_PREFIX = "something-something-v2-"
 _ID_KEY = re.compile(r'"id"\s*:')
@@ -66,10 +66,10 @@ def read_labels(path: Path) -> dict[str, int]:
     Raises:
         AnnotationError: no such file, or not such a file.
     """
-    content = _json(path, "the labels")
+    content = read_json(path, error=AnnotationError)
     try:
-        labels = {str(name): int(label) for name, label in content.items()}
-    except (AttributeError, TypeError, ValueError):
+        labels = {name: parse_integer(str(label)) for name, label in content.items()}
+    except (AttributeError, ValueError):
         labels = {}
     if not labels or sorted(labels.values()) != list(range(len(labels))):
         raise AnnotationError(
@@ -96,7 +96,7 @@ def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
         if name in labels:
             classes.append(labels[name])
         else:
-            found = f"no label is called {name!r}" if name is not None else f"no template in {entry}"
+            found = f"no label is called {quoted(name)}" if name is not None else f"no template in {entry}"
             problems.add(line, f"video {entry['id']}: {found}")
     problems.report(len(entries))
     return _annotations(path, [str(entry["id"]) for entry in entries], classes, lines)
@@ -118,7 +118,7 @@ def read_test_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotation
     if without:
         raise AnnotationError(
             f"{answers_path}: {len(without):,} of {len(ids):,} videos of {path.name} have no answer: "
-            f"{', '.join(without[:10])}. Remove the file to test without labels."
+            f"{cut(', '.join(without[:10]))}. Remove the file to test without labels."
         )
     return _annotations(path, ids, [answers[video_id] for video_id in ids], lines)
 
@@ -133,7 +133,7 @@ def _answers(path: Path, labels: dict[str, int]) -> dict[str, int]:
         if label in labels:
             answers[video_id.strip()] = labels[label]
         else:
-            problems.add(line_number, f"no label is called {label!r}")
+            problems.add(line_number, f"no label is called {quoted(label)}")
     problems.report(len(rows))
     return answers
 
@@ -146,7 +146,7 @@ def _annotations(path: Path, ids: list[str], classes: list[int], lines: np.ndarr
     first: dict[str, int] = {}
     for video_id, line in zip(ids, lines.tolist(), strict=True):
         if video_id in first:
-            raise AnnotationError(f"{path}:{line}: video {video_id} stands in line {first[video_id]} already.")
+            raise AnnotationError(f"{path}:{line}: video {cut(video_id)} stands in line {first[video_id]} already.")
         first[video_id] = line
     return SomethingAnnotations(path.name, ids, np.array(classes, dtype=np.int64), lines)
 
@@ -154,18 +154,16 @@ def _annotations(path: Path, ids: list[str], classes: list[int], lines: np.ndarr
 def _entries(path: Path) -> tuple[list[dict], np.ndarray]:
     """The objects of a JSON list, each with an id, and the lines in which these stand."""
     text = read_text(path, "the annotations")
-    entries = _json(path, "the annotations", text)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and "id" in entry for entry in entries):
-        raise AnnotationError(f'{path}: expected a list of objects with an "id" each.')
+    entries = parse_json(text, source=path, error=AnnotationError)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and _has_id(entry) for entry in entries):
+        raise AnnotationError(f'{path}: expected a list of objects with an "id" each, which is text or a number.')
     if not entries:
         raise AnnotationError(f"{path} names no video.")
     newlines = np.array([match.start() for match in re.finditer("\n", text)])
-    places = [match.start() for match in _ID_KEY.finditer(text)]
-    return entries, (np.searchsorted(newlines, places[: len(entries)]) + 1).astype(np.int32)
+    offsets = [match.start() for match in _ID_KEY.finditer(text)]
+    offsets += [len(text)] * (len(entries) - len(offsets))  # keys spelt with escapes
+    return entries, (np.searchsorted(newlines, offsets[: len(entries)]) + 1).astype(np.int32)
 
 
-def _json(path: Path, what: str, text: str | None = None) -> object:
-    try:
-        return json.loads(read_text(path, what) if text is None else text)
-    except json.JSONDecodeError as error:
-        raise AnnotationError(f"{path}:{error.lineno}: no JSON: {error.msg}.") from error
+def _has_id(entry: dict) -> bool:
+    return isinstance(entry.get("id"), str | int)

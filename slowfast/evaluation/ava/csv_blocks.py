@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from slowfast.utils.logging import Progress
+from slowfast.utils.untrusted import file_status, quoted
 
 MAX_REPORTED = 10  # rows named in one error message
 BLOCK_BYTES = 8 * 2**20
@@ -43,7 +44,7 @@ def read_blocks(path: str | os.PathLike, *, accepted: Sequence[int], expected: s
     path = Path(path)
     first_line, rest = 1, b""
     try:
-        num_blocks = math.ceil(path.stat().st_size / BLOCK_BYTES)
+        num_blocks = math.ceil(file_status(path).st_size / BLOCK_BYTES)
         with (
             open(path, "rb") as file,
             Progress(_chunks(file), total=num_blocks, name=path.name, unit="block") as chunks,
@@ -142,7 +143,7 @@ class Block:
         if not is_right.all():
             wrong = lines[~is_right][: MAX_REPORTED + 1]
             raise self._error(
-                [(self._first_line + int(line), f"{problem}: {_shown(self._text(line))}") for line in wrong]
+                [(self._first_line + int(line), f"{problem}: {quoted(self._text(line))}") for line in wrong]
             )
 
     def _field_start(self, lines: np.ndarray, column: int) -> np.ndarray:
@@ -189,7 +190,7 @@ class Block:
 
     def _problem_of(self, text: str) -> str:
         """What is wrong with a line; empty if nothing."""
-        shown = _shown(text)
+        shown = quoted(text)
         fields = [field.strip() for field in text.split(",")]
         if fields == [""]:
             return ""
@@ -200,7 +201,7 @@ class Block:
         if len(fields[0]) > _LONGEST_NAME:
             return f"a name of {len(fields[0]):,} characters: {shown}"
         wrong = [number for number, field in enumerate(fields) if number and not _NUMBER.fullmatch(field)]
-        return f"column {wrong[0] + 1}, {fields[wrong[0]]!r}, is no number: {shown}" if wrong else ""
+        return f"column {wrong[0] + 1}, {quoted(fields[wrong[0]])}, is no number: {shown}" if wrong else ""
 
     def _error(self, problems: list[tuple[int, str]]) -> BadRowsError:
         named = "\n".join(f"  {self._path.name}:{line}: {problem}" for line, problem in problems[:MAX_REPORTED])
@@ -209,7 +210,3 @@ class Block:
         if [line for line, _ in problems] == [1]:
             hint += " If the first line is a header, delete it."
         return BadRowsError(f"{self._path}: rows cannot be used:\n{named}{more}\n{hint}")
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 120 else text[:117] + "...")

@@ -78,15 +78,18 @@ def _read_table(path: str | os.PathLike, kind: str, accepted: tuple[int, ...]) -
         for parts in (zip(*columns, strict=True) if columns else [()] * 5)
     )
     del columns
-    table = BoxTable(
-        images=images.keys(),
-        image_index=image_index,
-        boxes=boxes,
-        classes=classes,
-        scores=scores,
-        line_numbers=lines,
-        source=Path(path).name,
-    )
+    try:
+        table = BoxTable(
+            images=images.keys(),
+            image_index=image_index,
+            boxes=boxes,
+            classes=classes,
+            scores=scores,
+            line_numbers=lines,
+            source=Path(path).name,
+        )
+    except ValueError as error:  # of boxes that are none; names the line
+        raise BadRowsError(str(error)) from error
     is_mixed = len(lines) and (np.diff(lines) < 0).any()  # rows of 7 and of 8 columns were read one after the other
     return table.take(np.argsort(lines, kind="stable")) if is_mixed else table
 

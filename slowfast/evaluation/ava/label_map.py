@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from slowfast.utils.untrusted import cut, parse_integer, quoted, read_bytes
+
 _TOKEN = re.compile(
     r"""(?P<space>\s+|\#[^\n]*)|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<word>[\w.+-]+)|(?P<mark>.)""",
     re.VERBOSE,
 )
 _ID_FIELDS = ("id", "label_id")
+MAX_BYTES = 2**24  # AVA's map has 4 KB
 
 
 def read_label_map(path: str | os.PathLike) -> dict[int, str]:
@@ -25,15 +28,17 @@ def read_label_map(path: str | os.PathLike) -> dict[int, str]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, max_bytes=MAX_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the label map {path}: {getattr(error, 'strerror', None) or error}.") from error
     names: dict[int, str] = {}
+    seen: set[str] = set()
     for line, entry in _entries(path, list(_tokens(text))):
         class_id, name = _class_of(f"{path.name}:{line}", entry)
-        if class_id in names or name in names.values():
-            raise ValueError(f"{path.name}:{line}: class {class_id} {name!r}: its id or its name stands twice.")
+        if class_id in names or name in seen:
+            raise ValueError(f"{path.name}:{line}: class {class_id} {quoted(name)}: its id or its name stands twice.")
         names[class_id] = name
+        seen.add(name)
     if not names:
         raise ValueError(f'{path}: no class. Expected entries such as `item {{ name: "stand" id: 12 }}`.')
     return names
@@ -71,7 +76,9 @@ def _entries(path: Path, tokens: list[tuple[int, str, str]]) -> Iterator[tuple[i
     for line, _, word in rest:
         opening = next(rest, (line, "", "the end"))
         if word not in ("item", "label") or opening[2] != "{":
-            raise ValueError(f"{path.name}:{line}: expected `item {{` or `label {{`, got {f'{word} {opening[2]}'!r}.")
+            raise ValueError(
+                f"{path.name}:{line}: expected `item {{` or `label {{`, got {quoted(f'{word} {opening[2]}')}."
+            )
         entry: dict[str, str] = {}
         for field_line, kind, field in rest:
             if field == "}":
@@ -82,17 +89,18 @@ def _entries(path: Path, tokens: list[tuple[int, str, str]]) -> Iterator[tuple[i
             (_, _, colon), (_, value_kind, value) = next(rest, (0, "", "")), next(rest, (0, "", ""))
             if kind != "word" or colon != ":" or value_kind not in ("string", "word"):
                 raise ValueError(
-                    f"{path.name}:{field_line}: expected `field: value`, got {f'{field}{colon} {value}'!r}."
+                    f"{path.name}:{field_line}: expected `field: value`, got {quoted(f'{field}{colon} {value}')}."
                 )
             entry[field] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value_kind == "string" else value
         else:
             raise ValueError(f"{path.name}:{line}: this `{word} {{` is never closed with `}}`.")
 
 
-def _class_of(place: str, entry: dict[str, str]) -> tuple[int, str]:
+def _class_of(where: str, entry: dict[str, str]) -> tuple[int, str]:
     ids = [entry[field] for field in _ID_FIELDS if field in entry]
     if len(ids) != 1 or not entry.get("name"):
-        raise ValueError(f"{place}: a class needs a name and an id (or label_id), got {entry}.")
-    if not re.fullmatch(r"[+-]?\d+", ids[0]):
-        raise ValueError(f"{place}: class id {ids[0]!r} is no integer.")
-    return int(ids[0]), entry["name"]
+        raise ValueError(f"{where}: a class needs a name and an id (or label_id), got {cut(str(entry))}.")
+    try:
+        return parse_integer(ids[0]), entry["name"]
+    except ValueError as error:
+        raise ValueError(f"{where}: class id {error}.") from None

@@ -1,17 +1,21 @@
 """Released Caffe2 weights: a pickle ``{"blobs": {name: array}}`` -> a state dict in PySlowFast's names.
 
-The file comes from the internet, so the unpickler admits NumPy arrays and containers, and nothing that could run.
+The file comes from the internet, so the unpickler admits NumPy arrays and containers, and nothing that could run, nor
+an array that takes more bytes than the file gives for it.
 """
 
 from __future__ import annotations
 
 import pickle
 import re
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from slowfast.utils.untrusted import file_status
 
 _PARAMETERS = {
     "w": "weight",
@@ -46,12 +50,38 @@ _TABLE = (
 _PATTERNS = tuple((re.compile("^" + theirs + _PARAMETER), plain, norm) for theirs, plain, norm in _TABLE)
 _IGNORED = re.compile(r"(_momentum|^lr|^model_iter)$")  # of the optimizer
 
+
+class _Array:
+    """Stands for ``numpy.ndarray``, which must not be called: its first argument is a size."""
+
+
+def _reconstruct(kind: type, shape: tuple[int, ...], typecode: bytes) -> np.ndarray:
+    """An empty array; unpickling gives it its shape and content next, which must agree."""
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError(f"it asks for an array of the shape {shape} without content")
+    return np.ndarray((0,), dtype="b")
+
+
+def _scalar(dtype: np.dtype, content: bytes | str) -> np.generic:
+    """A number of an array's type."""
+    content = content.encode("latin1") if isinstance(content, str) else content
+    return np.frombuffer(content, dtype, count=1)[0]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Bytes, which Python 3 pickles as text with protocol 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, which arrays do not need")
+    return text.encode("latin1")
+
+
 _ALLOWED = {
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): OrderedDict,
 }
 
 
@@ -61,7 +91,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights do not need")
-        return super().find_class(module, name)
+        return _ALLOWED[module, name]
 
 
 def pyslowfast_name(blob: str) -> str | None:
@@ -84,6 +114,7 @@ def read_caffe2(path: str | Path) -> dict[str, Tensor]:
     Raises:
         pickle.UnpicklingError: the file asks for more than arrays, or holds no blobs.
     """
+    file_status(path)
     with open(path, "rb") as file:
         content = _ArrayUnpickler(file, encoding="latin1").load()
     blobs = content.get("blobs") if isinstance(content, dict) else None
@@ -91,6 +122,8 @@ def read_caffe2(path: str | Path) -> dict[str, Tensor]:
         raise pickle.UnpicklingError("it holds no Caffe2 blobs")
     state = {}
     for blob, array in blobs.items():
+        if not isinstance(blob, str):
+            raise pickle.UnpicklingError(f"a blob is called {blob!r}, which is no text")
         name = pyslowfast_name(blob)
         if name is not None:
             state[name] = torch.from_numpy(np.array(array, dtype=np.float32))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from slowfast.models.norm import fit_statistics
@@ -30,6 +29,7 @@ from slowfast.models.weights.namings import in_our_names
 from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
 from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
+from slowfast.utils.tensor_files import TensorFileError, is_state_dict, load_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -57,26 +57,20 @@ def read_with_kind(path: str | Path) -> tuple[str, dict[str, Any]]:
     """What kind of file ``path`` is ("checkpoint", "state dict", "Caffe2 file"), and ``read_checkpoint(path)``."""
     file = local_path(path)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle fails in any way: IndexError, struct.error, ...
+        content = load_tensors(file)
+    except TensorFileError as error:
         blobs = _caffe2_blobs(file)
         if blobs is not None:
             return "Caffe2 file", {"model_state": blobs}
         again = f" Delete it to download {path} again." if is_url(path) else ""
-        raise CheckpointError(
-            f"{file} cannot be read as a checkpoint: it {describe_file(file)} ({_one_line(error)}).{again}"
-        ) from error
+        raise CheckpointError(f"{error}.{again}") from error
     fields = content if isinstance(content, dict) else {}
     for name in ("model_state", "state_dict"):
-        if _is_state_dict(fields.get(name)):
+        if is_state_dict(fields.get(name)):
             return "checkpoint", {"model_state" if key == name else key: value for key, value in fields.items()}
-    if _is_state_dict(fields):
+    if is_state_dict(fields):
         return "state dict", {"model_state": fields}
     raise CheckpointError(f"{file} holds no weights: expected a dict with model_state, found {_describe(content)}.")
-
-
-def _is_state_dict(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(isinstance(entry, Tensor) for entry in value.values())
 
 
 def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
@@ -116,35 +110,6 @@ def _published(name: str) -> ZooEntry:
         return find_entry(name)
     except ValueError as error:
         raise CheckpointError(f"there is no checkpoint {name}: no file, and {error}") from error
-
-
-def describe_file(path: Path) -> str:
-    """What a file that is no checkpoint looks like, for a message: "is empty", "is an HTML page", ..."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(512).lstrip()
-    if size == 0:
-        return "is empty"
-    if head[:1] == b"<":
-        return "is an HTML or XML page, not a download of the weights"
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer: fetch the file itself with git lfs pull"
-    if head.startswith(b"PK"):
-        return f"looks like a torch file of {size:,} bytes that is cut short or holds objects other than tensors"
-    if head[:1] == b"\x80":
-        return f"is a pickle of {size:,} bytes that is cut short or holds objects other than tensors"
-    return f"has {size:,} bytes of another kind, beginning with {head[:16]!r}"
-
-
-def _one_line(error: Exception) -> str:
-    """The cause in torch's message, without its advice to load the file in the way that lets it run code."""
-    text = str(error)
-    refused = re.search(r"GLOBAL (\S+)", text)
-    if refused:
-        return f"it asks for {refused[1]}, which is no tensor, number, string or container"
-    if "weights_only" in text:
-        return "no pickle of tensors"
-    return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else 'no details'}"
 
 
 def _describe(content: Any) -> str:

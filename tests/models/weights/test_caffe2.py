@@ -1,5 +1,6 @@
 """Released Caffe2 weights: names, shapes, and files that would run something."""
 
+import codecs
 import json
 import os
 import pickle
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from slowfast.models import ResNet
-from slowfast.models.weights.caffe2 import pyslowfast_name
+from slowfast.models.weights.caffe2 import pyslowfast_name, read_caffe2
 from slowfast.models.weights.load import CheckpointError, load_exactly, read_checkpoint
 from slowfast.models.weights.names import to_pyslowfast
 
@@ -65,3 +66,42 @@ def test_a_file_that_would_run_something_does_not(tmp_path):
     with pytest.raises(CheckpointError, match=r"evil\.pkl cannot be read as a checkpoint"):
         read_checkpoint(path)
     assert not (tmp_path / "ran").exists()
+
+
+class Calls:
+    """Unpickles as a call of ``function`` with ``arguments``."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    "value, problem",
+    [
+        (Calls(np.ndarray, (10**6, 10**6)), "'_Array' object|_Array"),  # eight terabytes in 60 bytes
+        (Calls(np._core.multiarray._reconstruct, np.ndarray, (10**12,), b"d"), "without content"),
+        (Calls(codecs.encode, "x", "zip"), "the encoding zip"),
+        (Calls(np.dtype, "O"), "."),
+        ({5: np.ones(3)}, "a blob is called 5"),
+    ],
+)
+def test_blobs_that_ask_for_more_than_arrays_are_refused(value, problem, tmp_path):
+    blobs = value if isinstance(value, dict) else {"conv1_w": value}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
+    with pytest.raises(Exception, match=problem):
+        read_caffe2(tmp_path / "a.pkl")
+    with pytest.raises(CheckpointError, match=r"a\.pkl cannot be read as a checkpoint: it is a pickle"):
+        read_checkpoint(tmp_path / "a.pkl")
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64])
+def test_arrays_and_numbers_of_every_pickle_protocol_are_read(protocol, dtype, tmp_path):
+    values = np.arange(6).reshape(2, 3).astype(dtype)
+    blobs = {"conv1_w": values, "conv1_b": np.asfortranarray(values), "pred_b": dtype(3)}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"blobs": blobs}, protocol=protocol))
+    state = read_caffe2(tmp_path / "a.pkl")
+    assert [value.tolist() for value in state.values()] == [values.tolist(), values.tolist(), 3]
