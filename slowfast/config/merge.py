@@ -155,7 +155,7 @@ def _as_text(value: Any, expected: str) -> str:
 def _as_list(value: Any, expected: Sequence) -> list:
     """``value`` as a list whose leaves have the type of the default's leaves; nesting and length are free."""
     if not isinstance(value, list | tuple):
-        raise _wrong_type(value, f"a list, e.g. [{value}]")
+        raise _wrong_type(value, f"a list, e.g. [{cut(str(value), length=40)}]")
     wanted, got = set(_leaf_types(expected)), set(_leaf_types(value))
     if wanted == {str}:
         if got - {str}:

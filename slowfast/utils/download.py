@@ -132,7 +132,7 @@ def _receive(url: str, part: Path) -> None:
     if _TAG.fullmatch(version):
         # If-Range: a file that has changed since comes whole, with status 200, and replaces the part.
         headers |= {"Range": f"bytes={start}-", "If-Range": version}
-    with _OPENER.open(Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as reply:
+    with urlopen(Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as reply:
         if reply.headers.get_content_type() == "text/html":
             raise http.client.HTTPException("the server sends an HTML page instead of the file")
         if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
@@ -155,7 +155,7 @@ class _NoFtp(FTPHandler):
         raise URLError(f"the server redirects to {request.full_url}")
 
 
-_OPENER = build_opener(_NoFtp)
+urlopen = build_opener(_NoFtp).open
 
 
 def _announced_bytes(headers, start: int) -> int | None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.utils.untrusted import file_status
+from slowfast.utils.untrusted import cut, file_status
 
 _PARAMETERS = {
     "w": "weight",
@@ -51,35 +51,58 @@ _PATTERNS = tuple((re.compile("^" + theirs + _PARAMETER), plain, norm) for their
 _IGNORED = re.compile(r"(_momentum|^lr|^model_iter)$")  # of the optimizer
 
 
+class _DType:
+    """Stands for ``numpy.dtype``, of plain numbers alone: NumPy's own takes fields that lie outside of an array."""
+
+    def __init__(self, name: str, align: bool = False, copy: bool = False):
+        if not isinstance(name, str) or not _PLAIN_NUMBER.fullmatch(name):
+            raise pickle.UnpicklingError(f"it holds an array of the type {cut(repr(name))}, not of plain numbers")
+        self.value = np.dtype(name)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.value = self.value.newbyteorder(state[1])
+
+
 class _Array:
     """Stands for ``numpy.ndarray``, which must not be called: its first argument is a size."""
 
-
-def _reconstruct(kind: type, shape: tuple[int, ...], typecode: bytes) -> np.ndarray:
-    """An empty array; unpickling gives it its shape and content next, which must agree."""
-    if kind is not _Array or shape != (0,):
-        raise pickle.UnpicklingError(f"it asks for an array of the shape {shape} without content")
-    return np.ndarray((0,), dtype="b")
+    def __init__(self, *arguments):
+        raise pickle.UnpicklingError(f"it asks for an array of the size {cut(repr(arguments))} without content")
 
 
-def _scalar(dtype: np.dtype, content: bytes | str) -> np.generic:
+class _Content:
+    """What becomes an array when its content follows, which has to have as many bytes as its shape says."""
+
+    def __init__(self, *arguments):
+        self.value: np.ndarray | None = None
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, content = state
+        content = content.encode("latin1") if isinstance(content, str) else content
+        array = np.frombuffer(content, dtype.value)
+        self.value = array.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _scalar(dtype: _DType, content: bytes | str) -> np.generic:
     """A number of an array's type."""
     content = content.encode("latin1") if isinstance(content, str) else content
-    return np.frombuffer(content, dtype, count=1)[0]
+    return np.frombuffer(content, dtype.value, count=1)[0]
 
 
 def _encode(text: str, encoding: str) -> bytes:
     """Bytes, which Python 3 pickles as text with protocol 2."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}, which arrays do not need")
+        raise pickle.UnpicklingError(f"it asks for the encoding {cut(str(encoding))}, which arrays do not need")
     return text.encode("latin1")
 
 
+_PLAIN_NUMBER = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
+# What a name in the pickle stands for: nothing of NumPy's, whose own functions for pickles trust them.
 _ALLOWED = {
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Content for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "dtype"): _DType,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): OrderedDict,
 }
@@ -123,8 +146,15 @@ def read_caffe2(path: str | Path) -> dict[str, Tensor]:
     state = {}
     for blob, array in blobs.items():
         if not isinstance(blob, str):
-            raise pickle.UnpicklingError(f"a blob is called {blob!r}, which is no text")
+            raise pickle.UnpicklingError(f"a blob is called {cut(repr(blob))}, which is no text")
         name = pyslowfast_name(blob)
         if name is not None:
-            state[name] = torch.from_numpy(np.array(array, dtype=np.float32))
+            state[name] = _tensor(array)
     return state
+
+
+def _tensor(blob: object) -> Tensor:
+    value = blob.value if isinstance(blob, _Content) else blob
+    if not isinstance(value, np.ndarray | np.generic | int | float):
+        raise pickle.UnpicklingError(f"a blob is {cut(repr(blob))}, neither an array nor a number")
+    return torch.from_numpy(np.array(value, dtype=np.float32))

@@ -81,10 +81,16 @@ class Calls:
 @pytest.mark.parametrize(
     "value, problem",
     [
-        (Calls(np.ndarray, (10**6, 10**6)), "'_Array' object|_Array"),  # eight terabytes in 60 bytes
-        (Calls(np._core.multiarray._reconstruct, np.ndarray, (10**12,), b"d"), "without content"),
+        (
+            Calls(np.ndarray, (10**6, 10**6)),
+            r"of the size \(\(1000000, 1000000\),\) without content",
+        ),  # eight terabytes in 60 bytes
+        (Calls(np._core.multiarray._reconstruct, np.ndarray, (10**12,), b"d"), "neither an array nor"),
+        (None, "neither an array nor a number"),
         (Calls(codecs.encode, "x", "zip"), "the encoding zip"),
-        (Calls(np.dtype, "O"), "."),
+        (Calls(np.dtype, "O"), "of the type 'O', not of plain numbers"),
+        (np.zeros(3, dtype=[("x", "f4")]), "of the type 'V4'"),
+        (bytearray(5), "."),
         ({5: np.ones(3)}, "a blob is called 5"),
     ],
 )
