@@ -48,7 +48,7 @@ class Layer:
 def read_layers(path: Path | str) -> list[Layer]:
     """The file's bases, in the order in which they are merged, and the file itself last.
 
-    A base that several files name is merged once, at its first place: a second merge would undo what
+    A base that several files name is merged once, where it is named first: a second merge would undo what
     stands between.
 
     Raises:

@@ -27,7 +27,7 @@ def merge_layers(cfg: CfgNode, layers: Iterable[Layer], defaults: CfgNode) -> No
 
     Args:
         cfg: written in place.
-        layers: settings with their places.
+        layers: settings, and where they stand.
         defaults: tells which keys exist, and their types.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The one place where video files are opened, for reading and for writing.
+"""Opens video files, for reading and for writing; nothing else does.
 
 What a foreign file may do is bounded here: it is a regular file of a real container format, which names no other file
 and no address; frames have at most MAX_FRAME_PIXELS pixels; every call has a time limit; and whatever fails is a

@@ -13,141 +13,24 @@ Letters: F frames asked for, H W pixels.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import av
 import numpy as np
-import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
-from slowfast.utils.untrusted import describe_file, file_status
 from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads
+from slowfast.video.frame_reader import FrameReader
+from slowfast.video.image_folder import FrameFolderReader
 from slowfast.video.index import VideoIndex, open_stream, video_index
 from slowfast.video.sampling import scaled_size
-from slowfast.video.watch import Deadline, VideoReadError, reading
+from slowfast.video.watch import Deadline, VideoReadError
 
 __all__ = ["FrameFolderReader", "FrameReader", "Orientation", "VideoReadError", "VideoReader"]
 
 # Decoders in which a frame that no other refers to can be passed over without changing any other frame.
 # Not HEVC: a frame marked so may still be referred to from a higher temporal layer.
 SKIPPING_CODECS = frozenset({"h264", "mpeg2video", "mpeg4"})
-CHUNK = 8  # frames converted at a time: large enough for the resize kernel, small enough for the cache
-CHUNK_BYTES = 2**27  # of them at most: of large frames fewer are converted at a time
-IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names; others may start programs (EPS)
-
-
-class FrameReader:
-    """What readers share: from single frames, as they come, to one tensor. Use as a context manager."""
-
-    num_frames: int
-    fps: float
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give back the file; reading again opens it anew."""
-
-    @cached_property
-    def _size(self) -> tuple[int, int]:
-        return tuple(self.frames_at([0]).shape[-2:])
-
-    @property
-    def height(self) -> int:
-        """Pixels, after rotation."""
-        return self._size[0]
-
-    @property
-    def width(self) -> int:
-        """Pixels, after rotation."""
-        return self._size[1]
-
-    def frames_at(
-        self,
-        indices: Sequence[int] | np.ndarray | Tensor,
-        short_side: int | None = None,
-        *,
-        apply: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Frames by number, as RGB.
-
-        Args:
-            indices: frame numbers in [0, num_frames), in any order, repeated or not, shape (F,). Where the frame
-                rate varies, number i means what is on the screen i / fps seconds after the first frame.
-            short_side: scale frames to this many pixels on their shorter side while colors are converted: saves
-                time on large videos, but the pixels differ from those of a resize afterwards.
-            apply: works on a few frames at a time, (f, 3, H, W) to (f, 3, h, w), as they come: cropping and
-                resizing there keeps a large video from ever lying in memory at its full size.
-
-        Returns:
-            uint8 (F, 3, H, W), 0 to 255. Stored color by color: ``.permute(1, 0, 2, 3)`` is contiguous.
-
-        Raises:
-            VideoReadError: a frame cannot be had; says which were wanted and how many came. Or it took too long.
-        """
-        numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
-        if len(numbers) == 0:
-            raise ValueError(f"{self}: no frames asked for, indices is empty.")
-        if numbers.min() < 0 or numbers.max() >= self.num_frames:
-            raise self._error(numbers, f"it has {self.num_frames:,}")
-        wanted, inverse = np.unique(self._frame_numbers(numbers), return_inverse=True)
-        with reading(self._file_of(wanted)) as deadline:
-            frames = _assemble(self._read(wanted, short_side, deadline), len(wanted), apply)
-        if len(wanted) == len(inverse) and (np.diff(inverse) == 1).all():
-            return frames
-        return frames.permute(1, 0, 2, 3)[:, torch.from_numpy(inverse)].permute(1, 0, 2, 3)
-
-    def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
-        return indices
-
-    def _file_of(self, wanted: np.ndarray) -> str:
-        """The file that is read for these frames; of several images the first."""
-        raise NotImplementedError
-
-    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
-        """(position in ``wanted``, pixels (H, W, 3)) of every frame in ``wanted``, which ascends."""
-        raise NotImplementedError
-
-    def _error(self, wanted: np.ndarray, problem: str) -> VideoReadError:
-        low, high = wanted.min(), wanted.max()
-        frames = f"frame {low}" if low == high else f"frames {low}-{high}"
-        return VideoReadError(f"cannot decode {self}: wanted {frames}, {problem}.")
-
-
-def _assemble(
-    frames: Iterator[tuple[int, np.ndarray]], num_frames: int, apply: Callable[[Tensor], Tensor] | None
-) -> Tensor:
-    """One tensor (F, 3, h, w), stored color by color, of frames that come one by one as (position, pixels)."""
-    result: Tensor | None = None
-    buffer: np.ndarray | None = None
-    positions: list[int] = []
-    num_done = 0
-    for position, pixels in frames:
-        if buffer is None:
-            at_once = max(1, min(CHUNK, num_frames, CHUNK_BYTES // pixels.nbytes))
-            buffer = np.empty((at_once, *pixels.shape), dtype=np.uint8)
-        buffer[len(positions)] = pixels
-        positions.append(position)
-        num_done += 1
-        if len(positions) < len(buffer) and num_done < num_frames:
-            continue
-        # (f, H, W, 3) seen as (f, 3, H, W): channels-last, which the uint8 resize kernel is fast on.
-        chunk = torch.from_numpy(buffer[: len(positions)]).permute(0, 3, 1, 2)
-        chunk = chunk if apply is None else apply(chunk)
-        if result is None:
-            _, channels, height, width = chunk.shape
-            result = torch.empty((channels, num_frames, height, width), dtype=chunk.dtype).permute(1, 0, 2, 3)
-        # Decoders give frames in order, so nearly always one block; blocks copy twice as fast as single frames.
-        in_order = positions[-1] - positions[0] == len(positions) - 1 and sorted(positions) == positions
-        result[slice(positions[0], positions[-1] + 1) if in_order else torch.tensor(positions)] = chunk
-        positions.clear()
-    return result
 
 
 class VideoReader(FrameReader):
@@ -191,7 +74,7 @@ class VideoReader(FrameReader):
         convert = _RgbConverter(short_side)
         missing = set(range(len(wanted)))
         self._failure = ""
-        # A seek may land in the wrong place, and a stream that starts at a keyframe may still lean on frames before
+        # A seek may land on the wrong frame, and a stream that starts at a keyframe may still lean on frames before
         # it: what is missing after the fast way is looked for once more by decoding everything from the start.
         with pyav_errors(self.path, deadline):
             for frames in (self._decode_from_keyframe, self._decode_from_start):
@@ -354,67 +237,3 @@ class _RgbConverter:
         # Unless one thread is asked for, there are as many as cores.
         pixels = self.reformatter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
         return Orientation.of(frame).apply(pixels)
-
-
-class FrameFolderReader(FrameReader):
-    """Frames that are image files, one a frame; turned as their EXIF data says, gray and CMYK ones made RGB.
-
-    Args:
-        paths: the files, in order of time.
-        fps: frames per second that they were taken at.
-    """
-
-    def __init__(self, paths: Sequence[str | os.PathLike], fps: float):
-        if not len(paths):
-            raise VideoReadError("a video of image files needs at least one; paths is empty.")
-        self.paths = paths
-        self.num_frames = len(paths)
-        self.fps = float(fps)
-
-    def __repr__(self) -> str:
-        return f"{os.path.dirname(os.fspath(self.paths[0]))} ({self.num_frames:,} images)"
-
-    def _file_of(self, wanted: np.ndarray) -> str:
-        return os.fspath(self.paths[wanted[0]])
-
-    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
-        size: tuple[int, int] | None = None
-        for position, number in enumerate(wanted):
-            deadline.check()
-            path = os.fspath(self.paths[number])
-            try:
-                picture = _read_image(path)
-            except ImageError as error:
-                raise self._error(wanted, f"got {position} ({path}: {error})") from error
-            if short_side is not None:
-                height, width = scaled_size(picture.height, picture.width, short_side)
-                picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-            size = size or picture.size
-            if picture.size != size:
-                found = f"{path} is {picture.width}x{picture.height}, not {size[0]}x{size[1]}"
-                raise self._error(wanted, f"got {position} ({found}: give all images one size)")
-            yield position, np.asarray(picture)
-
-
-class ImageError(ValueError):
-    """An image file cannot be decoded; the message says why, without its name."""
-
-
-def _read_image(path: str) -> Image.Image:
-    """The picture of an image file, upright, RGB.
-
-    Raises:
-        ImageError: no such file, none of IMAGE_FORMATS, damaged, or too large.
-    """
-    try:
-        file_status(path)
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            check_frame_size(image.height, image.width)
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ImageError(f"cannot be read as an image (it is {describe_file(path)})") from error
-    except OSError as error:
-        raise ImageError(error.strerror or str(error)) from error
-    # Pillow's plugins let whatever a damaged file causes pass: SyntaxError, struct.error, zlib.error, KeyError, ...
-    except Exception as error:
-        raise ImageError(f"{type(error).__name__}: {error}") from error

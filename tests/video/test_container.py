@@ -200,7 +200,7 @@ def test_large_frames_are_converted_a_few_at_a_time(make_video, monkeypatch):
     path = make_video("a.mp4", num_frames=10)
     with VideoReader(path) as video:
         expected = video.frames_at(range(10))
-        monkeypatch.setattr("slowfast.video.reader.CHUNK_BYTES", 2 * 48 * 64 * 3)
+        monkeypatch.setattr("slowfast.video.frame_reader.CHUNK_BYTES", 2 * 48 * 64 * 3)
         sizes = []
         found = video.frames_at(range(10), apply=lambda frames: sizes.append(len(frames)) or frames)
     assert sizes == [2] * 5

@@ -41,7 +41,7 @@ class KeyFrames(Sequence):
 
     Attributes:
         video_ids: of all videos.
-        videos: int32 (N,), place of each key frame's video in ``video_ids``; ascending.
+        videos: int32 (N,), index of each key frame's video in ``video_ids``; ascending.
         seconds: int32 (N,), from the start of the movie.
         boxes: float32 (R, 4), x1 y1 x2 y2 as fractions of the frame; those of a key frame in the order of the lists.
         box_starts: int64 (N + 1,), the boxes of key frame i are ``box_starts[i]`` to ``box_starts[i + 1] - 1``.
@@ -260,10 +260,10 @@ class _BoxReader:
         key_frame_of_box = np.array(self._key_frame_of_box, dtype=np.int64)
         order = np.argsort(key_frame_of_box, kind="stable")
         key_frames, box_starts = np.unique(key_frame_of_box[order], return_index=True)
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
         labels = np.array(self._labels, dtype=np.int64)
-        labelled = np.unique(place[np.array(self._labelled_boxes, dtype=np.int64)] << 16 | labels)  # sorted, none twice
+        labelled = np.unique(rank[np.array(self._labelled_boxes, dtype=np.int64)] << 16 | labels)  # sorted, none twice
         boxes = np.array(self._coordinates, dtype=np.float32).reshape(-1, 4)[order]
         result = KeyFrames(
             video_ids=self.video_ids,

@@ -88,7 +88,7 @@ class FrameLists:
 class _Video:
     """What is known of one video.
 
-    ``label_codes`` are places in the table of label sets, one a frame, or None when no frame has a label.
+    ``label_codes`` are indices into the table of label sets, one a frame, or None when no frame has a label.
     """
 
     source: str
@@ -101,8 +101,8 @@ def read_frame_lists(paths: Sequence[str | os.PathLike], *, prefix: str = "") ->
     """The videos of one or several frame lists.
 
     Blank lines are passed over, and so are a byte-order mark and carriage returns. Rows of one video need not stand
-    together. Frames count by their place in the list, as in PySlowFast; a video whose frame numbers (third field) do
-    not follow one another is warned of, because there time and place part.
+    together. Frames count by their order in the list, as in PySlowFast; a video whose frame numbers (third field) do
+    not follow one another is warned of, because there time and order part.
 
     Args:
         paths: the files; a video may stand in one of them only.
@@ -132,7 +132,7 @@ def read_frame_lists(paths: Sequence[str | os.PathLike], *, prefix: str = "") ->
 
 
 class _LabelCodes(dict):
-    """Field of labels -> place in ``label_sets``; -1 for a field that holds no labels."""
+    """Field of labels -> index in ``label_sets``; -1 for a field that holds no labels."""
 
     def __init__(self):
         super().__init__()
@@ -265,7 +265,7 @@ class _ListReader:
         name, (line, what) = next(iter(self.jumps.items()))
         logger.warning(
             "%s: the frame numbers of %s of %s videos do not follow one another (first: %s:%d, video %s, %s). "
-            "Frames count by their place in the list, as in PySlowFast: a missing row shifts the time of all after it.",
+            "Frames count by their order in the list, as in PySlowFast: a missing row shifts the time of all after it.",
             self.path.name,
             f"{len(self.jumps):,}",
             f"{len(self.frames):,}",

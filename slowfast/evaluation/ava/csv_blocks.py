@@ -72,7 +72,7 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 class Block:
-    """Consecutive lines of a file, with the places of their commas."""
+    """Consecutive lines of a file, with the positions of their commas."""
 
     def __init__(self, path: Path, text: bytes, first_line: int, accepted: Sequence[int], expected: str):
         self._path, self._first_line, self._expected = path, first_line, expected

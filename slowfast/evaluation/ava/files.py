@@ -111,7 +111,7 @@ class _Images:
     def rows(self, block: Block, num_columns: int, *, has_scores: bool) -> tuple[np.ndarray, ...]:
         """image_index, boxes, classes, scores and line numbers of the block's lines with 7 or 8 columns."""
         lines = block.lines_with(num_columns)
-        # the rows of one box repeat the text of its place: that is read once
+        # the rows of one box repeat the text of its coordinates: that is read once
         run, of_run = block.runs(lines, _HEAD)
         heads = block.numbers(run, 1, _HEAD)
         tails = block.numbers(lines, _HEAD, 8 if has_scores else 7)  # no score: the eighth column is passed over

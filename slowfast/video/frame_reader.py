@@ -1,0 +1,129 @@
+"""What readers of frames share, whatever the frames lie in: from single frames, as they come, to one tensor.
+
+Letters: F frames asked for, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slowfast.video.watch import Deadline, VideoReadError, reading
+
+CHUNK = 8  # frames converted at a time: large enough for the resize kernel, small enough for the cache
+CHUNK_BYTES = 2**27  # of them at most: of large frames fewer are converted at a time
+
+
+class FrameReader:
+    """What readers share: from single frames, as they come, to one tensor. Use as a context manager."""
+
+    num_frames: int
+    fps: float
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the file; reading again opens it anew."""
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        return tuple(self.frames_at([0]).shape[-2:])
+
+    @property
+    def height(self) -> int:
+        """Pixels, after rotation."""
+        return self._size[0]
+
+    @property
+    def width(self) -> int:
+        """Pixels, after rotation."""
+        return self._size[1]
+
+    def frames_at(
+        self,
+        indices: Sequence[int] | np.ndarray | Tensor,
+        short_side: int | None = None,
+        *,
+        apply: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Frames by number, as RGB.
+
+        Args:
+            indices: frame numbers in [0, num_frames), in any order, repeated or not, shape (F,). Where the frame
+                rate varies, number i means what is on the screen i / fps seconds after the first frame.
+            short_side: scale frames to this many pixels on their shorter side while colors are converted: saves
+                time on large videos, but the pixels differ from those of a resize afterwards.
+            apply: works on a few frames at a time, (f, 3, H, W) to (f, 3, h, w), as they come: cropping and
+                resizing there keeps a large video from ever lying in memory at its full size.
+
+        Returns:
+            uint8 (F, 3, H, W), 0 to 255. Stored color by color: ``.permute(1, 0, 2, 3)`` is contiguous.
+
+        Raises:
+            VideoReadError: a frame cannot be had; says which were wanted and how many came. Or it took too long.
+        """
+        numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if len(numbers) == 0:
+            raise ValueError(f"{self}: no frames asked for, indices is empty.")
+        if numbers.min() < 0 or numbers.max() >= self.num_frames:
+            raise self._error(numbers, f"it has {self.num_frames:,}")
+        wanted, inverse = np.unique(self._frame_numbers(numbers), return_inverse=True)
+        with reading(self._file_of(wanted)) as deadline:
+            frames = _assemble(self._read(wanted, short_side, deadline), len(wanted), apply)
+        if len(wanted) == len(inverse) and (np.diff(inverse) == 1).all():
+            return frames
+        return frames.permute(1, 0, 2, 3)[:, torch.from_numpy(inverse)].permute(1, 0, 2, 3)
+
+    def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
+        return indices
+
+    def _file_of(self, wanted: np.ndarray) -> str:
+        """The file that is read for these frames; of several images the first."""
+        raise NotImplementedError
+
+    def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
+        """(position in ``wanted``, pixels (H, W, 3)) of every frame in ``wanted``, which ascends."""
+        raise NotImplementedError
+
+    def _error(self, wanted: np.ndarray, problem: str) -> VideoReadError:
+        low, high = wanted.min(), wanted.max()
+        frames = f"frame {low}" if low == high else f"frames {low}-{high}"
+        return VideoReadError(f"cannot decode {self}: wanted {frames}, {problem}.")
+
+
+def _assemble(
+    frames: Iterator[tuple[int, np.ndarray]], num_frames: int, apply: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    """One tensor (F, 3, h, w), stored color by color, of frames that come one by one as (position, pixels)."""
+    result: Tensor | None = None
+    buffer: np.ndarray | None = None
+    positions: list[int] = []
+    num_done = 0
+    for position, pixels in frames:
+        if buffer is None:
+            at_once = max(1, min(CHUNK, num_frames, CHUNK_BYTES // pixels.nbytes))
+            buffer = np.empty((at_once, *pixels.shape), dtype=np.uint8)
+        buffer[len(positions)] = pixels
+        positions.append(position)
+        num_done += 1
+        if len(positions) < len(buffer) and num_done < num_frames:
+            continue
+        # (f, H, W, 3) seen as (f, 3, H, W): channels-last, which the uint8 resize kernel is fast on.
+        chunk = torch.from_numpy(buffer[: len(positions)]).permute(0, 3, 1, 2)
+        chunk = chunk if apply is None else apply(chunk)
+        if result is None:
+            _, channels, height, width = chunk.shape
+            result = torch.empty((channels, num_frames, height, width), dtype=chunk.dtype).permute(1, 0, 2, 3)
+        # Decoders give frames in order, so nearly always one block; blocks copy twice as fast as single frames.
+        in_order = positions[-1] - positions[0] == len(positions) - 1 and sorted(positions) == positions
+        result[slice(positions[0], positions[-1] + 1) if in_order else torch.tensor(positions)] = chunk
+        positions.clear()
+    return result
