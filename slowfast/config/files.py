@@ -181,7 +181,7 @@ def _yaml_errors(text: str, source: str) -> Iterator[None]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
-            f"{source}:{line}: not valid YAML: the character {chr(error.character)!r} may not stand there."
+            f"{source}:{line}: not valid YAML: the character {chr(error.character)!r} is not allowed."
         ) from error
 
 

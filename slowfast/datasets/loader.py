@@ -234,7 +234,7 @@ class _Watch(threading.Thread):
                 continue
             if read.pid in self._overdue:
                 path, seconds = self._overdue[read.pid].path, self._overdue[read.pid].seconds
-                return _Death(path, f"a data worker was at it for {seconds:.0f} seconds (DATA.DECODE_TIMEOUT)")
+                return _Death(path, f"a data worker spent {seconds:.0f} seconds on it (DATA.DECODE_TIMEOUT)")
             how = exit_text(process.exitcode)
             if read.seconds:
                 return _Death(read.path, f"a data worker ended while reading it ({how})")

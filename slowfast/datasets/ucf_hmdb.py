@@ -179,7 +179,7 @@ def read_ucf_list(path: Path, class_names: list[str]) -> FoldList:
     The class is that of the folder; a number that disagrees with it is an error.
 
     Raises:
-        AnnotationError: no such file, no row, or bad rows, of which the first ten are named.
+        AnnotationError: no such file, no row, or bad rows (the message names the first ten).
     """
     problems = RowProblems(path, "Expected `Class/file.avi`, or `Class/file.avi 1` with the number of classInd.txt.")
     label_of = {name.lower(): label for label, name in enumerate(class_names)}

@@ -76,7 +76,7 @@ def _check_layout(
         raise ValueError(f"{root} is split already ({', '.join(sorted(split_folders))}): leave out --split.")
     if not split_folders and fractions is None:
         raise ValueError(
-            f"{root} holds no folder train, val or test. Say how its videos are to be split, as in --split 0.8 0.1 0.1."
+            f"{root} holds no folder train, val or test. Specify how to split its videos, e.g. --split 0.8 0.1 0.1."
         )
     if fractions is not None and (len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6):
         raise ValueError(f"split {tuple(fractions)}: give the fractions of train, val and test, which sum to 1.")

@@ -52,7 +52,7 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class Extraction:
-    """What became of a video: the images written, and what should be looked at (empty if all is well)."""
+    """The outcome for one video: images written, and what needs attention (empty if nothing)."""
 
     num_frames: int
     problem: str = ""
@@ -67,7 +67,7 @@ def extract_frames(source: str | os.PathLike, folder: str | os.PathLike, layout:
     Images run to the end of the last frame, or for ``duration_seconds``. They are upright.
 
     Raises:
-        VideoReadError: no frame can be had from that part of the file.
+        VideoReadError: that part of the file yields no frame.
     """
     video_id = Path(folder).name
     with FrameStream(source) as stream, atomic_write(folder) as draft:

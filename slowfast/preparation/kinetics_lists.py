@@ -83,7 +83,7 @@ def read_annotations(path: str | os.PathLike) -> list[Segment]:
     """The rows of an annotation file; columns are found by name, because test files lack the first one.
 
     Raises:
-        ValueError: no such file, no such columns, or bad rows, of which the first ten are named.
+        ValueError: no such file, no such columns, or bad rows (the message names the first ten).
     """
     path = Path(path)
     rows = _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
@@ -163,7 +163,7 @@ def _segment(row: dict, path: Path) -> Segment:
 
 
 def parse_video_name(stem: str) -> SegmentKey | str:
-    """The segment that a file name without ending tells, or the YouTube id alone."""
+    """The segment that a file name without its ending identifies, or the YouTube id alone."""
     timed = _TIMED_NAME.fullmatch(stem)
     if timed is None or _BARE_ID.fullmatch(stem):
         return stem
@@ -254,5 +254,5 @@ def _notes(segments: Sequence[Segment]) -> list[str]:
     counts = Counter(segment.split for segment in segments)
     notes = ["annotated: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split]) + "."]
     if num_shared:
-        notes.append(f"{num_shared:,} YouTube ids stand in more than one split: what is tested was trained on.")
+        notes.append(f"{num_shared:,} YouTube ids are in more than one split: some test videos are also trained on.")
     return notes

@@ -31,7 +31,7 @@ def split_of(name: str) -> str | None:
 
 @dataclass
 class DatasetLists:
-    """What the lists of a data set are to hold.
+    """The contents of a data set's lists.
 
     Attributes:
         rows: for each split there is, (path of the video, its label, or None where labels are held back).

@@ -50,7 +50,7 @@ def load_detector(name: str, weights: str | os.PathLike, device: torch.device | 
     """A detector in eval mode with the weights of torchvision's file, which must be on disk.
 
     Raises:
-        ValueError: no such detector or file, or the file is none of that detector.
+        ValueError: no such detector or file, or weights of another network.
     """
     if name not in DETECTORS:
         raise ValueError(f"detector {name!r} is not known; known are {', '.join(DETECTORS)}.")

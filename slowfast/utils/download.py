@@ -29,7 +29,7 @@ MAX_BYTES = 2**35  # of one file, 32 GiB; the largest of published weights has 4
 
 
 class DownloadError(ValueError):
-    """A file that could not be had; the message says where to put it by hand."""
+    """A file cannot be downloaded; the message says where to put it by hand."""
 
 
 def is_url(path: str | os.PathLike) -> bool:

@@ -1,7 +1,7 @@
 """Reading files that others wrote: what a file is, whether it may be opened, and how much of it is read.
 
-Limits, far above what data sets need: text 1 GiB, JSON 256 MiB, integers of 18 digits (4,300 in JSON). Files are read
-into memory, never mapped: one that shrinks while it is mapped kills the process that reads it.
+Limits, far above what data sets need: text 1 GiB, JSON 256 MiB, integers of 64 bits (in JSON 4,300 digits). Files are
+read into memory, never mapped: one that shrinks while it is mapped kills the process that reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_TEXT_BYTES = 2**30
 MAX_JSON_BYTES = 2**28
 MAX_INTEGER = 2**63 - 1  # what an int64 array holds
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")  # below MAX_INTEGER, whatever the digits
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 # The beginnings of files that are often found under another name; the first that fits is taken.
 _PLAYLISTS = (
@@ -72,10 +72,10 @@ _BINARY_KINDS = (
 _RIFF_KINDS = {b"AVI ": "a damaged or unfinished AVI file", b"WEBP": "a WebP image", b"WAVE": "a WAVE sound file"}
 _SPECIAL_FILES = (
     (stat.S_ISDIR, errno.EISDIR, "it is a folder"),
-    (stat.S_ISFIFO, errno.EINVAL, "it is a FIFO (a named pipe), no file"),
-    (stat.S_ISSOCK, errno.EINVAL, "it is a socket, no file"),
-    (stat.S_ISCHR, errno.EINVAL, "it is a character device, no file"),
-    (stat.S_ISBLK, errno.EINVAL, "it is a block device, no file"),
+    (stat.S_ISFIFO, errno.EINVAL, "it is a FIFO (a named pipe), not a regular file"),
+    (stat.S_ISSOCK, errno.EINVAL, "it is a socket, not a regular file"),
+    (stat.S_ISCHR, errno.EINVAL, "it is a character device, not a regular file"),
+    (stat.S_ISBLK, errno.EINVAL, "it is a block device, not a regular file"),
 )
 
 
@@ -88,7 +88,7 @@ def file_status(path: str | os.PathLike) -> os.stat_result:
     try:
         status = os.stat(path)
     except ValueError as error:  # a zero byte, or a surrogate that stands for no byte
-        raise OSError(errno.EINVAL, f"no file can have this name ({error})", os.fspath(path)) from None
+        raise OSError(errno.EINVAL, f"this is not a valid file name ({error})", os.fspath(path)) from None
     for is_special, code, name in _SPECIAL_FILES:
         if is_special(status.st_mode):
             raise OSError(code, name, os.fspath(path))
@@ -161,13 +161,13 @@ def parse_json(text: str, *, source: str | os.PathLike, error: type[ValueError] 
     except RecursionError:
         raise error(f"{source}: its JSON is nested too deeply.") from None
     except ValueError as problem:  # an integer of more digits than Python converts
-        raise error(f"{source}: no usable JSON: {problem}.") from problem
+        raise error(f"{source}: unusable JSON: {problem}.") from problem
     if "\\ud" in text.lower():
         try:
             json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as problem:
             found = f"\\u{ord(problem.object[problem.start]):04x}"
-            raise error(f"{source}: {found} is half a character: text of that kind cannot be written.") from None
+            raise error(f"{source}: {found} is half of a surrogate pair, which no text file can hold.") from None
     return content
 
 
@@ -187,13 +187,13 @@ def csv_rows(file: Iterable[str], *, source: str | os.PathLike, error: type[Valu
 
 
 def parse_integer(text: str) -> int:
-    """The integer, of up to 18 digits, that ``text`` spells.
+    """The integer that ``text`` spells.
 
     Raises:
-        ValueError: it spells none, or a longer one.
+        ValueError: it spells none, or one beyond 64 bits.
     """
-    if not _INTEGER.fullmatch(text):
-        raise ValueError(f"{quoted(text)} is no integer (of up to 18 digits)")
+    if not _INTEGER.fullmatch(text) or abs(int(text)) > MAX_INTEGER:
+        raise ValueError(f"{quoted(text)} is not an integer of 64 bits")
     return int(text)
 
 

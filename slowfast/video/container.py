@@ -112,9 +112,9 @@ def _refusal(path: str, error: av.FFmpegError) -> str:
     except OSError:
         refused = False
     if refused:
-        return f"it is {what}; only files that hold the video themselves are opened"
+        return f"it is {what}; only self-contained video files are opened"
     if isinstance(error, av.error.ArgumentError):  # not in FORMATS
-        return f"it is {what}, not of a video format that is read"
+        return f"it is {what}, not a supported video file"
     return f"{error.strerror} (it is {what})"
 
 
@@ -137,20 +137,25 @@ def check_frame_size(height: int, width: int) -> None:
     if height * width > MAX_FRAME_PIXELS:
         raise ValueError(f"its frames have {width}x{height} pixels, more than {MAX_FRAME_PIXELS:,} in all")
     if max(height, width) > MAX_ASPECT * min(height, width):
-        raise ValueError(f"its frames are strips of {width}x{height} pixels, longer than {MAX_ASPECT}:1")
+        raise ValueError(f"its frames are {width}x{height} pixels, an aspect ratio above {MAX_ASPECT}:1")
 
 
+@contextmanager
 def create_video(
     path: str | os.PathLike, *, file_format: str | None = None, options: dict[str, str] | None = None
-) -> av.container.OutputContainer:
-    """A container to write at ``path``, which the caller closes (use it as a context manager).
+) -> Iterator[av.container.OutputContainer]:
+    """A container to write at ``path``, closed at the end of the block.
 
     Args:
         file_format: FFmpeg's name; None: by the ending of ``path``.
         options: of that format.
     """
     silence_ffmpeg()
-    return av.open(f"file:{os.fspath(path)}", "w", format=file_format, options=options or {})
+    with av.open(f"file:{os.fspath(path)}", "w", format=file_format, options=options or {}) as container:
+        try:
+            yield container
+        finally:
+            silence_ffmpeg()
 
 
 def _other_spelling(path: str) -> str:

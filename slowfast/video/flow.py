@@ -76,7 +76,7 @@ class FlowStore:
         """uint8 (F, 2, H, W): flow of the frames ``indices`` of ``video``, whose file or folder is ``path``.
 
         Raises:
-            VideoReadError: frames that flow is to be computed of cannot be read, or the file of flow is damaged.
+            VideoReadError: a frame needed for the flow cannot be read, or the flow file is damaged.
         """
         file = self.file_of(path, fps=video.fps)
         if not file.exists():

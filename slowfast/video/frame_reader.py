@@ -1,4 +1,4 @@
-"""What readers of frames share, whatever the frames lie in: from single frames, as they come, to one tensor.
+"""What readers of frames share, whatever holds the frames: assembling single frames, as they come, into one tensor.
 
 Letters: F frames asked for, H W pixels.
 """
@@ -68,7 +68,8 @@ class FrameReader:
             uint8 (F, 3, H, W), 0 to 255. Stored color by color: ``.permute(1, 0, 2, 3)`` is contiguous.
 
         Raises:
-            VideoReadError: a frame cannot be had; says which were wanted and how many came. Or it took too long.
+            VideoReadError: a frame cannot be decoded (the message says which were requested and how many came), or the
+                read takes longer than its time limit.
         """
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(numbers) == 0:

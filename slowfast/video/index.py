@@ -19,7 +19,7 @@ from av.format import Flags as FormatFlags
 from slowfast.video.container import check_video_file, failure_text, open_video, pyav_errors
 from slowfast.video.watch import Deadline, VideoReadError, reading
 
-FALLBACK_FPS = 30.0  # of a file that tells no rate and has too few frames to measure one
+FALLBACK_FPS = 30.0  # for a file without a stated rate and with too few frames to measure one
 LONGEST_STEP_SECONDS = 10  # where clocks may jump, a longer one is a jump: FFmpeg's -dts_delta_threshold
 CACHE_BYTES = 64 * 2**20  # of remembered indices in one process, about 10,000 videos of 300 frames
 

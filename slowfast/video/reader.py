@@ -19,7 +19,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads
+from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads, silence_ffmpeg
 from slowfast.video.frame_reader import FrameReader
 from slowfast.video.image_folder import FrameFolderReader
 from slowfast.video.index import VideoIndex, open_stream, video_index
@@ -61,6 +61,7 @@ class VideoReader(FrameReader):
 
     def close(self) -> None:
         if self._container is not None:
+            silence_ffmpeg()  # an import may have asked for messages since the file was opened
             self._container.close()
             self._container = None
 
@@ -188,7 +189,7 @@ class _FrameCounter:
 
 
 class Orientation(NamedTuple):
-    """How a stored picture is to be turned and mirrored before it is looked at.
+    """How to turn and mirror a stored picture for display.
 
     Attributes:
         swaps_sides: whether rows become columns, before the mirroring.
@@ -213,7 +214,7 @@ class Orientation(NamedTuple):
         return cls(False, mirrors_rows=d < 0, mirrors_columns=a < 0)
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """A view of ``pixels`` (H, W, ...) as it is to be shown."""
+        """A view of ``pixels`` (H, W, ...), turned and mirrored."""
         pixels = pixels.swapaxes(0, 1) if self.swaps_sides else pixels
         return pixels[:: -1 if self.mirrors_rows else 1, :: -1 if self.mirrors_columns else 1]
 

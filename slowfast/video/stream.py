@@ -10,7 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads
+from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads, silence_ffmpeg
 from slowfast.video.index import open_stream, video_index
 from slowfast.video.reader import Orientation
 from slowfast.video.watch import VideoReadError, reading
@@ -64,6 +64,7 @@ class FrameStream:
         return self
 
     def __exit__(self, *_) -> None:
+        silence_ffmpeg()  # an import may have asked for messages since the file was opened
         self.container.close()
         self._exit.close()
 
@@ -148,7 +149,7 @@ class FrameStream:
         yield None
 
     def missing(self) -> str:
-        """Which of the file's frames were not decoded, after all were asked for; an empty string for none."""
+        """What could not be decoded, once all frames were requested; an empty string if nothing is missing."""
         why = f" ({self.problems[0]})" if self.problems else ""
         if self.announced_seconds - self.end_seconds > max(0.5, 0.05 * self.announced_seconds):
             return f"{self.end_seconds:.1f} of {self.announced_seconds:.1f} seconds announced are in the file{why}"
@@ -172,12 +173,12 @@ def upright_rgb(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np
 
 
 def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """(height, width) as it is looked at."""
+    """(height, width) as displayed."""
     return (frame.width, frame.height) if Orientation.of(frame).swaps_sides else (frame.height, frame.width)
 
 
 def error_text(error: Exception, path: str) -> str:
-    """What went wrong, without the name of the file, which stands beside it in a table."""
+    """What went wrong, without the name of the file, which has its own column in the tables."""
     text = str(error) if isinstance(error, VideoReadError) else (getattr(error, "strerror", None) or str(error))
     for beginning in ("cannot open", "cannot decode"):
         text = text.removeprefix(f"{beginning} {path}: ")

@@ -142,7 +142,7 @@ class Deadline:
         )
 
     def extend(self) -> None:
-        """Begin anew: for work on a whole file, which may take hours, as long as it goes on."""
+        """Restart the clock: work on a whole file may take hours, as long as packets keep coming."""
         if self._end is not None:
             self._end = time.monotonic() + self.seconds
         if _slot is not None and _slot.is_reading:

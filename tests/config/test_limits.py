@@ -34,7 +34,7 @@ MERGES = "m0: &m0 {a: 1, b: 2}\n" + "".join(
         ("SOLVER:\n  BASE_LR: !!bool x", r":2: .*'x' is no bool"),
         ("SOLVER:\n  BASE_LR: !!timestamp x", r":2: .*'x' is no timestamp"),
         ("SOLVER:\n  BASE_LR: !!binary \u00e9", r":2: .*"),
-        ("SOLVER:\n  BASE_LR: \x07", r":2: not valid YAML: the character '\\x07' may not stand there"),
+        ("SOLVER:\n  BASE_LR: \x07", r":2: not valid YAML: the character '\\x07' is not allowed"),
         ("a: 1\n" * (MAX_BYTES // 4), r"it has 327,680 bytes, more than the 262,144 that are read"),
         ("_BASE_: " + "x" * 5000, r":1: _BASE_ names 'xxx"),
         ("_BASE_: ~nobody/x.yaml", r":1: _BASE_ names '~nobody/x\.yaml'"),

@@ -337,7 +337,7 @@ def test_defect_18_lines_are_those_of_the_file_with_crlf_and_line_breaks_in_fiel
         (["A,c001 0 soon,9"], r":2: start and end of 'c001 0 soon' are not both numbers"),
         (["A,c001 nan 1,9"], r":2: start and end of 'c001 nan 1' are not both numbers"),
         ([",,9"], r":2: no id"),
-        (["A,,9", "", "A,,9"], r":4: video A stands in line 2 already"),
+        (["A,,9", "", "A,,9"], r":4: video A is already listed on line 2"),
         (["A"], r":2: the row ends before the column actions"),
     ],
 )

@@ -240,7 +240,7 @@ def test_bad_entries_are_named(tmp_path):
     with pytest.raises(AnnotationError, match=message):
         read_entries(path, labels)
     path.write_text(json.dumps([rows[0], rows[0]], indent=0))
-    with pytest.raises(AnnotationError, match=r"train\.json:7: video 1 stands in line 3 already"):
+    with pytest.raises(AnnotationError, match=r"train\.json:7: video 1 is already listed on line 3"):
         read_entries(path, labels)
 
 

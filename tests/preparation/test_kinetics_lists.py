@@ -140,7 +140,7 @@ def test_the_same_row_twice_is_one_video_and_leaks_are_told(tmp_path):
     root = put(tmp_path / "videos", "aB3-_xYz01Q_000017_000027.mp4")
     lists = kinetics_lists(annotate(tmp_path, train=train, val=val), root)
     assert len(lists.rows["train"]) == len(lists.rows["val"]) == 1
-    assert any(note.startswith("1 YouTube ids stand in more than one split") for note in lists.notes)
+    assert any(note.startswith("1 YouTube ids are in more than one split") for note in lists.notes)
 
 
 def test_a_file_in_the_folder_of_another_class_is_told(tmp_path):

@@ -79,8 +79,8 @@ def test_special_files_are_refused_before_they_are_opened(tmp_path):
             (tmp_path / "socket", "it is a socket"),
             (tmp_path, "it is a folder"),
             ("/dev/zero", "it is a character device"),
-            ("zero\0byte", "no file can have this name"),
-            ("half\ud800", "no file can have this name"),
+            ("zero\0byte", "this is not a valid file name"),
+            ("half\ud800", "this is not a valid file name"),
         ):
             for read in (file_status, read_bytes, read_text, lambda path: open_text(path).__enter__()):
                 with pytest.raises(OSError) as error:
@@ -116,8 +116,8 @@ class OwnError(ValueError):
         ('{"a":\n\n x}', r"a\.json:3: no JSON: "),
         ("[" * 100_000, r"a\.json: its JSON is nested too deeply"),
         ('{"a":' * 100_000, r"a\.json: its JSON is nested too deeply"),
-        ("[" + "9" * 5000 + "]", r"a\.json: no usable JSON: Exceeds the limit"),
-        (r'["\ud800 alone"]', r"a\.json: \\ud800 is half a character"),
+        ("[" + "9" * 5000 + "]", r"a\.json: unusable JSON: Exceeds the limit"),
+        (r'["\ud800 alone"]', r"a\.json: \\ud800 is half of a surrogate pair"),
         ("", r"a\.json:1: no JSON"),
     ],
 )
@@ -131,14 +131,14 @@ def test_json_that_is_some(tmp_path):
     assert parse_json(r'{"a": ["\ud83d\ude00", 1.5, null]}', source="a") == {"a": ["\U0001f600", 1.5, None]}
 
 
-@pytest.mark.parametrize("text, number", [("12", 12), ("-3", -3), ("+0", 0), ("9" * 18, 10**18 - 1)])
+@pytest.mark.parametrize("text, number", [("12", 12), ("-3", -3), ("+0", 0), (str(2**63 - 1), 2**63 - 1)])
 def test_integers(text, number):
     assert parse_integer(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "1.0", "1e3", "0x1", "1_0", " 1", "9" * 19, "9" * 5000, "\u0663", "x" * 10**6])
 def test_what_is_no_integer(text):
-    with pytest.raises(ValueError, match=r"is no integer \(of up to 18 digits\)") as error:
+    with pytest.raises(ValueError, match="is not an integer of 64 bits") as error:
         parse_integer(text)
     assert len(str(error.value)) < 200
 

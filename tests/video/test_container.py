@@ -47,7 +47,7 @@ def test_a_playlist_opens_no_other_file(kind, ending, make_video, tmp_path):
     make_video("secret.ts", num_frames=5)
     path = tmp_path / f"list.{ending}"
     path.write_text(PLAYLISTS[kind])
-    assert_refused(path, f"it is {kind}, which names other files; only files that hold the video themselves are opened")
+    assert_refused(path, f"it is {kind}, which names other files; only self-contained video files are opened")
 
 
 def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path):
@@ -59,14 +59,14 @@ def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path):
     assert_refused(tmp_path / "fifo.mp4", r"it is a FIFO \(a named pipe\)")
     assert_refused(tmp_path / "folder.mp4", "it is a folder")
     assert_refused("/dev/zero", "it is a character device")
-    assert_refused(f"{tmp_path}/zero\0byte.mp4", "no file can have this name")
+    assert_refused(f"{tmp_path}/zero\0byte.mp4", "this is not a valid file name")
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tiff"])
 def test_an_image_is_no_video(name, tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / name)
     kind = name.removeprefix("a.").replace("jpg", "jpeg").upper()
-    assert_refused((tmp_path / name).rename(tmp_path / "a.mp4"), f"it is a {kind} image, not of a video format")
+    assert_refused((tmp_path / name).rename(tmp_path / "a.mp4"), f"it is a {kind} image, not a supported video file")
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,12 @@ def test_a_frame_of_too_many_pixels_is_refused(tmp_path):
 
 def test_a_strip_is_refused_before_it_is_enlarged(make_video):
     path = make_video("a.mp4", num_frames=2, height=2, width=1024)
-    with pytest.raises(VideoReadError, match=r"cannot decode .*a\.mp4: .*its frames are strips of 1024x2 pixels"):
+    with pytest.raises(
+        VideoReadError, match=r"cannot decode .*a\.mp4: .*its frames are 1024x2 pixels, an aspect ratio above 100:1"
+    ):
         VideoReader(path).frames_at([0], 256)
     Image.new("RGB", (1024, 2)).save(path.with_suffix(".png"))
-    with pytest.raises(VideoReadError, match=r"a\.png: .*its frames are strips of 1024x2 pixels"):
+    with pytest.raises(VideoReadError, match=r"a\.png: .*its frames are 1024x2 pixels, an aspect ratio above 100:1"):
         FrameFolderReader([path.with_suffix(".png")], 30).frames_at([0])
 
 
@@ -180,7 +182,9 @@ def test_reads_in_many_threads_end_although_a_program_asked_for_ffmpegs_messages
 def test_writing_takes_the_callback_away_too(tmp_path):
     av.logging.set_level(av.logging.ERROR)
     try:
-        create_video(tmp_path / "a.mp4").close()
+        with create_video(tmp_path / "a.mp4"):
+            assert av.logging.get_level() is None
+            av.logging.set_level(av.logging.ERROR)  # as an import does meanwhile
         assert av.logging.get_level() is None
     finally:
         silence_ffmpeg()

@@ -111,7 +111,7 @@ def read_boxes(
         first_second, last_second: that are annotated, both included.
 
     Raises:
-        AnnotationError: no such file, bad rows, of which the first ten are named, most rows of seconds that are not
+        AnnotationError: no such file, bad rows (the message names the first ten), most rows of seconds that are not
             annotated, or no box left.
     """
     reader = _BoxReader(video_ids, num_classes, score_threshold, every_seconds, range(first_second, last_second + 1))

@@ -88,8 +88,8 @@ def read_charades_csv(path: Path, num_classes: int) -> CharadesAnnotations:
         num_classes: classes must be below it.
 
     Raises:
-        AnnotationError: no such file, no column ``id`` or ``actions``, no row, or bad rows, of which the first ten are
-            named.
+        AnnotationError: no such file, no column ``id`` or ``actions``, no row, or bad rows (the message names the first
+            ten).
     """
     problems = RowProblems(path, _HINT)
     lines: dict[str, int] = {}
@@ -100,7 +100,7 @@ def read_charades_csv(path: Path, num_classes: int) -> CharadesAnnotations:
             if not video_id:
                 raise ValueError("no id")
             if video_id in lines:
-                raise ValueError(f"video {video_id} stands in line {lines[video_id]} already")
+                raise ValueError(f"video {video_id} is already listed on line {lines[video_id]}")
             found = _actions(row["actions"], num_classes)
         except ValueError as error:
             problems.add(line, error)

@@ -105,12 +105,12 @@ def read_frame_lists(paths: Sequence[str | os.PathLike], *, prefix: str = "") ->
     not follow one another is warned of, because there time and order part.
 
     Args:
-        paths: the files; a video may stand in one of them only.
+        paths: the files; each video may be in one of them only.
         prefix: folder that relative paths start in.
 
     Raises:
-        AnnotationError: no such file, no or a wrong header, no frame, a video in two files, or bad rows, of which the
-            first ten are named.
+        AnnotationError: no such file, no or a wrong header, no frame, a video in two files, or bad rows (the message
+            names the first ten).
     """
     if isinstance(paths, (str, os.PathLike)) or not paths:
         raise ValueError(f"paths must be a list of frame lists with at least one entry, got {paths!r}.")
@@ -122,8 +122,9 @@ def read_frame_lists(paths: Sequence[str | os.PathLike], *, prefix: str = "") ->
             if video_id in videos:
                 first = videos[video_id]
                 raise AnnotationError(
-                    f"{path.name}:{video.line_number}: video {video_id} stands in {first.source}:{first.line_number} "
-                    "already. Every video belongs into one frame list; is a list named twice?"
+                    f"{path.name}:{video.line_number}: video {video_id} is already listed in "
+                    f"{first.source}:{first.line_number}. "
+                    "Each video must be in exactly one frame list; is a list named twice?"
                 )
             videos[video_id] = video
     lists = FrameLists([Path(path).name for path in paths], videos, label_codes.label_sets)

@@ -110,7 +110,7 @@ def read_path_label_list(
         labels_optional: a row may be a path alone (test sets whose labels are withheld); its label is -1.
 
     Raises:
-        AnnotationError: no such file, no row, or bad rows, of which the first ten are named.
+        AnnotationError: no such file, no row, or bad rows (the message names the first ten).
     """
     path = Path(path)
     try:
@@ -304,7 +304,7 @@ def read_class_names(path: str | os.PathLike) -> list[str]:
             name a line. Stray double quotes around a name, which the widely copied Kinetics file has, are taken off.
 
     Raises:
-        AnnotationError: no such file, or labels or names that are missing or doubled.
+        AnnotationError: no such file, or missing or duplicate labels or names.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
@@ -314,7 +314,9 @@ def read_class_names(path: str | os.PathLike) -> list[str]:
     names = _names_in_order(path, content)
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
-        raise AnnotationError(f"{path}: class names must differ; {', '.join(map(quoted, doubled[:5]))} stands twice.")
+        raise AnnotationError(
+            f"{path}: class names must be unique; {', '.join(map(quoted, doubled[:5]))} appears more than once."
+        )
     return names
 
 

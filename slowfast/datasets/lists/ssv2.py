@@ -64,7 +64,7 @@ def read_labels(path: Path) -> dict[str, int]:
     """Template without brackets -> class, 0 to K - 1, in the order of classes.
 
     Raises:
-        AnnotationError: no such file, or not such a file.
+        AnnotationError: no such file, or not a labels file.
     """
     content = read_json(path, error=AnnotationError)
     try:
@@ -85,7 +85,7 @@ def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
         labels: from ``read_labels``.
 
     Raises:
-        AnnotationError: no such file, no entry, or bad ones, of which the first ten are named.
+        AnnotationError: no such file, no entry, or bad ones (the message names the first ten).
     """
     entries, lines = _entries(path)
     problems = RowProblems(path, 'Expected {"id": ..., "template": ...} with a template that the labels file names.')
@@ -146,7 +146,7 @@ def _annotations(path: Path, ids: list[str], classes: list[int], lines: np.ndarr
     first: dict[str, int] = {}
     for video_id, line in zip(ids, lines.tolist(), strict=True):
         if video_id in first:
-            raise AnnotationError(f"{path}:{line}: video {cut(video_id)} stands in line {first[video_id]} already.")
+            raise AnnotationError(f"{path}:{line}: video {cut(video_id)} is already listed on line {first[video_id]}.")
         first[video_id] = line
     return SomethingAnnotations(path.name, ids, np.array(classes, dtype=np.int64), lines)
 

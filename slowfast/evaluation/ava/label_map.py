@@ -24,7 +24,7 @@ def read_label_map(path: str | os.PathLike) -> dict[int, str]:
     with any indentation; other fields are passed over.
 
     Raises:
-        ValueError: no such file, not this format, or ids or names that are missing or doubled; with file and line.
+        ValueError: no such file, not this format, or missing or duplicate ids or names; with file and line.
     """
     path = Path(path)
     try:
@@ -36,7 +36,7 @@ def read_label_map(path: str | os.PathLike) -> dict[int, str]:
     for line, entry in _entries(path, list(_tokens(text))):
         class_id, name = _class_of(f"{path.name}:{line}", entry)
         if class_id in names or name in seen:
-            raise ValueError(f"{path.name}:{line}: class {class_id} {quoted(name)}: its id or its name stands twice.")
+            raise ValueError(f"{path.name}:{line}: class {class_id} {quoted(name)}: its id or its name appears twice.")
         names[class_id] = name
         seen.add(name)
     if not names:

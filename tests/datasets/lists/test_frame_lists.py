@@ -95,7 +95,7 @@ def test_several_files_make_one_list(write):
 
 def test_a_video_in_two_files_is_an_error(write):
     a, b = write(movie("v", [1, 2]), "a.csv"), write(movie("w", [1]) + movie("v", [3]), "b.csv")
-    with pytest.raises(AnnotationError, match=r"b\.csv:3: video v stands in a\.csv:2 already"):
+    with pytest.raises(AnnotationError, match=r"b\.csv:3: video v is already listed in a\.csv:2"):
         read_frame_lists([a, b])
 
 

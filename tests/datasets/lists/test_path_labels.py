@@ -220,7 +220,7 @@ def test_class_names_in_a_text_file(tmp_path):
         ('{"a": 0, "b": 0}', r"each once"),
         ('{"a": "0"}', r"expected a list of names or an object"),
         ("[1, 2]", r"expected a list of names or an object"),
-        ('["a", "a"]', r"class names must differ; 'a' stands twice"),
+        ('["a", "a"]', r"class names must be unique; 'a' appears"),
         ("{", r":1: no JSON"),
     ],
 )
