@@ -60,7 +60,9 @@ def build_parser() -> Parser:
     )
     add_output(parser, "folder for data, weights and pictures", default=Path("demo_output"))
     parser.add_argument(
-        "--quick", action="store_true", help="half a minute instead of five: fewer, smaller videos of one shape that slides"
+        "--quick",
+        action="store_true",
+        help="half a minute instead of five: fewer, smaller videos of one shape that slides",
     )
     for flag, number, what in (
         ("--num-train", MotionSpec.num_train, "training"),

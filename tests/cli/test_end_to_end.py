@@ -1,4 +1,4 @@
-"""The command line as a user runs it, in processes of its own, on real video files."""
+"""The command line as a user runs it, on real video files; in processes of its own where that is what is tested."""
 
 import csv
 import json
@@ -13,26 +13,34 @@ import pytest
 import torch
 
 from slowfast.cli.demo import main as demo
+from slowfast.cli.demo import main as demo
 from slowfast.cli.run import main
 
 ROOT = Path(__file__).parents[2]
 RECIPE = "configs/Motion/SLOWFAST_4x4_R18.yaml"
 
 
-def run(command: list[str], *, env: dict | None = None) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(env or {})}
+def run(command: list[str]) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def run_net(*arguments: str) -> subprocess.CompletedProcess:
-    return run([sys.executable, "tools/run_net.py", "--cfg", RECIPE, *map(str, arguments)])
+    """``tools/run_net.py`` in a process of its own, with a worker process for each loader."""
+    command = [sys.executable, "tools/run_net.py", "--cfg", RECIPE, *map(str, arguments)]
+    return run([*command, "DATA_LOADER.NUM_WORKERS", "1"])
+
+
+def run_here(*arguments: str) -> int:
+    """The same in this process, without worker processes: starting one takes seconds."""
+    return main(["--cfg", RECIPE, *map(str, arguments), "DATA_LOADER.NUM_WORKERS", "0"])
 
 
 def output_of(opts: list[str]) -> Path:
     return Path(opts[opts.index("OUTPUT_DIR") + 1])
 
 
-def test_train_test_resume_test(tiny_opts):
+def test_train_test_resume_test(tiny_opts, capsys):
     out = output_of(tiny_opts)
     first = run_net(*tiny_opts)
     assert first.returncode == 0, first.stderr
@@ -49,26 +57,27 @@ def test_train_test_resume_test(tiny_opts):
     assert [r["epoch"] for r in records if "val/clip_top1" in r] == [1]
     first_scores = np.load(out / "predictions.npz")["scores"]
 
-    again = run_net(*tiny_opts, "TRAIN.ENABLE", "False")  # the same weights, the same scores
-    assert again.returncode == 0, again.stderr
+    assert run_here(*tiny_opts, "TRAIN.ENABLE", "False") == 0  # the same weights, the same scores
     assert np.array_equal(np.load(out / "predictions.npz")["scores"], first_scores)
 
-    more = run_net(*tiny_opts, "SOLVER.MAX_EPOCH", "2")
-    assert more.returncode == 0, more.stderr
-    assert "resuming from" in more.stdout and "from epoch 2 to 2" in more.stdout
+    assert run_here(*tiny_opts, "SOLVER.MAX_EPOCH", "2") == 0
+    shown = capsys.readouterr().out
+    assert "resuming from" in shown and "from epoch 2 to 2" in shown
     assert (out / "checkpoints" / "checkpoint_epoch_00002.pyth").is_file()
     assert not np.array_equal(np.load(out / "predictions.npz")["scores"], first_scores)
 
 
 def test_two_epochs_and_two_resumed_equal_four_straight(tiny_opts, tmp_path):
-    """Bitwise, through loaders, precise batch norm and processes."""
+    """Bitwise, through loaders and precise batch norm, when a new process with workers goes on."""
+    opts = [*tiny_opts, "TEST.ENABLE", "False", "MODEL.DROPOUT_RATE", "0.5"]
+    opts += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 3]", "SOLVER.LRS", "[1, 0.1]"]
+    straight, resumed = (["OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH"] for name in ("straight", "resumed"))
+    assert run_here(*opts, *straight, 4) == 0
+    assert run_here(*opts, *resumed, 2) == 0
+    done = run_net(*opts, *resumed, 4)
+    assert done.returncode == 0, done.stderr
     weights = {}
-    for name, stops in (("straight", [4]), ("resumed", [2, 4])):
-        opts = [*tiny_opts, "OUTPUT_DIR", str(tmp_path / name), "TEST.ENABLE", "False", "MODEL.DROPOUT_RATE", "0.5"]
-        opts += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 3]", "SOLVER.LRS", "[1, 0.1]"]
-        for stop in stops:
-            done = run_net(*opts, "SOLVER.MAX_EPOCH", stop)
-            assert done.returncode == 0, done.stderr
+    for name in ("straight", "resumed"):
         path = tmp_path / name / "checkpoints" / "checkpoint_epoch_00004.pyth"
         weights[name] = torch.load(path, weights_only=True)["model_state"]
     for name, value in weights["straight"].items():
@@ -84,9 +93,9 @@ def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
     assert "in batches of 4 (2 processes), 2 steps an epoch" in done.stdout
     out = output_of(tiny_opts)
     together = np.load(out / "predictions.npz")
-    alone = run_net(*tiny_opts, "TRAIN.ENABLE", "False", "OUTPUT_DIR", tmp_path / "alone",
-                    "TEST.CHECKPOINT_FILE_PATH", out / "checkpoints" / "checkpoint_epoch_00001.pyth")  # fmt: skip
-    assert alone.returncode == 0, alone.stderr
+    weights = out / "checkpoints" / "checkpoint_epoch_00001.pyth"
+    alone = ["TRAIN.ENABLE", "False", "OUTPUT_DIR", tmp_path / "alone", "TEST.CHECKPOINT_FILE_PATH", weights]
+    assert run_here(*tiny_opts, *alone) == 0
     single = np.load(tmp_path / "alone" / "predictions.npz")
     np.testing.assert_allclose(together["scores"], single["scores"], rtol=1e-5)
     assert together["paths"].tolist() == single["paths"].tolist()
@@ -100,7 +109,8 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
     for name in "ab":
         (tmp_path / f"{name}.yaml").write_text("_BASE_: Motion/SLOWFAST_4x4_R18\nTEST:\n  ENABLE: False\n")
     at = tiny_opts.index("OUTPUT_DIR")
-    assert main(["--cfg", "a.yaml", "b", "--opts", *tiny_opts[:at], *tiny_opts[at + 2 :]]) == 0
+    opts = ["DATA_LOADER.NUM_WORKERS", "0"]
+    assert main(["--cfg", "a.yaml", "b", "--opts", *opts, *tiny_opts[:at], *tiny_opts[at + 2 :]]) == 0
     assert capsys.readouterr().out.count("training on 8 videos") == 2
     for name in "ab":
         assert (tmp_path / "outputs" / name / "checkpoints" / "checkpoint_epoch_00001.pyth").is_file()
@@ -110,7 +120,7 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
 
 def test_what_changes_nothing_is_a_warning_in_the_log(tiny_opts, capsys):
     opts = [*tiny_opts, "DEMO.ENABLE", "True", "TEST.ENABLE", "False"]
-    assert main(["--cfg", RECIPE, *opts]) == 0
+    assert run_here(*opts) == 0
     log = (output_of(tiny_opts) / "log.txt").read_text()
     (line,) = [line for line in log.splitlines() if "No effect here: DEMO.ENABLE=True" in line]
     assert " W slowfast" in line
@@ -131,7 +141,7 @@ def test_what_changes_nothing_is_a_warning_in_the_log(tiny_opts, capsys):
     ],
 )
 def test_what_a_user_gets_wrong_is_one_message(tiny_opts, extra, message, capsys):
-    assert main(["--cfg", RECIPE, *tiny_opts, *extra]) == 2
+    assert run_here(*tiny_opts, *extra) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
 
@@ -145,7 +155,7 @@ def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts,
         rows = [line.split() for line in (tiny_motion / f"{split}.csv").read_text().splitlines()]
         rows[0][0] = str(broken)
         (lists / f"{split}.csv").write_text("".join(f"{tiny_motion / path} {label}\n" for path, label in rows))
-    assert main(["--cfg", RECIPE, *tiny_opts, "DATA.PATH_TO_DATA_DIR", str(lists)]) == 0
+    assert run_here(*tiny_opts, "DATA.PATH_TO_DATA_DIR", lists) == 0
     shown = capsys.readouterr().out
     assert "train.csv:1: cannot open" in shown and "Another video took its place" in shown
     results = json.loads((output_of(tiny_opts) / "results.json").read_text())

@@ -84,7 +84,9 @@ def test_it_learns(tmp_path):
     classes = ["--shapes", "arrow", "pie", "--motions", "slide-right", "slide-left"]
     assert make_motion([str(root), "--form", "charades", "--quiet", *sizes, *classes]) == 0
     views = ["TEST.NUM_ENSEMBLE_VIEWS", 4, "TEST.NUM_SPATIAL_CROPS", 1]
-    assert run(out, "DATA.PATH_TO_DATA_DIR", root, *LEARNING, "MODEL.NUM_CLASSES", 4, "SOLVER.MAX_EPOCH", 8, *views) == 0
+    assert (
+        run(out, "DATA.PATH_TO_DATA_DIR", root, *LEARNING, "MODEL.NUM_CLASSES", 4, "SOLVER.MAX_EPOCH", 8, *views) == 0
+    )
     reached = json.loads((out / "results.json").read_text())["figures"]["mAP"]
     chance = by_chance(labels_of(root))
     assert 40 < chance < 50  # random scores
