@@ -40,7 +40,7 @@ from slowfast.engine.parts import check_parts
 from slowfast.engine.trainer import NonFiniteLossError
 from slowfast.evaluation import build_evaluator
 from slowfast.motion.clips import MotionSpec, write_motion
-from slowfast.utils.logging import format_seconds
+from slowfast.utils.eta import time_left
 from slowfast.utils.untrusted import read_json
 from slowfast.visualization.ablation import plot_ablation
 
@@ -207,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"[{done}/{total}] {failures[-1]}", file=sys.stderr, flush=True)
             continue
         write_report(args.output, list(rows.values()), command=typed_line("ablate", argv))
-        left = format_seconds((time.perf_counter() - start) / done * (total - done))
+        left = time_left(start, done, total)
         print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
     if rows:
         print(f"\n{format_table(list(rows.values()))}\n\ntable and plot: ablation.md and ablation.png in {args.output}")

@@ -27,7 +27,7 @@ from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.datasets.protocol import Protocol, with_fields
+from slowfast.datasets.protocol import Protocol, input_options, with_fields
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample
@@ -154,10 +154,7 @@ class Ava(Dataset):
             short_sides=(tuple(ava.TEST_SCALES) or (short_side,)) if is_test else (crop_size,),
             crop_size=None if is_test else crop_size,
             flips=(False, True) if is_test and ava.TEST_FLIP else (flip,),
-            channel_order="BGR" if data.REVERSE_INPUT_CHANNEL != ava.BGR else "RGB",
-            mean=data.MEAN,
-            std=data.STD,
-            activation=cfg.MODEL.HEAD_ACT,
+            **input_options(cfg, reads_bgr=ava.BGR),
             fusion="mean",
         )
 

@@ -28,7 +28,7 @@ from slowfast.config import get_cfg
 from slowfast.config.rules.common import value_of
 from slowfast.datasets.clip_sampling import OwnSampling
 from slowfast.datasets.loader import VideoLoader
-from slowfast.datasets.protocol import Protocol
+from slowfast.datasets.protocol import Protocol, input_options
 from slowfast.datasets.sample_kinds import sample_kind
 from slowfast.datasets.samplers import EvalBatches, TrainSampler
 from slowfast.datasets.samples import ClipShape
@@ -115,10 +115,7 @@ def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:
         short_sides=tuple(cfg.AVA.TEST_SCALES) or (crop_size,),
         crop_size=crop_size,
         flips=(False, True) if cfg.AVA.TEST_FLIP else (False,),
-        channel_order="BGR" if cfg.DATA.REVERSE_INPUT_CHANNEL != cfg.AVA.BGR else "RGB",
-        mean=cfg.DATA.MEAN,
-        std=cfg.DATA.STD,
-        activation=cfg.MODEL.HEAD_ACT,
+        **input_options(cfg, reads_bgr=cfg.AVA.BGR),
         fusion=cfg.DATA.ENSEMBLE_METHOD,
     )
 

@@ -354,7 +354,8 @@ class Mmaction2Sampling(ClipSampling):
     kind: ClassVar[str] = "mmaction2"
     rule: ClassVar[str] = (
         "frame k of a clip is source frame (start + k * sampling_rate) mod N of the N of the video; with target_fps, "
-        "(start + floor(k * (span - 1) / (num_frames - 1))) mod N with span = num_frames * sampling_rate * fps / target_fps"
+        "(start + floor(k * (span - 1) / (num_frames - 1))) mod N with "
+        "span = num_frames * sampling_rate * fps / target_fps"
     )
 
     sampling_rate: int

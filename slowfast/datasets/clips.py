@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
-from slowfast.datasets.protocol import FlowInput, Protocol
+from slowfast.datasets.protocol import FlowInput, Protocol, input_options
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
@@ -58,7 +58,7 @@ class ClipDataset(Dataset):
         max_tries: videos that may fail in a row for one training sample.
     """
 
-    # Whether PySlowFast reads this set's images as BGR (see ``protocol_from_config``); frames are always RGB here.
+    # Whether PySlowFast reads this set's images as BGR (see ``input_options``); frames are always RGB here.
     pyslowfast_reads_bgr = False
     single_crop = "centre"  # where the one crop of a test lies
 
@@ -136,11 +136,7 @@ class ClipDataset(Dataset):
             single_crop=cls.single_crop if is_test else "centre",
             short_sides=(short_side,),
             crop_size=crop_size,
-            # The order that the same config feeds in PySlowFast, whose images of some sets are BGR already.
-            channel_order="BGR" if data.REVERSE_INPUT_CHANNEL != cls.pyslowfast_reads_bgr else "RGB",
-            mean=data.MEAN,
-            std=data.STD,
-            activation=cfg.MODEL.HEAD_ACT,
+            **input_options(cfg, reads_bgr=cls.pyslowfast_reads_bgr),
             fusion=data.ENSEMBLE_METHOD,
             decoder_short_side=decoder_short_side if data.RESIZE_IN_DECODER else None,
             flow=FlowInput(cfg.FLOW.METHOD, cfg.FLOW.BOUND) if cfg.SLOWFAST.FAST_INPUT == "flow" else None,

@@ -9,13 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slowfast.datasets.clip_sampling import ClipSampling, sampling_from_dict
 from slowfast.evaluation.ensemble import METHODS, ViewEnsemble
 from slowfast.utils.signature import check_kwargs
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 
@@ -204,6 +207,20 @@ class Protocol:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def input_options(cfg: CfgNode, *, reads_bgr: bool) -> dict[str, Any]:
+    """The fields of a protocol that say what a model is fed, in the channel order that the config feeds in PySlowFast.
+
+    Args:
+        reads_bgr: PySlowFast's images of this set are BGR before DATA.REVERSE_INPUT_CHANNEL turns them around.
+    """
+    return {
+        "channel_order": "BGR" if cfg.DATA.REVERSE_INPUT_CHANNEL != reads_bgr else "RGB",
+        "mean": cfg.DATA.MEAN,
+        "std": cfg.DATA.STD,
+        "activation": cfg.MODEL.HEAD_ACT,
+    }
 
 
 def with_fields(value: Any, options: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from slowfast.config import load_cfg_text
+from slowfast.config import ConfigError, load_cfg_text
 from slowfast.datasets.build import build_protocol
 from slowfast.datasets.clips import class_names_from_config, flow_store
 from slowfast.datasets.protocol import Protocol
@@ -121,7 +121,7 @@ def parts_of_checkpoint(
 ) -> dict[str, Any]:
     """The arguments of ``Pipeline`` that a checkpoint of ours holds; see ``Pipeline.from_checkpoint``."""
     content = read_checkpoint(path)
-    cfg = load_cfg_text(_config_text(content, path), source=str(path), overrides=[*PLAIN_NORM, *overrides])
+    cfg = _config_of(content, path, overrides)
     if cfg.IMPORTS and not allow_imports:
         raise CheckpointError(
             f"{path} was trained with IMPORTS {list(cfg.IMPORTS)}, whose code would run here. If you trust the file, "
@@ -163,11 +163,13 @@ def published_parts(
     return pipeline_parts(cfg, model=model, protocol=protocol, device=device, origin=_origin(content, weights))
 
 
-def _config_text(content: dict[str, Any], path: str | Path) -> str:
+def _config_of(content: dict[str, Any], path: str | Path, overrides: Sequence[Any]) -> CfgNode:
+    """The config that a checkpoint holds."""
     text = content.get("cfg")
+    remedy = f'Name the recipe that it fits: slowfast.load({str(path)!r}, config="Kinetics/SLOWFAST_8x8_R50").'
     if not isinstance(text, str) or not text.strip():
-        raise CheckpointError(
-            f"{path} holds weights but no config, so it does not tell its model. Name the recipe that it fits: "
-            f'slowfast.load({str(path)!r}, config="Kinetics/SLOWFAST_8x8_R50").'
-        )
-    return text
+        raise CheckpointError(f"{path} holds weights but no config, so it does not tell its model. {remedy}")
+    try:
+        return load_cfg_text(text, source=str(path), overrides=[*PLAIN_NORM, *overrides])
+    except ConfigError as error:  # another framework's, or another version's
+        raise CheckpointError(f"{path} holds a config that cannot be used here: {error}\n{remedy}") from error

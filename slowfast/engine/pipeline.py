@@ -14,7 +14,6 @@ import copy
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from slowfast.engine.build import PLAIN_NORM, parts_of_checkpoint, pipeline_part
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.placement import place_model
 from slowfast.engine.precision import autocast
+from slowfast.engine.prediction import Prediction
 from slowfast.models.folding import fold_batch_norms
 from slowfast.models.weights.load import CheckpointError, read_checkpoint
 from slowfast.models.weights.recognise import recognise
@@ -80,51 +80,6 @@ def run_model(
     clip = prepare(frames)
     with autocast(clip.device, dtype):
         return model(clip, *(x.to(clip.device, non_blocking=True) for x in extra_inputs))
-
-
-@dataclass(frozen=True, repr=False)
-class Prediction:
-    """What a model says of a video, or of the boxes of a key frame.
-
-    Attributes:
-        scores: float32 (K,), fused over the views as a test fuses them; (R, K) of boxes.
-        view_scores: float32 (V, K); (V, R, K) of boxes, one view for each scale and flip.
-        seconds: float64 (V, 2), when the first frame of every view's clip begins and the last one ends.
-        mean_scores: ``scores`` on the scale of one view's: probabilities also where a test sums over views.
-        class_names: in the order of scores, or None.
-    """
-
-    scores: np.ndarray
-    view_scores: np.ndarray
-    seconds: np.ndarray
-    mean_scores: np.ndarray
-    class_names: tuple[str, ...] | None = None
-
-    def top(self, k: int = 5) -> list:
-        """The k best classes, the best first, as (name, mean score); for boxes one such list a box.
-
-        Without class names a class is called by its number.
-        """
-        if self.mean_scores.ndim == 1:
-            return self._best(self.mean_scores, k)
-        return [self._best(row, k) for row in self.mean_scores]
-
-    def _best(self, scores: np.ndarray, k: int) -> list[tuple[str, float]]:
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [(class_name(int(i), self.class_names), float(scores[i])) for i in best]
-
-    def __repr__(self) -> str:
-        shapes = f"scores {self.scores.shape}, {len(self.view_scores)} views"
-        if self.scores.ndim > 1:
-            return f"Prediction({shapes})"
-        return f"Prediction({shapes}, best {', '.join(f'{name} {score:.3f}' for name, score in self.top(3))})"
-
-
-def class_name(class_id: int, class_names: Sequence[str] | None) -> str:
-    """Name of a class; its number where there are no names, nothing for a label below 0 (none is known)."""
-    if class_id < 0:
-        return ""
-    return class_names[class_id] if class_names else str(class_id)
 
 
 class Pipeline:

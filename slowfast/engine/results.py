@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from slowfast.engine.detection import DetectionResult
-from slowfast.engine.pipeline import class_name
+from slowfast.engine.prediction import class_name
 from slowfast.engine.tester import TestResult
 from slowfast.evaluation.ava.merging import write_detections
 from slowfast.evaluation.labelled import is_labelled

@@ -13,7 +13,6 @@ from torch import Tensor, fx, nn
 
 from slowfast.models.build import FUSION_REGISTRY
 from slowfast.models.checks import check_whole
-from slowfast.models.conv import Conv3d
 from slowfast.models.norm import NormLayer
 
 
@@ -53,7 +52,7 @@ class TimeStridedConv(nn.Module):
             raise ValueError(f"kernel_size={kernel_size} must be odd, centred on a frame.")
         channels = fast_channels * channel_ratio
         self.out_channels = slow_channels + channels
-        self.conv = Conv3d(
+        self.conv = nn.Conv3d(
             fast_channels, channels, (kernel_size, 1, 1), (alpha, 1, 1), (kernel_size // 2, 0, 0), bias=False
         )
         self.bare = bare

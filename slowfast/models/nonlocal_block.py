@@ -65,7 +65,7 @@ class NonLocalBlock(nn.Module):
 
 @fx.wrap
 def attend(query: Tensor, key: Tensor, value: Tensor, *, softmax: bool) -> Tensor:
-    """What every position of ``query`` (B, L, T, H, W) gathers from ``value`` (B, L, t, h, w) by its likeness to keys."""
+    """What each position of ``query`` (B, L, T, H, W) gathers from ``value`` (B, L, t, h, w) by likeness to keys."""
     shape = query.shape
     query, key, value = query.flatten(2), key.flatten(2), value.flatten(2)  # (B, L, THW), (B, L, P), (B, L, P)
     if softmax:

@@ -202,7 +202,8 @@ def split_options(network: type, options: Mapping[str, Any]) -> list[Any]:
         if name not in known:
             names = [name for name in inspect.signature(network).parameters]
             raise TypeError(
-                f"{network.__name__} takes no argument {name!r}.{did_you_mean(name, names)} It takes: {', '.join(names)}."
+                f"{network.__name__} takes no argument {name!r}.{did_you_mean(name, names)} "
+                f"It takes: {', '.join(names)}."
             )
     return [
         value(**{field.name: options[field.name] for field in fields(value) if field.name in options})

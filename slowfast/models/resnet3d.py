@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torchvision.ops import stochastic_depth
 
-from slowfast.models.conv import Conv3d
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import BlockOptions, ResidualOptions
@@ -40,10 +39,10 @@ def conv3d(
     stride: tuple[int, int] = (1, 1),
     dilation: int = 1,
     groups: int = 1,
-) -> Conv3d:
+) -> nn.Conv3d:
     """Convolution without bias that keeps T, H and W up to its stride, which is (temporal, spatial)."""
     time, height, width = kernel
-    return Conv3d(
+    return nn.Conv3d(
         in_channels,
         out_channels,
         kernel,

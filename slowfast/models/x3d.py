@@ -15,7 +15,6 @@ from torch import Tensor, fx, nn
 
 from slowfast.models.build import MODEL_REGISTRY
 from slowfast.models.checks import check_above, check_whole
-from slowfast.models.conv import Conv3d
 from slowfast.models.from_config import head_arguments, init_arguments, norm_from_config
 from slowfast.models.heads import mean_over_windows
 from slowfast.models.network import VideoNetwork
@@ -40,8 +39,8 @@ class X3DStem(nn.Module):
 
     def __init__(self, *, in_channels: int, out_channels: int, norm: NormLayer):
         super().__init__()
-        self.conv_xy = Conv3d(in_channels, out_channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
-        self.conv = Conv3d(out_channels, out_channels, (5, 1, 1), padding=(2, 0, 0), groups=out_channels, bias=False)
+        self.conv_xy = nn.Conv3d(in_channels, out_channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
+        self.conv = nn.Conv3d(out_channels, out_channels, (5, 1, 1), padding=(2, 0, 0), groups=out_channels, bias=False)
         self.bn = norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +90,7 @@ class X3DBlock(ResidualBlock):
         stride = (1, shape.spatial_stride, shape.spatial_stride)
         self.a = nn.Conv3d(shape.in_channels, inner, 1, bias=False)
         self.a_bn = norm(inner)
-        self.b = Conv3d(inner, inner, 3, stride, 1, groups=inner if options.depthwise else 1, bias=False)
+        self.b = nn.Conv3d(inner, inner, 3, stride, 1, groups=inner if options.depthwise else 1, bias=False)
         self.b_bn = norm(inner)
         self.se = SqueezeExcite(inner) if squeeze_excite else nn.Identity()
         self.c = nn.Conv3d(inner, shape.out_channels, 1, bias=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slowfast.engine.pipeline import class_name
+from slowfast.engine.prediction import class_name
 from slowfast.engine.sliding import ScoresOverTime
 
 

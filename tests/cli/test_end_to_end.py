@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from slowfast.cli.demo import main as demo
-from slowfast.cli.demo import main as demo
 from slowfast.cli.run import main
 
 ROOT = Path(__file__).parents[2]

@@ -203,6 +203,11 @@ def test_weights_without_a_config_want_a_recipe(weights):
     assert slowfast.load(path, config=RECIPE, overrides=TINY).class_names == ("x", "y", "z")
 
 
+def test_a_config_of_another_framework_is_no_traceback(weights):
+    with pytest.raises(CheckpointError, match=r"cannot be used here: .*CONTRASTIVE.*\nName the recipe that it fits"):
+        slowfast.load(weights(cfg="CONTRASTIVE: {T: 0.07}"))
+
+
 def test_code_that_a_file_names_runs_when_it_is_allowed(weights, tmp_path):
     own = tmp_path / "own.py"
     own.write_text("raise RuntimeError('this ran')\n")

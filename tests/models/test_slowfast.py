@@ -203,7 +203,7 @@ def test_the_config_of_a_clip_that_alpha_does_not_divide():
     cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50").clone()
     cfg.defrost()
     cfg.DATA.NUM_FRAMES = 30
-    with pytest.raises(ValueError, match="SLOWFAST.ALPHA=8 does not divide the clip length 30"):
+    with pytest.raises(ValueError, match=r"SLOWFAST\.ALPHA=8 does not divide the clip length 30"):
         build_model(cfg)
 
 

@@ -214,8 +214,14 @@ def test_the_same_trainer_and_tester_run_them(tiny_opts, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, shape", [("r3d_18", (512, 2, 14, 14)), ("s3d", (1024, 2, 7, 7)), ("mvit_v2_s", (768, 8, 7, 7)), ("swin3d_t", (768, 8, 7, 7))]
-)  # fmt: skip
+    "name, shape",
+    [
+        ("r3d_18", (512, 2, 14, 14)),
+        ("s3d", (1024, 2, 7, 7)),
+        ("mvit_v2_s", (768, 8, 7, 7)),
+        ("swin3d_t", (768, 8, 7, 7)),
+    ],
+)
 def test_features_are_a_map(name, shape):
     model = on_meta(name, num_classes=5).eval()
     assert model.forward_features(torch.empty(2, 3, 16, 224, 224, device="meta")).shape == (2, *shape)

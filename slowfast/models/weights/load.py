@@ -156,7 +156,8 @@ def load_weights(
     """Copy into ``model`` every tensor of ``state`` whose name and shape fit, and report on all.
 
     The names and layouts of PySlowFast, PyTorchVideo and mmaction2 and the prefix ``module.`` of wrapped models are
-    understood, and sub-batch norms become plain ones or the other way round, as the model has them. A BN's ``num_batches_tracked`` may be missing (older files).
+    understood, and sub-batch norms become plain ones or the other way round, as the model has them. A BN's
+    ``num_batches_tracked`` may be missing (older files).
 
     Args:
         inflate: repeat 2D kernels along time where the model has 3D ones (inflate.py); torchvision's names for a
@@ -203,8 +204,9 @@ def _image_network_in_our_names(model: nn.Module, state: Mapping[str, Tensor], s
     name = next((name for name in ("pathway", "slow") if isinstance(getattr(model, name, None), nn.Module)), None)
     if name is None:
         raise CheckpointError(
-            f"{source} is an image network (a ResNet of torchvision). It can start SlowFast, or a network of one pathway "
-            f"with its widths (MODEL.MODEL_NAME ResNet, MODEL.ARCH slow, c2d or i3d), not {type(model).__name__}."
+            f"{source} is an image network (a ResNet of torchvision). It can start SlowFast, or a network of one "
+            "pathway with its widths (MODEL.MODEL_NAME ResNet, MODEL.ARCH slow, c2d or i3d), "
+            f"not {type(model).__name__}."
         )
     firsts = [module for path, module in getattr(model, name).named_modules() if path.endswith(".a")]
     if any(conv.kernel_size[1:] == (1, 1) and conv.stride[1] > 1 for conv in firsts):

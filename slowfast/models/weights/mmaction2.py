@@ -1,7 +1,8 @@
 """mmaction2's parameter names and layout <-> ours.
 
-Three things differ in values: SlowFast's classifier takes [Fast, Slow] where ours takes [Slow, Fast]; AVA classifiers have
-a row 0 for the background, which is never used; some kernels lack the dimensions of size 1 (2D convolutions, X3D's fc1).
+Three things differ in values: SlowFast's classifier takes [Fast, Slow] where ours takes [Slow, Fast]; AVA classifiers
+have a row 0 for the background, which is never used; some kernels lack the dimensions of size 1 (2D convolutions, X3D's
+fc1).
 """
 
 from __future__ import annotations

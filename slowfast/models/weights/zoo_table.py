@@ -1,7 +1,7 @@
 """The published weights by name: what they are, where they lie, and what their authors measured.
 
-The tables are pyslowfast_zoo.json, pytorchvideo_zoo.json and mmaction2_zoo.json: files with the recipe of their network,
-what differs from it, and the figures that their authors published. Nothing in them was measured by this project.
+The tables are pyslowfast_zoo.json, pytorchvideo_zoo.json and mmaction2_zoo.json: files with the recipe of their
+network, what differs from it, and the figures that their authors published. This project measured none of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Trainings that move between PySlowFast and here.
 
-PySlowFast's order of an optimizer's parameters: groups (batch norm, all else, without decay) in the order of its modules,
-which is that of its state dict (tests/data/golden/models).
+PySlowFast's order of an optimizer's parameters: groups (batch norm, all else, without decay) in the order of its
+modules, which is that of its state dict (tests/data/golden/models).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def test_pyslowfasts_optimizer_takes_it():
 
 @pytest.mark.parametrize("model_name", MODELS)
 def test_and_back(model_name):
-    model, _, content = trained(MODELS[model_name], zero_decay_1d=True)
+    _, _, content = trained(MODELS[model_name], zero_decay_1d=True)
     back = from_pyslowfast(to_pyslowfast(content))
     assert back["epoch"] == 6
     fresh = seeded(MODELS[model_name], 1)
