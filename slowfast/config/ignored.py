@@ -41,7 +41,6 @@ WITHOUT_EFFECT = {
     "TENSORBOARD.MODEL_VIS.": _DRAWING,
     "TENSORBOARD.PREDICTIONS_PATH": _DRAWING,
     "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
-    "TRAIN.CHECKPOINT_EPOCH_RESET": "TRAIN.CHECKPOINT_FILE_PATH gives weights only: training begins at epoch 0",
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
 }
 

@@ -6,7 +6,6 @@ a second from second 900 on, so that frame 30 * (t - 900) of a list, from 0, sho
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import defaultdict
@@ -18,6 +17,7 @@ import torch
 from slowfast.datasets.clip_sampling import frames_on_screen
 from slowfast.datasets.lists.frame_lists import FrameLists
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError
+from slowfast.utils.untrusted import read_json
 from slowfast.video.files import VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 
@@ -157,11 +157,12 @@ def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
         AnnotationError: they were extracted at another rate.
     """
     settings = Path(folder).parent / "frames.json"
-    made = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-    if made.get("fps", fps) != fps:
+    content = read_json(settings, error=AnnotationError) if settings.is_file() else None
+    made = content.get("fps") if isinstance(content, dict) else None
+    if isinstance(made, int | float) and made != fps:
         raise AnnotationError(
-            f"{settings}: these frames were extracted at {made['fps']:g} a second, but AVA.FPS is {fps:g}. Set "
-            f"AVA.FPS {made['fps']:g}, or DATA.CHECK_FILES none to start without looking."
+            f"{settings}: these frames were extracted at {made:g} a second, but AVA.FPS is {fps:g}. Set "
+            f"AVA.FPS {made:g}, or DATA.CHECK_FILES none to start without looking."
         )
 
 

@@ -205,6 +205,12 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
             inflate=cfg.TRAIN.CHECKPOINT_INFLATE,
             min_match=cfg.TRAIN.CHECKPOINT_MIN_MATCH,
         )
+        if "optimizer_state" in state and not cfg.TRAIN.CHECKPOINT_EPOCH_RESET:
+            logger.info(
+                "%s holds a training, too, which PySlowFast would continue: here only its weights are used, and "
+                "training begins at epoch 1 (TRAIN.CHECKPOINT_EPOCH_RESET True says that this is meant).",
+                cfg.TRAIN.CHECKPOINT_FILE_PATH,
+            )
         state.clear()
     return None
 

@@ -20,6 +20,7 @@ from slowfast.utils.errors import StoppedError
 from slowfast.utils.files import atomic_write, storage_error
 from slowfast.utils.logging import count
 from slowfast.utils.signals import stop_requested
+from slowfast.utils.tensor_files import TensorFileError, load_tensors
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -134,9 +135,9 @@ class PartialScores:
 
 def _read_file(path: Path) -> dict[str, Any] | None:
     try:
-        content = torch.load(path, weights_only=True)
-    except Exception as error:  # any: a file that was cut short fails anyhow
-        logger.warning("%s cannot be read (%s): its samples are scored again", path, type(error).__name__)
+        content = load_tensors(path)
+    except TensorFileError as error:  # it was cut short
+        logger.warning("%s: its samples are scored again.", error)
         return None
     return content if isinstance(content, dict) and {"key", "records"} <= content.keys() else None
 

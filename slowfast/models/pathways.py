@@ -33,7 +33,7 @@ def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -
         lengths = f"{lower} or {upper}" if lower else f"{upper}"
         raise ValueError(
             f"alpha={alpha} does not divide the clip length {num_frames}: Slow holds 1 in {alpha} Fast frames. "
-            f"Set DATA.NUM_FRAMES to {lengths}, or SLOWFAST.ALPHA to one of {divisors}."
+            f"Clips of {lengths} frames fit it, and this one fits alpha in {divisors}."
         )
     if mode == "linspace":
         # float32, as the reference: in a few cases float64 rounds another way.

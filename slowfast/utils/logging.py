@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,6 +54,10 @@ class _LogFile(logging.FileHandler):
         elif not self._has_failed:
             self._has_failed = True
             print(f"{self.baseFilename} cannot be written: {cause_of(error)}", file=sys.stderr)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # of the lines that a full disk did not take: that has been said
+            super().close()
 
 
 def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.INFO, rank: int | None = None) -> None:

@@ -133,7 +133,7 @@ def test_what_changes_nothing_is_a_warning_in_the_log(tiny_opts, capsys):
         (["NUM_GPUS", "4"], "NUM_GPUS=4, but torch sees"),
         (["SLOWFAST.ALPA", "4"], "SLOWFAST.ALPA"),
         (["TRAIN.ENABLE", "False"], "no weights to test"),
-        (["DATA.PATH_TO_DATA_DIR", "/nowhere"], "/nowhere/train.csv"),
+        (["DATA.PATH_TO_DATA_DIR", "/nowhere"], "/nowhere/test.csv"),
         (["TRAIN.BATCH_SIZE", "16"], "8 training videos do not fill one batch of TRAIN.BATCH_SIZE=16"),
         (["MODEL.NUM_CLASSES", "3"], "3"),
         (["DATA.NUM_FRAMES", "10"], "10"),

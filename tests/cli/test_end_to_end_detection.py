@@ -110,7 +110,7 @@ def test_it_learns(tmp_path):
         (["AVA.FRAME_DIR", ""], "AVA.FRAME_DIR and AVA.MOVIE_DIR are both empty"),
         (["AVA.ANNOTATION_DIR", "/nowhere"], "/nowhere"),
         (["AVA.DETECTION_SCORE_THRESH", "1.5"], "AVA.DETECTION_SCORE_THRESH=1.5"),
-        (["MODEL.NUM_CLASSES", "4"], "label 6 is not in 1-4"),
+        (["MODEL.NUM_CLASSES", "4"], "names class 5 (arrow), but labels are 1 to MODEL.NUM_CLASSES = 4"),
         (["DATA.NUM_FRAMES", "15", "SLOWFAST.ALPHA", "5"], "15"),
     ],
 )

@@ -296,7 +296,7 @@ def test_several_labels_a_video(cfg, tmp_path):
 def test_withheld_test_labels(cfg, tmp_path, caplog):
     dataset = with_rows(cfg, tmp_path, "class 1/1.mp4\n", split="test")
     assert dataset[0].label == -1
-    assert "test.csv gives no labels for some videos" in caplog.text
+    assert "test.csv gives no label for 1 of 1 videos: no figures." in caplog.text
 
 
 def test_a_data_set_without_a_config(root):

@@ -18,8 +18,8 @@ from slowfast.models.fixed_size_norm import fixed_size_norm
 from slowfast.solver import ShapeSchedule
 from slowfast.solver.multigrid import Stage
 from slowfast.utils.logging import MetricWriter
-from tests.engine.test_distributed import spawn
 from tests.engine.toys import TinyNet, make_trainer, random_clips
+from tests.groups import run_group
 
 PLAIN = ShapeSchedule(num_frames=8, crop_size=32, stages=(Stage(0, 1, 8, 32, 5),))
 BOTH = ShapeSchedule(
@@ -180,7 +180,7 @@ def train_shared(rank: int, world_size: int, path: str) -> None:
 
 def test_two_processes_train_as_one_with_the_double_batch(tmp_path):
     train_shared(0, 1, str(tmp_path / "one"))
-    spawn(tmp_path, train_shared, str(tmp_path / "two"))
+    run_group(train_shared, 2, tmp_path / "group", str(tmp_path / "two"))
     names = ("one_plain0", "two_plain0", "two_norm0", "two_norm1")
     one, two, norm, other = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in names)
     for name in one:

@@ -11,6 +11,7 @@ from torch import nn
 
 import slowfast
 from slowfast.config import load_cfg
+from slowfast.datasets.build import build_protocol
 from slowfast.datasets.clip_sampling import KeyFrameSampling, OwnSampling, SecondsSampling
 from slowfast.datasets.protocol import Protocol
 from slowfast.engine import pipeline as module
@@ -198,7 +199,7 @@ def test_its_protocol_stands_unless_the_config_is_overridden(weights):
 
 def test_weights_without_a_config_want_a_recipe(weights):
     path = weights(cfg="")
-    with pytest.raises(CheckpointError, match=r'holds weights but no config.*config="Kinetics/SLOWFAST_8x8_R50"'):
+    with pytest.raises(CheckpointError, match=r'fits none of the published networks\. Name .*config="FILE\.yaml"'):
         slowfast.load(path)
     assert slowfast.load(path, config=RECIPE, overrides=TINY).class_names == ("x", "y", "z")
 
@@ -229,9 +230,15 @@ def test_a_name_that_is_neither_file_nor_published():
 def test_published_weights_by_name(monkeypatch):
     """The download is the zoo's; here a small network stands for the published one."""
     seen = []
-    monkeypatch.setattr(module, "load_pretrained", lambda name: seen.append(name) or TinyNet(400).eval())
+    protocol = build_protocol(load_cfg("Kinetics/c2/SLOWFAST_8x8_R50"))
+
+    def parts(entry, weights, **_):
+        seen.append((entry.name, weights))
+        return {"model": TinyNet(400).eval(), "protocol": protocol}
+
+    monkeypatch.setattr(module, "published_parts", parts)
     pipeline = slowfast.load("Kinetics/c2/SLOWFAST_8x8_R50", device="cpu")
-    assert seen == ["Kinetics/c2/SLOWFAST_8x8_R50"]
+    assert seen == [("Kinetics/c2/SLOWFAST_8x8_R50", "Kinetics/c2/SLOWFAST_8x8_R50")]
     assert pipeline.protocol.describe().startswith("10 clips x 3 crops")
 
 

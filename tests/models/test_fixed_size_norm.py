@@ -15,7 +15,7 @@ from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.fixed_size_norm import FixedSizeBatchNorm3d, fixed_size_norm, group_sizes, statistics_size
 from tests import reference
-from tests.engine.test_distributed import spawn
+from tests.groups import run_group
 
 
 def clips(batch: int, channels: int = 3) -> torch.Tensor:
@@ -148,7 +148,7 @@ def share(rank: int, world_size: int, path: str) -> None:
 
 
 def test_two_processes_share_statistics_as_one_with_the_double_batch(tmp_path):
-    spawn(tmp_path, share, str(tmp_path / "rank"))
+    run_group(share, 2, tmp_path / "group", str(tmp_path / "rank"))
     halves = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
     norm = plain_copy(norm_of(6)).double()
     x = clips(6).double().requires_grad_()

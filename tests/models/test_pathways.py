@@ -59,7 +59,7 @@ def test_split_keeps_the_clip_and_picks_its_frames(mode):
 def test_a_clip_that_alpha_does_not_divide(num_frames, alpha, lengths, alphas):
     message = (
         f"alpha={alpha} does not divide the clip length {num_frames}: Slow holds 1 in {alpha} Fast frames. "
-        f"Set DATA.NUM_FRAMES to {lengths}, or SLOWFAST.ALPHA to one of {alphas}."
+        f"Clips of {lengths} frames fit it, and this one fits alpha in {alphas}."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         slow_frame_indices(num_frames, alpha)

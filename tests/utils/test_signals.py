@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from slowfast.utils.signals import end_with_parent, forward_signals, stop_on_signals, stop_requested
+from slowfast.utils.signals import forward_signals, stop_on_signals, stop_requested
 from tests.groups import server
 
 
@@ -55,38 +55,3 @@ def test_a_thread_leaves_them_alone():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-
-
-def start_child(connection) -> None:
-    """A process that starts another, tells its number, and waits."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        end_with_parent()
-        os.write(write, b"x")
-        signal.pause()
-    os.read(read, 1)
-    connection.send(pid)
-    signal.pause()
-
-
-def test_a_process_ends_with_the_one_that_started_it():
-    ours, theirs = server().Pipe()
-    process = server().Process(target=start_child, args=(theirs,))
-    process.start()
-    pid = ours.recv()
-    os.kill(pid, 0)
-    process.kill()
-    process.join()
-    for _ in range(1000):
-        try:
-            os.kill(pid, 0)
-            with open(f"/proc/{pid}/stat") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    break
-        except (ProcessLookupError, FileNotFoundError):
-            break
-        threading.Event().wait(0.01)
-    else:
-        os.kill(pid, signal.SIGKILL)
-        raise AssertionError("it outlives its parent")

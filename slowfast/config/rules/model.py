@@ -137,7 +137,7 @@ def alpha_problem(alpha: int, num_frames: int) -> str:
     *divisors, last = [divisor for divisor in range(1, min(num_frames, 9) + 1) if num_frames % divisor == 0]
     alphas = f"{', '.join(map(str, divisors))} or {last}" if divisors else str(last)
     return (
-        f"alpha={alpha} does not divide the clip length {num_frames}: Slow holds 1 in {alpha} Fast frames. "
+        f"SLOWFAST.ALPHA={alpha} does not divide the clip length {num_frames}: Slow holds 1 in {alpha} Fast frames. "
         f"Set DATA.NUM_FRAMES to {lengths}, or SLOWFAST.ALPHA to {alphas}."
     )
 

@@ -51,7 +51,7 @@ def check(*overrides):
         # networks
         (
             ["DATA.NUM_FRAMES", 30, "SLOWFAST.ALPHA", 4],
-            r"alpha=4 does not divide the clip length 30: Slow holds 1 in 4 Fast frames\. "
+            r"SLOWFAST\.ALPHA=4 does not divide the clip length 30: Slow holds 1 in 4 Fast frames\. "
             r"Set DATA\.NUM_FRAMES to 28 or 32, or SLOWFAST\.ALPHA to 1, 2, 3, 5 or 6\.",
         ),
         (["SLOWFAST.ALPHA", 0], r"SLOWFAST\.ALPHA=0: must be at least 1"),
@@ -172,7 +172,7 @@ def test_all_problems_are_reported_at_once():
     with pytest.raises(ConfigError) as info:
         check("DATA.NUM_FRAMES", 30, "SOLVER.MAX_EPOCH", 0, "TEST.NUM_ENSEMBLE_VIEWS", 0, "NUM_GPUS", 3)
     lines = str(info.value).splitlines()
-    for part in ("TRAIN.BATCH_SIZE=64", "TEST.BATCH_SIZE=8", "alpha=8", "NUM_ENSEMBLE_VIEWS=0", "MAX_EPOCH=0"):
+    for part in ("TRAIN.BATCH_SIZE=64", "TEST.BATCH_SIZE=8", "ALPHA=8", "NUM_ENSEMBLE_VIEWS=0", "MAX_EPOCH=0"):
         assert sum(part in line for line in lines) == 1
     assert len(lines) == 5
 
@@ -181,7 +181,7 @@ def test_problems_of_a_file_are_found_when_it_is_loaded(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("_BASE_: [base.yaml]\nDATA: {NUM_FRAMES: 30}\n")
     (tmp_path / "base.yaml").write_text("SLOWFAST: {ALPHA: 4}\n")
-    with pytest.raises(ConfigError, match="alpha=4 does not divide the clip length 30"):
+    with pytest.raises(ConfigError, match=r"SLOWFAST\.ALPHA=4 does not divide the clip length 30"):
         load_cfg(path)
     assert load_cfg(path, ["DATA.NUM_FRAMES", 32]).DATA.NUM_FRAMES == 32
 
