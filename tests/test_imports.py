@@ -1,7 +1,7 @@
 """Imports go one way.
 
 utils < config < {video, models, losses, solver, evaluation} < datasets < {motion, preparation} < engine
-< {visualization, cli}; those in braces do not know each other, and video reads no config.
+< prediction < {visualization, cli}; those in braces do not know each other, and video reads no config.
 
 Read from the import statements, wherever they stand (in functions and for type checkers too). tools and tests are free.
 """
@@ -21,6 +21,7 @@ LAYERS = [
     {"datasets"},
     {"motion", "preparation"},
     {"engine"},
+    {"prediction"},
     {"visualization", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
