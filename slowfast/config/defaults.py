@@ -183,6 +183,8 @@ _C.TEST.CHECKPOINT_TYPE = "pytorch"  # of the file: "pytorch" or "caffe2"; seen 
 _C.TEST.SAVE_RESULTS_PATH = ""  # file in OUTPUT_DIR for all scores and labels (pickle); "": none
 _C.TEST.NUM_TEMPORAL_CLIPS = []  # numbers of clips per video, one test for each; []: NUM_ENSEMBLE_VIEWS
 _C.TEST.MIXED_PRECISION = False  # [own] test in 16 bit (TRAIN.MIXED_PRECISION_DTYPE)
+_C.TEST.REPORT = True  # [own] write report.html after a test, a page that needs no network
+_C.TEST.NUM_WRONG_VIDEOS = 48  # [own] misclassified videos whose frames are kept, the most confident ones; 0: none
 _C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions before testing: faster, equal scores
 
 # ---- Networks ----

@@ -1,4 +1,4 @@
-"""What a test leaves behind: results.json with predictions.csv and predictions.npz, or with detections.csv."""
+"""What a test leaves behind: results.json with predictions and analysis.json, or with detections.csv."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import numpy as np
 from slowfast.engine.detection import DetectionResult
 from slowfast.engine.prediction import class_name
 from slowfast.engine.tester import TestResult
+from slowfast.engine.wrong_videos import write_strips
+from slowfast.evaluation.analysis import analyse
 from slowfast.evaluation.ava.merging import write_detections
 from slowfast.evaluation.labelled import is_labelled
 from slowfast.utils.text import spreadsheet_cell
@@ -38,6 +40,8 @@ def write_results(
     - predictions.csv: one row a video: path, label, the five best classes by name with their mean scores, or the reason
       of a failure. For people and their spreadsheets: no cell is a formula, control characters are escaped.
     - predictions.npz: scores float32 (N, K) as fused, labels, paths, for fusion with other models.
+    - analysis.json: class names, what ``evaluation.analysis.analyse`` gives, accuracy by the number of views, and the
+      files of frames of wrong videos, in wrong_videos/.
 
     Args:
         mean_scores: fused scores -> on the scale of one view's; see ``Protocol.mean_scores``.
@@ -60,8 +64,17 @@ def write_results(
         labels=result.labels,
         paths=np.asarray(paths, dtype=np.str_),
     )
-    _write_predictions(output_dir / "predictions.csv", result, mean_scores(result.scores), paths, class_names)
-    logger.info("wrote results.json, predictions.csv and predictions.npz into %s", output_dir)
+    scores = mean_scores(result.scores)
+    _write_predictions(output_dir / "predictions.csv", result, scores, paths, class_names)
+    strips = write_strips(output_dir, result.wrong_strips)
+    analysis = {
+        "class_names": None if class_names is None else list(class_names),
+        **analyse(scores, result.labels),
+        "accuracy_by_views": result.accuracy_by_views,
+        "wrong_videos": [{"index": i, "video": str(paths[i]), "frames": file} for i, file in strips.items()],
+    }
+    _write_json(output_dir / "analysis.json", analysis)
+    logger.info("wrote results.json, analysis.json, predictions.csv and predictions.npz into %s", output_dir)
 
 
 def _json_figures(figures: dict[str, float]) -> dict[str, float | None]:

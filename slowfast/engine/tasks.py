@@ -228,6 +228,7 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
         ensemble=build_ensemble(cfg, num_videos=dataset.num_videos, num_views=dataset.num_views),
         evaluator=build_evaluator(cfg),
         partial=PartialScores(cfg.OUTPUT_DIR, name=f"test-{dataset.num_views}"),
+        num_wrong_videos=cfg.TEST.NUM_WRONG_VIDEOS,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 
 from slowfast.engine.partial_scores import PartialScores, evaluation_key
 from slowfast.engine.pipeline import Pipeline
-from slowfast.evaluation.ensemble import ViewEnsemble
+from slowfast.engine.wrong_videos import WrongVideos
+from slowfast.evaluation.ensemble import ViewEnsemble, fuse_views
 from slowfast.evaluation.labelled import describe_figures, labelled_figures
+from slowfast.evaluation.view_counts import AccuracyByViews
 from slowfast.utils import distributed
 from slowfast.utils.eta import with_log_lines
 from slowfast.utils.logging import Progress, format_seconds
@@ -33,6 +36,8 @@ class TestResult:
         labels: (N,), -1 where none is known, or (N, K).
         failures: video number -> reason.
         seconds: of the whole test.
+        accuracy_by_views: rows of ``AccuracyByViews``; empty for one view, or several labels a video.
+        wrong_strips: video number -> JPEG of its frames, for some videos that were got wrong.
     """
 
     __test__ = False  # not a test case, whatever its name makes pytest think
@@ -42,6 +47,8 @@ class TestResult:
     labels: np.ndarray
     failures: dict[int, str]
     seconds: float
+    accuracy_by_views: list[dict[str, Any]] = field(default_factory=list)
+    wrong_strips: dict[int, bytes] = field(default_factory=dict)
 
 
 class Tester:
@@ -52,7 +59,8 @@ class Tester:
         labels: of all videos, in list order.
         ensemble: empty; used up by one test.
         evaluator: (scores, labels) -> figures.
-        partial: where the scores so far are kept, for a test that is stopped.
+        partial: where the scores so far are kept, for a test that is stopped. Of the videos in there no frames are.
+        num_wrong_videos: misclassified videos whose frames are kept.
     """
 
     __test__ = False
@@ -66,6 +74,7 @@ class Tester:
         ensemble: ViewEnsemble,
         evaluator: Callable[[np.ndarray, np.ndarray], dict[str, float]],
         partial: PartialScores | None = None,
+        num_wrong_videos: int = 0,
     ):
         self.pipeline = pipeline
         self.loader = loader
@@ -73,6 +82,16 @@ class Tester:
         self.ensemble = ensemble
         self.evaluator = evaluator
         self.partial = partial or PartialScores()
+        one_label = np.ndim(labels) == 1
+        self.wrong_videos = WrongVideos(labels, limit=num_wrong_videos if one_label else 0)
+        self.by_views = self._accuracy_by_views() if one_label else None
+
+    def _accuracy_by_views(self) -> AccuracyByViews | None:
+        protocol = self.pipeline.protocol
+        if self.ensemble.num_views == 1 or protocol.num_views != self.ensemble.num_views:
+            return None
+        views = {"num_clips": protocol.num_clips, "num_crops": protocol.num_crops}
+        return AccuracyByViews(self.labels, **views, method=self.ensemble.method)
 
     def test(self) -> TestResult:
         """Test every video with all its views."""
@@ -86,15 +105,27 @@ class Tester:
                     logger.warning("%s It counts as wrong.", views.failure)
                 scores = None if views.failure else torch.as_tensor(self.pipeline.scores_of(views))
                 self._take(views.video_index, scores, views.failure)
+                if scores is not None and self.wrong_videos.limit:
+                    self.wrong_videos.update(views, fuse_views(scores.numpy(), self.ensemble.method))
                 self.partial.add([views.video_index], video=views.video_index, scores=scores, failure=views.failure)
                 if stop_requested():
                     break
         self.partial.write_and_stop("test")
-        self.ensemble.gather()
+        collected = [self.ensemble, self.wrong_videos, *([self.by_views] if self.by_views else [])]
+        for collector in collected:
+            collector.gather()
         scores = self.ensemble.scores()
         figures = labelled_figures(self.evaluator, scores, self.labels)
         self.partial.finish()
-        return TestResult(figures, scores, self.labels, dict(self.ensemble.failures), time.perf_counter() - start)
+        return TestResult(
+            figures,
+            scores,
+            self.labels,
+            dict(self.ensemble.failures),
+            time.perf_counter() - start,
+            accuracy_by_views=self.by_views.table() if self.by_views else [],
+            wrong_strips=self.wrong_videos.strips(),
+        )
 
     def _take(self, video: int, scores: Tensor | None, failure: str) -> None:
         """One video: the scores (V, K) of its views, or why there are none."""
@@ -102,6 +133,8 @@ class Tester:
             self.ensemble.fail(video, failure)
         else:
             self.ensemble.update(video, range(len(scores)), scores.numpy())
+            if self.by_views:
+                self.by_views.update(video, scores.numpy())
 
 
 class ClipEvaluator:

@@ -33,6 +33,13 @@ def check_scores(scores: np.ndarray, whose: str) -> None:
         )
 
 
+def fuse_views(view_scores: np.ndarray, method: str) -> np.ndarray:
+    """Scores float32 (K,) of one video from those of its views (V, K), as a ``ViewEnsemble`` fuses them."""
+    view_scores = np.asarray(view_scores, np.float64)
+    fused = view_scores.max(0) if method == "max" else view_scores.sum(0)
+    return (fused / len(view_scores) if method == "mean" else fused).astype(np.float32)
+
+
 class ViewEnsemble:
     """Collects scores by (video, view) on every process and fuses them once, at the end.
 

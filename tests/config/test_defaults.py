@@ -66,6 +66,9 @@ OWN_KEYS = {
     "TRAIN.KEEP_CHECKPOINTS": 0,
     "TRAIN.TRAINER": "Trainer",
     "TRAIN.TRAINER_ARGS": {},
+    "TEST.NUM_WRONG_VIDEOS": 48,
+    "TEST.REPORT": True,
+    "LOG_WRITERS": [],
 }
 
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from slowfast.datasets.clip_sampling import SecondsSampling
 from slowfast.datasets.protocol import Protocol
@@ -137,3 +138,29 @@ def test_clip_evaluation_counts_every_video_once_and_leaves_the_mode_alone():
     right = sum(int(predicted[i] == labels[i]) for i in (0, 1, 2, 4))  # number 3 could not be decoded
     assert figures["top1"] == pytest.approx(20.0 * right)
     assert evaluate(model) == figures  # a second time: nothing is carried over
+
+
+def test_a_test_leaves_its_analysis_and_frames_of_wrong_videos(tmp_path):
+    """The most confident wrong ones; a second test's files replace the first one's."""
+    tester = make_tester([video_views(i, failure="torn" if i == 5 else "") for i in range(8)], num_videos=8)
+    tester.wrong_videos.limit = 2
+    result = tester.test()
+    wrong = [i for i in range(8) if i != 5 and result.scores[i].argmax() != i % 4]
+    assert len(wrong) > 2, "the toy must be wrong now and then"
+    best = sorted(wrong, key=lambda i: -result.scores[i].max())[:2]
+    assert list(result.wrong_strips) == best
+    assert [row["views"] for row in result.accuracy_by_views] == [1, 2, 3, 6]
+    assert result.accuracy_by_views[-1]["top1"] == result.figures["top1"]
+
+    (tmp_path / "wrong_videos").mkdir()
+    for name in ("000099.jpg", "mine.jpg"):
+        (tmp_path / "wrong_videos" / name).touch()
+    paths = [f"v{i}.mp4" for i in range(8)]
+    write_results(tmp_path, result, paths=paths, class_names=list("abcd"), details={})
+    analysis = json.loads((tmp_path / "analysis.json").read_text())
+    assert [entry["video"] for entry in analysis["wrong_videos"]] == [paths[i] for i in best]
+    with Image.open(tmp_path / analysis["wrong_videos"][0]["frames"]) as strip:
+        assert strip.size == (4 * 140, 112)
+    assert sum(row[2] for row in analysis["confusion"]) == 7 and analysis["class_names"] == list("abcd")
+    names = {path.name for path in (tmp_path / "wrong_videos").iterdir()}
+    assert names == {f"{i:06d}.jpg" for i in best} | {"mine.jpg"}

@@ -15,6 +15,7 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 0, "SOLVER.LR_BATCH_SIZE")
     yield from above(cfg, 0, "DIST_TIMEOUT")
     yield from at_least(cfg, 1, "TRAIN.ACCUMULATE")
+    yield from at_least(cfg, 0, "TEST.NUM_WRONG_VIDEOS")
     yield from one_of(cfg, "TRAIN.DDP.COMPRESSION", ("", "bfloat16", "float16"))
     if cfg.TRAIN.EARLY_STOPPING > 0 and not cfg.TRAIN.BEST_FIGURE:
         yield (

@@ -1,0 +1,84 @@
+"""Frames of the videos that a test got wrong, kept while they are decoded anyway."""
+
+from __future__ import annotations
+
+import heapq
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from slowfast.datasets.samples import VideoViews
+from slowfast.utils import distributed
+from slowfast.utils.files import atomic_write
+from slowfast.video.geometry import resize
+
+FOLDER = "wrong_videos"
+NUM_FRAMES = 4
+HEIGHT = 112  # pixels of a strip
+
+
+class WrongVideos:
+    """The most confident of the wrong predictions, each with a strip of its video's frames.
+
+    Args:
+        labels: (N,); below 0 where none is known.
+        limit: videos that are kept.
+    """
+
+    def __init__(self, labels: np.ndarray, *, limit: int):
+        self.labels = np.asarray(labels)
+        self.limit = limit
+        self._kept: list[tuple[float, int, bytes]] = []  # a heap, the least confident first
+
+    def update(self, views: VideoViews, scores: np.ndarray) -> None:
+        """Take a video with its fused scores (K,), if they are wrong and more confident than one that is kept."""
+        video, predicted = views.video_index, int(scores.argmax())
+        label, confidence = int(self.labels[video]), float(scores[predicted])
+        if label < 0 or label == predicted:
+            return
+        if len(self._kept) == self.limit and (not self._kept or confidence <= self._kept[0][0]):
+            return
+        push = heapq.heappush if len(self._kept) < self.limit else heapq.heapreplace
+        push(self._kept, (confidence, video, frame_strip(views.frames)))
+
+    def gather(self) -> None:
+        """Bring together what all processes keep; every process has to call it."""
+        if distributed.world_size() > 1:
+            parts = distributed.all_gather_objects(self._kept)
+            self._kept = heapq.nlargest(self.limit, (entry for part in parts for entry in part))
+
+    def strips(self) -> dict[int, bytes]:
+        """Video number -> its strip as a JPEG, the most confident first."""
+        return {video: strip for _, video, strip in sorted(self._kept, reverse=True)}
+
+
+def frame_strip(frames: torch.Tensor) -> bytes:
+    """A JPEG of four frames side by side, evenly spread over ``frames``, uint8 (F, 3 or more, H, W), RGB first."""
+    places = torch.linspace(0, len(frames) - 1, min(NUM_FRAMES, len(frames))).round().long()
+    height, width = frames.shape[-2:]
+    shown = resize(frames[places, :3].cpu(), HEIGHT, max(1, round(width * HEIGHT / height)))
+    strip = torch.cat(list(shown), dim=2).permute(1, 2, 0).contiguous().numpy()
+    file = io.BytesIO()
+    Image.fromarray(strip).save(file, format="JPEG", quality=85)
+    return file.getvalue()
+
+
+def write_strips(output_dir: Path, strips: Mapping[int, bytes]) -> dict[int, str]:
+    """Write wrong_videos/000012.jpg for video 12, and so on; files of an earlier test go. Video -> path of its file."""
+    folder = output_dir / FOLDER
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if re.fullmatch(r"\d{6,}\.jpg", path.name):
+                path.unlink()
+    written = {}
+    for video, strip in strips.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        written[video] = f"{FOLDER}/{video:06d}.jpg"
+        with atomic_write(output_dir / written[video]) as draft:
+            draft.write_bytes(strip)
+    return written
