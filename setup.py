@@ -62,7 +62,10 @@ setup(
     extras_require=EXTRAS,
     packages=[*find_packages(include=["slowfast", "slowfast.*"]), "slowfast.configs"],
     package_dir={"slowfast.configs": "configs"},
-    package_data={"slowfast": ["py.typed", "models/weights/*.json"], "slowfast.configs": ["**/*.yaml"]},
+    package_data={
+        "slowfast": ["py.typed", "models/weights/*.json", "visualization/report/page.*"],
+        "slowfast.configs": ["**/*.yaml"],
+    },
     entry_points={"console_scripts": ["slowfast = slowfast.cli.main:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -57,6 +57,7 @@ def tiny_opts(tiny_motion, tmp_path):
         "TRAIN.MIXED_PRECISION", "False",
         "TEST.NUM_ENSEMBLE_VIEWS", "2",
         "TEST.BATCH_SIZE", "4",
+        "TEST.REPORT", "False",
         "DATA_LOADER.NUM_WORKERS", "0",
         "BN.NUM_BATCHES_PRECISE", "2",
         "LOG_PERIOD", "1",

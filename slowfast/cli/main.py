@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": ("convert", "write weights in PySlowFast's naming or ours"),
     "zoo": ("zoo", "list the published weights by name"),
     "eval-ava": ("eval_ava", "frame mAP of AVA detection files and their ensembles"),
+    "report": ("report", "one HTML page about runs, side by side"),
     "ensemble": ("ensemble", "average the scores of several tests"),
     "folds": ("folds", "mean accuracy over the three splits of UCF101 or HMDB51"),
     "export": ("export", "write a model as a torch.export program and as ONNX"),

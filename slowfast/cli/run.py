@@ -32,6 +32,7 @@ from slowfast.engine.parts import check_parts
 from slowfast.engine.tasks import test
 from slowfast.utils import distributed
 from slowfast.utils.environment import outdated_packages, versions
+from slowfast.visualization.report.page import write_report
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +146,10 @@ def run_job(cfg: CfgNode) -> None:
     for key, step in STEPS.items():
         if value_of(cfg, key):
             step(cfg)
+    if cfg.TEST.ENABLE and cfg.TEST.REPORT and distributed.is_main():
+        path = Path(cfg.OUTPUT_DIR, "report.html")
+        write_report([cfg.OUTPUT_DIR], path)
+        logger.info("wrote %s", path)
 
 
 def _log_start(cfg: CfgNode) -> None:

@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 METHODS = ("mean", "geometric")
 _SMALLEST = 1e-12  # stands for a score of zero in a geometric mean, which would otherwise be a veto
 _FILE = "predictions.npz"
+_UNEQUAL = (
+    "{}: scores {}, labels {} and paths {} do not go together; "
+    "expected scores (N, K), labels (N,) or (N, K), paths (N,)."
+)
 
 
 class FusionError(ValueError):
@@ -44,10 +48,7 @@ class Predictions:
     def __post_init__(self):
         num_videos = len(self.paths)
         if self.scores.ndim != 2 or len(self.scores) != num_videos or len(self.labels) != num_videos:
-            raise FusionError(
-                f"{self.name}: scores {self.scores.shape}, labels {self.labels.shape} and paths {self.paths.shape} do "
-                "not go together; expected scores (N, K), labels (N,) or (N, K), paths (N,)."
-            )
+            raise FusionError(_UNEQUAL.format(self.name, self.scores.shape, self.labels.shape, self.paths.shape))
         names, counts = np.unique(self.paths, return_counts=True)
         if (counts > 1).any():
             twice = names[counts > 1]
@@ -80,6 +81,15 @@ def read_predictions(path: str | Path) -> Predictions:
         FusionError: no such file, or another kind of file.
     """
     path = find_predictions(path)
+    return Predictions(str(path), *read_prediction_arrays(path))
+
+
+def read_prediction_arrays(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores float64 (N, K), labels (N,) or (N, K), and paths (N,), maybe some twice, of a predictions.npz.
+
+    Raises:
+        FusionError: no such file, or another kind of file.
+    """
     try:
         with open_arrays(path) as arrays:
             missing = [name for name in ("labels", "paths", "scores") if name not in arrays]
@@ -92,7 +102,10 @@ def read_predictions(path: str | Path) -> Predictions:
     if kinds["scores"] != "f" or kinds["labels"] not in "iu" or kinds["paths"] != "U":
         types = ", ".join(f"{name} {array.dtype}" for name, array in found.items())
         raise FusionError(f"{path} holds {types}; expected whole numbers as labels, text as paths, floats as scores.")
-    return Predictions(str(path), found["scores"].astype(np.float64), found["labels"], found["paths"])
+    scores, labels, paths = found["scores"].astype(np.float64), found["labels"], found["paths"]
+    if scores.ndim != 2 or len(labels) != len(scores) or paths.shape != (len(scores),):
+        raise FusionError(_UNEQUAL.format(path, scores.shape, labels.shape, paths.shape))
+    return scores, labels, paths
 
 
 def fuse(

@@ -1,0 +1,43 @@
+"""``slowfast report``: one HTML page about tests and trainings, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from slowfast.cli.arguments import Parser, add_output, command_parser
+from slowfast.cli.errors import report_errors
+from slowfast.visualization.report.page import write_report
+
+DESCRIPTION = (
+    "Write one HTML page about a run, or about several side by side: figures with their protocol, training curves, "
+    "accuracy by views, calibration, classes, confusions, videos with frames of the wrong ones, config and versions. "
+    "The page needs no network."
+)
+EXAMPLE = """
+slowfast report outputs/SLOWFAST_8x8_R50
+slowfast report outputs/slowfast outputs/slow_only --output comparison.html
+"""
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser("report", description=DESCRIPTION, example=EXAMPLE)
+    parser.add_argument("runs", nargs="+", metavar="OUTPUT_DIR", help="folder that a run wrote into")
+    add_output(parser, "HTML file (default: report.html in the first folder)")
+    return parser
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the page and say where."""
+    args = build_parser().parse_args(argv)
+    path = args.output or Path(args.runs[0]) / "report.html"
+    names = write_report(args.runs, path)
+    print(f"{path}: {', '.join(names)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
