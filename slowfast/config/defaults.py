@@ -204,6 +204,9 @@ _C.MODEL.FC_INIT_STD = 0.01  # standard deviation of the classifier's initial we
 _C.MODEL.HEAD_ACT = "softmax"  # turns logits into scores in eval mode: "softmax", "sigmoid" (multi-label) or "none"
 _C.MODEL.ACT_CHECKPOINT = False  # recompute activations in the backward pass: less memory, more time
 _C.MODEL.DETACH_FINAL_FC = False  # no gradient below the classifier: it alone learns
+# [own] Parameters that do not learn: names of them or of modules, with * and ?, as ["slow.stem", "*.res2.*"]. Batch
+# norms among them keep their running statistics.
+_C.MODEL.FREEZE = []
 _C.MODEL.FROZEN_BN = False  # keep the running statistics of batch norm; its scales and shifts still learn
 _C.MODEL.FP16_ALLREDUCE = False  # PySlowFast's word for TRAIN.DDP.COMPRESSION float16
 _C.MODEL.CHANNELS_LAST = True  # [own] memory layout (channels_last_3d): faster on GPUs and on CPUs with AMX
@@ -355,8 +358,8 @@ _C.SOLVER.COSINE_AFTER_WARMUP = False  # the cosine begins where warm-up ends, n
 _C.SOLVER.ZERO_WD_1D_PARAM = False  # no weight decay of biases and other vectors
 _C.SOLVER.CLIP_GRAD_VAL = None  # largest absolute value of a gradient's entry; None: any
 _C.SOLVER.CLIP_GRAD_L2NORM = None  # largest norm of the whole gradient; None: any
-_C.SOLVER.LARS_ON = False  # refused: self-supervised
-_C.SOLVER.LAYER_DECAY = 1.0  # factor of the learning rate from a layer to the one before it
+_C.SOLVER.LARS_ON = False  # sgd: every tensor moves by a like share of itself (arXiv 1708.03888), trust 0.001
+_C.SOLVER.LAYER_DECAY = 1.0  # factor of the learning rate from a layer (a residual block) to the one before it
 _C.SOLVER.BETAS = [0.9, 0.999]  # decay rates of Adam's averages
 
 # ---- Loader benchmark ----

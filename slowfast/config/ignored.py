@@ -31,7 +31,6 @@ WITHOUT_EFFECT = {
     "MULTIGRID.DEFAULT_S": _MULTIGRID,
     "MULTIGRID.DEFAULT_T": _MULTIGRID,
     "MULTIGRID.LONG_CYCLE_SAMPLING_RATE": _MULTIGRID,
-    "SOLVER.LAYER_DECAY": "not supported: all layers have the same learning rate",
     "SOLVER.STEP_SIZE": "PySlowFast does not read it either; set SOLVER.STEPS and SOLVER.LRS",
     "SOLVER.WARMUP_FACTOR": "PySlowFast does not read it either; set SOLVER.WARMUP_START_LR",
     "TENSORBOARD.CATEGORIES_PATH": _DRAWING,

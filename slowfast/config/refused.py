@@ -34,7 +34,6 @@ REFUSED_KEYS = {
     "DATA.SSL_BLUR_SIGMA_MAX": _SELF_SUPERVISED,
     "DATA.TIME_DIFF_PROB": _SELF_SUPERVISED,
     "DATA.COLOR_RND_GRAYSCALE": _SELF_SUPERVISED,
-    "SOLVER.LARS_ON": _SELF_SUPERVISED,
     "DATA.IN22K_TRAINVAL": "training on still images is",
     "DATA.IN22k_VAL_IN1K": "training on still images is",
     "DATA.IN_VAL_CROP_RATIO": "training on still images is",

@@ -31,6 +31,7 @@ from slowfast.engine.trainer import TRAINER_REGISTRY, Trainer
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
+from slowfast.models.freezing import freeze
 from slowfast.models.weights.load import CheckpointError, load_weights
 from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
 from slowfast.utils import distributed
@@ -66,6 +67,8 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
         _log_model(cfg, model)
     model = place_model(model, device, channels_last=cfg.MODEL.CHANNELS_LAST, compiled=cfg.MODEL.COMPILE)
     state = _initial_state(cfg, model)
+    if cfg.MODEL.FREEZE:
+        logger.info("MODEL.FREEZE: %s", freeze(model, cfg.MODEL.FREEZE))
     protocol = protocol_of(cfg, dataset, "train")
     task = task_of(cfg)
     evaluate = task.validation(cfg, model) if cfg.TRAIN.EVAL_PERIOD > 0 else None

@@ -33,6 +33,7 @@ from slowfast.engine.step_checks import (
 )
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.training_state import collect_state, restore_state
+from slowfast.models.freezing import is_frozen
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed, liveness
 from slowfast.utils.errors import StoppedError
@@ -466,10 +467,10 @@ class Trainer:
 
     def _set_train_mode(self) -> None:
         self.parallel_model.train()
-        if self.freeze_bn:
-            for module in self.model.modules():
-                if isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d)):
-                    module.eval()
+        for module in self.model.modules():
+            is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d))
+            if is_norm and (self.freeze_bn or is_frozen(module)):
+                module.eval()
 
     def _set_lr(self, epoch: float) -> None:
         self._lr = self.schedule(epoch)

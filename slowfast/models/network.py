@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from slowfast.models.checks import check_whole
 from slowfast.models.heads import RoIHead
 from slowfast.models.init import init_weights
+from slowfast.models.layers import layer_numbers
 from slowfast.models.options import InitOptions, split_options
 from slowfast.models.weights.names import accept_pyslowfast_names
 
@@ -53,6 +54,10 @@ class VideoNetwork(nn.Module):
     def num_classes(self) -> int:
         """K, logits of a clip or box."""
         return self.head.classifier.out_features
+
+    def layer_numbers(self) -> dict[str, int]:
+        """Name of a parameter -> number of its layer from the input, for SOLVER.LAYER_DECAY; see ``layers.py``."""
+        return layer_numbers(name for name, _ in self.named_parameters())
 
     def reset_classifier(self, num_classes: int) -> None:
         """Put a fresh classifier of ``num_classes`` in the place of the last layer; all else keeps its weights."""

@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of the config's SOLVER and BN keys for ``model``."""
+    """The optimizer of the config's SOLVER and BN keys for ``model``.
+
+    Raises:
+        ValueError: SOLVER.LAYER_DECAY for a model that does not tell its layers.
+    """
+    layer_decay = cfg.SOLVER.LAYER_DECAY
     groups = parameter_groups(
         model,
         weight_decay=cfg.SOLVER.WEIGHT_DECAY,
         bn_weight_decay=cfg.BN.WEIGHT_DECAY,
         zero_decay_1d=cfg.SOLVER.ZERO_WD_1D_PARAM,
+        layer_decay=layer_decay,
+        layers=_layers_of(model, layer_decay) if layer_decay != 1 else None,
     )
     return make_optimizer(
         groups,
@@ -31,7 +38,17 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         dampening=cfg.SOLVER.DAMPENING,
         nesterov=cfg.SOLVER.NESTEROV,
         betas=cfg.SOLVER.BETAS,
+        lars=cfg.SOLVER.LARS_ON,
     )
+
+
+def _layers_of(model: nn.Module, layer_decay: float) -> dict[str, int]:
+    if not hasattr(model, "layer_numbers"):
+        raise ValueError(
+            f"SOLVER.LAYER_DECAY={layer_decay}: {type(model).__name__} does not tell its layers. Set it to 1.0, or "
+            "give the class a method layer_numbers() -> {name of a parameter: number of its layer from the input}."
+        )
+    return model.layer_numbers()
 
 
 def build_schedule(cfg: CfgNode, *, factor: float = 1.0) -> LearningRateSchedule:

@@ -1,25 +1,36 @@
-"""Optimizers over parameter groups: batch norm has a weight decay of its own."""
+"""Optimizers over parameter groups: batch norm has a weight decay of its own, and layers may have rates of theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
+from slowfast.solver.lars import LARS
 from slowfast.utils.suggest import not_one_of
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "mt_adamw")
 
 
 def parameter_groups(
-    model: nn.Module, *, weight_decay: float, bn_weight_decay: float, zero_decay_1d: bool = False
+    model: nn.Module,
+    *,
+    weight_decay: float,
+    bn_weight_decay: float,
+    zero_decay_1d: bool = False,
+    layer_decay: float = 1.0,
+    layers: Mapping[str, int] | None = None,
 ) -> list[dict]:
     """Groups of the trainable parameters, empty ones left out.
 
     Args:
         bn_weight_decay: for the scales and shifts of every normalisation layer.
         zero_decay_1d: no decay for other one-dimensional parameters (biases).
+        layer_decay: factor of the learning rate from a layer to the one before it; the last layer has the whole rate.
+            A group's factor is its ``lr_scale``.
+        layers: name of a parameter -> its layer, counted from the input; where ``layer_decay`` is not 1.
     """
     norm_types = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
     norm_parameters = {
@@ -28,21 +39,24 @@ def parameter_groups(
         if isinstance(module, norm_types) or hasattr(module, "split_bn")
         for p in module.parameters(recurse=False)
     }
-    groups: dict[str, dict] = {
-        "bn": {"params": [], "weight_decay": bn_weight_decay},
-        "other": {"params": [], "weight_decay": weight_decay},
-        "1d": {"params": [], "weight_decay": 0.0},
-    }
-    for parameter in model.parameters():
+    decays = {"bn": bn_weight_decay, "other": weight_decay, "1d": 0.0}
+    scales = _rate_scales(layers, layer_decay) if layer_decay != 1 else {}
+    groups: dict[tuple[str, float], dict] = {}
+    for kind, scale in itertools.product(decays, sorted(set(scales.values())) or [1.0]):
+        groups[kind, scale] = {"params": [], "weight_decay": decays[kind], **({"lr_scale": scale} if scales else {})}
+    for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        if id(parameter) in norm_parameters:
-            groups["bn"]["params"].append(parameter)
-        elif zero_decay_1d and parameter.ndim == 1:
-            groups["1d"]["params"].append(parameter)
-        else:
-            groups["other"]["params"].append(parameter)
+        is_vector = zero_decay_1d and parameter.ndim == 1
+        kind = "bn" if id(parameter) in norm_parameters else "1d" if is_vector else "other"
+        groups[kind, scales.get(name, 1.0)]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
+
+
+def _rate_scales(layers: Mapping[str, int], decay: float) -> dict[str, float]:
+    """Name of a parameter -> factor of its learning rate: decay ^ (layers behind it)."""
+    last = max(layers.values())
+    return {name: decay ** (last - layer) for name, layer in layers.items()}
 
 
 def make_optimizer(
@@ -54,19 +68,26 @@ def make_optimizer(
     dampening: float = 0.0,
     nesterov: bool = True,
     betas: Sequence[float] = (0.9, 0.999),
+    lars: bool = False,
 ) -> torch.optim.Optimizer:
     """The optimizer called ``name``: "sgd", "adam", "adamw" ("mt_adamw" is adamw).
+
+    Args:
+        lars: "sgd" only: every tensor has a rate of its own, see ``LARS``.
 
     Raises:
         ValueError: no optimizer has that name, or its averages cannot be taken so.
     """
+    if lars and name != "sgd":
+        raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it scales the steps of sgd alone.")
     if name == "sgd":
         if nesterov and (momentum == 0 or dampening):
             raise ValueError(
                 f"SOLVER.NESTEROV needs momentum and no dampening, got SOLVER.MOMENTUM={momentum} and "
                 f"SOLVER.DAMPENING={dampening}. Set SOLVER.NESTEROV to False, or change them."
             )
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
+        kind = LARS if lars else torch.optim.SGD
+        return kind(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
     if name == "adam":
         return torch.optim.Adam(groups, lr=lr, betas=tuple(betas))
     if name in ("adamw", "mt_adamw"):

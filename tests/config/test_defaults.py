@@ -69,6 +69,7 @@ OWN_KEYS = {
     "TEST.NUM_WRONG_VIDEOS": 48,
     "TEST.REPORT": True,
     "LOG_WRITERS": [],
+    "MODEL.FREEZE": [],
 }
 
 

@@ -109,3 +109,46 @@ def test_the_decay_of_norms_is_what_moves_them():
     optimizer.step()
     assert torch.allclose(model[0].weight, torch.full_like(model[0].weight, 0.95))
     assert torch.equal(model[1].weight, torch.ones(2))
+
+
+def test_layers_nearer_to_the_input_learn_slower():
+    model = toy_slowfast()
+    cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", ["SOLVER.LAYER_DECAY", 0.5, "BN.WEIGHT_DECAY", 0.25])
+    optimizer = build_optimizer(cfg, model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    scales = {names[id(p)]: (g["lr_scale"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    assert scales.keys() == {name for name, _ in model.named_parameters()}
+    assert scales["head.classifier.weight"] == (1.0, cfg.SOLVER.WEIGHT_DECAY)
+    assert scales["slow.res5.block1.a.weight"] == (0.5, cfg.SOLVER.WEIGHT_DECAY)
+    assert scales["slow.stem.bn.weight"] == (0.5**9, 0.25)
+
+
+def test_a_model_without_layers_is_refused():
+    cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", ["SOLVER.LAYER_DECAY", 0.5])
+    with pytest.raises(ValueError, match=r"LAYER_DECAY=0\.5: Linear does not tell its layers"):
+        build_optimizer(cfg, nn.Linear(2, 2))
+
+
+def test_lars_moves_every_tensor_by_a_like_share_of_itself():
+    """One step without momentum, by hand: w - lr * trust * |w| / (|g| + decay |w|) * (g + decay w)."""
+    torch.manual_seed(0)
+    weight, bias = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
+    weight.grad, bias.grad = 100 * torch.randn(3, 4), torch.randn(3)
+    w, g, b, gb = (tensor.detach().clone() for tensor in (weight, weight.grad, bias, bias.grad))
+    groups = [{"params": [weight, bias], "weight_decay": 0.1}]
+    make_optimizer(groups, lr=2.0, momentum=0.0, nesterov=False, lars=True).step()
+    ratio = 0.001 * w.norm() / (g.norm() + 0.1 * w.norm())
+    torch.testing.assert_close(weight.detach(), w - 2.0 * ratio * (g + 0.1 * w))
+    torch.testing.assert_close(bias.detach(), b - 2.0 * (gb + 0.1 * b))  # a vector moves as in SGD
+
+
+def test_lars_is_sgd_where_there_is_no_size_to_compare_with():
+    weight = nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.ones(2, 2)
+    make_optimizer([{"params": [weight]}], lr=1.0, momentum=0.0, nesterov=False, lars=True).step()
+    assert torch.equal(weight.detach(), -torch.ones(2, 2))
+
+
+def test_lars_is_for_sgd_alone():
+    with pytest.raises(ValueError, match=r"SOLVER\.LARS_ON with SOLVER\.OPTIMIZING_METHOD='adamw'"):
+        load_cfg("Kinetics/SLOWFAST_4x16_R50", ["SOLVER.LARS_ON", True, "SOLVER.OPTIMIZING_METHOD", "adamw"])
