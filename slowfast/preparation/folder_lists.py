@@ -11,6 +11,7 @@ import numpy as np
 
 from slowfast.preparation.files import find_files
 from slowfast.preparation.list_files import SPLITS, DatasetLists, split_of
+from slowfast.preparation.video_groups import VideoGroups, find_groups, split_by_group
 
 
 def folder_lists(
@@ -19,6 +20,7 @@ def folder_lists(
     fractions: Sequence[float] | None = None,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
+    by_group: bool = False,
 ) -> DatasetLists:
     """The lists of ``root/{train,val,test}/<class>/<video>``, or of ``root/<class>/<video>`` split by ``fractions``.
 
@@ -28,6 +30,7 @@ def folder_lists(
         fractions: of train, val and test, for a root without split folders; they sum to 1. Every class is split so.
             Which video goes where depends on ``seed`` and the names alone.
         class_names: in the order of the labels; default all folders there are.
+        by_group: keep videos of one recording in one split, where names tell it; see ``video_groups.find_groups``.
 
     Raises:
         ValueError: the folders are not so, hold no video, or hold a class that ``class_names`` does not.
@@ -43,8 +46,11 @@ def folder_lists(
     if not found <= set(names):
         strange = sorted(found - set(names))
         raise ValueError(f"{root} has {len(strange)} folders that are no class given, such as {strange[0]!r}.")
+    notes = []
     if fractions is not None:
-        videos = _split(videos, fractions, seed)
+        groups = find_groups({name: paths for (_, name), paths in videos.items()}) if by_group else None
+        videos = _split_groups(videos, groups, fractions, seed) if groups else _split(videos, fractions, seed)
+        notes += [str(groups)] if groups else []
     label_of = {name: label for label, name in enumerate(names)}
     rows = {
         split: [(os.path.join(root, path), label_of[name]) for name in names for path in videos.get((split, name), ())]
@@ -52,7 +58,7 @@ def folder_lists(
     }
     unlisted += [(path, "not a video file, by its ending") for path in others]
     unlisted = [(os.path.join(root, path), why) for path, why in unlisted]
-    return DatasetLists(rows, names, unlisted=unlisted, notes=_notes(rows, names))
+    return DatasetLists(rows, names, unlisted=unlisted, notes=notes + _notes(rows, names))
 
 
 def _first(path: str) -> str:
@@ -119,6 +125,17 @@ def _split(
         for split, end, count in zip(SPLITS, np.cumsum(counts), counts, strict=True):
             divided[split, name] = sorted(drawn[end - count : end], key=os.fsencode)
     return divided
+
+
+def _split_groups(
+    videos: dict[tuple[str, str], list[str]], groups: VideoGroups, fractions: Sequence[float], seed: int
+) -> dict[tuple[str, str], list[str]]:
+    """As ``_split``, with the videos of a group in one split."""
+    by_class = {name: paths for (_, name), paths in videos.items()}
+    if groups.rule is None:
+        return _split(videos, fractions, seed)
+    divided = split_by_group(by_class, groups, fractions, seed=seed)
+    return {(split, name): paths for split, of in zip(SPLITS, divided, strict=True) for name, paths in of.items()}
 
 
 def _round_to_sum(targets: np.ndarray, total: int) -> np.ndarray:
