@@ -1,7 +1,7 @@
 # make demo   train SlowFast and Slow-only on a small built-in set, test both, print one table
 # make test   all tests that need no GPU
 # make test-oldest  the same with the oldest torch, torchvision and PyAV that are claimed, in .venv-oldest (several GB)
-# make lint   ruff, as CI runs it
+# make lint   ruff and mypy, as CI runs them
 # make clean  remove what was built (not .venv)
 # Each makes .venv first where it is missing, and installs again when setup.py has changed.
 # Another interpreter: make test PYTHON=python3.12. Options for pip: PIP_ARGS="--find-links wheels --no-index".
@@ -45,7 +45,8 @@ test-oldest: $(OLDEST)/.installed
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 clean:
-	rm -rf build dist *.egg-info demo_output .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info demo_output .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -44,6 +44,8 @@ EXTRAS = {
         "pytest",  # make test
         "pytest-xdist",  # on all cores
         "ruff",  # make lint
+        "mypy",
+        "types-PyYAML",
         "build",  # wheels
         "setuptools>=64",  # the test that builds a wheel does so without a network
         "wheel",

@@ -33,8 +33,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args, takes_overrides: bool = False, **kwargs):
-        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        defaults: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        super().__init__(*args, **defaults | kwargs)
         self.takes_overrides = takes_overrides
         if takes_overrides:
             self.add_argument(

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -106,7 +107,7 @@ def train_variants(
 ) -> dict[str, Callable[[], object]]:
     """Whole training steps (forward, backward, update) of the config's model, ready to run."""
     amp = autocast_dtype("auto", device)
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "fp32 contiguous": {"channels_last": False},
         "fp32 channels-last": {"channels_last": True},
         f"{_name(amp)} channels-last": {"channels_last": True, "dtype": amp},
@@ -135,7 +136,7 @@ def _train_step(cfg, device, *, batch, channels_last, dtype=None, compiled=False
 def eval_variants(cfg: CfgNode, device: torch.device, *, batch: int, compiled: bool) -> dict[str, Callable[[], object]]:
     """Forward passes in eval mode of the config's model, ready to run."""
     amp = autocast_dtype("auto", device)
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "fp32 contiguous": {"channels_last": False},
         "fp32 channels-last": {"channels_last": True},
         "fp32 channels-last folded": {"channels_last": True, "folded": True},

@@ -94,13 +94,18 @@ def _median_ms(run, repeats: int) -> float:
 
 
 class _Records:
-    """Stands in for the trainer's writer."""
+    """Stands in for the writer of the trainer's log."""
 
     def __init__(self):
         self.records: list[dict] = []
+        self.num_records = 0
 
     def write(self, step: int, record: dict) -> None:
         self.records.append(record)
+        self.num_records += 1
+
+    def close(self) -> None:
+        pass
 
 
 def measure_training(cfg: Config, folder: Path, video: Path, *, batch: int, steps: int) -> dict[str, float]:
@@ -111,9 +116,9 @@ def measure_training(cfg: Config, folder: Path, video: Path, *, batch: int, step
     overrides += ["TRAIN.AUTO_RESUME", False, "OUTPUT_DIR", str(folder / "out"), "LOG_PERIOD", 1]
     overrides += ["DATA_LOADER.NUM_WORKERS", workers, "TRAIN.MIXED_PRECISION", True]
     trainer = build_trainer(_config_for(cfg, folder, video, num_rows=batch * (steps + 1), overrides=overrides))
-    trainer.writer = _Records()
+    trainer.log.writer = writer = _Records()
     trainer.train_epoch()
-    records = trainer.writer.records[1:]
+    records = writer.records[1:]
     seconds = sum(record["step_seconds"] for record in records)
     return {
         "clips per second": batch * len(records) / seconds,

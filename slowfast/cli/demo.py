@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from slowfast.visualization.comparison import plot_comparison
 RUNS = {"SlowFast": "Motion/SLOWFAST_4x4_R18", "Slow-only": "Motion/SLOW_4x4_R18"}
 # --quick: the same sign in seconds. Slides are learned much sooner than turns, and a Fast pathway as wide as Slow (of
 # 8 channels) learns them from nearly every seed.
-QUICK_SET = {
+QUICK_SET: dict[str, Any] = {
     "num_train": 160,
     "num_val": 32,
     "num_test": 96,

@@ -114,8 +114,8 @@ def describe(member: Predictions, weight: float, figures: dict[str, float]) -> d
     """What results.json tells of one input: its figures here, and what its own results.json says of its making."""
     content = read_results(member)
     told = {key: content[key] for key in ("protocol", "evaluator", "weights") if key in content}
-    figures = {name: None if math.isnan(value) else value for name, value in figures.items()}  # NaN is no JSON
-    return {"file": member.name, "weight": weight, "figures": figures, **told}
+    finite = {name: None if math.isnan(value) else value for name, value in figures.items()}  # NaN is no JSON
+    return {"file": member.name, "weight": weight, "figures": finite, **told}
 
 
 def format_table(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import torch
@@ -151,7 +151,7 @@ def _gpu_text(gpu: dict[str, Any]) -> str:
     return f"{gpu['name']}, {gpu['memory_gib']:.0f} GiB, capability {gpu['capability']}"
 
 
-def _has_codec(name: str, mode: str) -> bool:
+def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
     try:
         av.codec.Codec(name, mode)
     except ValueError:  # PyAV's UnknownCodecError is one
@@ -175,9 +175,9 @@ def check_gloo() -> str | None:
     store = dist.HashStore()
 
     def sum_of_ranks(rank: int) -> float:
-        group = dist.ProcessGroupGloo(store, rank, 2, timedelta(seconds=CHECK_SECONDS))
+        group: Any = dist.ProcessGroupGloo(store, rank, 2, timedelta(seconds=CHECK_SECONDS))
         value = torch.tensor([rank + 1.0])
-        group.allreduce([value]).wait()
+        group.allreduce(value).wait()
         return value.item()
 
     with ThreadPoolExecutor(2) as pool:

@@ -185,7 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args.cfg, ["BN.NORM_TYPE", "batchnorm", *given, *fixed])
     pipeline = load_pipeline(cfg)
     if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
-        pipeline.class_names = class_names_from_config(cfg)
+        names = class_names_from_config(cfg)
+        pipeline.class_names = None if names is None else tuple(names)
     size = args.size or (cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE)
     clip_shape = (3, cfg.DATA.NUM_FRAMES, *size)
     written = export(pipeline, clip_shape, args.output, args.format)

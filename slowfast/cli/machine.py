@@ -47,7 +47,7 @@ def settings_for(cfg: CfgNode, num_gpus: int) -> list[str]:
     Learning rates go with the batch (the linear rule).
     """
     processes, wanted = max(1, num_gpus), max(1, cfg.NUM_GPUS)
-    settings = {"NUM_GPUS": num_gpus}
+    settings: dict[str, int | str] = {"NUM_GPUS": num_gpus}
     if cfg.TRAIN.ENABLE:
         batch = max(1, cfg.TRAIN.BATCH_SIZE // wanted) * processes
         settings["TRAIN.BATCH_SIZE"] = batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def _defaults(name: str) -> str:
     return "; ".join(f"{'default' if form == 'clips' else form} {value}" for form, value in defaults.items())
 
 
-def _choices(known: Sequence[str], default: Sequence[str]) -> str:
+def _choices(known: Collection[str], default: Sequence[str]) -> str:
     return f"of {', '.join(known)} (default {' '.join(default)})"
 
 
@@ -127,7 +127,7 @@ class _Progress:
 
     def __init__(self, unit: str, *, quiet: bool):
         self._unit = unit
-        self._bar = None
+        self._bar: tqdm | None = None
         self._on_terminal = sys.stderr.isatty()
         self._quiet = quiet
 

@@ -7,9 +7,9 @@ Letters: T frames of a clip (the Fast frames), K classes, p a probability in [0,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fvcore.common.config import CfgNode
@@ -28,7 +28,7 @@ class Config(CfgNode):
 
     layers: tuple[Layer, ...] = ()
 
-    def merge_from_file(self, cfg_filename: str | Path, allow_unsafe: bool = False) -> None:
+    def merge_from_file(self, cfg_filename: str | os.PathLike, allow_unsafe: bool = False) -> None:
         """Write a YAML file, with what its ``_BASE_`` names, over the current values.
 
         ``cfg_filename`` may also be the name of a recipe of the package. ``allow_unsafe`` is fvcore's: False.

@@ -45,7 +45,7 @@ class Layer:
         return f"{self.source}: "
 
 
-def read_layers(path: Path | str) -> list[Layer]:
+def read_layers(path: str | os.PathLike) -> list[Layer]:
     """The file's bases, in the order in which they are merged, and the file itself last.
 
     A base that several files name is merged once, where it is named first: a second merge would undo what
@@ -193,7 +193,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self._depth = self._num_nodes = 0  # aliases count as often as they stand for something
         self._sizes: dict[int, int] = {}
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         mark, is_alias = self.peek_event().start_mark, self.check_event(yaml.AliasEvent)
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -261,7 +261,7 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def locate(name: str | Path) -> Path:
+def locate(name: str | os.PathLike) -> Path:
     """Path of the config called ``name``: a file, a file without its ``.yaml``, or a recipe of the package.
 
     Raises:
@@ -270,7 +270,7 @@ def locate(name: str | Path) -> Path:
     return existing_config(name, folder=Path()) or find(name)
 
 
-def existing_config(name: str | Path, *, folder: Path) -> Path | None:
+def existing_config(name: str | os.PathLike, *, folder: Path) -> Path | None:
     """The file that ``locate`` finds, relative to ``folder``; None where there is none."""
     path = folder / os.path.expanduser(name)
     recipe = recipes_root() / f"{_recipe_name(name)}.yaml"
@@ -279,7 +279,7 @@ def existing_config(name: str | Path, *, folder: Path) -> Path | None:
     return next((found for found in candidates if os.path.isfile(found)), None)
 
 
-def find(name: str | Path) -> Path:
+def find(name: str | os.PathLike) -> Path:
     """Path of a recipe that came with the package, e.g. ``find("Kinetics/SLOWFAST_8x8_R50")``.
 
     Works from a checkout, an editable install and a wheel. ``.yaml`` at the end and ``configs/`` in front may
@@ -297,7 +297,7 @@ def find(name: str | Path) -> Path:
     )
 
 
-def _recipe_name(name: str | Path) -> str:
+def _recipe_name(name: str | os.PathLike) -> str:
     """``name`` without what may stand around the name of a recipe."""
     return str(name).removeprefix("./").removeprefix("configs/").removesuffix(".yml").removesuffix(".yaml")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from slowfast.config.defaults import Config, assert_and_infer_cfg, get_cfg
 from slowfast.config.files import parse_layer
 
 
-def load_cfg(path: str | Path, overrides: Sequence[Any] = (), *, warn: bool = True) -> Config:
+def load_cfg(path: str | os.PathLike, overrides: Sequence[Any] = (), *, warn: bool = True) -> Config:
     """The settings of a YAML file with overrides, checked and frozen.
 
     Args:

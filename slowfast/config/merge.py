@@ -17,7 +17,7 @@ from slowfast.utils.untrusted import cut
 MAX_LITERAL = 10_000  # characters of a value on a command line that is read as a literal
 OVERRIDES = "overrides"  # the source of what stands in no file
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
-_MISSING = object()
+_MISSING: Any = object()
 _PAIRS_HINT = 'Write KEY value or KEY=value, and quote a value that holds spaces: SOLVER.STEPS "[0, 94]".'
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 

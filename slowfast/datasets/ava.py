@@ -138,7 +138,10 @@ class Ava(Dataset):
         if cfg.DATA.CLASS_NAMES:
             return class_list_from_config(cfg)
         path = Path(cfg.AVA.ANNOTATION_DIR, cfg.AVA.LABEL_MAP_FILE)
-        return (path, names_of_labels(path, max(read_label_map(path)))) if path.is_file() else None
+        if not path.is_file():
+            return None
+        num_classes = max(read_label_map(path))
+        return path, names_of_labels(path, num_classes) or []
 
     @classmethod
     def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:

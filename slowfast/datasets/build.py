@@ -3,11 +3,7 @@
 A registered data set is a ``torch.utils.data.Dataset`` class. A classmethod ``from_config(cfg, split)`` gives its
 keyword arguments; a class without one gets ``split``, when it takes it. Entries of ``DATA.ARGS`` are added to either.
 
-It has ``num_videos``, ``labels``, ``paths``, ``class_names`` (or None) and ``num_views``. The train split gives a
-``ClipSample`` for ``(epoch, index)`` (in multigrid training ``(epoch, index, ClipShape)``), the val split one for
-``index``, the test split ``VideoViews`` for ``index``. With DETECTION.ENABLE samples are ``DetectionSample``; the set
-has ``key_frames`` and no ``num_views``, and its test split ``with_view(short_side=None, flip=None)``, the same set at
-another scale or mirrored, where None leaves things as they are: AVA.TEST_SCALES and AVA.TEST_FLIP use it.
+``contract.py`` says what it has and gives; with DETECTION.ENABLE that is a ``KeyFrameDataset``.
 
 A classmethod ``protocol_from_config(cfg, split)`` tells its ``Protocol``, so that a ``Pipeline`` reads a video as the
 data set does; its objects have it as ``protocol``. Without one, tests work and pipelines take frames, not files.
@@ -22,11 +18,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import value_of
 from slowfast.datasets.clip_sampling import OwnSampling
+from slowfast.datasets.contract import VideoDataset
 from slowfast.datasets.loader import VideoLoader
 from slowfast.datasets.protocol import Protocol, input_options
 from slowfast.datasets.sample_kinds import sample_kind
@@ -47,8 +43,8 @@ logger = logging.getLogger(__name__)
 DATASET_REGISTRY = Registry("data set", key="TRAIN.DATASET or TEST.DATASET")
 
 
-def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> Dataset:
-    """The data set of TRAIN.DATASET ("train", "val") or TEST.DATASET ("test").
+def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> Any:
+    """The data set of TRAIN.DATASET ("train", "val") or TEST.DATASET ("test"): a ``contract.VideoDataset``.
 
     Args:
         num_clips: test clips of a video; default TEST.NUM_ENSEMBLE_VIEWS.
@@ -120,7 +116,7 @@ def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:
     )
 
 
-def protocol_of(cfg: CfgNode, dataset: Dataset, split: str) -> Protocol:
+def protocol_of(cfg: CfgNode, dataset: VideoDataset, split: str) -> Protocol:
     """What ``dataset`` looks at: its own protocol, or that of the config with its number of views."""
     if hasattr(dataset, "protocol"):
         return dataset.protocol
@@ -165,11 +161,11 @@ def build_loader(
     cfg: CfgNode,
     split: str,
     *,
-    dataset: Dataset | None = None,
+    dataset: VideoDataset | None = None,
     rank: int | None = None,
     world_size: int | None = None,
     shapes: Callable[[int], Sequence[tuple[int, ClipShape | None]]] | None = None,
-) -> DataLoader:
+) -> VideoLoader:
     """A loader of this process's share of a split.
 
     The train split gives ``ClipBatch`` in the order of ``loader.batch_sampler`` (a ``TrainSampler``: call its
@@ -188,7 +184,7 @@ def build_loader(
     batch_size = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
     if split == "train":
         share = {"batch_size": batch_size, "rank": rank, "world_size": world_size}
-        order = {"batch_sampler": TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, **share)}
+        order: dict[str, Any] = {"batch_sampler": TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, **share)}
     elif split == "val":
         order = {"batch_sampler": EvalBatches(len(dataset), batch_size, rank, world_size)}
     else:
@@ -211,7 +207,7 @@ def build_loader(
 
 def build_augment(cfg: CfgNode) -> BatchAugment | None:
     """Random erasing (AUG.ENABLE) and then mixup (MIXUP.ENABLE) of training batches; None when both are off."""
-    steps = []
+    steps: list[Callable] = []
     if cfg.AUG.ENABLE and cfg.AUG.RE_PROB > 0:
         steps.append(
             RandomErasing(

@@ -209,6 +209,7 @@ def _class_names(cfg: CfgNode) -> list[str] | None:
     """Names without their codes: Charades_v1_classes.txt has lines such as ``c008 Opening a door``."""
     names = class_names_from_config(cfg, default=_classes_file(cfg))
     codes = [re.fullmatch(r"c([0-9]{3}) (.+)", name) for name in names or []]
-    if names and all(code and int(code[1]) == label for label, code in enumerate(codes)):
-        return [code[2] for code in codes]
+    found = [code for code in codes if code is not None]
+    if names and [int(code[1]) for code in found] == list(range(len(names))):
+        return [code[2] for code in found]
     return names

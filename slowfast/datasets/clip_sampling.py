@@ -11,8 +11,10 @@ A data set with clips of its own registers another kind: a frozen dataclass over
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +31,8 @@ from slowfast.video.frame_sampling import (
     train_strided_indices,
 )
 from slowfast.video.sampling import clip_frame_indices, clip_span, eval_clip_indices, train_clip_indices
+
+Rate = TypeVar("Rate", int, float)
 
 CLIP_SAMPLING_REGISTRY = Registry("clip sampling")
 
@@ -92,6 +96,14 @@ class ClipSampling:
         """Source frames, int64 (num_clips, T), of the clips of a test."""
         raise NotImplementedError
 
+    def indices_at(self, num_video_frames: int, fps: float, seconds: float) -> Tensor:
+        """Source frames, int64 (T,), of the clip around the key frame at ``seconds``.
+
+        Raises:
+            ValueError: such clips have no key frame.
+        """
+        raise ValueError(f"clips of kind {self.kind!r} have no key frame: {self.describe()}.")
+
     def sliding_indices(self, num_video_frames: int, fps: float, stride_seconds: float | None = None) -> Tensor:
         """Source frames, int64 (V, T), of clips that begin every ``stride_seconds``; one clip of a short video.
 
@@ -134,11 +146,11 @@ def _starts(num_video_frames: int, span: float, stride: float) -> list[float]:
     return [i * stride for i in range(int(slack / stride + 1e-6) + 1)]
 
 
-def _drawn_rate(own: int, shape: ClipShape, rng: np.random.Generator) -> int:
+def _drawn_rate(own: Rate, shape: ClipShape, rng: np.random.Generator) -> Rate:
     """``own``, or in multigrid training an integer from it to the shape's largest."""
     if shape.max_sampling_rate <= own:
         return own
-    return int(rng.integers(own, shape.max_sampling_rate, endpoint=True))
+    return int(rng.integers(math.ceil(own), shape.max_sampling_rate, endpoint=True))
 
 
 @CLIP_SAMPLING_REGISTRY.register("seconds")
@@ -186,9 +198,9 @@ class SecondsSampling(ClipSampling):
 
     def sliding_indices(self, num_video_frames: int, fps: float, stride_seconds: float | None = None) -> Tensor:
         span = clip_span(self.num_frames, self.sampling_rate, fps, self.target_fps)
-        clip = {"span": span, "num_frames": self.num_frames, "num_video_frames": num_video_frames}
+        clip = partial(clip_frame_indices, span=span, num_frames=self.num_frames, num_video_frames=num_video_frames)
         starts = _starts(num_video_frames, span, _stride_frames(stride_seconds, span, fps))
-        return torch.stack([clip_frame_indices(start, **clip) for start in starts])
+        return torch.stack([clip(start) for start in starts])
 
 
 @CLIP_SAMPLING_REGISTRY.register("counted frames")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -205,8 +205,8 @@ class ClipDataset(Dataset):
         return frames, self._label(index, indices)
 
     def _train_sampling(self, rng: np.random.Generator, shape: ClipShape | None) -> ClipSampling:
-        sampling = self.protocol.sampling
-        if self.target_fps_jitter:
+        sampling: Any = self.protocol.sampling
+        if self.target_fps_jitter:  # of a sampling that counts in target_fps
             sampling = replace(sampling, target_fps=sampling.target_fps + rng.uniform(0, self.target_fps_jitter))
         return sampling if shape is None else sampling.shaped(shape, rng)
 
@@ -217,7 +217,7 @@ class ClipDataset(Dataset):
         return ClipSample(views.view(0), views.label, index)
 
     def _test_views(self, index: int) -> VideoViews:
-        facts = {"label": self._label(index), "video_index": index, "path": self.paths[index]}
+        facts: dict[str, Any] = {"label": self._label(index), "video_index": index, "path": self.paths[index]}
         try:
             with self._open_with_flow(index) as video:
                 return read_views(video, self.protocol, **facts)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
+
+from slowfast.datasets.contract import VideoDataset
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Fingerprint:
         return found
 
 
-def fingerprint_of(dataset: Dataset) -> Fingerprint:
+def fingerprint_of(dataset: VideoDataset) -> Fingerprint:
     """The fingerprint of a data set's rows: its own method ``fingerprint()``, or of its ``paths`` and ``labels``."""
     if hasattr(dataset, "fingerprint"):
         return dataset.fingerprint()

@@ -53,7 +53,7 @@ class FrameSource:
         Raises:
             VideoReadError: there are none.
         """
-        if self.lists is not None:
+        if self.lists is not None and self.list_indices is not None:
             return FrameFolderReader(self.lists.frame_paths(int(self.list_indices[index])), self.fps)
         return open_frames(self.paths[index], self.fps, image_fps=self.fps, num_threads=num_threads)
 
@@ -119,13 +119,14 @@ def find_source(
     """
     if check not in ("all", "sample", "none"):
         raise ValueError(f'check must be "all", "sample" or "none", got {check!r}.')
-    for root in map(os.fspath, roots):
+    folders = [os.fspath(root) for root in roots]
+    for root in folders:
         entries = _videos_in(root)
         present = np.array([i for i, video_id in enumerate(video_ids) if video_id in entries], dtype=np.int64)
         if len(present):
             break
     else:
-        looked = ", ".join(map(os.fspath, roots))
+        looked = ", ".join(folders)
         raise AnnotationError(
             f"{source} names {len(video_ids):,} videos, and none of them is in {looked}: neither a folder of images "
             f"such as {video_ids[0]}/ nor a file such as {video_ids[0]}.mp4. DATA.PATH_PREFIX names the folder."

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from slowfast.utils.errors import RunError
 from slowfast.utils.processes import end_with_parent, exit_text
@@ -48,9 +49,10 @@ class VideoLoader(DataLoader):
             come after MAX_RESTARTS restarts.
     """
 
-    def __init__(
-        self, dataset: Dataset, *, num_workers: int = 0, read_timeout: float = DEFAULT_TIMEOUT_SECONDS, **options
-    ):
+    dataset: Any  # a VideoDataset
+    batch_sampler: Any  # a TrainSampler, for training
+
+    def __init__(self, dataset: Any, *, num_workers: int = 0, read_timeout: float = DEFAULT_TIMEOUT_SECONDS, **options):
         # torch then comes back, to look whether a worker has ended, and is asked again.
         options["timeout"] = POLL_SECONDS if num_workers else 0
         super().__init__(dataset, num_workers=num_workers, **options)
@@ -59,7 +61,7 @@ class VideoLoader(DataLoader):
         self._options = {name: value for name, value in options.items() if name not in _ORDER_OPTIONS}
         self._workers: _Workers | None = None
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Any:
         if self.num_workers:
             return _Batches(self)
         set_read_timeout(self.read_timeout)
@@ -141,7 +143,7 @@ class _Batches:
             WorkerError: no file did, or too many in a row.
         """
         self._watch.stop()
-        self._batches = None  # ends the workers that are left
+        self._batches = iter(())  # ends the workers that are left
         self._num_restarts += 1
         if not death.path or self._num_restarts > MAX_RESTARTS:
             raise WorkerError(death.how) from cause
@@ -156,7 +158,7 @@ class _Workers:
     def __init__(self, loader: VideoLoader):
         context = loader.multiprocessing_context or multiprocessing.get_context()
         self.board = ReadBoard(loader.num_workers, context)
-        self.processes: dict[int, multiprocessing.Process] = {}
+        self.processes: dict[int | None, BaseProcess] = {}
         self.initializer = partial(
             _init_worker,
             board=self.board,

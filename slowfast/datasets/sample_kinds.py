@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import Dataset
-
+from slowfast.datasets.contract import KeyFrameDataset, VideoDataset
 from slowfast.datasets.samplers import EvalSampler, VideoBatches
 from slowfast.datasets.samples import collate_clips, collate_detections
 
@@ -30,14 +29,14 @@ class SampleKind:
     name: str
     unit: str
     collate: Callable[[list], Any]
-    test_order: Callable[[Dataset, int, int, int], dict[str, Any]]
+    test_order: Callable[[Any, int, int, int], dict[str, Any]]
 
 
-def _one_video_at_a_time(dataset: Dataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
+def _one_video_at_a_time(dataset: VideoDataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
     return {"sampler": EvalSampler(len(dataset), rank, world_size), "batch_size": None}
 
 
-def _key_frames_of_a_video(dataset: Dataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
+def _key_frames_of_a_video(dataset: KeyFrameDataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
     return {"batch_sampler": VideoBatches(dataset.key_frames, batch_size, rank, world_size)}
 
 

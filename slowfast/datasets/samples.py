@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True, repr=False)
 class _Sample:
     """Printing and moving of the dataclasses below."""
 
@@ -319,7 +320,8 @@ class VideoViews(_Sample):
 
     @property
     def view_seconds(self) -> Tensor:
-        """float64 (V, 2): ``clip_seconds`` of every view."""
+        """float64 (V, 2): ``clip_seconds`` of every view; of views that could not be read there are none."""
+        assert self.clip_seconds is not None
         return self.clip_seconds.repeat_interleave(len(self.crops), dim=0)
 
     def view(self, view_id: int) -> Tensor:

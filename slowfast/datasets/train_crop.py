@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,9 +66,9 @@ class TrainCrop:
             crop_size: in multigrid training a smaller one, which is cut from a smaller frame; default the own.
         """
         size = self.crop_size if crop_size is None else crop_size
-        window = {"height": height, "width": width, "size": size, "rng": rng}
+        window: dict[str, Any] = {"height": height, "width": width, "size": size, "rng": rng}
         window["flip_probability"] = self.flip_probability
-        if self.area_fractions is not None:
+        if self.area_fractions is not None and self.aspect_ratios is not None:
             return random_resized_crop(**window, area_fractions=self.area_fractions, aspect_ratios=self.aspect_ratios)
         low, high = self.short_side_range
         if size != self.crop_size:

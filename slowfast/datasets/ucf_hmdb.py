@@ -161,7 +161,7 @@ def read_ucf_classes(path: Path) -> list[str]:
     Raises:
         AnnotationError: no such file, or its numbers are not 1, 2, ... in order.
     """
-    names = []
+    names: list[str] = []
     for line_number, line in _lines(path):
         number, _, name = line.partition(" ")
         if number != str(len(names) + 1) or not name.strip():

@@ -75,7 +75,7 @@ def read_views(
         frames=frames,
         clip_indices=positions,
         crops=_crop_corners(protocol, *frames.shape[-2:]),
-        crop_size=protocol.crop_size,
+        crop_size=_view_side(protocol),
         label=torch.tensor(-1) if label is None else label,
         video_index=video_index,
         path=path,
@@ -88,7 +88,7 @@ def failed_views(protocol: Protocol, reason: str, *, label: Tensor, video_index:
     clips = torch.zeros(protocol.num_clips, protocol.sampling.num_frames, dtype=torch.int64)
     corners = ((0, 0),) * protocol.num_crops
     none = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
-    return VideoViews(none, clips, corners, protocol.crop_size, label, video_index, path, failure=reason)
+    return VideoViews(none, clips, corners, _view_side(protocol), label, video_index, path, failure=reason)
 
 
 def clip_seconds(clips: Tensor, fps: float) -> Tensor:
@@ -97,15 +97,22 @@ def clip_seconds(clips: Tensor, fps: float) -> Tensor:
 
 
 def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:
-    return resize(frames, *scaled_size(*frames.shape[-2:], short_side), has_flow=has_flow)
+    height, width = frames.shape[-2:]
+    return resize(frames, *scaled_size(height, width, short_side), has_flow=has_flow)
 
 
 def _crop_corners(protocol: Protocol, height: int, width: int) -> tuple[tuple[int, int], ...]:
     first_of_three = protocol.num_crops == 1 and protocol.single_crop == "first"
     num_crops = 3 if first_of_three else protocol.num_crops
     frame = {"height": height, "width": width, "short_side": protocol.short_side}
-    crops = uniform_crops(**frame, size=protocol.crop_size, num_crops=num_crops)
+    crops = uniform_crops(**frame, size=_view_side(protocol), num_crops=num_crops)
     return tuple((crop.top, crop.left) for crop in crops)[: protocol.num_crops]
+
+
+def _view_side(protocol: Protocol) -> int:
+    if protocol.crop_size is None:
+        raise ValueError("views of whole clips are squares: set crop_size, in pixels.")
+    return protocol.crop_size
 
 
 def key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop | WholeFrame:
@@ -161,6 +168,7 @@ def cut_clip(
         return window.apply_to_frames(frames, **options)
 
     frames = video.frames_at(indices, short_side, apply=cut)
+    assert window is not None  # ``cut`` saw a frame
     return frames.permute(1, 0, 2, 3), window
 
 

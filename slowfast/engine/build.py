@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def weights_for_test(cfg: CfgNode) -> str:
 def pipeline_parts(
     cfg: CfgNode,
     *,
-    weights: str | Path | None = None,
+    weights: str | os.PathLike | None = None,
     model: nn.Module | None = None,
     protocol: Protocol | None = None,
     class_names: Sequence[str] | None = None,
@@ -101,10 +102,10 @@ def pipeline_parts(
     }
 
 
-def _origin(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+def _origin(content: dict[str, Any], path: str | os.PathLike) -> dict[str, Any]:
     """What a checkpoint says beside its weights, as far as it does."""
-    told = {name: content[name] for name in ("lists", "class_names", "versions", "epoch") if name in content}
-    return {"weights": str(path), **told}
+    told = ("lists", "class_names", "versions", "epoch")
+    return {"weights": str(path)} | {name: content[name] for name in told if name in content}
 
 
 def _device(device: torch.device | str | None) -> torch.device:
@@ -113,7 +114,7 @@ def _device(device: torch.device | str | None) -> torch.device:
 
 
 def parts_of_checkpoint(
-    path: str | Path,
+    path: str | os.PathLike,
     *,
     overrides: Sequence[Any] = (),
     device: torch.device | str | None = None,
@@ -143,7 +144,7 @@ def tells_its_model(content: dict[str, Any]) -> bool:
 
 def published_parts(
     entry: ZooEntry,
-    weights: str | Path,
+    weights: str | os.PathLike,
     *,
     overrides: Sequence[Any] = (),
     device: torch.device | str | None = None,
@@ -163,7 +164,7 @@ def published_parts(
     return pipeline_parts(cfg, model=model, protocol=protocol, device=device, origin=_origin(content, weights))
 
 
-def _config_of(content: dict[str, Any], path: str | Path, overrides: Sequence[Any]) -> CfgNode:
+def _config_of(content: dict[str, Any], path: str | os.PathLike, overrides: Sequence[Any]) -> CfgNode:
     """The config that a checkpoint holds."""
     text = content.get("cfg")
     remedy = f'Name the recipe that it fits: slowfast.load({str(path)!r}, config="Kinetics/SLOWFAST_8x8_R50").'

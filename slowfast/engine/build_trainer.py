@@ -42,7 +42,8 @@ from slowfast.utils.signature import check_kwargs
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
-    from torch.utils.data import Dataset
+
+    from slowfast.datasets.contract import VideoDataset
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
     return trainer
 
 
-def _checkpoint_facts(cfg: CfgNode, dataset: Dataset, evaluate: Evaluation | None) -> dict[str, Any]:
+def _checkpoint_facts(cfg: CfgNode, dataset: VideoDataset, evaluate: Evaluation | None) -> dict[str, Any]:
     """What a checkpoint holds beside the state: what ``Pipeline.from_checkpoint`` needs, and what it was made of."""
     lists = {"train": dataset} if evaluate is None else {"train": dataset, "val": evaluate.dataset}
     return {

@@ -33,7 +33,7 @@ _COUNTS = {"epoch": (-1, 10**6), "batch": (0, 10**9), "step": (0, 10**12)}
 BEST_NAME = "best.pyth"
 
 
-def checkpoint_path(output_dir: str | Path, num_epochs: int, batch: int | None = None) -> Path:
+def checkpoint_path(output_dir: str | os.PathLike, num_epochs: int, batch: int | None = None) -> Path:
     """Where the state after ``num_epochs`` epochs lies: OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth.
 
     Args:
@@ -69,7 +69,7 @@ def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def find_checkpoints(output_dir: str | Path) -> list[Path]:
+def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
     """Checkpoints of an output folder, the most trained first."""
     folder = Path(output_dir) / "checkpoints"
     found = [path for path in folder.glob("checkpoint_epoch_*.pyth") if _NAME.fullmatch(path.name)]
@@ -78,11 +78,13 @@ def find_checkpoints(output_dir: str | Path) -> list[Path]:
 
 def _position(path: Path) -> tuple[int, int, bool]:
     """(epochs, batches of the next, whether what is due after an epoch is done) of a file, by its name."""
-    epochs, batch = _NAME.fullmatch(path.name).groups()
+    match = _NAME.fullmatch(path.name)
+    assert match is not None, path
+    epochs, batch = match.groups()
     return int(epochs), int(batch or 0), batch is None
 
 
-def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
     """Write ``state`` to ``path``; the file is there whole, on the disk, or not at all.
 
     Raises:
@@ -106,7 +108,7 @@ class CheckpointFolder:
         keep: whole epochs of which the files stay; 0 for all.
     """
 
-    def __init__(self, output_dir: str | Path, *, keep: int = 0):
+    def __init__(self, output_dir: str | os.PathLike, *, keep: int = 0):
         self.output_dir = Path(output_dir)
         self.keep = keep
 
@@ -138,7 +140,7 @@ class CheckpointFolder:
                 shutil.copyfile(path, draft)
 
 
-def read_training_state(path: str | Path) -> dict[str, Any]:
+def read_training_state(path: str | os.PathLike) -> dict[str, Any]:
     """Contents of a checkpoint that training can go on from.
 
     Raises:
@@ -159,7 +161,7 @@ def read_training_state(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def check_integrity(path: str | Path) -> None:
+def check_integrity(path: str | os.PathLike) -> None:
     """Return when the checksums inside of a torch file are right, or it is another kind of file.
 
     Raises:
@@ -176,7 +178,7 @@ def check_integrity(path: str | Path) -> None:
         raise CheckpointError(f"{path} is damaged: the checksum of {record} in it is wrong.")
 
 
-def load_for_test(model: nn.Module, path: str | Path) -> dict[str, Any]:
+def load_for_test(model: nn.Module, path: str | os.PathLike) -> dict[str, Any]:
     """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
 
     Raises:
@@ -189,7 +191,7 @@ def load_for_test(model: nn.Module, path: str | Path) -> dict[str, Any]:
 
 def load_for_finetuning(
     model: nn.Module,
-    path: str | Path,
+    path: str | os.PathLike,
     *,
     clear_patterns: tuple[str, ...] = (),
     inflate: bool = False,

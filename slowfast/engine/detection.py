@@ -54,7 +54,9 @@ def score_boxes(
         partial: where the scores so far are kept, for an evaluation that is stopped; the caller finishes it.
     """
     partial = partial or PartialScores()
-    parts = [(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, num_classes), np.float32))]
+    parts: list[tuple[np.ndarray, ...]] = [
+        (np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, num_classes), np.float32))
+    ]
     failures: dict[int, str] = {}
     for record in partial.begin(loader, lambda: evaluation_key(pipeline, loader.dataset)):
         parts.append(tuple(x.numpy() for x in record["rows"]))
@@ -72,7 +74,8 @@ def score_boxes(
             if stop_requested():
                 break
     partial.write_and_stop(name)
-    return _gather(BoxScores(*(np.concatenate(column) for column in zip(*parts, strict=True)), failures))
+    indices, boxes, box_scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _gather(BoxScores(indices, boxes, box_scores, failures))
 
 
 def _failures_of(batch) -> dict[int, str]:
@@ -89,10 +92,13 @@ def _failures_of(batch) -> dict[int, str]:
 def _gather(own: BoxScores) -> BoxScores:
     """What all processes have, by key frame; boxes of one key frame keep their order."""
     parts = distributed.all_gather_objects(own)
-    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("sample_indices", "boxes", "scores")]
-    order = np.argsort(columns[0], kind="stable")
+    order = np.argsort(np.concatenate([part.sample_indices for part in parts]), kind="stable")
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])[order]
+        for name in ("sample_indices", "boxes", "scores")
+    }
     failures = {index: reason for part in parts for index, reason in part.failures.items()}
-    return BoxScores(*(column[order] for column in columns), failures)
+    return BoxScores(**columns, failures=failures)
 
 
 def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
@@ -113,7 +119,7 @@ def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
                 f"passes of {len(first.boxes)} and {len(other.boxes)} boxes cannot be averaged: they are not the same "
                 "boxes. The looks of a data set (its ``with_view``) must give the same boxes in the same order."
             )
-    scores = np.mean([one.scores for one in passes], axis=0, dtype=np.float64).astype(np.float32)
+    scores = np.stack([one.scores for one in passes]).mean(0, dtype=np.float64).astype(np.float32)
     return BoxScores(first.sample_indices, first.boxes, scores, failures)
 
 

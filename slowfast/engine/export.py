@@ -27,19 +27,23 @@ class ExportError(ValueError):
     """A model that cannot be exported, or whose export gives other scores."""
 
 
-class _ClipScores(nn.Module):
-    """``model`` with the one input that an exported program has; the hooks of a model run as parts of this one."""
+class _Scores(nn.Module):
+    """``model`` as an exported program holds it; the hooks of a model run as parts of this one."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
 
+
+class _ClipScores(_Scores):
+    """With clips as the one input."""
+
     def forward(self, clip: Tensor) -> Tensor:
         return self.model(clip)
 
 
-class _BoxScores(_ClipScores):
-    """The same for a model that scores boxes."""
+class _BoxScores(_Scores):
+    """With clips and boxes."""
 
     def forward(self, clip: Tensor, boxes: Tensor) -> Tensor:
         return self.model(clip, boxes)

@@ -7,12 +7,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -173,10 +173,10 @@ def _run_member(job, cfg: CfgNode, member: Membership) -> None:
 
 def _speaks_for_machine(store: dist.Store | None, member: Membership) -> bool:
     """Whether this process is the first of its machine to have something to say."""
-    try:
-        return store.add(f"spoke/{member.machine}", 1) == 1
-    except (AttributeError, dist.DistError):  # there is no store, or none any more
-        return member.local_rank == 0
+    if store is not None:
+        with suppress(dist.DistError):  # it is gone
+            return store.add(f"spoke/{member.machine}", 1) == 1
+    return member.local_rank == 0
 
 
 def _run_in_group(job, cfg: CfgNode, member: Membership, store: dist.Store, names: list[str]) -> None:
@@ -224,7 +224,8 @@ def _init_group(cfg: CfgNode, member: Membership, store: dist.Store) -> None:
         world_size=member.world_size,
         timeout=_GROUP_TIMEOUT,
     )
-    control = dist.group.WORLD if backend == "gloo" else dist.new_group(backend="gloo", timeout=_GROUP_TIMEOUT)
+    # The type of what torch returns includes a number, for processes that are not in the group; all are in this one.
+    control: Any = dist.group.WORLD if backend == "gloo" else dist.new_group(backend="gloo", timeout=_GROUP_TIMEOUT)
     distributed.set_control_group(control)
     with liveness.waiting():
         dist.monitored_barrier(control, timeout=timedelta(seconds=10 * cfg.DIST_TIMEOUT), wait_all_ranks=True)

@@ -23,8 +23,7 @@ from slowfast.utils.signals import stop_requested
 from slowfast.utils.tensor_files import TensorFileError, load_tensors
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
-
+    from slowfast.datasets.contract import VideoDataset
     from slowfast.engine.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
@@ -62,21 +61,22 @@ class PartialScores:
             loader: its (batch) sampler has ``skip(done)``.
             key: tells what is evaluated, and how; see ``evaluation_key``. What was left by anything else is deleted.
         """
-        if self.folder is None:
+        folder = self.folder
+        if folder is None:
             return []
         records: list[dict[str, Any]] = []
         own_key = key()
-        done = distributed.on_main(lambda: self._read(own_key, records))
+        done = distributed.on_main(lambda: self._read(folder, own_key, records))
         order = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
         order.skip(done)
         if done:
-            logger.info("%s goes on: %s done already", self.folder.name, count(len(done), "sample"))
+            logger.info("%s goes on: %s done already", folder.name, count(len(done), "sample"))
         self._begin_anew(own_key, len(done))  # a name that no earlier file has: every file is of a sample or more
         return records
 
-    def _read(self, key: str, records: list[dict[str, Any]]) -> set[int]:
+    def _read(self, folder: Path, key: str, records: list[dict[str, Any]]) -> set[int]:
         done: set[int] = set()
-        for path in sorted(self.folder.glob("*.pt")):
+        for path in sorted(folder.glob("*.pt")):
             content = _read_file(path)
             if content is None or content["key"] != key:
                 path.unlink(missing_ok=True)
@@ -142,7 +142,7 @@ def _read_file(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and {"key", "records"} <= content.keys() else None
 
 
-def evaluation_key(pipeline: Pipeline, dataset: Dataset, *more: object) -> str:
+def evaluation_key(pipeline: Pipeline, dataset: VideoDataset, *more: object) -> str:
     """Tells apart evaluations: a digest of the weights, the protocol, the precision, the lists, and of ``more``."""
     protocol, lists = pipeline.protocol.as_dict(), fingerprint_of(dataset).as_dict()
     digest = hashlib.blake2b(repr((protocol, str(pipeline.dtype), lists, more)).encode(), digest_size=16)

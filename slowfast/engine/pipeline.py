@@ -152,8 +152,10 @@ class Pipeline:
         Raises:
             ValueError: weights of another model, or settings that contradict each other.
         """
-        given = {"model": model, "protocol": protocol, "class_names": class_names}
-        return cls(**pipeline_parts(cfg, weights=weights, device=device, **given))
+        parts = pipeline_parts(
+            cfg, weights=weights, model=model, protocol=protocol, class_names=class_names, device=device
+        )
+        return cls(**parts)
 
     @classmethod
     def from_checkpoint(
@@ -202,7 +204,7 @@ class Pipeline:
                 if takes_boxes(self.model)
                 else "this model scores whole clips: it takes neither boxes nor seconds."
             )
-        if boxes is not None:
+        if boxes is not None and seconds is not None:
             (prediction,) = self.at_key_frames(video, [(seconds, boxes)])
             return prediction
         with self.open(video) as reader:
@@ -290,10 +292,10 @@ class Pipeline:
 
     def _infer_chunk(self, frames: Tensor, boxes: Tensor | None, function, first: int, stop: int):
         """Rows of the result, and their values, that come from the clips ``first`` to ``stop`` - 1."""
-        rows, inputs = torch.arange(first, stop), ()
+        rows, inputs = torch.arange(first, stop), list[Tensor]()
         if boxes is not None:
             rows = torch.nonzero((boxes[:, 0] >= first) & (boxes[:, 0] < stop)).flatten()
-            inputs = (boxes[rows] - boxes.new_tensor([first, 0, 0, 0, 0]),)
+            inputs = [boxes[rows] - boxes.new_tensor([first, 0, 0, 0, 0])]
         if not len(rows):
             return []
         return [(rows, run_model(function, self.prepare, frames[first:stop], inputs, dtype=self.dtype).float().cpu())]
@@ -325,8 +327,9 @@ def load_pipeline(
     elif model is None:
         content = read_checkpoint(path_or_name)
         if tells_its_model(content):
-            given = {"overrides": overrides, "device": device, "allow_imports": allow_imports}
-            return Pipeline.from_checkpoint(path_or_name, **given)
+            return Pipeline.from_checkpoint(
+                path_or_name, overrides=overrides, device=device, allow_imports=allow_imports
+            )
         entry = recognise(content["model_state"], file_name=os.fspath(path_or_name))
         logger.info("%s is used as %s", path_or_name, entry.name)
         model = entry.name

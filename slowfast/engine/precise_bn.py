@@ -7,6 +7,7 @@ the statistics of some batches as a whole, under the present weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,8 @@ class _Population:
     With the norm's momentum at 1 its running statistics are those of the last batch.
     """
 
-    def __init__(self, norm: nn.Module):
-        self.norm = norm
+    def __init__(self, norm: Any):
+        self.norm = norm  # of _BatchNorm, with running statistics
         self.momentum, norm.momentum = norm.momentum, 1.0
         self.before = (norm.running_mean.clone(), norm.running_var.clone())
         self.num_batches_before = norm.num_batches_tracked.clone()
@@ -31,7 +32,7 @@ class _Population:
         self.sum_of_squares = torch.zeros_like(self.sum)
         self.hook = norm.register_forward_hook(self._add)
 
-    def _add(self, norm: nn.Module, inputs: tuple[Tensor], _output: Tensor) -> None:
+    def _add(self, norm: Any, inputs: tuple[Tensor], _output: Tensor) -> None:
         n = inputs[0].numel() / inputs[0].shape[1]
         mean, variance = norm.running_mean.double(), norm.running_var.double()
         self.count += n

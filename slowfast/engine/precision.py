@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ def guard_small_inputs(model: nn.Module, device: torch.device, dtype: torch.dtyp
             module.register_forward_hook(_return_to_autocast, always_call=True)
 
 
-def _leave_autocast(conv: nn.Conv3d, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+def _leave_autocast(conv: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
     conv._full_precision = None
     if all(size >= kernel for size, kernel in zip(inputs[0].shape[-3:], conv.kernel_size, strict=True)):
         return None
@@ -61,7 +62,7 @@ def _leave_autocast(conv: nn.Conv3d, inputs: tuple[Tensor, ...]) -> tuple[Tensor
     return (inputs[0].float(),)
 
 
-def _return_to_autocast(conv: nn.Conv3d, *_) -> None:
+def _return_to_autocast(conv: Any, *_) -> None:
     if conv._full_precision is not None:
         conv._full_precision.__exit__(None, None, None)
         conv._full_precision = None

@@ -154,7 +154,7 @@ def _check_port(port: int) -> None:
         with socket.create_server(("", port)):
             pass
     except OSError as error:
-        reason = os.strerror(error.errno).lower()
+        reason = os.strerror(error.errno or 0).lower()
         raise LaunchError(
             f"port {port} of {socket.gethostname()} cannot be opened ({reason}): another training may use it. Choose "
             "another one, the same on all machines."

@@ -61,5 +61,8 @@ def scores_over_time(
         scores, seconds = [], []
         for views in sliding_views(reader, pipeline, stride_seconds=stride_seconds):
             scores.append(pipeline.scores_of(views))
+            assert views.clip_seconds is not None  # they were read
             seconds.append(views.clip_seconds.mean(1).numpy())
-    return ScoresOverTime(np.concatenate(seconds), np.concatenate(scores), pipeline.protocol.sampling.span_seconds)
+    span = pipeline.protocol.sampling.span_seconds
+    assert span is not None  # else clips do not slide
+    return ScoresOverTime(np.concatenate(seconds), np.concatenate(scores), span)

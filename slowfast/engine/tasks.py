@@ -37,7 +37,8 @@ from slowfast.utils.logging import format_seconds
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
-    from torch.utils.data import Dataset
+
+    from slowfast.datasets.contract import ClipsDataset, KeyFrameDataset, VideoDataset
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class ClipTask(Task):
     figure_prefix = "val/clip_"  # of one clip a video, where a test sees several
 
     def validation(self, cfg: CfgNode, model: nn.Module) -> ClipEvaluator:
-        dataset = build_dataset(cfg, "val")
+        dataset: ClipsDataset = build_dataset(cfg, "val")
         return ClipEvaluator(
             validation_pipeline(cfg, model, dataset),
             loader=build_loader(cfg, "val", dataset=dataset),
@@ -137,7 +138,7 @@ class BoxTask(Task):
     figure_prefix = "val/"
 
     def validation(self, cfg: CfgNode, model: nn.Module) -> DetectionEvaluator:
-        dataset = build_dataset(cfg, "val")
+        dataset: KeyFrameDataset = build_dataset(cfg, "val")
         pipeline = validation_pipeline(cfg, model, dataset)
         reduced = not cfg.AVA.FULL_TEST_ON_VAL
         name = f"validation, 1 in {VAL_EVERY_SECONDS} seconds" if reduced else "validation"
@@ -148,7 +149,7 @@ class BoxTask(Task):
         build_box_evaluation(cfg, reduced=False)
 
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
-        dataset = build_dataset(cfg, "test")
+        dataset: KeyFrameDataset = build_dataset(cfg, "test")
         pipeline = test_pipeline(cfg, dataset, model, protocol=build_protocol(cfg, "test"))
         looks = tta_variants(dataset, pipeline.protocol)
         result = self._evaluator(cfg, pipeline, "test", looks, name="test", reduced=False).run(pipeline.model)
@@ -161,7 +162,14 @@ class BoxTask(Task):
         return result.figures
 
     def _evaluator(
-        self, cfg: CfgNode, pipeline: Pipeline, split: str, looks: Sequence[Dataset], *, name: str, reduced: bool
+        self,
+        cfg: CfgNode,
+        pipeline: Pipeline,
+        split: str,
+        looks: Sequence[KeyFrameDataset],
+        *,
+        name: str,
+        reduced: bool,
     ) -> DetectionEvaluator:
         return DetectionEvaluator(
             pipeline,
@@ -187,7 +195,7 @@ def test(cfg: CfgNode) -> dict[str, float]:
     return task_of(cfg).test(cfg)
 
 
-def validation_pipeline(cfg: CfgNode, model: nn.Module, dataset: Dataset) -> Pipeline:
+def validation_pipeline(cfg: CfgNode, model: nn.Module, dataset: VideoDataset) -> Pipeline:
     """``model`` as it is trained: in the training's precision, its batch norms as they are."""
     device = next(model.parameters()).device
     return Pipeline(
@@ -199,7 +207,7 @@ def validation_pipeline(cfg: CfgNode, model: nn.Module, dataset: Dataset) -> Pip
 
 
 def test_pipeline(
-    cfg: CfgNode, dataset: Dataset, model: nn.Module | None, *, protocol: Protocol | None = None
+    cfg: CfgNode, dataset: VideoDataset, model: nn.Module | None, *, protocol: Protocol | None = None
 ) -> Pipeline:
     """``model``, or that of the weights that the config names, on this process's device.
 
@@ -220,7 +228,7 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
     Args:
         num_clips: clips a video; default TEST.NUM_ENSEMBLE_VIEWS.
     """
-    dataset = build_dataset(cfg, "test", num_clips=num_clips)
+    dataset: ClipsDataset = build_dataset(cfg, "test", num_clips=num_clips)
     return Tester(
         test_pipeline(cfg, dataset, model),
         loader=build_loader(cfg, "test", dataset=dataset),
@@ -232,7 +240,7 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
     )
 
 
-def details(cfg: CfgNode, pipeline: Pipeline, dataset: Dataset) -> dict[str, Any]:
+def details(cfg: CfgNode, pipeline: Pipeline, dataset: VideoDataset) -> dict[str, Any]:
     """What every results.json says of how it came about; what the weights were trained on is compared in the log."""
     lists = fingerprint_of(dataset)
     _compare_with_training(pipeline.origin, lists, dataset.class_names)
@@ -266,7 +274,7 @@ def _compare_with_training(origin: dict[str, Any], lists: Fingerprint, class_nam
         logger.log(level, "%s was %s: %s.", origin["weights"], told, ", ".join(changes))
 
 
-def tta_variants(dataset: Dataset, protocol: Protocol) -> list[Dataset]:
+def tta_variants(dataset: KeyFrameDataset, protocol: Protocol) -> list[KeyFrameDataset]:
     """A test set of boxes at every scale of a protocol, mirrored and not."""
     looks = protocol.variants()
     if len(looks) == 1:

@@ -111,15 +111,15 @@ class Tester:
                 if stop_requested():
                     break
         self.partial.write_and_stop("test")
-        collected = [self.ensemble, self.wrong_videos, *([self.by_views] if self.by_views else [])]
+        collected: list[Any] = [self.ensemble, self.wrong_videos, *([self.by_views] if self.by_views else [])]
         for collector in collected:
             collector.gather()
-        scores = self.ensemble.scores()
-        figures = labelled_figures(self.evaluator, scores, self.labels)
+        fused = self.ensemble.scores()
+        figures = labelled_figures(self.evaluator, fused, self.labels)
         self.partial.finish()
         return TestResult(
             figures,
-            scores,
+            fused,
             self.labels,
             dict(self.ensemble.failures),
             time.perf_counter() - start,

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from slowfast.engine.meters import TrainMeter
-from slowfast.utils.logging import MetricWriter, Progress, format_figures, format_seconds
+from slowfast.utils.logging import Progress, format_figures, format_seconds
 
 logger = logging.getLogger(__name__)
 
 _DATA_SHARE_TO_WARN = 0.2
+
+
+class RecordWriter(Protocol):
+    """What takes records of numbers: a ``MetricWriter``."""
+
+    num_records: int
+
+    def write(self, step: int, record: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class TrainLog:
@@ -23,7 +33,7 @@ class TrainLog:
         num_epochs: of the whole training.
     """
 
-    def __init__(self, *, writer: MetricWriter | None, period: int, num_epochs: int):
+    def __init__(self, *, writer: RecordWriter | None, period: int, num_epochs: int):
         self.writer = writer
         self.period = period
         self.num_epochs = num_epochs

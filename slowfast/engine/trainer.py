@@ -31,13 +31,13 @@ from slowfast.engine.step_checks import (
     non_finite_gradients,
     non_finite_tensors,
 )
-from slowfast.engine.train_log import TrainLog
+from slowfast.engine.train_log import RecordWriter, TrainLog
 from slowfast.engine.training_state import collect_state, restore_state
 from slowfast.models.freezing import is_frozen
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed, liveness
 from slowfast.utils.errors import StoppedError
-from slowfast.utils.logging import MetricWriter, Progress, count, format_seconds
+from slowfast.utils.logging import Progress, count, format_seconds
 from slowfast.utils.registry import Registry
 from slowfast.utils.seeding import generator_states, restore_generators
 from slowfast.utils.signals import stop_requested
@@ -106,7 +106,7 @@ class Trainer:
         keep_checkpoints: int = 0,
         best: BestFigure | None = None,
         output_dir: str | Path | None = None,
-        writer: MetricWriter | None = None,
+        writer: RecordWriter | None = None,
         log_period: int = 10,
         amp_dtype: torch.dtype | None = None,
         accumulate: int = 1,
@@ -268,7 +268,7 @@ class Trainer:
         parts = batch.split(self.accumulate) if self.accumulate > 1 else [batch]
         total = torch.zeros((), device=self.device)
         for number, part in enumerate(parts, 1):
-            exchange = contextlib.nullcontext()
+            exchange: contextlib.AbstractContextManager = contextlib.nullcontext()
             if number < len(parts):
                 exchange = without_exchange(self.parallel_model, is_first_step=self._is_first_step)
             with exchange:
@@ -356,6 +356,7 @@ class Trainer:
 
     def run_evaluation(self) -> None:
         """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
+        assert self.evaluate is not None  # else no evaluation is due
         self._save_inside()
         self.figures, self.figures_epoch = self.evaluate(self.model), self.epoch
         named = {self.figure_prefix + name: value for name, value in self.figures.items()}
@@ -372,13 +373,14 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint of the epochs so far; every process has to call it."""
         self.due.discard("save")
-        path = self._save(None)
-        logger.info("saved %s", path)
+        if self.checkpoints is not None:
+            logger.info("saved %s", self._save(self.checkpoints, None))
 
     def keep_best(self) -> None:
         """Have best.pyth hold the newest checkpoint."""
-        if self.checkpoints is not None:
-            distributed.on_main(lambda: self.checkpoints.keep_best(find_checkpoints(self.checkpoints.output_dir)[0]))
+        folder = self.checkpoints
+        if folder is not None:
+            distributed.on_main(lambda: folder.keep_best(find_checkpoints(folder.output_dir)[0]))
         self.due.discard("keep_best")
 
     def _due_after_epoch(self) -> set[str]:
@@ -416,9 +418,9 @@ class Trainer:
 
     def _save_inside(self) -> Path | None:
         """Write a state that the next one makes superfluous; every process has to call it."""
-        return None if self.checkpoints is None else self._save(self.batch)
+        return None if self.checkpoints is None else self._save(self.checkpoints, self.batch)
 
-    def _save(self, batch: int | None) -> Path:
+    def _save(self, folder: CheckpointFolder, batch: int | None) -> Path:
         state = self.state_dict()
         broken = non_finite_tensors(state["model_state"])
         if broken:
@@ -428,7 +430,7 @@ class Trainer:
                 "SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
             )
         liveness.mark("saving")
-        path = distributed.on_main(lambda: self.checkpoints.save(state, epochs=self.epoch, batch=batch))
+        path = distributed.on_main(lambda: folder.save(state, epochs=self.epoch, batch=batch))
         self._last_save = time.monotonic()
         return path
 

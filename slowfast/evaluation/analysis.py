@@ -75,7 +75,7 @@ def confused_pairs(matrix: ArrayLike, limit: int | None = None) -> list[dict[str
     matrix = np.asarray(matrix)
     totals = matrix.sum(1)
     wrong = np.argwhere(matrix * (1 - np.eye(len(matrix), dtype=np.int64)))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"label": int(i), "predicted": int(j), "videos": int(matrix[i, j]), "percent": _share(matrix[i, j], totals[i])}
         for i, j in wrong
     ]
@@ -106,11 +106,13 @@ def calibration(confidences: ArrayLike, is_correct: ArrayLike, *, num_bins: int 
     for i in range(num_bins):
         inside = places == i
         row = {"low": i / num_bins, "high": (i + 1) / num_bins, "videos": int(inside.sum())}
-        means = [100 * float(values[inside].mean()) if inside.any() else None for values in (confidences, is_correct)]
-        rows.append({**row, "confidence": means[0], "accuracy": means[1]})
-        if inside.any():
-            gaps.append(abs(means[0] - means[1]))
-            counts.append(row["videos"])
+        if not inside.any():
+            rows.append({**row, "confidence": None, "accuracy": None})
+            continue
+        confidence, accuracy = (100 * float(values[inside].mean()) for values in (confidences, is_correct))
+        rows.append({**row, "confidence": confidence, "accuracy": accuracy})
+        gaps.append(abs(confidence - accuracy))
+        counts.append(row["videos"])
     return {
         "ece": float(np.average(gaps, weights=counts)),
         "mce": max(gaps),
@@ -132,14 +134,14 @@ def analyse(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
         label a video also ``confusion``, the cells of the matrix that are not zero as [label, predicted, videos], and
         ``confused_pairs``, at most 100.
     """
-    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
-    known = is_labelled(labels)
-    scores, labels = scores[known], labels[known]
-    if not len(scores):
+    all_scores, all_labels = np.asarray(scores, np.float64), np.asarray(labels)
+    known = is_labelled(all_labels)
+    own, truth = all_scores[known], all_labels[known]
+    if not len(own):
         return {}
-    found: dict[str, Any] = {"per_class": per_class(scores, labels), **_calibration(scores, labels)}
-    if labels.ndim == 1:
-        matrix = confusion_matrix(labels, predicted_classes(scores), scores.shape[1])
+    found: dict[str, Any] = {"per_class": per_class(own, truth), **_calibration(own, truth)}
+    if truth.ndim == 1:
+        matrix = confusion_matrix(truth, predicted_classes(own), own.shape[1])
         found["confusion"] = [[int(i), int(j), int(matrix[i, j])] for i, j in np.argwhere(matrix)]
         found["confused_pairs"] = confused_pairs(matrix, 100)
     return found

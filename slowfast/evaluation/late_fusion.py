@@ -154,9 +154,8 @@ def _shares(weights: Sequence[float] | None, members: Sequence[Predictions]) -> 
         raise FusionError(f"a fusion needs at least 2 tests, got {len(members)}.")
     shares = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
     if len(shares) != len(members) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
-        raise FusionError(
-            f"weights={list(weights)}: give one for each of the {len(members)} tests, at least 0, not all 0."
-        )
+        given = None if weights is None else list(weights)
+        raise FusionError(f"weights={given}: give one for each of the {len(members)} tests, at least 0, not all 0.")
     return shares / shares.sum()
 
 

@@ -10,7 +10,8 @@ A registered fusion takes ``slow_channels``, ``fast_channels`` and ``alpha``, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -53,9 +54,15 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
 
 
 def build_fusion(
-    name: str, *, slow_channels: int, fast_channels: int, alpha: int, options: dict | None = None, **defaults
-) -> nn.Module:
-    """The lateral connection called ``name``.
+    name: str,
+    *,
+    slow_channels: int,
+    fast_channels: int,
+    alpha: int,
+    options: Mapping[str, Any] | None = None,
+    **defaults,
+) -> Any:
+    """The lateral connection called ``name``: a module with ``out_channels``.
 
     Args:
         options: arguments given by the user, refused when the class does not take them.

@@ -37,19 +37,19 @@ def check_whole(name: str, value: Any, *, least: int = 1, or_else: str = "") -> 
 
 def check_least(name: str, value: Any, least: float) -> None:
     """Return when ``value`` is a number of ``least`` or more."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not value >= least:
+    if not isinstance(value, Real) or isinstance(value, bool) or not float(value) >= least:
         raise ValueError(f"{name}={value!r} must be a number >= {least}.")
 
 
 def check_above(name: str, value: Any, bound: float) -> None:
     """Return when ``value`` is a number above ``bound``."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not value > bound:
+    if not isinstance(value, Real) or isinstance(value, bool) or not float(value) > bound:
         raise ValueError(f"{name}={value!r} must be a number > {bound}.")
 
 
 def check_fraction(name: str, value: Any) -> None:
     """Return when ``value`` is a probability, in [0, 1]."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name}={value!r} must be in [0, 1].")
 
 

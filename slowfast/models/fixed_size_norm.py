@@ -68,6 +68,11 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
         groups: process groups by size that this process can share statistics with.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def __init__(self, num_features: int, *, num_clips: int, groups: Mapping[int, dist.ProcessGroup] | None = None):
         super().__init__(num_features)
         self.num_clips = num_clips

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from slowfast.models.norm import running_statistics
+
 logger = logging.getLogger(__name__)
 
 
@@ -39,5 +41,5 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
 def _fold(conv: nn.Conv3d, norm: nn.BatchNorm3d) -> None:
     with torch.no_grad():
         conv.weight, conv.bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+            conv.weight, conv.bias, *running_statistics(norm), norm.eps, norm.weight, norm.bias
         )

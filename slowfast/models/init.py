@@ -39,4 +39,4 @@ def init_weights(
             if zero_final_conv:
                 nn.init.zeros_(getattr(module, module.final_norm.removesuffix("_bn")).weight)
         elif isinstance(module, NonLocalBlock) and zero_final_bn:
-            nn.init.zeros_(module.bn.weight)
+            nn.init.zeros_(module.get_parameter("bn.weight"))

@@ -27,7 +27,7 @@ class VideoNetwork(nn.Module):
 
     pathway_names: tuple[str, ...] = ("pathway",)
     option_types: tuple[type, ...] = ()
-    head: nn.Module
+    head: Any
 
     @classmethod
     def split_options(cls, options: Mapping[str, Any]) -> list[Any]:
@@ -73,7 +73,7 @@ class VideoNetwork(nn.Module):
         raise NotImplementedError
 
 
-def features_by_pathway(model: nn.Module, clip: Tensor | list[Tensor]) -> dict[str, Tensor]:
+def features_by_pathway(model: Any, clip: Tensor | list[Tensor]) -> dict[str, Tensor]:
     """``model.forward_features(clip)`` by the name of the pathway: {"slow": (B, C, t, H, W), "fast": ...}."""
     maps = model.forward_features(clip)
     maps = [maps] if isinstance(maps, torch.Tensor) else maps

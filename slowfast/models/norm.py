@@ -80,6 +80,11 @@ class SyncBatchNorm3d(nn.SyncBatchNorm):
     Every process counts as many values as it has, so that their clips may differ in number and size.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or not self.training:
             return super().forward(x)
@@ -101,6 +106,12 @@ class SyncBatchNorm3d(nn.SyncBatchNorm):
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
         self.running_var.lerp_(variance.to(self.running_var), self.momentum)
+
+
+def running_statistics(norm: nn.modules.batchnorm._BatchNorm) -> tuple[Tensor, Tensor]:
+    """Running mean and variance, (C,) each, of a norm that has them."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean, norm.running_var
 
 
 def aggregate_statistics(means: Tensor, variances: Tensor, num_features: int) -> tuple[Tensor, Tensor]:
@@ -135,11 +146,10 @@ class SubBatchNorm3d(nn.Module):
 
     def aggregate(self) -> None:
         """Put the statistics of the whole into ``bn``, from those of the parts."""
-        mean, variance = aggregate_statistics(
-            self.split_bn.running_mean, self.split_bn.running_var, self.bn.num_features
-        )
-        self.bn.running_mean.copy_(mean)
-        self.bn.running_var.copy_(variance)
+        mean, variance = running_statistics(self.bn)
+        whole = aggregate_statistics(*running_statistics(self.split_bn), self.bn.num_features)
+        mean.copy_(whole[0])
+        variance.copy_(whole[1])
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
@@ -165,7 +175,8 @@ def fit_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[
     Sub-batch norms become plain ones by their aggregate. Plain ones, and sub-batch norms of another number of parts,
     become sub-batch norms whose parts all have the statistics of the whole. In eval mode nothing changes.
     """
-    state, done = dict(state), Counter()
+    state = dict(state)
+    done: Counter[str | None] = Counter()
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(module, SubBatchNorm3d):
@@ -224,11 +235,11 @@ def _take_whole(state: dict[str, Tensor], prefix: str, num_features: int) -> tup
 
     Not the aggregate in the file: it is of the last time that the model was in eval mode.
     """
-    taken = {key: state.pop(f"{prefix}split_bn.{key}", None) for key in _STATISTICS}
+    means, variances, num_batches = (state.pop(f"{prefix}split_bn.{key}", None) for key in _STATISTICS)
     for key in _STATISTICS:
         state.pop(f"{prefix}bn.{key}", None)
-    mean, variance = aggregate_statistics(taken["running_mean"], taken["running_var"], num_features)
-    return mean, variance, taken["num_batches_tracked"]
+    assert means is not None and variances is not None, prefix
+    return *aggregate_statistics(means, variances, num_features), num_batches
 
 
 def _statistics(prefix: str, mean: Tensor, variance: Tensor, num_batches: Tensor | None) -> dict[str, Tensor]:

@@ -167,8 +167,8 @@ class InitOptions:
 def with_options(*values: type) -> Callable[[Network], Network]:
     """Class decorator: the fields of ``values`` show in the signature and docstring of a network with ``**options``."""
 
-    def extend(network: Network) -> Network:
-        init: Any = network.__init__
+    def extend(network: Any) -> Any:
+        init = network.__init__
         own = inspect.signature(init)
         parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         for value in values:
@@ -190,7 +190,7 @@ def _argument_lines(values: Sequence[type]) -> list[str]:
     return lines
 
 
-def split_options(network: type, options: Mapping[str, Any]) -> list[Any]:
+def split_options(network: Any, options: Mapping[str, Any]) -> list[Any]:
     """The values of ``network.option_types`` from the keywords ``options``.
 
     Raises:

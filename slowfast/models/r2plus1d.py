@@ -7,6 +7,7 @@ comes first and the width stays (PyTorchVideo). Shapes: B batch, C channels, T f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch.nn.functional as F
@@ -38,7 +39,8 @@ def middle_width(in_channels: int, out_channels: int, side: int) -> int:
 
 def _norm(norm: NormLayer, channels: int, eps: float) -> nn.Module:
     layer = norm(channels)
-    for module in layer.modules():  # a sub-batch norm holds two
+    modules: Iterable[Any] = layer.modules()  # a sub-batch norm holds two
+    for module in modules:
         if hasattr(module, "eps"):
             module.eps = eps
     return layer

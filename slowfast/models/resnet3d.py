@@ -197,7 +197,7 @@ class BasicBlock(ResidualBlock):
         return self.b_bn(self.b(x))
 
 
-BLOCKS: dict[str, Callable[[BlockShape, BlockOptions], ResidualBlock]] = {
+BLOCKS: dict[str, Callable[..., ResidualBlock]] = {
     "bottleneck_transform": BottleneckBlock,
     "basic_transform": BasicBlock,
 }

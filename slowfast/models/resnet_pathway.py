@@ -48,6 +48,11 @@ class ResNetPathway(nn.Module):
         pool_after_res2: frames that are max-pooled into one there (C2D, I3D: 2).
     """
 
+    res2: Stage
+    res3: Stage
+    res4: Stage
+    res5: Stage
+
     def __init__(
         self,
         *,

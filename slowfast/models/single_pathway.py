@@ -72,6 +72,7 @@ class ResNet(VideoNetwork):
         if not 0 < beta <= 1:
             raise ValueError(f"beta={beta} must be in (0, 1]: it is the share of the channels that Fast-only has.")
         kernels, pool_after_res2 = ARCHITECTURES[arch]
+        stem_strides: Any = tuple(stem_temporal_strides)
         self.in_channels = in_channels
         self.pathway = ResNetPathway(
             depth=depth,
@@ -79,7 +80,7 @@ class ResNet(VideoNetwork):
             in_channels=in_channels,
             width=width,
             beta=beta,
-            stem=StemOptions(temporal_strides=tuple(stem_temporal_strides), pool_padding=stem_pool_padding),
+            stem=StemOptions(temporal_strides=stem_strides, pool_padding=stem_pool_padding),
             pool_after_res2=pool_after_res2,
             stages=stages,
             blocks=blocks,

@@ -100,7 +100,7 @@ class SlowFast(VideoNetwork):
 
         slow_depth, fast_depth = (depth, depth) if isinstance(depth, int) else depth
         slow_widths, fast_widths = stage_widths(width), stage_widths(width, beta=beta)
-        self.laterals = nn.ModuleList(
+        laterals = [
             build_fusion(
                 fusion,
                 slow_channels=slow_channels,
@@ -112,13 +112,14 @@ class SlowFast(VideoNetwork):
                 norm=blocks.norm,
             )
             for slow_channels, fast_channels in zip(slow_widths[:-1], fast_widths[:-1], strict=True)
-        )
+        ]
+        self.laterals = nn.ModuleList(laterals)
         self.slow = ResNetPathway(
             depth=slow_depth,
             kernels=SLOW_KERNELS,
             in_channels=self.in_channels[0],
             width=width,
-            stage_inputs=[lateral.out_channels for lateral in self.laterals],
+            stage_inputs=[lateral.out_channels for lateral in laterals],
             stages=stages.of_pathway(0),
             blocks=blocks,
         )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, fx, nn
 
 from slowfast.models.from_config import head_arguments, init_arguments, norm_from_config
 from slowfast.models.heads import ClipHead
 from slowfast.models.network import VideoNetwork
-from slowfast.models.options import HeadOptions, InitOptions, ResidualOptions
 from slowfast.models.pathways import single_clip
-from slowfast.models.resnet3d import STAGES, BlockShape, ResidualBlock, Stage, stage_shapes
+from slowfast.models.resnet3d import STAGES, ResidualBlock, Stage, stage_shapes
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 
@@ -25,20 +25,22 @@ class StridedResNet(VideoNetwork):
     def build(
         self,
         stem: nn.Module,
-        make_block: Callable[[BlockShape, ResidualOptions], ResidualBlock],
+        make_block: Callable[..., ResidualBlock],
         *,
         widths: Sequence[int],
         inner_width: int,
         num_blocks: Sequence[int],
         strides: Sequence[tuple[int, int]],
-        options: tuple[HeadOptions, ResidualOptions, InitOptions],
+        options: Sequence[Any],
     ) -> None:
         """Make all modules and draw their weights.
 
         Args:
+            make_block: called as ``make_block(shape, options=blocks)``.
             widths: output channels of the stem and of each stage.
             inner_width: of the bottlenecks of res2; it doubles from stage to stage.
             strides: (temporal, spatial), of each stage's first block.
+            options: of head, blocks and initial weights, as ``split_options`` gives them.
         """
         head, blocks, start = options
         self.pathway = nn.Sequential()

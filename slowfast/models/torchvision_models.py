@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -108,7 +109,7 @@ def torchvision_model(
     if drop_path is not None and not family.drop_path:
         raise ValueError(f"torchvision/{name} drops no residuals, got drop_path={drop_path}.")
     options = {} if dropout is None else {"dropout": dropout}
-    model = with_methods(get_model(name, weights=None, num_classes=num_classes, **options))
+    model: Any = with_methods(get_model(name, weights=None, num_classes=num_classes, **options))
     model.classifier_name, model.features_name, model.detaches = family.classifier, family.features, detach_features
     if drop_path is not None:
         _scale_drop_path(model, drop_path / family.drop_path)

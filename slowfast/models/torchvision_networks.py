@@ -6,6 +6,7 @@ Imported when such a network is built: torchvision's models take a second to imp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torchvision.models.video.swin_transformer import SwinTransformer3d
 from slowfast.models.checks import check_whole
 
 
-class _Methods:
+class _Methods(nn.Module):
     """What ``network.VideoNetwork`` has, for a network of torchvision.
 
     Attributes:
@@ -32,16 +33,17 @@ class _Methods:
     @property
     def num_classes(self) -> int:
         """K, logits of a clip."""
-        layer = self.get_submodule(self.classifier_name)
+        layer: Any = self.get_submodule(self.classifier_name)
         return layer.out_channels if isinstance(layer, nn.Conv3d) else layer.out_features
 
     def reset_classifier(self, num_classes: int) -> None:
         """Put a fresh classifier of ``num_classes`` in the place of the last layer; all else keeps its weights."""
         check_whole("num_classes", num_classes)
-        old = self.get_submodule(self.classifier_name)
+        old: Any = self.get_submodule(self.classifier_name)
         place = {"device": old.weight.device, "dtype": old.weight.dtype}
-        if isinstance(old, nn.Conv3d):
-            new: nn.Module = nn.Conv3d(old.in_channels, num_classes, old.kernel_size, old.stride, **place)
+        is_conv = isinstance(old, nn.Conv3d)
+        if is_conv:
+            new: Any = nn.Conv3d(old.in_channels, num_classes, old.kernel_size, old.stride, **place)
         else:
             new = nn.Linear(old.in_features, num_classes, **place)
         nn.init.normal_(new.weight, std=0.01)
@@ -57,11 +59,11 @@ class _Methods:
 
     def forward_features(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """The last features as a map (B, C, T', H', W'): of a transformer, its tokens without the class token."""
-        seen: dict[str, object] = {}
+        seen: dict[str, Any] = {}
         watched = [self.features_name, *(["blocks"] if isinstance(self, MViT) else [])]
         hooks = []
         for name in watched:
-            layer = self.get_submodule(name)
+            layer: Any = self.get_submodule(name)
             layer = layer[-1] if isinstance(layer, nn.ModuleList) else layer
             hooks.append(layer.register_forward_hook(lambda _m, _i, output, name=name: seen.__setitem__(name, output)))
         try:
@@ -72,7 +74,7 @@ class _Methods:
         features = seen[self.features_name]
         assert isinstance(features, torch.Tensor)
         if isinstance(self, MViT):
-            _tokens, size = seen["blocks"]  # type: ignore[misc]
+            _tokens, size = seen["blocks"]
             return features[:, 1:].transpose(1, 2).unflatten(2, tuple(size))
         return features.permute(0, 4, 1, 2, 3) if isinstance(self, SwinTransformer3d) else features
 

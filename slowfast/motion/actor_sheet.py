@@ -25,7 +25,7 @@ class Tile:
 
     picture: Path
     time: str
-    notes: list[tuple[str, Sequence[float] | None]] = field(default_factory=list)
+    notes: Sequence[tuple[str, Sequence[float] | None]] = field(default_factory=list)
 
 
 def ava_rows(root: Path, split: str, num_columns: int) -> Iterator[tuple[str, list[Tile]]]:

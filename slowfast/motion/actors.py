@@ -162,17 +162,20 @@ class ActorSetSpec(SetSpec):
     """A set of videos with actors, each as a file and as a folder of its frames.
 
     Attributes:
-        num_frames: of a video.
         fps: of both.
         video_folder, frame_folder: below the root.
         frame_separator: in the name of a frame, between its video and its number.
     """
 
-    num_frames: int
     fps: ClassVar[int]
     video_folder: ClassVar[str]
     frame_folder: ClassVar[str]
     frame_separator: ClassVar[str]
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a video."""
+        raise NotImplementedError
 
     def video_id(self, split: str, index: int) -> str:
         """Name of a video."""

@@ -175,6 +175,6 @@ def write_motion(
         shapes=tuple(shapes),
         motions=tuple(motions),
         slow_interval=slow_interval,
-        turns_per_interval=tuple(turns_per_interval),
+        turns_per_interval=(turns_per_interval[0], turns_per_interval[1]),
     )
     return write_set(root, spec, num_workers=num_workers, overwrite=overwrite, on_progress=on_progress)

@@ -35,9 +35,9 @@ def detect(rng: np.random.Generator, second: int, boxes: Sequence[np.ndarray]) -
             yield Detection(second, _jittered(rng, box), rng.uniform(0.9, 1.0), actor)
     for expected, low, high in ((FALSE_ALARM, 0.8, 0.95), (DOUBTFUL, 0.05, 0.75)):
         for _ in range(rng.poisson(expected)):
-            box = _elsewhere(rng, boxes)
-            if box is not None:
-                yield Detection(second, box, rng.uniform(low, high), None)
+            false_box = _elsewhere(rng, boxes)
+            if false_box is not None:
+                yield Detection(second, false_box, rng.uniform(low, high), None)
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
@@ -58,7 +58,7 @@ def _jittered(rng: np.random.Generator, box: np.ndarray) -> np.ndarray:
 
 def _elsewhere(rng: np.random.Generator, boxes: Sequence[np.ndarray]) -> np.ndarray | None:
     """A box of the size of one of ``boxes`` where none of them is; None if no such place is found."""
-    model = boxes[rng.integers(len(boxes))]
+    model = boxes[int(rng.integers(len(boxes)))]
     sides = model[2:] - model[:2]
     for _ in range(20):
         corner = rng.uniform(0.0, 1.0 - sides)

@@ -25,6 +25,7 @@ from slowfast.video.container import create_video
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class SetSpec:
     """What the files of one Motion set show: a frozen dataclass of its arguments, and how they become files.
 

@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from slowfast.utils.files import atomic_write
 from slowfast.utils.untrusted import csv_rows, cut, open_text, read_json
 from slowfast.video.files import VIDEO_ENDINGS
 
 OWN_FILES = ("resize.json", "failed.csv")
-TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # of every table here
+TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # of every table here
 
 
 def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
@@ -33,7 +34,7 @@ def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
     videos: list[str] = []
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(os.fspath(root), followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
             subfolders.clear()

@@ -37,8 +37,8 @@ def folder_lists(
     """
     root = os.fspath(root)
     paths, others = find_files(root)
-    split_folders = {name: split_of(name) for name in {_first(path) for path in paths} if split_of(name)}
-    split_folders = {name: split for name, split in split_folders.items() if os.path.isdir(os.path.join(root, name))}
+    splits = {name: split_of(name) for name in {_first(path) for path in paths}}
+    split_folders = {name: split for name, split in splits.items() if split and os.path.isdir(f"{root}/{name}")}
     _check_layout(root, paths, split_folders, fractions)
     videos, unlisted = _by_split_and_class(paths, split_folders)
     found = {name for _, name in videos}
@@ -52,7 +52,7 @@ def folder_lists(
         videos = _split_groups(videos, groups, fractions, seed) if groups else _split(videos, fractions, seed)
         notes += [str(groups)] if groups else []
     label_of = {name: label for label, name in enumerate(names)}
-    rows = {
+    rows: dict[str, list[tuple[str, int | None]]] = {
         split: [(os.path.join(root, path), label_of[name]) for name in names for path in videos.get((split, name), ())]
         for split in SPLITS
     }

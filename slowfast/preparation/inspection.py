@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
+from typing import Any
 
 import av
 import numpy as np
@@ -56,7 +57,7 @@ def inspect_video(path: str) -> VideoFacts:
         status = os.stat(path)
     except OSError as error:
         return VideoFacts(path, error=error_text(error, path))
-    file = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    file: dict[str, Any] = {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
     try:
         with FrameStream(path) as stream:
             return VideoFacts(path, **_figures(stream), **file, error=_fault(stream))
@@ -64,7 +65,7 @@ def inspect_video(path: str) -> VideoFacts:
         return VideoFacts(path, **file, error=error_text(error, path))
 
 
-def _figures(stream: FrameStream) -> dict[str, object]:
+def _figures(stream: FrameStream) -> dict[str, Any]:
     """The columns of a file that can be opened. Decodes it."""
     height = width = 0
     for _, frame in stream.frames():
@@ -118,7 +119,9 @@ def read_manifest(path: str | os.PathLike) -> dict[str, VideoFacts]:
 
 
 def _facts(row: dict[str, str]) -> VideoFacts:
-    readers = {"int": parse_integer, "float": float, "bool": "True".__eq__, "str": str}
+    readers: dict[Any, Callable[[str], Any]] = {
+        "int": parse_integer, "float": float, "bool": "True".__eq__, "str": str
+    }  # fmt: skip
     return VideoFacts(**{field.name: readers[field.type](row[field.name]) for field in fields(VideoFacts)})
 
 
@@ -143,7 +146,7 @@ def format_summary(facts: Sequence[VideoFacts]) -> str:
     lines += _distribution("frames per second", (f"{video.fps:.6g}" for video in good))
     lines += _distribution("width x height", (f"{video.width}x{video.height}" for video in good))
     lines += _distribution("codec", (video.codec for video in good))
-    figures = {
+    figures: dict[str, list[float]] = {
         "short side, pixels": [min(video.width, video.height) for video in good],
         "duration, seconds": [video.duration_seconds for video in good],
         "frames": [video.frames for video in good],

@@ -69,7 +69,7 @@ def _take(busy: dict[Connection, _Worker], idle: list[_Worker]) -> Iterator[tupl
     while not (ready := wait(list(busy), timeout=POLL_SECONDS)):
         for worker in busy.values():
             worker.end_if_stuck()
-    for connection in ready:
+    for connection in [connection for connection in busy if connection in ready]:
         worker = busy.pop(connection)
         result = worker.take()
         results.append((worker.index, result))

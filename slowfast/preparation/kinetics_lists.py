@@ -210,9 +210,9 @@ def _files_by_key(
     for path in paths:
         name = parse_video_name(os.path.splitext(os.path.basename(path))[0])
         is_timed = isinstance(name, SegmentKey)
-        of_this_id = segments_of.get(name.youtube_id if is_timed else name, ())
+        of_this_id = segments_of.get(name.youtube_id if isinstance(name, SegmentKey) else name, [])
         keys = {segment.key for segment in of_this_id}
-        if is_timed:
+        if isinstance(name, SegmentKey):
             keys &= {name}
         elif len(keys) > 1:  # no times in the name: the folder may tell which segment it is
             best = max(_preference(path, segment) for segment in of_this_id)

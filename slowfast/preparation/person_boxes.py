@@ -109,8 +109,8 @@ def detect_people(
         keep = (result["labels"] == PERSON) & (result["scores"] >= threshold)
         scores, order = result["scores"][keep].sort(descending=True, stable=True)
         corners = result["boxes"][keep][order] / result["boxes"].new_tensor([width, height, width, height])
-        for corner, score in zip(corners.clamp(0, 1).tolist(), scores.tolist(), strict=True):
-            boxes.append(PersonBox(second, *corner, score))
+        for (x1, y1, x2, y2), score in zip(corners.clamp(0, 1).tolist(), scores.tolist(), strict=True):
+            boxes.append(PersonBox(second, x1, y1, x2, y2, score))
     return boxes
 
 

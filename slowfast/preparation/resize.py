@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -62,8 +63,9 @@ def _encode(stream: FrameStream, draft: str, short_side: int, options: dict[str,
     tick = 1 / rate if is_constant else stream.tick
     if not is_constant:
         options = {**options, "bf": "0"}  # MP4 keeps durations in the order of decoding: let that be the order of times
-    encoder = size = None
-    first_seconds, last_pts, durations = 0.0, -1, {}
+    encoder: Any = None
+    first_seconds, last_pts = 0.0, -1
+    durations: dict[int | None, int] = {}
     with create_video(draft, file_format="mp4", options={"movflags": "faststart"}) as container:
         for number, (seconds, frame) in enumerate(stream.frames()):
             if encoder is None:
@@ -80,7 +82,7 @@ def _encode(stream: FrameStream, draft: str, short_side: int, options: dict[str,
             _mux(container, encoder.encode(), durations)
 
 
-def _mux(container, packets: list[av.Packet], durations: dict[int, int]) -> None:
+def _mux(container, packets: list[av.Packet], durations: dict[int | None, int]) -> None:
     for packet in packets:
         packet.duration = durations.pop(packet.pts, 0) or packet.duration or 0
         container.mux(packet)

@@ -70,8 +70,8 @@ class VideoGroups:
 def find_groups(videos: Mapping[str, Sequence[str]]) -> VideoGroups:
     """The groups of ``videos`` by the first of ``RULES`` that fits them.
 
-    A rule fits when it reads ``LEAST_MATCHES`` of the names, finds fewer groups than videos, and leaves every class with
-    enough videos ``LEAST_GROUPS`` groups: `video_001` to `video_100` say nothing of recordings.
+    A rule fits when it reads ``LEAST_MATCHES`` of the names, finds fewer groups than videos, and leaves every class
+    with enough videos ``LEAST_GROUPS`` groups: `video_001` to `video_100` say nothing of recordings.
 
     Args:
         videos: class name -> paths.

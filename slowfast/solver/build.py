@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -42,7 +42,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def _layers_of(model: nn.Module, layer_decay: float) -> dict[str, int]:
+def _layers_of(model: Any, layer_decay: float) -> dict[str, int]:
     if not hasattr(model, "layer_numbers"):
         raise ValueError(
             f"SOLVER.LAYER_DECAY={layer_decay}: {type(model).__name__} does not tell its layers. Set it to 1.0, or "

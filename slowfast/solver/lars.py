@@ -33,14 +33,14 @@ class LARS(torch.optim.SGD):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.ndim > 1:
-                    self._scale(parameter, group["weight_decay"])
+                    self._scale(parameter, parameter.grad, group["weight_decay"])
         super().step()
         return loss
 
-    def _scale(self, parameter: torch.Tensor, decay: float) -> None:
+    def _scale(self, parameter: torch.Tensor, grad: torch.Tensor, decay: float) -> None:
         """Make the gradient such that SGD, which adds the weight decay, gets the scaled sum of both."""
-        size, gradient = parameter.norm(), parameter.grad.norm()
+        size, gradient = parameter.norm(), grad.norm()
         ratio = self.trust * size / (gradient + decay * size)
         # Tensors of zeros, or without gradient, move as in SGD. No branch: it would wait for the GPU.
         ratio = torch.where((size > 0) & (gradient > 0), ratio, torch.ones_like(ratio))
-        parameter.grad.add_(parameter, alpha=decay).mul_(ratio).sub_(parameter, alpha=decay)
+        grad.add_(parameter, alpha=decay).mul_(ratio).sub_(parameter, alpha=decay)

@@ -40,7 +40,7 @@ def parameter_groups(
         for p in module.parameters(recurse=False)
     }
     decays = {"bn": bn_weight_decay, "other": weight_decay, "1d": 0.0}
-    scales = _rate_scales(layers, layer_decay) if layer_decay != 1 else {}
+    scales = _rate_scales(layers or {}, layer_decay) if layer_decay != 1 else {}
     groups: dict[tuple[str, float], dict] = {}
     for kind, scale in itertools.product(decays, sorted(set(scales.values())) or [1.0]):
         groups[kind, scale] = {"params": [], "weight_decay": decays[kind], **({"lr_scale": scale} if scales else {})}
@@ -89,7 +89,7 @@ def make_optimizer(
         kind = LARS if lars else torch.optim.SGD
         return kind(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
     if name == "adam":
-        return torch.optim.Adam(groups, lr=lr, betas=tuple(betas))
+        return torch.optim.Adam(groups, lr=lr, betas=(betas[0], betas[1]))
     if name in ("adamw", "mt_adamw"):
-        return torch.optim.AdamW(groups, lr=lr, betas=tuple(betas), eps=1e-8)
+        return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=1e-8)
     raise ValueError(not_one_of("SOLVER.OPTIMIZING_METHOD", name, OPTIMIZERS))

@@ -74,7 +74,7 @@ def consecutive_group(size: int) -> dist.ProcessGroup:
         size: divides the number of processes.
     """
     # Every process has to create every group, its own and the others'.
-    groups = [dist.new_group(range(start, start + size)) for start in range(0, world_size(), size)]
+    groups: list[Any] = [dist.new_group(range(start, start + size)) for start in range(0, world_size(), size)]
     return groups[rank() // size]
 
 
@@ -141,7 +141,7 @@ def on_main(act: Callable[[], T]) -> T:
             outcome = [(None, error)]
     with liveness.waiting():
         dist.broadcast_object_list(outcome, src=0, group=_control_group)
-    value, error = outcome[0]
-    if error is not None:
-        raise error
+    value, problem = outcome[0]
+    if problem is not None:
+        raise problem
     return value

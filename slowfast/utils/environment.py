@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -59,9 +60,9 @@ def git_commit() -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        run = {"cwd": root, "capture_output": True, "text": True, "timeout": 10, "check": True}
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], **run).stdout.strip()
+        run = partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=True)
+        commit = run(["git", "rev-parse", "--short", "HEAD"]).stdout.strip()
+        changed = run(["git", "status", "--porcelain", "-uno"]).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
     return commit + ("+" if changed else "")

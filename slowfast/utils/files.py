@@ -73,7 +73,7 @@ def cause_of(error: OSError) -> str:
         errno.ENOTDIR: "a file stands where a folder should be",
         errno.EEXIST: "a file stands where a folder should be",
     }
-    return causes.get(error.errno, error.strerror or str(error))
+    return causes.get(error.errno or 0, error.strerror or str(error))
 
 
 def storage_error(path: str | os.PathLike, error: Exception) -> Exception:

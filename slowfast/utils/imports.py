@@ -33,6 +33,7 @@ def _import_file(path: Path) -> None:
     if module_name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None  # every path that ends in .py has a loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:

@@ -10,10 +10,12 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from slowfast.utils.errors import RunError
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # no POSIX system: the file alone says who holds the folder

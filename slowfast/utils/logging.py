@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import simplejson
 from tqdm import tqdm
@@ -178,8 +178,8 @@ class MetricWriter:
     ):
         self.num_records = 0
         self._path = Path(output_dir) / "metrics.jsonl"
-        self._file = None
-        self._tensorboard = None
+        self._file: TextIO | None = None
+        self._tensorboard: Any = None
         self._tensorboard_dir = tensorboard_dir
         if not distributed.is_main():
             return

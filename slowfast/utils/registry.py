@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from slowfast.utils.suggest import did_you_mean
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Callable[..., Any])  # a class, or a function that builds
 
 
 class Registry:
@@ -21,7 +21,7 @@ class Registry:
     def __init__(self, kind: str, key: str = ""):
         self.kind = kind
         self.key = key
-        self._entries: dict[str, tuple[str, object]] = {}
+        self._entries: dict[str, tuple[str, Callable[..., Any]]] = {}
 
     def register(self, name: str | None = None) -> Callable[[T], T]:
         """Decorator that adds a class or function under ``name`` (default: its own name)."""

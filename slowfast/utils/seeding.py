@@ -19,7 +19,8 @@ def seed_all(seed: int) -> None:
 def generator_states() -> dict[str, Any]:
     """States of this process's global generators, as tensors, numbers and strings: Python, NumPy, CPU, its GPU."""
     version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    state: Any = np.random.get_state()
+    name, keys, position, has_gauss, cached = state
     states = {
         "python": {"version": version, "words": list(words), "gauss": gauss},
         "numpy": {"name": name, "keys": torch.from_numpy(keys.astype(np.int64)), "position": int(position),

@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,7 +123,7 @@ def load_state(model: nn.Module, path: str | os.PathLike) -> None:
     Raises:
         TensorFileError: as ``load_tensors``, or it holds no state dict of this model.
     """
-    state = load_tensors(path)
+    state: Any = load_tensors(path)
     try:
         if not is_state_dict(state):
             raise ValueError("no state dict")

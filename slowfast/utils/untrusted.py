@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 MAX_TEXT_BYTES = 2**30
 MAX_JSON_BYTES = 2**28
@@ -129,9 +129,7 @@ def open_text(path: str | os.PathLike) -> Iterator[TextIO]:
         yield file
 
 
-def read_json(
-    path: str | os.PathLike, *, error: type[ValueError] = ValueError, max_bytes: int = MAX_JSON_BYTES
-) -> object:
+def read_json(path: str | os.PathLike, *, error: type[ValueError] = ValueError, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """The content of a JSON file.
 
     Args:
@@ -147,7 +145,7 @@ def read_json(
     return parse_json(text, source=path, error=error)
 
 
-def parse_json(text: str, *, source: str | os.PathLike, error: type[ValueError] = ValueError) -> object:
+def parse_json(text: str, *, source: str | os.PathLike, error: type[ValueError] = ValueError) -> Any:
     """The value that a JSON text spells; ``source`` names it in messages.
 
     Raises:

@@ -114,7 +114,7 @@ class RandomErasing:
         height, width = clip.shape[-2:]
         limit = abs(math.log(self.aspect_ratio))
         for _ in range(10):
-            area = rng.uniform(*self.area_fractions) * height * width / count
+            area = rng.uniform(self.area_fractions[0], self.area_fractions[1]) * height * width / count
             ratio = math.exp(rng.uniform(-limit, limit))
             h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < h < height and 0 < w < width:

@@ -51,8 +51,8 @@ class ColorAugment:
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
         """uint8 (3, T, H, W) to the same; colors beyond black or white are cut off."""
         mean = frames.sum((1, 2, 3), dtype=torch.int64).numpy() / frames[0].numel() / 255
-        matrix, offset = self.draw(mean, rng)
-        matrix, offset = torch.from_numpy(matrix).float(), torch.from_numpy(255 * offset).float()[:, None]
+        change, shift = self.draw(mean, rng)
+        matrix, offset = torch.from_numpy(change).float(), torch.from_numpy(255 * shift).float()[:, None]
         result = torch.empty_like(frames)
         for t in range(frames.shape[1]):  # a frame at a time fits into the cache
             colors = torch.addmm(offset, matrix, frames[:, t].reshape(3, -1).float())
@@ -63,9 +63,10 @@ class ColorAugment:
         """Matrix (3, 3) and offset (3,) of one clip, for colors in [0, 1], whose mean is ``mean`` (3,)."""
         matrix, offset = np.eye(3), np.zeros(3)
         if self.strength:
-            for change in rng.permutation([_brightness, _contrast, _saturation]):
+            changes = (_brightness, _contrast, _saturation)
+            for number in rng.permutation(len(changes)):
                 factor = 1 + rng.uniform(-self.strength, self.strength)
-                step, shift = change(factor, matrix @ mean + offset)
+                step, shift = changes[number](factor, matrix @ mean + offset)
                 matrix, offset = step @ matrix, step @ offset + shift
         noise = rng.normal(0, self.lighting_std, 3)
         return matrix, offset + self.eigenvectors @ (noise * self.eigenvalues)

@@ -67,7 +67,7 @@ def pyav_errors(path: str, deadline: Deadline | None = None, *, doing: str = "de
 def failure_text(error: Exception) -> str:
     """What PyAV's error says, without the name of the file."""
     text = error.strerror if isinstance(error, av.FFmpegError) else f"{type(error).__name__}: {error}"
-    return text.removesuffix(".") or type(error).__name__
+    return (text or "").removesuffix(".") or type(error).__name__
 
 
 def check_video_file(path: str) -> os.stat_result:

@@ -35,7 +35,8 @@ class FrameReader:
 
     @cached_property
     def _size(self) -> tuple[int, int]:
-        return tuple(self.frames_at([0]).shape[-2:])
+        height, width = self.frames_at([0]).shape[-2:]
+        return height, width
 
     @property
     def height(self) -> int:
@@ -127,4 +128,5 @@ def _assemble(
         in_order = positions[-1] - positions[0] == len(positions) - 1 and sorted(positions) == positions
         result[slice(positions[0], positions[-1] + 1) if in_order else torch.tensor(positions)] = chunk
         positions.clear()
+    assert result is not None  # callers want at least one frame
     return result

@@ -153,7 +153,7 @@ def random_resized_crop(
     """
     region = None
     for _ in range(10):
-        area = rng.uniform(*area_fractions) * height * width
+        area = rng.uniform(area_fractions[0], area_fractions[1]) * height * width
         ratio = math.exp(rng.uniform(math.log(aspect_ratios[0]), math.log(aspect_ratios[1])))
         region_width, region_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < region_width <= width and 0 < region_height <= height:

@@ -133,7 +133,8 @@ def read_index(path: str) -> VideoIndex:
 def _index_of(packets: list[_Packet], container, stream) -> VideoIndex:
     tick = stream.time_base or Fraction(1, 90_000)
     may_jump = container.format.flags & FormatFlags.ts_discont.value
-    packets, has_jumped = _on_one_clock(packets, LONGEST_STEP_SECONDS / tick if may_jump else math.inf)
+    longest_step = float(LONGEST_STEP_SECONDS / tick) if may_jump else math.inf
+    packets, has_jumped = _on_one_clock(packets, longest_step)
     unordered = _has_guessed_times(container, stream) or any(packet.pts is None for packet in packets)
     has_times = not (unordered or has_jumped)
     pts = np.sort(np.array([packet.pts for packet in packets if packet.pts is not None], dtype=np.int64))
@@ -146,7 +147,7 @@ def _index_of(packets: list[_Packet], container, stream) -> VideoIndex:
         pts=pts if has_times else None,
         keyframe_pts=np.array([pts for pts, _ in keyframes], dtype=np.int64),
         keyframe_dts=np.array([dts for _, dts in keyframes], dtype=np.int64),
-        shown=None if unordered or constant else _frames_on_screen(pts, float(ticks_per_frame)),
+        shown=None if unordered or constant else _frames_on_screen(pts, float(ticks_per_frame or 0)),
     )
 
 
@@ -194,7 +195,7 @@ def _on_one_clock(packets: list[_Packet], longest_step: float) -> tuple[list[_Pa
     shift = num_jumps = 0
     for packet in packets:
         if packet.dts is not None:
-            if last is not None and not 0 <= packet.dts - last.dts <= longest_step:
+            if last is not None and last.dts is not None and not 0 <= packet.dts - last.dts <= longest_step:
                 shift += last.dts + last.duration - packet.dts
                 num_jumps += 1
             last = packet

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -53,7 +53,7 @@ class VideoReader(FrameReader):
         self._index: VideoIndex = video_index(self.path)
         self.num_frames = self._index.num_frames
         self.fps = self._index.fps
-        self._container = None
+        self._container: Any = None
         self._failure = ""
 
     def __repr__(self) -> str:
@@ -204,7 +204,7 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
         """That of a frame's display matrix, to the nearest quarter turn; none without a matrix."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
         # libavutil/display.h: a stored pixel (x, y) is shown at (a x + c y, b x + d y), y counting downwards.

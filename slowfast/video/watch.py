@@ -158,11 +158,11 @@ def reading(path: str) -> Iterator[Deadline]:
     """
     if path in _unreadable:
         raise VideoReadError(f"cannot decode {path}: {_unreadable[path]}.")
-    noted = _slot is not None and not _slot.is_reading  # a read within a read is part of it
-    if noted:
-        _slot.write(path, time.monotonic())
+    slot = None if _slot is None or _slot.is_reading else _slot  # a read within a read is part of it
+    if slot is not None:
+        slot.write(path, time.monotonic())
     try:
         yield Deadline(path, _timeout_seconds)
     finally:
-        if noted:
-            _slot.mark(0.0)
+        if slot is not None:
+            slot.mark(0.0)

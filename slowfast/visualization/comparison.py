@@ -22,7 +22,8 @@ def read_metrics(path: str | Path) -> list[dict]:
         record = parse_json(line, source=f"{path}:{number}")
         if not isinstance(record, dict) or not isinstance(record.get("step"), int):
             raise ValueError(f"{path}:{number}: not a record of a training step.")
-        records[(record["step"], *sorted(record))] = record
+        key = (record["step"], *sorted(record))
+        records[key] = record
     return [records[key] for key in sorted(records)]
 
 

@@ -115,11 +115,11 @@ def read_boxes(
             annotated, or no box left.
     """
     reader = _BoxReader(video_ids, num_classes, score_threshold, every_seconds, range(first_second, last_second + 1))
-    true_lists = [Path(path) for path in true_lists]
-    for path in true_lists:
+    true_paths = [Path(path) for path in true_lists]
+    for path in true_paths:
         reader.read(path, has_scores=False)
     for path in map(Path, detected_lists):
-        if any(path.resolve() == other.resolve() for other in true_lists):
+        if any(path.resolve() == other.resolve() for other in true_paths):
             logger.info("%s is listed for true and for detected boxes: read once, as true boxes.", path.name)
             reader.names.append(path.name)
         else:

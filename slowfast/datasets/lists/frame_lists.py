@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from slowfast.utils.untrusted import cut, file_status, quoted
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 HEADER = "original_vido_id video_id frame_id path labels"
 BLOCK_BYTES = 4 * 2**20  # of a list that are parsed at a time
 MAX_LINE_BYTES = 2**20
@@ -237,7 +239,7 @@ class _ListReader:
                 self.problems.append((line_number, f"{len(fields)} fields instead of 5: {_shown(line)}"))
         return tokens, line_numbers
 
-    def _add_labels(self, frames: _Frames, tokens: list[bytes], lines: Sequence[int]) -> None:
+    def _add_labels(self, frames: _Frames, tokens: Sequence[bytes], lines: Sequence[int]) -> None:
         if tokens.count(b'""') == len(tokens):
             frames.label_codes.append(len(tokens))
             return
@@ -247,7 +249,7 @@ class _ListReader:
             self.problems.append((lines[row], f'labels {found} are not integers from 0 such as "15,61"'))
         frames.label_codes.append(codes if codes.any() else len(codes))
 
-    def _follow_frame_ids(self, name: bytes, frames: _Frames, tokens: list[bytes], lines: Sequence[int]) -> None:
+    def _follow_frame_ids(self, name: bytes, frames: _Frames, tokens: Sequence[bytes], lines: Sequence[int]) -> None:
         """Note where the frame numbers of a video do not count up by one."""
         if name in self.jumps:
             return
@@ -297,8 +299,8 @@ def _is_regular(block: bytes) -> bool:
     ends, spaces = np.flatnonzero(characters == ord("\n")), np.flatnonzero(characters == ord(" "))
     if len(spaces) != 4 * len(ends):
         return False
-    spaces = spaces.reshape(-1, 4)
-    return bool((spaces[:, 3] < ends).all() and (spaces[1:, 0] > ends[:-1]).all())
+    of_lines = spaces.reshape(-1, 4)
+    return bool((of_lines[:, 3] < ends).all() and (of_lines[1:, 0] > ends[:-1]).all())
 
 
 def _rows_by_name(names: list[bytes]) -> dict[bytes, list[range]]:
@@ -312,7 +314,7 @@ def _rows_by_name(names: list[bytes]) -> dict[bytes, list[range]]:
     return rows
 
 
-def _take(values: Sequence, rows: list[range]) -> Sequence:
+def _take(values: Sequence[T], rows: list[range]) -> Sequence[T]:
     """The values at ``rows``."""
     parts = [values[stretch.start : stretch.stop] for stretch in rows]
     return parts[0] if len(parts) == 1 else list(itertools.chain(*parts))

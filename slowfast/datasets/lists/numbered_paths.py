@@ -38,8 +38,6 @@ class NumberedPaths(Sequence):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None
-
 
 @dataclass
 class Run:
@@ -47,10 +45,10 @@ class Run:
 
     pattern: tuple[bytes, int, bytes]
     numbers: range | np.ndarray | None
-    paths: list[bytes]
+    paths: Sequence[bytes]
 
 
-def run_of(paths: list[bytes]) -> Run:
+def run_of(paths: Sequence[bytes]) -> Run:
     """``paths`` as a pattern with numbers, if they are such."""
     match = _NUMBERED.fullmatch(paths[0])
     plain = Run((b"", 0, b""), None, paths)
@@ -75,15 +73,16 @@ def run_of(paths: list[bytes]) -> Run:
 
 def join_runs(runs: list[Run], prefix: str) -> Sequence[str]:
     """The paths of all runs, prefix included."""
-    if any(run.numbers is None or run.pattern != runs[0].pattern for run in runs):
+    parts = [run.numbers for run in runs if run.numbers is not None and run.pattern == runs[0].pattern]
+    if len(parts) < len(runs):
         paths = itertools.chain.from_iterable(map(_paths_of, runs))
         return PackedStrings(os.path.join(prefix, path) for path in paths)
-    numbers = runs[0].numbers
-    for run in runs[1:]:
-        if isinstance(numbers, range) and isinstance(run.numbers, range) and numbers.stop == run.numbers.start:
-            numbers = range(numbers.start, run.numbers.stop)
+    numbers = parts[0]
+    for part in parts[1:]:
+        if isinstance(numbers, range) and isinstance(part, range) and numbers.stop == part.start:
+            numbers = range(numbers.start, part.stop)
         else:
-            numbers = np.concatenate([numbers, run.numbers])
+            numbers = np.concatenate([numbers, part])
     head, width, tail = runs[0].pattern
     return NumberedPaths(os.path.join(prefix, os.fsdecode(head)), width, os.fsdecode(tail), numbers)
 

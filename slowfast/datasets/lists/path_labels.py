@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,6 @@ class PackedStrings(Sequence):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def read_path_label_list(
     return VideoList(
         source=path.name,
         paths=PackedStrings(os.path.join(prefix, video) for video in rows.paths),
-        labels=_multi_hot(rows.labels, num_classes) if multi_label else np.array(rows.labels, dtype=np.int64),
+        labels=_multi_hot(rows.labels, num_classes or 0) if multi_label else np.array(rows.labels, dtype=np.int64),
         line_numbers=np.array(rows.line_numbers, dtype=np.int32),
     )
 
@@ -253,7 +252,7 @@ def _bad_rows(path: Path, rows: _Rows) -> str:
     named = named_rows(path, rows.problems)
     hint = f"Expected one `path{rows.separator}label` a line, fields separated by {rows.separator!r}"
     hint += " (DATA.PATH_LABEL_SEPARATOR)."
-    if rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:
+    if rows.num_classes and rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:
         hint = f"Labels seem to count from 1: they must count from 0, up to {rows.num_classes - 1}."
     elif rows.out_of_range:
         hint = f"MODEL.NUM_CLASSES is {rows.num_classes}: raise it, or correct the list."
@@ -262,7 +261,8 @@ def _bad_rows(path: Path, rows: _Rows) -> str:
     return f"{path}: {len(rows.problems):,} of {total:,} rows cannot be used:\n{named}\n{hint}"
 
 
-def _multi_hot(labels: list[tuple[int, ...]], num_classes: int) -> np.ndarray:
+def _multi_hot(labels: list[Any], num_classes: int) -> np.ndarray:
+    """uint8 (N, K) of tuples of labels."""
     rows = np.zeros((len(labels), num_classes), dtype=np.uint8)
     for row, classes in zip(rows, labels, strict=True):
         row[list(classes)] = 1
@@ -280,7 +280,7 @@ def check_files(videos: VideoList, which: str = "sample") -> None:
     """
     if which not in ("all", "sample", "none"):
         raise ValueError(f'which must be "all", "sample" or "none", got {which!r}.')
-    indices = range(len(videos)) if which == "all" else range(0)
+    indices: Sequence[int] = range(len(videos)) if which == "all" else range(0)
     if which == "sample":
         num_sampled = min(SAMPLED_FILES, len(videos))
         indices = [i * len(videos) // num_sampled for i in range(num_sampled)]
@@ -330,7 +330,7 @@ def _nonblank_lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _names_in_order(path: Path, content: object) -> list[str]:
+def _names_in_order(path: Path, content: Any) -> list[str]:
     if isinstance(content, list) and all(isinstance(name, str) for name in content):
         return [_clean_name(name) for name in content]
     is_map = isinstance(content, dict) and all(type(label) is int for label in content.values())

@@ -87,7 +87,7 @@ class Block:
         has_no_name = np.isin(self._starts, self._commas, assume_unique=True).any()
         if has_no_name or not np.isin(self._num_columns, (0, *accepted)).all():
             raise self._bad_rows()
-        if any(self._text(line).strip() for line in np.flatnonzero(self._num_columns == 0)):
+        if any(self._text(line).strip() for line in np.flatnonzero(self._num_columns == 0).tolist()):
             raise self._bad_rows()
 
     @property

@@ -66,7 +66,7 @@ def _tokens(text: str) -> Iterator[tuple[int, str, str]]:
     line = 1
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "space":
-            yield line, match.lastgroup, match.group()
+            yield line, str(match.lastgroup), match.group()
         line += match.group().count("\n")
 
 

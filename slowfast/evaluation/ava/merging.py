@@ -22,8 +22,10 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
     float64, so evaluating the file gives what evaluating the table gives. A file appears when it is complete.
     """
     keys = [format_key(image) for image in table.images]
-    text = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
-    with atomic_write(path) as draft, draft.open("w", **text) as file:
+    with (
+        atomic_write(path) as draft,
+        draft.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
+    ):
         for start in range(0, len(table), _ROWS_A_WRITE):
             rows = slice(start, start + _ROWS_A_WRITE)
             columns = (table.image_index, *table.boxes.T, table.classes, table.scores)
@@ -60,7 +62,7 @@ def merge_scores(
     Raises:
         ValueError: a row stands twice in one table, rows are missing, or the weights do not fit.
     """
-    weights = _checked_weights(weights, len(tables))
+    table_weights = _checked_weights(weights, len(tables))
     if missing not in ("error", "zero"):
         raise ValueError(f'missing={missing!r} is not "error" or "zero".')
     images, image_columns = number_images(*tables)
@@ -74,9 +76,9 @@ def merge_scores(
     if missing == "error":
         _check_missing(tables, parts, len(first))
     scores = np.zeros(len(first))
-    for table, weight, rows in zip(tables, weights, parts, strict=True):
+    for table, weight, rows in zip(tables, table_weights, parts, strict=True):
         scores[rows] += weight * table.scores
-    scores /= weights.sum()
+    scores /= table_weights.sum()
     order = np.argsort(first)
     first = first[order]
     source = " + ".join(table.source for table in tables)

@@ -348,7 +348,7 @@ def _is_excluded(images: list[ImageKey], excluded: Collection[ImageKey], rules: 
 
 def _check_units(groundtruth: BoxTable, detections: BoxTable) -> None:
     largest = {table: float(table.boxes.max(initial=0.0)) for table in (groundtruth, detections)}
-    low, high = sorted(largest, key=largest.get)
+    low, high = sorted(largest, key=largest.__getitem__)
     if len(low) and largest[high] > 10 and largest[low] <= 2:
         raise ValueError(
             f"{high.source} has coordinates up to {largest[high]:g}, {low.source} up to {largest[low]:g}: one is in "

@@ -34,7 +34,7 @@ class BoxTable:
     image_index: np.ndarray
     boxes: np.ndarray
     classes: np.ndarray
-    scores: np.ndarray | None = None
+    scores: np.ndarray = None  # type: ignore[assignment]  # ones after __post_init__
     line_numbers: np.ndarray | None = None
     source: str = "boxes"
 

@@ -123,7 +123,9 @@ def pyslowfast_name(blob: str) -> str | None:
         return None
     for pattern, plain, norm in _PATTERNS:
         match = pattern.match(blob)
-        template = (norm if match["bn"] else plain) if match else None
+        if match is None:
+            continue
+        template = norm if match["bn"] else plain
         if template:
             fields = {key: value for key, value in match.groupdict().items() if value is not None}
             name = template.format(p=1 if "t" in fields else 0, **{k: fields[k] for k in "nix" if k in fields})

@@ -7,6 +7,7 @@ and nothing that could run; Caffe2 files through an unpickler as strict (caffe2.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class CheckpointError(ValueError):
     """A file that cannot be used as a checkpoint."""
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Contents of a checkpoint file, the weights under "model_state"; a URL is downloaded into iopath's cache.
 
     A bare state dict comes back as ``{"model_state": ...}``, so does a Caffe2 file, in PySlowFast's names.
@@ -53,7 +54,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return read_with_kind(path)[1]
 
 
-def read_with_kind(path: str | Path) -> tuple[str, dict[str, Any]]:
+def read_with_kind(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
     """What kind of file ``path`` is ("checkpoint", "state dict", "Caffe2 file"), and ``read_checkpoint(path)``."""
     file = local_path(path)
     try:
@@ -81,7 +82,7 @@ def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
         return None
 
 
-def local_path(path: str | Path) -> Path:
+def local_path(path: str | os.PathLike) -> Path:
     """``path`` itself, or where a cache holds what a URL or a name of the zoo means (downloaded when it is not there).
 
     The cache is iopath's, and for torchvision://r3d_18 torchvision's (torchvision.py). A file comes before published
@@ -151,7 +152,11 @@ class LoadReport:
 
 
 def load_weights(
-    model: nn.Module, state: Mapping[str, Tensor], *, inflate: bool = False, source: str | Path = "the state dict"
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    inflate: bool = False,
+    source: str | os.PathLike = "the state dict",
 ) -> LoadReport:
     """Copy into ``model`` every tensor of ``state`` whose name and shape fit, and report on all.
 
@@ -195,7 +200,9 @@ def load_weights(
     return report
 
 
-def _image_network_in_our_names(model: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> dict[str, Tensor]:
+def _image_network_in_our_names(
+    model: nn.Module, state: Mapping[str, Tensor], source: str | os.PathLike
+) -> dict[str, Tensor]:
     """A ResNet of torchvision in the names of a single pathway, or of the Slow pathway of two.
 
     Raises:
@@ -240,7 +247,7 @@ def _copy(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     return report
 
 
-def load_exactly(model: nn.Module, path: str | Path, *, but_for_head: bool = False) -> dict[str, Any]:
+def load_exactly(model: nn.Module, path: str | os.PathLike, *, but_for_head: bool = False) -> dict[str, Any]:
     """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
 
     Args:
@@ -255,7 +262,7 @@ def load_exactly(model: nn.Module, path: str | Path, *, but_for_head: bool = Fal
 
 
 def load_content_exactly(
-    model: nn.Module, content: Mapping[str, Any], path: str | Path, *, but_for_head: bool = False
+    model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
 ) -> None:
     """The same with the ``content`` of a file that is read already."""
     report = load_weights(model, content["model_state"], source=path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -52,7 +53,7 @@ def num_pathways_of(names: Iterable[str]) -> int:
     return 2 if any(".pathway1_" in name or name.startswith(("fast.", "slow.")) for name in names) else 1
 
 
-def rename(state: Mapping[str, object], *, to: str) -> dict[str, object]:
+def rename(state: Mapping[str, Any], *, to: str) -> dict[str, Any]:
     """``state`` with its keys in the naming ``to``: "pyslowfast" or "slowfast"; the values are the same objects."""
     translate = {"pyslowfast": to_pyslowfast, "slowfast": from_pyslowfast}[to]
     num_pathways = num_pathways_of(state)
@@ -64,7 +65,7 @@ def accept_pyslowfast_names(model: nn.Module) -> None:
     model.register_load_state_dict_pre_hook(_rename_on_load)
 
 
-def _rename_on_load(model: nn.Module, state_dict, prefix: str, *_) -> None:
+def _rename_on_load(model: Any, state_dict, prefix: str, *_) -> None:
     for name in [name for name in state_dict if name.startswith(prefix) and is_pyslowfast_name(name[len(prefix) :])]:
         ours = from_pyslowfast(name[len(prefix) :], num_pathways=len(model.pathway_names))
         state_dict[prefix + ours] = state_dict.pop(name)

@@ -44,7 +44,7 @@ def to_pyslowfast(content: Mapping[str, Any]) -> dict[str, Any]:
         CheckpointError: an optimizer's state that does not belong to the parameters.
     """
     ours = content["model_state"]
-    result = {"model_state": rename(join_sub_norms(ours), to="pyslowfast")}
+    result: dict[str, Any] = {"model_state": rename(join_sub_norms(ours), to="pyslowfast")}
     if has_training_state(content):
         names, norms = _parameters(ours), _norms(ours)
         source = _groups_of(content["optimizer_state"], ours, names, norms)
@@ -156,7 +156,8 @@ def _reordered(optimizer: Mapping[str, Any], source: Groups, target: Groups) -> 
     """
     position = {name: index for index, name in enumerate(itertools.chain.from_iterable(source))}
     group_of = {name: index for index, group in enumerate(source) for name in group}
-    states, groups = {}, []
+    states: dict[int, Any] = {}
+    groups: list[dict[str, Any]] = []
     for names in target:
         first = groups[-1]["params"][-1] + 1 if groups else 0
         hyperparameters = dict(optimizer["param_groups"][group_of[names[0]]])

@@ -122,7 +122,7 @@ def _list_text(lists: object) -> str | None:
 def _views(rows: object) -> list[dict[str, float]]:
     wanted = ("clips", "crops", "top1")
     rows = rows if isinstance(rows, list) else []
-    kept = [{key: _mapping(row).get(key) for key in wanted} for row in rows]
+    kept: list[dict[str, Any]] = [{key: _mapping(row).get(key) for key in wanted} for row in rows]
     return [row for row in kept if all(isinstance(value, (int, float)) for value in row.values())]
 
 
