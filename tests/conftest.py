@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from slowfast.motion.clips import write_motion
+from slowfast.video.watch import DEFAULT_TIMEOUT_SECONDS, set_read_timeout
 from tests import video_files
 
 
@@ -28,6 +29,13 @@ def package_logger():
             handler.close()
     logger.setLevel(before[1])  # not by assignment: loggers below it remember what is enabled
     logger.propagate, logger.handlers[:] = before[0], before[2]
+
+
+@pytest.fixture(autouse=True)
+def read_timeout():
+    """A loader without workers sets the time limit of reads in this process; here it ends with its test."""
+    yield
+    set_read_timeout(DEFAULT_TIMEOUT_SECONDS)
 
 
 TINY = {"num_train": 8, "num_val": 4, "num_test": 6, "height": 32, "width": 40, "num_frames": 24}
