@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -20,6 +19,7 @@ import simplejson
 from slowfast.config import get_cfg
 from slowfast.config.files import existing_config
 from slowfast.config.merge import key_names
+from slowfast.utils.environment import num_cores
 from slowfast.utils.suggest import did_you_mean
 
 _LOOKS_LIKE_A_KEY = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*(\.\w+)*")
@@ -224,11 +224,6 @@ def config_overrides(args: argparse.Namespace, **keys: str) -> list[Any]:
             raise ValueError(f"{flag} and {name} are one setting, and both are given. Leave one out.")
     values = [(key, str(value) if isinstance(value, Path) else value) for key, (_, value) in given.items()]
     return [*(entry for pair in values for entry in pair), *args.opts]
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:

@@ -17,10 +17,10 @@ import av
 import torch
 import torch.distributed as dist
 
-from slowfast.cli.arguments import Parser, add_json, command_parser, num_cores, write_json
+from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
 from slowfast.config.files import recipes_root
-from slowfast.utils.environment import num_gpus, outdated_packages, versions
+from slowfast.utils.environment import num_cores, num_gpus, outdated_packages, versions
 
 EXTRAS = ("matplotlib", "opencv-python-headless", "onnx", "onnxscript", "onnxruntime")
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4")  # of the data sets' files

@@ -8,6 +8,7 @@ import multiprocessing
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -55,6 +56,8 @@ class VideoLoader(DataLoader):
     def __init__(self, dataset: Any, *, num_workers: int = 0, read_timeout: float = DEFAULT_TIMEOUT_SECONDS, **options):
         # torch then comes back, to look whether a worker has ended, and is asked again.
         options["timeout"] = POLL_SECONDS if num_workers else 0
+        # The run says it once, in its log, with the key (engine/loading.py).
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
         super().__init__(dataset, num_workers=num_workers, **options)
         self.read_timeout = read_timeout
         self.unreadable: dict[str, str] = {}  # path -> how it ended a worker

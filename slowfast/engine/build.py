@@ -15,6 +15,7 @@ from slowfast.datasets.build import build_protocol
 from slowfast.datasets.clips import class_names_from_config, flow_store
 from slowfast.datasets.protocol import Protocol
 from slowfast.engine.checkpoint import find_checkpoints, load_for_test
+from slowfast.engine.loading import check_cores, check_shared_memory
 from slowfast.engine.precision import autocast_dtype
 from slowfast.models import build_model
 from slowfast.models.weights.load import CheckpointError, load_content_exactly, read_checkpoint
@@ -47,6 +48,31 @@ def train_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
 def test_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
     """Autocast type of tests; None for full precision."""
     return autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None
+
+
+def check_loading(cfg: CfgNode) -> None:
+    """Return when the loading processes of the training, or else of the test, can hand over what they read.
+
+    Raises:
+        ValueError: /dev/shm is too small for that.
+    """
+    num_processes = distributed.processes_per_machine(cfg.NUM_GPUS)
+    channels = 5 if cfg.SLOWFAST.FAST_INPUT == "flow" else 3
+    side = cfg.DATA.TRAIN_CROP_SIZE if cfg.TRAIN.ENABLE else cfg.DATA.TEST_CROP_SIZE
+    clip_bytes = channels * cfg.DATA.NUM_FRAMES * side**2
+    if cfg.TRAIN.ENABLE:
+        least = most = clip_bytes * max(1, cfg.TRAIN.BATCH_SIZE // num_processes)
+    else:  # a video, its frames whole: at least one clip's, at most those of all clips at 16:9
+        num_clips = max(cfg.TEST.NUM_TEMPORAL_CLIPS or [cfg.TEST.NUM_ENSEMBLE_VIEWS])
+        least, most = clip_bytes, clip_bytes * num_clips * 16 // 9
+    check_shared_memory(
+        least_bytes=least,
+        most_bytes=most,
+        num_workers=cfg.DATA_LOADER.NUM_WORKERS,
+        prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR,
+        num_processes=num_processes,
+    )
+    check_cores(cfg.DATA_LOADER.NUM_WORKERS * num_processes)
 
 
 def weights_for_test(cfg: CfgNode) -> str:

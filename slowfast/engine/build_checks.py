@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slowfast.engine.shared_memory import check_shared_memory
+from slowfast.engine.build import check_loading
+from slowfast.engine.checkpoint import check_integrity, find_checkpoints
 from slowfast.engine.tasks import task_of
-from slowfast.models.weights.load import CheckpointError
-from slowfast.models.weights.torchvision import is_torchvision_address
+from slowfast.models import build_model
+from slowfast.models.weights.load import CheckpointError, load_complete, local_path, read_checkpoint
 from slowfast.utils import distributed
 from slowfast.utils.download import is_url
 
@@ -31,30 +32,30 @@ def _check(cfg: CfgNode) -> None:
     for group in ("TRAIN", "TEST"):
         if cfg[group].ENABLE:
             _check_weights(cfg, group)
-    _check_shared_memory(cfg)
+    check_loading(cfg)
     if cfg.TEST.ENABLE:
         task_of(cfg).check_test(cfg)
 
 
 def _check_weights(cfg: CfgNode, group: str) -> None:
-    """Return when the file that a key names is there, can be fetched, or will be made by the training."""
+    """Return when the weights that a key names are there, or the training makes them; names and URLs are fetched now.
+
+    Weights for the test are tried on the model, too. Those that a training starts from will be, in a moment.
+    """
     path = cfg[group].CHECKPOINT_FILE_PATH
-    if not path or is_url(path) or is_torchvision_address(path) or Path(path).is_file():
+    if not path or _is_made_here(cfg, group, path):
         return
-    made_here = Path(path).resolve().is_relative_to(Path(cfg.OUTPUT_DIR).resolve())
-    if group == "TEST" and cfg.TRAIN.ENABLE and made_here:
-        return
-    raise CheckpointError(f"{group}.CHECKPOINT_FILE_PATH: there is no checkpoint {path}.")
+    try:
+        file = local_path(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{group}.CHECKPOINT_FILE_PATH: {error}") from error
+    if group == "TEST":
+        check_integrity(file)
+        load_complete(build_model(cfg), read_checkpoint(path), path)
 
 
-def _check_shared_memory(cfg: CfgNode) -> None:
-    """Return when the loading processes can hand their training clips over."""
-    num_processes = distributed.processes_per_machine(cfg.NUM_GPUS)
-    clips = max(1, cfg.TRAIN.BATCH_SIZE // num_processes)
-    channels = 5 if cfg.SLOWFAST.FAST_INPUT == "flow" else 3
-    check_shared_memory(
-        batch_bytes=clips * channels * cfg.DATA.NUM_FRAMES * cfg.DATA.TRAIN_CROP_SIZE**2,
-        num_workers=cfg.DATA_LOADER.NUM_WORKERS,
-        prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR,
-        num_processes=num_processes,
-    )
+def _is_made_here(cfg: CfgNode, group: str, path: str) -> bool:
+    """Whether the training saves the file that the test reads, or resumes from one that makes ``path`` needless."""
+    if group == "TRAIN":
+        return bool(cfg.TRAIN.AUTO_RESUME and find_checkpoints(cfg.OUTPUT_DIR))
+    return not is_url(path) and Path(path).resolve().is_relative_to(Path(cfg.OUTPUT_DIR).resolve())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -31,7 +32,7 @@ from slowfast.utils.errors import (
 )
 from slowfast.utils.files import check_writable
 from slowfast.utils.locks import FolderLock
-from slowfast.utils.logging import setup_logging
+from slowfast.utils.logging import SHOWN_ELSEWHERE, setup_logging
 from slowfast.utils.processes import end_with_parent
 from slowfast.utils.seeding import seed_all
 from slowfast.utils.signals import forward_signals, stop_on_signals
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 __all__ = ["LaunchError", "check_gpus", "launch"]
+
+logger = logging.getLogger(__name__)
 
 # Exchanges wait so long before they fail by themselves; ``Watch`` ends them long before.
 _GROUP_TIMEOUT = timedelta(minutes=60)
@@ -259,8 +262,24 @@ def _run(job, cfg: CfgNode) -> None:
         setup_logging(cfg.OUTPUT_DIR)
         # Dropout differs between processes; the initial weights are broadcast, and data has generators of its own.
         seed_all(cfg.RNG_SEED + distributed.rank())
-        with stop_on_signals():
+        with stop_on_signals(), _end_in_log():
             job(cfg)
+
+
+@contextmanager
+def _end_in_log() -> Iterator[None]:
+    """Write what ends the run into its log file, too: standard error may be gone when somebody asks why."""
+    try:
+        yield
+    except StoppedError as error:
+        logger.info("%s", error, extra=SHOWN_ELSEWHERE)
+        raise
+    except USER_ERRORS as error:
+        logger.error("%s", error, extra=SHOWN_ELSEWHERE)
+        raise
+    except Exception:
+        logger.exception("a fault of the program", extra=SHOWN_ELSEWHERE)
+        raise
 
 
 def _free_port() -> int:

@@ -21,7 +21,7 @@ from slowfast.datasets.build import build_protocol, protocol_of
 from slowfast.datasets.fingerprint import Fingerprint, fingerprint_of
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.sample_kinds import BOXES, CLIPS, SampleKind, sample_kind
-from slowfast.engine.build import build_device, train_dtype
+from slowfast.engine.build import build_device, check_loading, train_dtype
 from slowfast.engine.detection import DetectionEvaluator
 from slowfast.engine.partial_scores import PartialScores
 from slowfast.engine.pipeline import Pipeline
@@ -192,6 +192,8 @@ def task_of(cfg: CfgNode) -> Task:
 
 def test(cfg: CfgNode) -> dict[str, float]:
     """Test as the config says and write the results; the figures."""
+    if not cfg.TRAIN.ENABLE:  # else looked at before the training
+        check_loading(cfg)
     return task_of(cfg).test(cfg)
 
 

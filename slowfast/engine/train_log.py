@@ -82,7 +82,7 @@ class TrainLog:
         logger.info(
             "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
             *(epoch, self.num_epochs, loss, lr, speed, data, eta),
-            extra={"is_on_bar": progress.is_shown},
+            extra={"is_shown_elsewhere": progress.is_shown},
         )
         if batch > self.period:  # the first batches of an epoch find no worker ready
             self._warn_of_data(record["data_share"])

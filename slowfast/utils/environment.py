@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
@@ -16,6 +17,11 @@ import slowfast
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "fvcore")
 # The oldest versions with which all tests pass (`make test-oldest`); setup.py asks for them.
 OLDEST = {"torch": "2.6", "torchvision": "0.21", "av": "17"}
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

@@ -31,5 +31,5 @@ def with_log_lines(
         if time.perf_counter() - last_line > every_seconds or done == total:
             last_line = time.perf_counter()
             left = time_left(start, done, total)
-            shown = {"is_on_bar": progress.is_shown}
+            shown = {"is_shown_elsewhere": progress.is_shown}
             logger.info("%s: %d of %d %s, eta %s", name, done, total, unit, left, extra=shown)

@@ -17,16 +17,17 @@ from slowfast.utils.files import atomic_write, cause_of, storage_error
 from slowfast.utils.text import printable
 
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+SHOWN_ELSEWHERE = {"is_shown_elsewhere": True}
 
 
 class _TerminalHandler(logging.StreamHandler):
     """Writes to standard output without tearing a progress bar apart.
 
-    A record with a true ``is_on_bar`` is left to the log file: a bar shows the same already.
+    Records with ``extra=SHOWN_ELSEWHERE`` are left to the log file: a bar or standard error shows the same.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "is_on_bar", False):
+        if getattr(record, "is_shown_elsewhere", False):
             return
         try:
             tqdm.write(self.format(record), file=sys.stdout)

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from slowfast.cli.run import main
+from slowfast.utils.download import DownloadError
 from tests.faults import Fault, end_all, run_job, start_group, start_job
 
 SECONDS_OF_EXCHANGE = {"slowfast.engine.watch._SILENT_SECONDS": 3.0, "slowfast.engine.watch._UNWIND_SECONDS": 1.0,
@@ -208,6 +209,40 @@ def test_what_is_missing_is_said_before_the_first_step(job, tmp_path, capsys, ke
     assert main(list(map(str, job("out", key, value)))) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [("a text", "cannot be read as a checkpoint"), ("weights of another model", "is of another model, and a result")],
+)
+def test_weights_that_the_test_cannot_use_are_found_before_the_first_step(job, tmp_path, capsys, content, message):
+    path = tmp_path / "weights.pyth"
+    if content == "a text":
+        path.write_text(content)
+    else:
+        torch.save({"model_state": {"head.classifier.weight": torch.zeros(2, 2)}}, path)
+    assert main(list(map(str, job("out", "TEST.CHECKPOINT_FILE_PATH", path)))) == 2
+    captured = capsys.readouterr()
+    assert f"{path} {message}" in captured.err and message not in captured.out
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()
+    assert f"{path} {message}" in (tmp_path / "out" / "log.txt").read_text(), "the reason is in the log file, too"
+
+
+@pytest.mark.parametrize("group", ["TRAIN", "TEST"])
+def test_weights_by_name_are_fetched_before_the_first_step(job, tmp_path, capsys, monkeypatch, group):
+    def fetch(entry):
+        raise DownloadError(f"{entry.name} is fetched now")
+
+    monkeypatch.setattr("slowfast.models.weights.load.fetch_entry", fetch)
+    key = f"{group}.CHECKPOINT_FILE_PATH"
+    assert main(list(map(str, job("out", key, "X3D_S")))) == 2
+    assert f"error: {key}: Kinetics/X3D_S is fetched now" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+def test_weights_to_start_from_may_be_gone_when_a_training_goes_on(job, tmp_path, capsys):
+    assert main(list(map(str, job("out", "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False)))) == 0
+    assert main(list(map(str, job("out", "TRAIN.CHECKPOINT_FILE_PATH", "gone.pyth", "TEST.ENABLE", False)))) == 0
 
 
 def test_a_missing_list_of_the_test_is_said_before_the_first_step(job, tmp_path, tiny_motion, capsys):

@@ -265,10 +265,17 @@ def load_content_exactly(
     model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
 ) -> None:
     """The same with the ``content`` of a file that is read already."""
+    logger.info("%s: %s", path, load_complete(model, content, path, but_for_head=but_for_head))
+
+
+def load_complete(
+    model: nn.Module, content: Mapping[str, Any], path: str | Path, *, but_for_head: bool = False
+) -> LoadReport:
+    """The same without a line in the log; the report."""
     report = load_weights(model, content["model_state"], source=path)
     if not (report.is_complete or (but_for_head and report.is_complete_but_for_head)):
         raise CheckpointError(
             f"{path} is of another model, and a result with it would mean nothing: {report}. "
             "Build the model with the config that the weights were trained with."
         )
-    logger.info("%s: %s", path, report)
+    return report
