@@ -28,6 +28,11 @@ class Config(CfgNode):
 
     layers: tuple[Layer, ...] = ()
 
+    def __repr__(self) -> str:
+        """Where the values come from, and how to see them: all of them fill several screens."""
+        sources = dict.fromkeys(Path(layer.source).name for layer in self.layers)
+        return f"Config({', '.join(sources) or 'defaults'}; print(cfg) shows all values, print(cfg.MODEL) some)"
+
     def merge_from_file(self, cfg_filename: str | os.PathLike, allow_unsafe: bool = False) -> None:
         """Write a YAML file, with what its ``_BASE_`` names, over the current values.
 

@@ -101,6 +101,9 @@ class Ava(Dataset):
         self.seed = seed
         self.max_tries = max_tries
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.split}: {self.key_frames!r}; {self.protocol.describe()})"
+
     @classmethod
     def from_config(cls, cfg: CfgNode, split: str) -> dict:
         """The keyword arguments that the config describes; reads and checks the lists of ``split``.

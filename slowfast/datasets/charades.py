@@ -64,7 +64,7 @@ class ListedLabels:
         return set().union(*self._lists.labels(index)[first : last + 1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CharadesVideos(SourcedVideos):
     """Videos whose ``labels``, uint8 (N, K), are all of the video, and ``frame_labels`` say when they hold."""
 

@@ -93,6 +93,9 @@ class ClipDataset(Dataset):
         self.flow = flow
         self.max_tries = max_tries
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.split}: {self.videos!r}; {self.protocol.describe()})"
+
     @classmethod
     def clip_options(cls, cfg: CfgNode, split: str) -> dict:
         """The keyword arguments that do not depend on the layout: all but ``videos`` and ``class_names``."""

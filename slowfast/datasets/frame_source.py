@@ -17,6 +17,7 @@ import numpy as np
 
 from slowfast.datasets.lists.frame_lists import FrameLists
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings
+from slowfast.utils.logging import count
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 from slowfast.video.resampled import ResampledReader
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 _SAME_RATE = 1e-3  # relative difference of frame rates that are taken for equal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FrameSource:
     """Where the frames of a list of videos are.
 
@@ -43,6 +44,9 @@ class FrameSource:
     fps: float
     lists: FrameLists | None = None
     list_indices: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return f"FrameSource({self.kind}: {count(len(self.paths), 'video')} at {self.fps:g} frames a second)"
 
     def open(self, index: int, *, num_threads: int = 1) -> FrameReader:
         """The frames of a video at ``fps``.

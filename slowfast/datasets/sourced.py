@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourcedVideos(VideoList):
     """A list of videos with the source of their frames; ``paths`` are those of the source.
 

@@ -92,7 +92,7 @@ class HMDB51(_FoldDataset):
         return read_hmdb_split(folder, fold, part)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FoldList(VideoList):
     """Videos of one part of a split. A ``*`` in ``source`` stands for the class: one file a class.
 

@@ -129,6 +129,10 @@ class Pipeline:
         self.device = device_of(model) if device is None else torch.device(device)
         self.prepare = ClipPreprocessor.of(protocol, self.device, channels_last=channels_last)
 
+    def __repr__(self) -> str:
+        size = f"{sum(p.numel() for p in self.model.parameters()):,} parameters"
+        return f"Pipeline({type(self.model).__name__}, {size}, on {self.device}; {self.protocol.describe()})"
+
     @classmethod
     def from_config(
         cls,

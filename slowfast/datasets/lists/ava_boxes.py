@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError, named_rows
+from slowfast.utils.logging import count
 from slowfast.utils.untrusted import open_text, parse_integer, quoted
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ FAR_OUTSIDE = 0.5  # of the frame: coordinates this far beyond its border are no
 _SECOND_BITS = 20  # a key frame as one integer: video << 20 | second, of up to twelve days
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KeyFrames(Sequence):
     """The key frames that hold a box, by video and second, and their boxes. N key frames, R boxes, L labels.
 
@@ -58,6 +59,10 @@ class KeyFrames(Sequence):
     labels: np.ndarray
     label_starts: np.ndarray
     missing_videos: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        sizes = (count(len(self), "key frame"), count(len(self.boxes), "box"), count(len(self.video_ids), "video"))
+        return f"KeyFrames({', '.join(sizes)})"
 
     def __len__(self) -> int:
         return len(self.seconds)

@@ -22,6 +22,7 @@ import numpy as np
 
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.row_problems import RowProblems, read_text
+from slowfast.utils.logging import count
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class TimedActions:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CharadesAnnotations:
     """The rows of an annotation file.
 
@@ -64,6 +65,9 @@ class CharadesAnnotations:
     video_ids: list[str]
     actions: list[list[tuple[int, float, float]]]
     line_numbers: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"CharadesAnnotations({count(len(self.video_ids), 'video')})"
 
     def take(self, indices: np.ndarray) -> CharadesAnnotations:
         """The rows ``indices``."""

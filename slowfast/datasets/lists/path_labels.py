@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from slowfast.utils.logging import count
 from slowfast.utils.untrusted import cut, quoted, read_bytes, read_json, read_text
 
 MAX_REPORTED = 10  # rows named in one error message
@@ -56,7 +57,7 @@ class PackedStrings(Sequence):
         return isinstance(other, Sequence) and list(self) == list(other)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VideoList:
     """The rows of a list file, column by column.
 
@@ -79,6 +80,9 @@ class VideoList:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({count(len(self), 'video')} of {self.source})"
 
     def place(self, index: int) -> str:
         """``train.csv:12``, where a row stands."""

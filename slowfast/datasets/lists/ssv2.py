@@ -16,13 +16,14 @@ import numpy as np
 
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.row_problems import RowProblems, read_text
+from slowfast.utils.logging import count
 from slowfast.utils.untrusted import cut, parse_integer, parse_json, quoted, read_json
 
 OLD_PREFIX = "something-something-v2-"
 _ID_KEY = re.compile(r'"id"\s*:')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SomethingAnnotations:
     """The entries of a file.
 
@@ -37,6 +38,9 @@ class SomethingAnnotations:
     video_ids: list[str]
     labels: np.ndarray
     line_numbers: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"SomethingAnnotations({count(len(self.video_ids), 'video')} of {self.source})"
 
     def take(self, indices: np.ndarray) -> SomethingAnnotations:
         """The entries ``indices``."""
