@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fvcore.common.config import CfgNode
@@ -129,6 +130,7 @@ _C.TRAIN.KEEP_CHECKPOINTS = 0  # [own] newest checkpoints of whole epochs that s
 # front ("-loss") where smaller is better; "": none.
 _C.TRAIN.BEST_FIGURE = ""
 _C.TRAIN.EARLY_STOPPING = 0  # [own] validations without a better BEST_FIGURE after which training ends; 0: never
+_C.TRAIN.BALANCE_CLASSES = False  # [own] every class equally often in an epoch, however many videos it has
 _C.TRAIN.ACCUMULATE = 1  # [own] parts that a GPU computes its share of a batch in, one after the other: less memory
 _C.TRAIN.AUTO_RESUME = True  # continue from the newest readable checkpoint in OUTPUT_DIR
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""  # weights to start from (file, URL, zoo name) where nothing is resumed; "": none
@@ -200,14 +202,14 @@ _C.MODEL.ARCH = "slowfast"
 # Registered model: "SlowFast", "ResNet" (one pathway), "X3D", "CSN", "R2Plus1D", ...
 _C.MODEL.MODEL_NAME = "SlowFast"
 _C.MODEL.NUM_CLASSES = 400  # K
-_C.MODEL.LOSS_FUNC = "cross_entropy"  # registered loss: also "soft_cross_entropy", "bce", "bce_logit"
+_C.MODEL.LOSS_FUNC = "cross_entropy"  # or "soft_cross_entropy", "softmax_focal", "bce" ("bce_logit"), "sigmoid_focal"
 _C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "maskmvit"]  # one input
 _C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast"]  # values of ARCH whose input is [slow, fast]
 _C.MODEL.DROPOUT_RATE = 0.5  # p of dropping a feature before the classifier
 _C.MODEL.DROPCONNECT_RATE = 0.0  # p of dropping a block's residual, for one clip; X3D: less in earlier stages
 _C.MODEL.FC_INIT_STD = 0.01  # standard deviation of the classifier's initial weights
 _C.MODEL.HEAD_ACT = "softmax"  # turns logits into scores in eval mode: "softmax", "sigmoid" (multi-label) or "none"
-_C.MODEL.ACT_CHECKPOINT = False  # recompute activations in the backward pass: less memory, more time
+_C.MODEL.ACT_CHECKPOINT = False  # recompute what is inside of residual blocks in the backward pass: less memory
 _C.MODEL.DETACH_FINAL_FC = False  # no gradient below the classifier: it alone learns
 # [own] Parameters that do not learn: names of them or of modules, with * and ?, as ["slow.stem", "*.res2.*"]. Batch
 # norms among them keep their running statistics.
@@ -219,6 +221,9 @@ _C.MODEL.COMPILE = False  # [own] torch.compile: a slow first step, faster ones 
 _C.MODEL.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a model of your own; any keys
 
 _C.LOSS = CfgNode()
+# [own] How much each class counts: "" alike, "inverse" or "inverse_sqrt" of its training videos (of mean 1 over them),
+# or a file of K numbers, one a line.
+_C.LOSS.CLASS_WEIGHTS = ""
 _C.LOSS.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of the loss; any keys
 
 _C.SLOWFAST = CfgNode()

@@ -26,7 +26,6 @@ WITHOUT_EFFECT = {
     "DATA.TRAIN_JITTER_MOTION_SHIFT": "not supported: a crop does not move within its clip",
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.": _DEMO,
-    "MODEL.ACT_CHECKPOINT": "not supported yet: recomputing activations",
     "MULTIGRID.DEFAULT_B": _MULTIGRID,
     "MULTIGRID.DEFAULT_S": _MULTIGRID,
     "MULTIGRID.DEFAULT_T": _MULTIGRID,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from slowfast.config import get_cfg
@@ -184,7 +185,9 @@ def build_loader(
     batch_size = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
     if split == "train":
         share = {"batch_size": batch_size, "rank": rank, "world_size": world_size}
-        order: dict[str, Any] = {"batch_sampler": TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, **share)}
+        labels = np.asarray(dataset.labels) if cfg.TRAIN.BALANCE_CLASSES else None
+        sampler = TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, labels=labels, **share)
+        order: dict[str, Any] = {"batch_sampler": sampler}
     elif split == "val":
         order = {"batch_sampler": EvalBatches(len(dataset), batch_size, rank, world_size)}
     else:

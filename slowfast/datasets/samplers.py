@@ -30,6 +30,35 @@ def batch_span(batch: int, sizes: Sequence[int]) -> tuple[int, int]:
     return start, start + sizes[place]
 
 
+# A video that comes again within an epoch is drawn as if in a later epoch, which no training reaches.
+_REPEATS_FROM = 10**9
+
+
+def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """As many videos as there are, every class equally often, shuffled; and how often each of them came before.
+
+    The videos of a class come in turn, in random order: of a frequent class a part of them, of a rare one all, several
+    times. Where the classes do not divide the videos evenly, random ones come once more.
+
+    Args:
+        labels: int64 (N,); videos with a label below 0 never come.
+
+    Returns:
+        int64 (N,) places of videos, and int64 (N,) numbers from 0.
+    """
+    classes = np.unique(labels[labels >= 0])
+    counts = np.full(len(classes), len(labels) // len(classes))
+    counts[rng.permutation(len(classes))[: len(labels) % len(classes)]] += 1
+    indices, repeats = [], []
+    for label, count in zip(classes, counts, strict=True):
+        videos = rng.permutation(np.flatnonzero(labels == label))
+        turns = np.arange(count)
+        indices.append(videos[turns % len(videos)])
+        repeats.append(turns // len(videos))
+    order = rng.permutation(len(labels))
+    return np.concatenate(indices)[order], np.concatenate(repeats)[order]
+
+
 class TrainSampler(Sampler):
     """Batches of ``(epoch, index)`` in an order that depends on the seed and the epoch alone.
 
@@ -45,6 +74,8 @@ class TrainSampler(Sampler):
         shapes: multigrid training: epoch -> (factor, shape) of consecutive batches, in turn. A batch then holds
             ``factor * batch_size`` keys ``(epoch, index, shape)``, or ``(epoch, index)`` where the shape is None.
             Default: all alike.
+        labels: of the samples, int64 (N,), to have every class equally often; see ``balanced_order``. Default: every
+            sample once.
     """
 
     def __init__(
@@ -56,6 +87,7 @@ class TrainSampler(Sampler):
         rank: int = 0,
         world_size: int = 1,
         shapes: Callable[[int], Sequence[tuple[int, ClipShape | None]]] | None = None,
+        labels: np.ndarray | None = None,
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
@@ -66,6 +98,7 @@ class TrainSampler(Sampler):
         self.rank = rank
         self.world_size = world_size
         self.shapes = shapes or (lambda epoch: [(1, None)])
+        self.labels = labels
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -83,13 +116,22 @@ class TrainSampler(Sampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int] | tuple[int, int, ClipShape]]]:
         epoch = self.epoch  # of this iteration, whatever is chosen for the next one meanwhile
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_samples)
+        order = self._order(epoch)
         shapes, sizes = self.shapes(epoch), self._sizes(epoch)
         for batch in range(self.start_batch, self.num_batches(epoch)):
             start, stop = batch_span(batch, sizes)
             _, shape = shapes[batch % len(shapes)]
             rest = () if shape is None else (shape,)
-            yield [(epoch, int(index), *rest) for index in order[start:stop][self.rank :: self.world_size]]
+            yield [(*key, *rest) for key in order[start:stop][self.rank :: self.world_size].tolist()]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The keys of a whole epoch, int64 (N, 2)."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.labels is None:
+            indices, repeats = rng.permutation(self.num_samples), 0
+        else:
+            indices, repeats = balanced_order(self.labels, rng)
+        return np.stack([np.full(self.num_samples, epoch) + _REPEATS_FROM * repeats, indices], axis=1)
 
     def _sizes(self, epoch: int) -> list[int]:
         """Samples of all processes together in consecutive batches, in turn."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from slowfast.datasets import build_augment, build_dataset, build_loader
 from slowfast.datasets.build import build_protocol, protocol_of
@@ -76,7 +78,7 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
     sizes = BatchSizes.from_config(cfg)
     trainer = trainer_class(
         model=model,
-        loss_fn=build_loss(cfg),
+        loss_fn=_on_device(build_loss(cfg, labels=dataset.labels), device),
         optimizer=build_optimizer(cfg, model),
         schedule=build_schedule(cfg, factor=sizes.lr_factor),
         train_loader=train_loader,
@@ -115,6 +117,11 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
         logger.info(describe_plan(shapes))
         warn_of_statistics(shapes, train_loader.batch_sampler, wanted=cfg.MULTIGRID.BN_BASE_SIZE)
     return trainer
+
+
+def _on_device(loss: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """``loss`` with what it holds on ``device``; a registered one need not be a module."""
+    return loss.to(device) if isinstance(loss, nn.Module) else loss
 
 
 def _checkpoint_facts(cfg: CfgNode, dataset: VideoDataset, evaluate: Evaluation | None) -> dict[str, Any]:

@@ -1,16 +1,22 @@
 """Losses by name. A registered loss is a class; its instances take (logits, labels) and give the mean loss.
 
-Its keyword arguments come from ``LOSS.ARGS``.
+Its keyword arguments come from ``LOSS.ARGS``; one that takes ``class_weights`` gets those of ``LOSS.CLASS_WEIGHTS``.
+Weights multiply the terms of a class, and the mean stays one over clips: the loss of a batch is the mean of those of
+its parts, however it is divided among processes.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slowfast.losses.class_weights import POWERS, class_weights
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs
@@ -21,13 +27,43 @@ if TYPE_CHECKING:
 LOSS_REGISTRY = Registry("loss", key="MODEL.LOSS_FUNC")
 
 
-def build_loss(cfg: CfgNode) -> nn.Module:
-    """The loss of ``MODEL.LOSS_FUNC``."""
+def build_loss(cfg: CfgNode, *, labels: np.ndarray | None = None) -> nn.Module:
+    """The loss of ``MODEL.LOSS_FUNC``.
+
+    Args:
+        labels: of the training videos, int64 (N,) or 0 and 1 (N, K); without them, class weights that are counted
+            are left out.
+
+    Raises:
+        ValueError: an unknown name, arguments that the class does not take, or class weights that cannot be had.
+    """
     import_extensions(cfg.IMPORTS)
     loss_class = LOSS_REGISTRY.get(cfg.MODEL.LOSS_FUNC)
     options = dict(cfg.LOSS.ARGS)
     check_kwargs(loss_class, options, "LOSS.ARGS")
+    kind = cfg.LOSS.CLASS_WEIGHTS
+    if kind and "class_weights" not in inspect.signature(loss_class).parameters:
+        raise ValueError(f"LOSS.CLASS_WEIGHTS={kind!r}: the loss {cfg.MODEL.LOSS_FUNC} takes no class_weights.")
+    if kind and (labels is not None or kind not in POWERS):
+        options["class_weights"] = class_weights(kind, labels=labels, num_classes=cfg.MODEL.NUM_CLASSES)
     return loss_class(**options)
+
+
+class WeightedLoss(nn.Module):
+    """Base of the losses whose classes may count differently.
+
+    Args:
+        class_weights: (K,), of at least 0; None for all alike.
+    """
+
+    def __init__(self, *, class_weights: Sequence[float] | None = None):
+        super().__init__()
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def weights_for(self, logits: Tensor) -> Tensor | None:
+        """The weights where ``logits`` are, in their type; None for all alike."""
+        return None if self.class_weights is None else self.class_weights.to(logits)
 
 
 def _widen(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,51 +73,130 @@ def _widen(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @LOSS_REGISTRY.register("cross_entropy")
-class CrossEntropy(nn.Module):
+class CrossEntropy(WeightedLoss):
     """Mean cross-entropy of softmax(logits); labels int64 (B,), or class probabilities float (B, K) as from mixup.
 
     Args:
         label_smoothing: share of the target spread over all classes, in [0, 1).
+        class_weights: (K,); None for all alike.
     """
 
-    def __init__(self, *, label_smoothing: float = 0.0):
-        super().__init__()
+    def __init__(self, *, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None):
+        super().__init__(class_weights=class_weights)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(*_widen(logits, labels), label_smoothing=self.label_smoothing)
+        logits, labels = _widen(logits, labels)
+        weights = self.weights_for(logits)
+        # Not torch's weighted mean, which divides by the weights of the clips that happen to be in the batch.
+        options = {} if weights is None else {"weight": weights, "reduction": "none"}
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, **options).mean()
 
 
 @LOSS_REGISTRY.register("soft_cross_entropy")
-class SoftCrossEntropy(nn.Module):
+class SoftCrossEntropy(WeightedLoss):
     """Mean cross-entropy against class weights float (B, K), scaled to sum to one; int64 (B,) labels count as one-hot.
 
     Args:
         normalize_targets: divide each row of labels by its sum (PySlowFast's default).
+        class_weights: (K,), how much each class counts; None for all alike.
     """
 
-    def __init__(self, *, normalize_targets: bool = True):
-        super().__init__()
+    def __init__(self, *, normalize_targets: bool = True, class_weights: Sequence[float] | None = None):
+        super().__init__(class_weights=class_weights)
         self.normalize_targets = normalize_targets
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         if labels.ndim == 2 and self.normalize_targets:
             labels = labels / labels.sum(1, keepdim=True)
-        return F.cross_entropy(*_widen(logits, labels))
+        logits, labels = _widen(logits, labels)
+        weights = self.weights_for(logits)
+        options = {} if weights is None else {"weight": weights, "reduction": "none"}
+        return F.cross_entropy(logits, labels, **options).mean()
 
 
 @LOSS_REGISTRY.register("bce_logit")
-class BinaryCrossEntropy(nn.Module):
+class BinaryCrossEntropy(WeightedLoss):
     """Mean binary cross-entropy of sigmoid(logits) over all B x K decisions.
 
     Labels are float (B, K), or int64 (B,), which count as one-hot.
+
+    Args:
+        class_weights: (K,), how much the decisions on each class count; None for all alike.
     """
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits, labels = _decisions(logits, labels)
+        return F.binary_cross_entropy_with_logits(logits, labels, weight=self.weights_for(logits))
+
+
+def _decisions(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """``logits`` at least in float32, and labels (B, K) in the same type."""
+    if labels.ndim == 1:
+        labels = F.one_hot(labels, logits.shape[1])
+    logits, _ = _widen(logits, labels)
+    return logits, labels.to(logits.dtype)
+
+
+@LOSS_REGISTRY.register("softmax_focal")
+class SoftmaxFocal(WeightedLoss):
+    """Mean of -(1 - p)^gamma log p of the right class's softmax(logits): what is learnt already counts less.
+
+    The focal loss of Lin et al. (ICCV 2017, arXiv 1708.02002, equation 4) for one label a clip. Labels are int64 (B,),
+    or class probabilities float (B, K), over which the classes' terms are averaged.
+
+    Args:
+        gamma: 0 is the cross-entropy.
+        class_weights: (K,), the paper's alpha; None for all alike.
+    """
+
+    def __init__(self, *, gamma: float = 2.0, class_weights: Sequence[float] | None = None):
+        super().__init__(class_weights=class_weights)
+        if gamma < 0:
+            raise ValueError(f"gamma={gamma} must be at least 0.")
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits, labels = _widen(logits, labels)
+        log_p = logits.log_softmax(1)
+        # Powers below 1 have no finite slope at 0, where a clip is learnt to the last digit.
+        terms = -((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p
+        weights = self.weights_for(logits)
+        terms = terms if weights is None else terms * weights
         if labels.ndim == 1:
-            labels = F.one_hot(labels, logits.shape[1])
-        logits, _ = _widen(logits, labels)
-        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+            return terms.gather(1, labels[:, None]).mean()
+        return (terms * labels).sum(1).mean()
+
+
+@LOSS_REGISTRY.register("sigmoid_focal")
+class SigmoidFocal(WeightedLoss):
+    """Mean focal loss of sigmoid(logits) over all B x K decisions (Lin et al., ICCV 2017, equation 5).
+
+    Labels are float (B, K), or int64 (B,), which count as one-hot.
+
+    Args:
+        gamma: 0 is binary cross-entropy, weighted by alpha.
+        alpha: weight of what is true, in [0, 1]; 1 - alpha is that of what is not. -1: both count 1.
+        class_weights: (K,), how much the decisions on each class count; None for all alike.
+    """
+
+    def __init__(self, *, gamma: float = 2.0, alpha: float = 0.25, class_weights: Sequence[float] | None = None):
+        super().__init__(class_weights=class_weights)
+        if gamma < 0 or not (alpha == -1 or 0 <= alpha <= 1):
+            raise ValueError(f"gamma={gamma} must be at least 0, and alpha={alpha} in [0, 1] or -1.")
+        self.gamma = gamma
+        self.alpha = alpha
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits, labels = _decisions(logits, labels)
+        log_p, log_not_p = F.logsigmoid(logits), F.logsigmoid(-logits)
+        # (1 - p)^gamma as a power of e: torchvision's has a gradient of NaN where p is 1 and gamma below 1.
+        if_true, if_not = -(self.gamma * log_not_p).exp() * log_p, -(self.gamma * log_p).exp() * log_not_p
+        if self.alpha >= 0:
+            if_true, if_not = self.alpha * if_true, (1 - self.alpha) * if_not
+        terms = labels * if_true + (1 - labels) * if_not
+        weights = self.weights_for(logits)
+        return (terms if weights is None else terms * weights).mean()
 
 
 # In train mode every head here gives logits, so PySlowFast's two names mean one loss.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from slowfast.models.argument_keys import with_keys
+from slowfast.models.recompute import recomputes
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs, filter_kwargs
@@ -50,6 +51,11 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
         model = model_class(**{**arguments, **extra})
     except ValueError as error:
         raise ValueError(with_keys(str(error), extra)) from error
+    if cfg.MODEL.ACT_CHECKPOINT and not recomputes(model):
+        raise ValueError(
+            f"MODEL.ACT_CHECKPOINT with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: it has no residual blocks of this "
+            "package, whose activations could be recomputed. Set it to False."
+        )
     return model if device is None else model.to(device)
 
 

@@ -117,8 +117,18 @@ def _activation_bytes(model: nn.Module, clip_shape: Sequence[int]) -> int:
             saved[storage] = tensor
         return tensor
 
+    def keep_input(_module, inputs: tuple[Tensor, ...]) -> None:
+        keep(inputs[0])
+
+    hooks = [  # a block that is computed again keeps its input, and nothing that is saved
+        module.register_forward_pre_hook(keep_input)
+        for module in model.modules()
+        if getattr(module, "recompute", False) is True
+    ]
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.train()(*inputs)
+    for hook in hooks:
+        hook.remove()
     return sum(tensor.untyped_storage().nbytes() for tensor in saved.values()) // 2
 
 

@@ -63,6 +63,7 @@ def resnet_arguments(cfg, *, lengths: Sequence[int]) -> dict:
         "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
         "roi_head": _roi_head(cfg),
         "drop_path": cfg.MODEL.DROPCONNECT_RATE,
+        "recompute": cfg.MODEL.ACT_CHECKPOINT,
         "norm": norm_from_config(cfg),
     }
 

@@ -31,10 +31,13 @@ class ResidualOptions:
     Args:
         drop_path: p of dropping the residual of a block, for each clip on its own, in train mode.
         norm: from a channel count to a normalisation layer.
+        recompute: keep the input of every block alone in train mode, and compute what is inside of it again for the
+            backward pass: less memory, about a third more time.
     """
 
     drop_path: float = 0.0
     norm: NormLayer = nn.BatchNorm3d
+    recompute: bool = False
 
     def __post_init__(self):
         check_fraction("drop_path", self.drop_path)

@@ -16,6 +16,7 @@ from torchvision.ops import stochastic_depth
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import BlockOptions, ResidualOptions
+from slowfast.models.recompute import forward_twice
 
 fx.wrap("stochastic_depth")  # one node in a traced graph: it looks at shapes
 
@@ -131,6 +132,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, shape: BlockShape, options: ResidualOptions):
         super().__init__()
         self.drop_path = options.drop_path
+        self.recompute = options.recompute
         self.has_projection = shape.needs_projection
         if self.has_projection:
             self.shortcut = conv3d(shape.in_channels, shape.out_channels, (1, 1, 1), stride=shape.stride)
@@ -144,6 +146,12 @@ class ResidualBlock(nn.Module):
         return self.shortcut_bn(self.shortcut(x)) if self.has_projection else x
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.recompute and self.training:
+            return forward_twice(self, self.compute, x)
+        return self.compute(x)
+
+    def compute(self, x: Tensor) -> Tensor:
+        """The output."""
         residual = self.transform(x)
         if self.drop_path > 0:
             residual = stochastic_depth(residual, self.drop_path, "row", training=self.training)

@@ -68,6 +68,7 @@ class StridedResNet(VideoNetwork):
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
             "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
             "drop_path": cfg.MODEL.DROPCONNECT_RATE,
+            "recompute": cfg.MODEL.ACT_CHECKPOINT,
             "norm": norm_from_config(cfg),
         }
 

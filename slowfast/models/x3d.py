@@ -272,6 +272,7 @@ class X3D(VideoNetwork):
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
             "pool_size": math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
             "drop_path": cfg.MODEL.DROPCONNECT_RATE,
+            "recompute": cfg.MODEL.ACT_CHECKPOINT,
             "norm": norm_from_config(cfg),
         }
 

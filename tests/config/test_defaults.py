@@ -53,6 +53,8 @@ OWN_KEYS = {
     "AVA.PROTOCOL": "pyslowfast",
     "AVA.DROP_OUTSIDE_BOXES": False,
     "DATA.FOLD": 1,
+    "TRAIN.BALANCE_CLASSES": False,
+    "LOSS.CLASS_WEIGHTS": "",
     "DIST_TIMEOUT": 60.0,
     "SOLVER.LR_BATCH_SIZE": 0,
     "SOLVER.SCALE_LR_TO_BATCH": False,

@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from slowfast.datasets.samplers import EvalSampler, TrainSampler, batch_span, clip_rng, num_batches
+from slowfast.datasets.samplers import (
+    EvalSampler,
+    TrainSampler,
+    balanced_order,
+    batch_span,
+    clip_rng,
+    num_batches,
+)
 from slowfast.datasets.samples import ClipShape
 
 
@@ -159,3 +166,35 @@ def test_impossible_arguments():
         EvalSampler(8, -1, 1)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         TrainSampler(8, batch_size=0, seed=0)
+
+
+# ---- every class equally often ----
+
+SKEWED = np.array([0] * 60 + [1] * 6 + [2] * 3 + [-1])
+
+
+def test_every_class_comes_equally_often():
+    order, repeats = balanced_order(SKEWED, np.random.default_rng(0))
+    assert len(order) == len(SKEWED)
+    assert sorted(np.bincount(SKEWED[order])) == [23, 23, 24]
+    assert len(set(order[SKEWED[order] == 0])) == (SKEWED[order] == 0).sum()  # of the frequent class a part, once each
+    rare = np.bincount(order, minlength=len(SKEWED))[SKEWED == 2]
+    assert rare.min() >= 7 and rare.max() <= rare.min() + 1  # of a rare one all, in turn
+    for video in set(order.tolist()):  # its visits are numbered
+        assert sorted(repeats[order == video]) == list(range((order == video).sum()))
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_the_balanced_order_is_that_of_one_process_and_no_clip_comes_twice(world_size):
+    def batches(rank, size):
+        sampler = TrainSampler(len(SKEWED), batch_size=8 // size, seed=3, rank=rank, world_size=size, labels=SKEWED)
+        sampler.set_epoch(5)
+        return list(sampler)
+
+    whole = batches(0, 1)
+    shares = [batches(rank, world_size) for rank in range(world_size)]
+    assert [sorted(key for share in shares for key in share[b]) for b in range(len(whole))] == [*map(sorted, whole)]
+    keys = [key for batch in whole for key in batch]
+    assert len(set(keys)) == len(keys)  # a video that comes again is another sample
+    draws = {tuple(clip_rng(3, *key).integers(0, 2**62, 2)) for key in keys}
+    assert len(draws) == len(keys)

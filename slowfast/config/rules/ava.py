@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.rules.common import above, at_least, fraction
-from slowfast.config.rules.model import model_kind
+from slowfast.config.rules.model import ONE_LABEL_LOSSES, model_kind
 
 
 def ava_problems(cfg: CfgNode) -> Iterator[str]:
@@ -42,7 +42,7 @@ def detection_problems(cfg: CfgNode) -> Iterator[str]:
         )
     if cfg.MODEL.HEAD_ACT == "softmax":
         yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
-    if cfg.MODEL.LOSS_FUNC in ("cross_entropy", "soft_cross_entropy"):
+    if cfg.MODEL.LOSS_FUNC in ONE_LABEL_LOSSES:
         yield f"DETECTION.ENABLE with MODEL.LOSS_FUNC={cfg.MODEL.LOSS_FUNC!r}: boxes have several labels. Set bce."
     if cfg.MIXUP.ENABLE:
         yield "DETECTION.ENABLE with MIXUP.ENABLE: boxes of two clips cannot be mixed. Turn one off."

@@ -35,6 +35,9 @@ ARCHS_OF = {
 }
 
 
+ONE_LABEL_LOSSES = ("cross_entropy", "soft_cross_entropy", "softmax_focal")
+
+
 def model_problems(cfg: CfgNode) -> Iterator[str]:
     """Everything that keeps the network from being built or its scores from meaning something."""
     yield from at_least(cfg, 1, "MODEL.NUM_CLASSES")
@@ -42,6 +45,8 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 0, "MODEL.FC_INIT_STD")
     yield from label_problems(cfg)
     yield from bn_problems(cfg)
+    if cfg.MODEL.ACT_CHECKPOINT and cfg.MODEL.COMPILE:
+        yield "MODEL.ACT_CHECKPOINT with MODEL.COMPILE: compiled code chooses itself what it keeps. Turn one off."
     kind, arch = model_kind(cfg), cfg.MODEL.ARCH
     if cfg.SLOWFAST.FAST_INPUT != "rgb" and kind not in ("", "slowfast"):
         yield (
@@ -81,7 +86,7 @@ def label_problems(cfg: CfgNode) -> Iterator[str]:
             "DATA.MULTI_LABEL with MODEL.HEAD_ACT='softmax': the scores of a clip would sum to 1 although "
             "several labels hold at once. Set MODEL.HEAD_ACT to sigmoid."
         )
-    if cfg.DATA.MULTI_LABEL and loss in ("cross_entropy", "soft_cross_entropy"):
+    if cfg.DATA.MULTI_LABEL and loss in ONE_LABEL_LOSSES:
         yield f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={loss!r}: it wants one label a video. Set bce_logit."
     yield from evaluator_problems(cfg)
     if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":

@@ -26,6 +26,11 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"TRAIN.BEST_FIGURE={cfg.TRAIN.BEST_FIGURE!r} needs validations: set TRAIN.EVAL_PERIOD above 0."
     if cfg.MODEL.FP16_ALLREDUCE and cfg.TRAIN.DDP.COMPRESSION == "bfloat16":
         yield "MODEL.FP16_ALLREDUCE and TRAIN.DDP.COMPRESSION bfloat16 contradict each other: set one of them."
+    if cfg.TRAIN.BALANCE_CLASSES and (cfg.DATA.MULTI_LABEL or cfg.DETECTION.ENABLE):
+        yield (
+            "TRAIN.BALANCE_CLASSES goes by the one label of a video, and here are several. Turn it off; "
+            "LOSS.CLASS_WEIGHTS weighs their decisions."
+        )
     if cfg.TRAIN.ENABLE:
         yield from _accumulation_problems(cfg)
 

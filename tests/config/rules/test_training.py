@@ -29,3 +29,9 @@ def test_what_can():
         "Kinetics/SLOWFAST_4x16_R50",
         ["TRAIN.BEST_FIGURE", "top1", "TRAIN.EARLY_STOPPING", 3, "TRAIN.ACCUMULATE", 4, "NUM_GPUS", 8],
     )
+
+
+@pytest.mark.parametrize("more", [["DATA.MULTI_LABEL", True, "MODEL.HEAD_ACT", "sigmoid", "MODEL.LOSS_FUNC", "bce"]])
+def test_classes_are_balanced_by_one_label(more):
+    with pytest.raises(ConfigError, match=r"TRAIN\.BALANCE_CLASSES goes by the one label of a video"):
+        load_cfg("Kinetics/SLOWFAST_4x16_R50", ["TRAIN.BALANCE_CLASSES", True, *more])

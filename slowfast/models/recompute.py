@@ -1,0 +1,43 @@
+"""Activations that are computed again for the backward pass instead of being kept: less memory, more time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def forward_twice(module: nn.Module, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``compute(x)``, of which only ``x`` is kept: the backward pass computes the rest again.
+
+    The second time draws what the first did, and leaves the running statistics of the batch norms in ``module`` alone.
+    """
+
+    def contexts() -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
+        return contextlib.nullcontext(), unmoved_statistics(module)
+
+    return checkpoint(compute, x, use_reentrant=False, context_fn=contexts)
+
+
+@contextlib.contextmanager
+def unmoved_statistics(module: nn.Module) -> Iterator[None]:
+    """Batch norms in ``module`` normalise as they do in training, and do not move their running statistics inside.
+
+    Not by ``track_running_stats``: what is saved for the backward pass must be what was saved the first time.
+    """
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, _, count in before:
+        norm.momentum, norm.num_batches_tracked = 0.0, None if count is None else count.clone()
+    try:
+        yield
+    finally:
+        for norm, momentum, count in before:
+            norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def recomputes(model: nn.Module) -> bool:
+    """Whether any block of ``model`` computes its activations again."""
+    return any(getattr(module, "recompute", False) is True for module in model.modules())
