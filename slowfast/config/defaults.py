@@ -130,6 +130,9 @@ _C.TRAIN.KEEP_CHECKPOINTS = 0  # [own] newest checkpoints of whole epochs that s
 # front ("-loss") where smaller is better; "": none.
 _C.TRAIN.BEST_FIGURE = ""
 _C.TRAIN.EARLY_STOPPING = 0  # [own] validations without a better BEST_FIGURE after which training ends; 0: never
+# [own] Average the weights over the latest steps, with this decay a step (0.9999: about 10,000 steps), evaluate the
+# average (figures "ema_...") and save it with them; 0: none.
+_C.TRAIN.EMA_DECAY = 0.0
 _C.TRAIN.BALANCE_CLASSES = False  # [own] every class equally often in an epoch, however many videos it has
 _C.TRAIN.ACCUMULATE = 1  # [own] parts that a GPU computes its share of a batch in, one after the other: less memory
 _C.TRAIN.AUTO_RESUME = True  # continue from the newest readable checkpoint in OUTPUT_DIR
@@ -192,6 +195,7 @@ _C.TEST.NUM_TEMPORAL_CLIPS = []  # numbers of clips per video, one test for each
 _C.TEST.MIXED_PRECISION = False  # [own] test in 16 bit (TRAIN.MIXED_PRECISION_DTYPE)
 _C.TEST.REPORT = True  # [own] write report.html after a test, a page that needs no network
 _C.TEST.NUM_WRONG_VIDEOS = 48  # [own] misclassified videos whose frames are kept, the most confident ones; 0: none
+_C.TEST.EMA = False  # [own] test the average of the weights, of a checkpoint trained with TRAIN.EMA_DECAY
 _C.TEST.FOLD_BN = False  # [own] multiply batch norm into the convolutions before testing: faster, equal scores
 
 # ---- Networks ----

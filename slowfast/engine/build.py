@@ -14,7 +14,7 @@ from slowfast.config import ConfigError, load_cfg_text
 from slowfast.datasets.build import build_protocol
 from slowfast.datasets.clips import class_names_from_config, flow_store
 from slowfast.datasets.protocol import Protocol
-from slowfast.engine.checkpoint import find_checkpoints, load_for_test
+from slowfast.engine.checkpoint import averaged_weights, find_checkpoints, load_for_test
 from slowfast.engine.loading import check_cores, check_shared_memory
 from slowfast.engine.precision import autocast_dtype
 from slowfast.models import build_model
@@ -110,7 +110,7 @@ def pipeline_parts(
         class_names = class_names_from_config(cfg)
     if model is None:
         model, weights = build_model(cfg).eval(), weights or weights_for_test(cfg)
-        origin = _origin(load_for_test(model, weights), weights)
+        origin = _origin(load_for_test(model, weights, averaged=cfg.TEST.EMA), weights, averaged=cfg.TEST.EMA)
         class_names = class_names or origin.get("class_names")
     return {
         "model": model,
@@ -128,10 +128,11 @@ def pipeline_parts(
     }
 
 
-def _origin(content: dict[str, Any], path: str | os.PathLike) -> dict[str, Any]:
+def _origin(content: dict[str, Any], path: str | os.PathLike, *, averaged: bool = False) -> dict[str, Any]:
     """What a checkpoint says beside its weights, as far as it does."""
-    told = ("lists", "class_names", "versions", "epoch")
-    return {"weights": str(path)} | {name: content[name] for name in told if name in content}
+    names = ("lists", "class_names", "versions", "epoch", "batch_sizes")
+    told = {name: content[name] for name in names if name in content}
+    return {"weights": f"{path} (averaged)" if averaged else str(path), **told}
 
 
 def _device(device: torch.device | str | None) -> torch.device:
@@ -155,10 +156,11 @@ def parts_of_checkpoint(
             "pass allow_imports=True."
         )
     model = build_model(cfg).eval()
+    content = averaged_weights(content, path) if cfg.TEST.EMA else content
     load_content_exactly(model, content, path)
     stored = content.get("protocol") if not overrides else None
     protocol = Protocol.from_dict(stored) if stored else build_protocol(cfg)
-    origin = _origin(content, path)
+    origin = _origin(content, path, averaged=cfg.TEST.EMA)
     names = origin.get("class_names")
     return pipeline_parts(cfg, model=model, protocol=protocol, class_names=names, device=device, origin=origin)
 

@@ -97,6 +97,7 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
         writer=build_writer(cfg, num_records=0 if state is None else state["training"]["num_records"]),
         log_period=cfg.LOG_PERIOD,
         amp_dtype=train_dtype(cfg, device),
+        ema_decay=cfg.TRAIN.EMA_DECAY,
         accumulate=cfg.TRAIN.ACCUMULATE,
         clip_grad_value=cfg.SOLVER.CLIP_GRAD_VAL,
         clip_grad_norm=cfg.SOLVER.CLIP_GRAD_L2NORM,

@@ -22,7 +22,8 @@ from torch import nn
 
 from slowfast.engine.step_checks import non_finite_tensors
 from slowfast.engine.training_state import state_problem
-from slowfast.models.weights.load import CheckpointError, load_exactly, load_weights, read_checkpoint
+from slowfast.engine.weight_average import NAME as AVERAGE
+from slowfast.models.weights.load import CheckpointError, load_content_exactly, load_weights, read_checkpoint
 from slowfast.utils.files import atomic_write, storage_error
 
 logger = logging.getLogger(__name__)
@@ -178,15 +179,36 @@ def check_integrity(path: str | os.PathLike) -> None:
         raise CheckpointError(f"{path} is damaged: the checksum of {record} in it is wrong.")
 
 
-def load_for_test(model: nn.Module, path: str | os.PathLike) -> dict[str, Any]:
+def load_for_test(model: nn.Module, path: str | os.PathLike, *, averaged: bool = False) -> dict[str, Any]:
     """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
+
+    Args:
+        averaged: take the average of the weights, which the file must hold; see ``averaged_weights``.
 
     Raises:
         CheckpointError: with the report; or the file is damaged.
     """
     if Path(path).is_file():
         check_integrity(path)
-    return load_exactly(model, path)
+    content = read_checkpoint(path)
+    content = averaged_weights(content, path) if averaged else content
+    load_content_exactly(model, content, path)
+    return content
+
+
+def averaged_weights(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint with the average of its weights in the place of the weights.
+
+    Raises:
+        CheckpointError: it was trained without.
+    """
+    average = content.get("states", {}).get(AVERAGE)
+    if average is None:
+        raise CheckpointError(
+            f"{path} holds no average of weights (TEST.EMA): it was not trained with TRAIN.EMA_DECAY. "
+            "Set TEST.EMA False to take the weights themselves."
+        )
+    return {**content, "model_state": average["model_state"]}
 
 
 def load_for_finetuning(

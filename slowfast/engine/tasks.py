@@ -250,6 +250,7 @@ def details(cfg: CfgNode, pipeline: Pipeline, dataset: VideoDataset) -> dict[str
         "protocol": pipeline.protocol.as_dict(),
         "protocol_text": pipeline.protocol.describe(),
         "weights": pipeline.origin.get("weights", "a model that was given"),
+        **({"trained_in": pipeline.origin["batch_sizes"]} if "batch_sizes" in pipeline.origin else {}),
         "lists": {"test": lists.as_dict()},
         "versions": versions(),
         "config": config_as_data(cfg),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slowfast.engine import weight_average
 from slowfast.engine.agreement import Wish, in_agreement
 from slowfast.engine.bad_videos import BadVideos
 from slowfast.engine.best import BestFigure
@@ -33,6 +34,7 @@ from slowfast.engine.step_checks import (
 )
 from slowfast.engine.train_log import RecordWriter, TrainLog
 from slowfast.engine.training_state import collect_state, restore_state
+from slowfast.engine.weight_average import WeightAverage
 from slowfast.models.freezing import is_frozen
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed, liveness
@@ -75,6 +77,7 @@ class Trainer:
         keep_checkpoints: whole epochs of which the checkpoints stay; 0 for all.
         best: the figure whose best weights become best.pyth, and when training ends without a better one; or None.
         amp_dtype: autocast type, or None for full precision.
+        ema_decay: of the average of the weights, which is evaluated and saved beside them; 0 for none.
         accumulate: parts that a batch is computed in, one after the other; its clips are a multiple of it.
         clip_grad_value, clip_grad_norm: limits of every gradient and of their L2 norm; None for none.
         loss_explosion_factor: stop when the loss exceeds this many times the mean of the five before it; 0 for never.
@@ -109,6 +112,7 @@ class Trainer:
         writer: RecordWriter | None = None,
         log_period: int = 10,
         amp_dtype: torch.dtype | None = None,
+        ema_decay: float = 0.0,
         accumulate: int = 1,
         clip_grad_value: float | None = None,
         clip_grad_norm: float | None = None,
@@ -160,6 +164,9 @@ class Trainer:
         self.states: dict[str, Any] = {}
         for name in ("best", "bad_videos", "loss_explosion"):
             self.add_state(name, getattr(self, name))
+        self.ema = WeightAverage(model, ema_decay) if ema_decay else None
+        if self.ema is not None:
+            self.add_state(weight_average.NAME, self.ema)
         self._lr = schedule(0.0)
         self._is_first_step = True  # of this process
         self._last_save = time.monotonic()
@@ -191,6 +198,8 @@ class Trainer:
                 self.update_precise_bn()
             if "evaluate" in self.due:
                 self.run_evaluation()
+            if "evaluate_ema" in self.due:
+                self.run_ema_evaluation()
             if "save" in self.due:
                 self.save()
             if "keep_best" in self.due:
@@ -211,6 +220,8 @@ class Trainer:
                 self.log.mark_data()
                 self._set_lr(self._fractional_epoch)
                 loss = self.train_step(batch)
+                if self.ema is not None:
+                    self.ema.update(self.model)
                 self.log.mark_step(loss=loss, num_clips=len(batch))
                 self.batch, self.step = self.batch + 1, self.step + 1
                 if self.batch % self.log.period == 0 or self.batch == self.steps_per_epoch:
@@ -218,7 +229,8 @@ class Trainer:
         self.log.end_epoch(self.epoch + 1, lr=self._lr)
         self.epoch, self.batch = self.epoch + 1, 0
         self.due = self._due_after_epoch()
-        distributed.share_buffers(self.model)  # the main process's are evaluated and saved
+        for model in self._models():
+            distributed.share_buffers(model)  # the main process's are evaluated and saved
 
     # --- a step ---
 
@@ -329,20 +341,27 @@ class Trainer:
             StoppedError: a signal asked for the end; the state is saved as before the first of these batches.
         """
         self._set_train_mode()
+        models = self._models()
+        if self.ema is not None:
+            self.ema.imitate_mode(self.model)
         self.train_loader.batch_sampler.set_epoch(_PRECISE_BN_EPOCH + self.epoch)
         num_batches = min(self.precise_bn_batches, self.steps_per_epoch)
         start, generators = time.perf_counter(), generator_states()
 
         def forward(batch) -> None:
-            run_model(self.model, self.preprocess, batch.frames, batch.extra_inputs, dtype=self.amp_dtype)
+            for model in models:
+                run_model(model, self.preprocess, batch.frames, batch.extra_inputs, dtype=self.amp_dtype)
 
         batches = itertools.islice(self.train_loader, num_batches)
         try:
             with Progress(batches, total=num_batches, name="precise BN") as progress:
-                done = update_precise_statistics(self.model, self._until_stopped(progress), forward)
+                done = update_precise_statistics(nn.ModuleList(models), self._until_stopped(progress), forward)
         except StoppedError:
             restore_generators(generators)
             self._interrupt(Wish.STOP)
+        finally:
+            for average in models[1:]:
+                average.eval()
         self.due.discard("precise_bn")
         logger.info(
             "precise batch norm over %s in %s", count(done, "batch"), format_seconds(time.perf_counter() - start)
@@ -358,15 +377,32 @@ class Trainer:
         """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
         assert self.evaluate is not None  # else no evaluation is due
         self._save_inside()
-        self.figures, self.figures_epoch = self.evaluate(self.model), self.epoch
-        named = {self.figure_prefix + name: value for name, value in self.figures.items()}
+        self.figures, self.figures_epoch = {}, self.epoch
+        self._take_figures(self.evaluate(self.model))
+        self._after_evaluation("evaluate")
+
+    def run_ema_evaluation(self) -> None:
+        """The same for the average of the weights; its figures have "ema_" in front."""
+        self._save_inside()
+        figures = self.evaluate(self.ema.model)
+        self._take_figures({f"{weight_average.NAME}_{name}": value for name, value in figures.items()})
+        self._after_evaluation("evaluate_ema")
+
+    def _take_figures(self, figures: dict[str, float]) -> None:
+        self.figures = {**self.figures, **figures}
+        named = {self.figure_prefix + name: value for name, value in figures.items()}
         self.log.figures(self.step, self.epoch, named)
+
+    def _after_evaluation(self, done: str) -> None:
+        """See what the figures mean for the best weights, when all of them are there."""
+        self.due.discard(done)
+        if "evaluate_ema" in self.due:
+            return
         if self.best.update(self.figures, self.epoch):
             self.due.add("keep_best")
         if self.best.is_exhausted:
             logger.info("training ends early: %s", self.best)
             self.due.add("save")
-        self.due.discard("evaluate")
         if "save" not in self.due:
             self._save_inside()
 
@@ -388,7 +424,8 @@ class Trainer:
         evaluates = self.evaluate is not None and self._evaluation_is_due()
         saves = self.checkpoints is not None and self._is_due(self.checkpoint_period)
         precise = self.precise_bn_batches and (evaluates or saves)
-        names = {"precise_bn": precise, "evaluate": evaluates, "save": saves}
+        averages = evaluates and self.ema is not None
+        names = {"precise_bn": precise, "evaluate": evaluates, "evaluate_ema": averages, "save": saves}
         return {name for name, is_due in names.items() if is_due}
 
     def _evaluation_is_due(self) -> bool:
@@ -466,6 +503,10 @@ class Trainer:
             steps_left=self.steps_per_epoch - self.batch + later,
             progress=progress,
         )
+
+    def _models(self) -> list[nn.Module]:
+        """The model, and the average of its weights where there is one."""
+        return [self.model] if self.ema is None else [self.model, self.ema.model]
 
     def _set_train_mode(self) -> None:
         self.parallel_model.train()

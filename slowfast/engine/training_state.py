@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What may be left to do after an epoch, in this order.
-DUE = ("precise_bn", "evaluate", "save", "keep_best")
+DUE = ("precise_bn", "evaluate", "evaluate_ema", "save", "keep_best")
 
 
 def collect_state(trainer: Trainer) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
         training = state["training"]
         trainer.epoch, trainer.step = state["epoch"] + 1, state["step"]
         trainer.batch = _place_in_epoch(trainer, state)
-        trainer.due = set(training["due"])
+        trainer.due = set(training["due"]) - (set() if trainer.ema else {"evaluate_ema"})
         trainer.figures, trainer.figures_epoch = dict(training["figures"]), training["figures_epoch"]
         _restore_named(trainer.states, state["states"])
         _restore_process(trainer, state["processes"])

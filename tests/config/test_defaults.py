@@ -53,6 +53,8 @@ OWN_KEYS = {
     "AVA.PROTOCOL": "pyslowfast",
     "AVA.DROP_OUTSIDE_BOXES": False,
     "DATA.FOLD": 1,
+    "TRAIN.EMA_DECAY": 0.0,
+    "TEST.EMA": False,
     "TRAIN.BALANCE_CLASSES": False,
     "LOSS.CLASS_WEIGHTS": "",
     "DIST_TIMEOUT": 60.0,

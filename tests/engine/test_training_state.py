@@ -61,6 +61,7 @@ def build(folder, **options) -> Averaging:
         evaluate=evaluate,
         precise_bn_batches=2,
         best=BestFigure("score"),
+        ema_decay=0.9,
         **options,
     )
     if state is not None:
@@ -73,11 +74,12 @@ def outcome(trainer: Averaging, folder) -> tuple:
     """All that has to be equal: weights, optimizer, average, best figure, records without times."""
     trainer.log.close()
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    kept = ("step", "epoch", "lr", "train/loss", "val/score")
+    kept = ("step", "epoch", "lr", "train/loss", "val/score", "val/ema_score")
     optimizer = trainer.optimizer.state_dict()["state"]
     tensors = {
         **trainer.model.state_dict(),
         **{f"average.{k}": v for k, v in trainer.average.state_dict().items()},
+        **{f"ema.{k}": v for k, v in trainer.ema.model.state_dict().items()},
         **{f"momentum.{k}": v["momentum_buffer"] for k, v in optimizer.items()},
     }
     best = (trainer.best.value, trainer.best.epoch)
@@ -137,7 +139,7 @@ def test_a_signal_in_precise_batch_norm(tmp_path, straight, batch):
 
         def count(*_):
             forwards.append(trainer.due)
-            if run == 0 and forwards.count({"precise_bn", "evaluate", "save"}) == batch:
+            if run == 0 and forwards.count({"precise_bn", "evaluate", "evaluate_ema", "save"}) == batch:
                 send(signal.SIGUSR1)
 
         trainer.model.register_forward_pre_hook(count)
@@ -147,13 +149,17 @@ def test_a_signal_in_precise_batch_norm(tmp_path, straight, batch):
     assert_same(outcome(trainer, tmp_path), straight)
 
 
-def test_a_stop_in_the_evaluation_goes_on_with_it(tmp_path, straight):
+@pytest.mark.parametrize("of_average", [False, True])
+def test_a_stop_in_the_evaluation_goes_on_with_it(tmp_path, straight, of_average):
     class Stop(Exception):
         pass
 
     trainer = build(tmp_path)
+    evaluate = trainer.evaluate
 
     def stop(model):
+        if model is trainer.model and of_average:
+            return evaluate(model)
         raise Stop
 
     trainer.evaluate = stop
@@ -162,7 +168,8 @@ def test_a_stop_in_the_evaluation_goes_on_with_it(tmp_path, straight):
     trainer.log.close()
     torch.manual_seed(99)
     resumed = build(tmp_path)
-    assert resumed.due == {"evaluate", "save"} and resumed.epoch == 1 and resumed.batch == 0
+    assert resumed.due == {"evaluate_ema", "save"} | ({"evaluate"} if not of_average else set())
+    assert resumed.epoch == 1 and resumed.batch == 0
     resumed.train()
     assert_same(outcome(resumed, tmp_path), straight)
 
@@ -183,6 +190,7 @@ def test_a_stop_behind_the_evaluation_does_not_repeat_it(tmp_path, straight, act
         trainer.due.discard("save")
         trainer.update_precise_bn()
         trainer.run_evaluation()
+        trainer.run_ema_evaluation()
     else:
         trainer.keep_best = stop
         with pytest.raises(Stop):
@@ -190,7 +198,7 @@ def test_a_stop_behind_the_evaluation_does_not_repeat_it(tmp_path, straight, act
     trainer.log.close()
     torch.manual_seed(99)
     resumed = build(tmp_path)
-    assert "evaluate" not in resumed.due and resumed.figures_epoch == 1
+    assert not {"evaluate", "evaluate_ema"} & resumed.due and resumed.figures_epoch == 1
     resumed.train()
     assert_same(outcome(resumed, tmp_path), straight)
     assert read_training_state(tmp_path / "checkpoints" / "best.pyth")["epoch"] + 1 == straight[1][1]

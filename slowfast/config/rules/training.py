@@ -26,6 +26,10 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"TRAIN.BEST_FIGURE={cfg.TRAIN.BEST_FIGURE!r} needs validations: set TRAIN.EVAL_PERIOD above 0."
     if cfg.MODEL.FP16_ALLREDUCE and cfg.TRAIN.DDP.COMPRESSION == "bfloat16":
         yield "MODEL.FP16_ALLREDUCE and TRAIN.DDP.COMPRESSION bfloat16 contradict each other: set one of them."
+    if not 0 <= cfg.TRAIN.EMA_DECAY < 1:
+        yield f"TRAIN.EMA_DECAY={cfg.TRAIN.EMA_DECAY}: must be at least 0 and below 1, as 0.9999."
+    if cfg.TEST.EMA and cfg.TRAIN.ENABLE and not cfg.TRAIN.EMA_DECAY:
+        yield "TEST.EMA without TRAIN.EMA_DECAY: the training would leave no average to test. Set it, as to 0.9999."
     if cfg.TRAIN.BALANCE_CLASSES and (cfg.DATA.MULTI_LABEL or cfg.DETECTION.ENABLE):
         yield (
             "TRAIN.BALANCE_CLASSES goes by the one label of a video, and here are several. Turn it off; "

@@ -12,6 +12,8 @@ from slowfast.config import ConfigError, load_cfg
         (["TRAIN.KEEP_CHECKPOINTS", -1], "TRAIN.KEEP_CHECKPOINTS=-1: must be at least 0"),
         (["TRAIN.EARLY_STOPPING", 3], r"TRAIN.EARLY_STOPPING=3 needs the figure .*TRAIN.BEST_FIGURE"),
         (["TRAIN.BEST_FIGURE", "top1", "TRAIN.EVAL_PERIOD", 0], "TRAIN.BEST_FIGURE='top1' needs validations"),
+        (["TRAIN.EMA_DECAY", 1.0], r"TRAIN\.EMA_DECAY=1\.0: must be at least 0 and below 1"),
+        (["TEST.EMA", True], "TEST.EMA without TRAIN.EMA_DECAY"),
         (["TRAIN.ACCUMULATE", 0], "TRAIN.ACCUMULATE=0: must be at least 1"),
         (["TRAIN.ACCUMULATE", 3, "NUM_GPUS", 8], r"=3 does not divide the 8 clips .* may be 1, 2, 4, 8\."),
         (["TRAIN.DDP.COMPRESSION", "zip"], "TRAIN.DDP.COMPRESSION='zip' is not one of"),
