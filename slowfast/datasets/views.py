@@ -69,8 +69,7 @@ def read_views(
     if clips is None:
         clips = protocol.sampling.eval_indices(video.num_frames, video.fps, protocol.num_clips)
     wanted, positions = clips.unique(return_inverse=True)
-    scale = partial(_scale, short_side=protocol.short_side, has_flow=protocol.flow is not None)
-    frames = video.frames_at(wanted, protocol.decoder_short_side, apply=scale)
+    frames = video.frames_at(wanted, protocol.decoder_short_side, apply=frame_scale(protocol))
     return VideoViews(
         frames=frames,
         clip_indices=positions,
@@ -94,6 +93,11 @@ def failed_views(protocol: Protocol, reason: str, *, label: Tensor, video_index:
 def clip_seconds(clips: Tensor, fps: float) -> Tensor:
     """float64 (V, 2): when the first frame of clips, source frames (V, T), begins and the last one ends."""
     return torch.stack([clips[:, 0], clips[:, -1] + 1], dim=1).double() / fps
+
+
+def frame_scale(protocol: Protocol) -> Callable[[Tensor], Tensor]:
+    """What brings frames uint8 (F, C, H, W) to the protocol's short side; frames that have it stay as they are."""
+    return partial(_scale, short_side=protocol.short_side, has_flow=protocol.flow is not None)
 
 
 def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:

@@ -17,6 +17,7 @@ def video_record(
     seconds: float,
     num_top: int = 5,
     segments: Iterable[Mapping[str, Any]] = (),
+    failure: str | None = None,
 ) -> dict[str, Any]:
     """The entry of one video, of plain values that JSON takes.
 
@@ -28,6 +29,7 @@ def video_record(
         seconds: that reading and scoring took.
         num_top: best classes named.
         segments: parts of the video with their label, as ``Segment.as_dict`` gives them.
+        failure: why not all of the video could be read.
     """
     top = prediction.top(num_top)
     of_boxes = prediction.scores.ndim > 1
@@ -37,6 +39,7 @@ def video_record(
         scores=prediction.scores.tolist(),
         top=[named_scores(row) for row in top] if of_boxes else named_scores(top),
         segments=[dict(segment) for segment in segments],
+        failure=failure,
     )
 
 

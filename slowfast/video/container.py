@@ -11,6 +11,7 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import av
 
@@ -101,6 +102,63 @@ def open_video(path: str, deadline: Deadline) -> av.container.InputContainer:
             raise
         except av.FFmpegError as error:
             raise VideoReadError(f"cannot open {path}: {_refusal(path, error)}.") from error
+
+
+# What a stream address may use, itself included; no file of this machine is among it. An address is opened only when a
+# person typed it: nothing that is read from a file comes here.
+ADDRESS_PROTOCOLS = {
+    "http": "http,tcp",
+    "https": "https,http,tls,tcp",
+    "rtsp": "rtsp,rtp,udp,tcp",
+    "rtsps": "rtsps,rtsp,rtp,udp,tls,tcp",
+    "rtmp": "rtmp,tcp",
+    "srt": "srt,udp",
+    "tcp": "tcp",
+    "udp": "udp",
+}
+_ADDRESS_FORMATS = ("mpjpeg", "rtp", "rtsp")
+ADDRESS_SECONDS = 15.0  # until a stream answers, and between two packets
+
+
+def open_address(address: str) -> av.container.InputContainer:
+    """An open stream, which the caller closes; its frames come as they are sent.
+
+    Args:
+        address: ``rtsp://...``, ``http://...``, as a person typed it.
+
+    Raises:
+        VideoReadError: another scheme, nobody answers, or what comes is no video.
+    """
+    scheme = address.partition("://")[0].lower()
+    if scheme not in ADDRESS_PROTOCOLS:
+        raise VideoReadError(f"cannot open {address}: streams are {', '.join(ADDRESS_PROTOCOLS)}.")
+    silence_ffmpeg()
+    options = {
+        **_INPUT_OPTIONS,
+        "format_whitelist": ",".join((*FORMATS, *_ADDRESS_FORMATS)),
+        "protocol_whitelist": ADDRESS_PROTOCOLS[scheme],
+    }
+    with pyav_errors(address, Deadline(address, ADDRESS_SECONDS), doing="open"):
+        return av.open(address, options=options, timeout=(ADDRESS_SECONDS, ADDRESS_SECONDS), metadata_errors="replace")
+
+
+def open_pipe(file: BinaryIO, name: str) -> av.container.InputContainer:
+    """An open container of bytes that come one after the other, which the caller closes.
+
+    Raises:
+        VideoReadError: they are no video that can be read from front to back.
+    """
+    silence_ffmpeg()
+    options = {name: value for name, value in _INPUT_OPTIONS.items() if name != "protocol_whitelist"}
+    with pyav_errors(name, doing="open"):
+        return av.open(_ReadOnly(file), options=options, metadata_errors="replace")
+
+
+class _ReadOnly:
+    """A file without ``seek``, which PyAV would try on a pipe."""
+
+    def __init__(self, file: BinaryIO):
+        self.read = file.read
 
 
 def _refusal(path: str, error: av.FFmpegError) -> str:

@@ -67,13 +67,18 @@ def open_stream(path: str, deadline: Deadline) -> tuple[av.container.InputContai
     container = open_video(path, deadline)
     try:
         with pyav_errors(path, deadline):
-            return container, _best_stream(container, path)
+            return container, best_stream(container, path)
     except VideoReadError:
         container.close()
         raise
 
 
-def _best_stream(container: av.container.InputContainer, path: str) -> av.video.stream.VideoStream:
+def best_stream(container: av.container.InputContainer, path: str) -> av.video.stream.VideoStream:
+    """The best video stream of an open container.
+
+    Raises:
+        VideoReadError: it holds none that can be decoded.
+    """
     videos = [stream for stream in container.streams.video if not _is_cover(stream) and stream.codec_context]
     if not videos:
         found = sorted({"cover picture" if _is_cover(stream) else str(stream.type) for stream in container.streams})

@@ -72,7 +72,7 @@ class VideoReader(FrameReader):
         return self.path
 
     def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:
-        convert = _RgbConverter(short_side)
+        convert = RgbConverter(short_side)
         missing = set(range(len(wanted)))
         self._failure = ""
         # A seek may land on the wrong frame, and a stream that starts at a keyframe may still lean on frames before
@@ -129,7 +129,7 @@ class VideoReader(FrameReader):
         decoder leave out unwanted frames that no other frame needs, about half of an H.264 video.
         """
         context = self._stream.codec_context
-        number_of = _FrameCounter(self._index.pts)
+        number_of = FrameCounter(self._index.pts)
         position_of = {int(number): position for position, number in enumerate(wanted)}
         wanted_pts = set() if self._index.pts is None else set(self._index.pts[wanted].tolist())
         for packet in self._until_end(packets):
@@ -168,7 +168,7 @@ class VideoReader(FrameReader):
         return self._stream
 
 
-class _FrameCounter:
+class FrameCounter:
     """Gives decoded frames their number: by their time if ``pts`` is there, else by order.
 
     Frames with equal times are told apart by the order in which they come.
@@ -219,7 +219,7 @@ class Orientation(NamedTuple):
         return pixels[:: -1 if self.mirrors_rows else 1, :: -1 if self.mirrors_columns else 1]
 
 
-class _RgbConverter:
+class RgbConverter:
     """Turns decoded frames into upright RGB pixels, all of the size of the first one."""
 
     def __init__(self, short_side: int | None):

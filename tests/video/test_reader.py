@@ -142,8 +142,8 @@ def test_only_wanted_frames_are_converted(make_video, monkeypatch):
     import slowfast.video.reader as module
 
     converted = []
-    call = module._RgbConverter.__call__
-    monkeypatch.setattr(module._RgbConverter, "__call__", lambda self, frame: converted.append(1) or call(self, frame))
+    call = module.RgbConverter.__call__
+    monkeypatch.setattr(module.RgbConverter, "__call__", lambda self, frame: converted.append(1) or call(self, frame))
     with VideoReader(make_video(options=X264)) as video:
         video.frames_at([20, 30, 40])
     assert len(converted) == 3

@@ -1,0 +1,96 @@
+"""From scores of windows to parts of a video: start, end, label, score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from slowfast.engine.prediction import class_name
+
+_TOUCHING = 1e-6  # seconds: times are sums of floats
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a video in which a class reaches the threshold.
+
+    Attributes:
+        start, end: seconds from the first frame.
+        label: name of the class.
+        score: the mean over its windows, on the scale of one view.
+        track: number of the box that it is of; None: of the whole frame.
+    """
+
+    start: float
+    end: float
+    label: str
+    score: float
+    track: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """``{"start", "end", "label", "score"}``, and "track" where there is one."""
+        values = asdict(self)
+        rounded = {name: round(values[name], 4) for name in ("start", "end")}
+        return {name: value for name, value in (values | rounded).items() if value is not None}
+
+
+@dataclass
+class _Open:
+    start: float
+    end: float
+    total: float
+    count: int
+
+
+class SegmentMerger:
+    """Merges windows that follow or overlap each other and have a class in common; gives a segment when it ends.
+
+    Args:
+        threshold: mean score from which a window has a class.
+        class_names: in the order of scores, or None.
+        track: of the segments.
+
+    Raises:
+        ValueError: the threshold is no number above 0.
+    """
+
+    def __init__(self, threshold: float, class_names: Sequence[str] | None = None, *, track: int | None = None):
+        if not threshold > 0:
+            raise ValueError(f"threshold={threshold:g}: must be above 0, else every window has every class.")
+        self.threshold, self.class_names, self.track = threshold, class_names, track
+        self._open: dict[int, _Open] = {}
+
+    def add(self, start: float, end: float, scores: np.ndarray) -> list[Segment]:
+        """The segments that end before this window.
+
+        Args:
+            start, end: of the window, seconds; windows come in their order.
+            scores: (K,), on the scale of one view.
+        """
+        present = np.flatnonzero(scores >= self.threshold).tolist()
+        ended = [
+            class_id
+            for class_id, open_ in self._open.items()
+            if class_id not in present or start > open_.end + _TOUCHING
+        ]
+        segments = self._close(ended)
+        for class_id in present:
+            open_ = self._open.setdefault(class_id, _Open(start, end, 0.0, 0))
+            open_.end, open_.total, open_.count = end, open_.total + float(scores[class_id]), open_.count + 1
+        return segments
+
+    def finish(self) -> list[Segment]:
+        """The segments that reach to the end of the video."""
+        return self._close(list(self._open))
+
+    def _close(self, class_ids: Sequence[int]) -> list[Segment]:
+        return sorted(self._closed(class_ids), key=lambda segment: (segment.start, segment.label))
+
+    def _closed(self, class_ids: Sequence[int]) -> Iterator[Segment]:
+        for class_id in class_ids:
+            open_ = self._open.pop(class_id)
+            label = class_name(class_id, self.class_names)
+            yield Segment(open_.start, open_.end, label, open_.total / open_.count, self.track)

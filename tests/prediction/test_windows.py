@@ -1,0 +1,119 @@
+"""Windows against videos that are the window alone, whichever way frames come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from slowfast.datasets.clip_sampling import SegmentSampling, StridedSampling
+from slowfast.prediction.windows import (
+    ScoresSoFar,
+    Smoothing,
+    WindowCut,
+    open_forward,
+    predict_windows,
+)
+from slowfast.video.forward import ForwardReader, open_stream
+from slowfast.video.memory import MemoryReader
+from slowfast.video.reader import VideoReader
+from tests.prediction.toys import PROTOCOL, brightness_pipeline
+from tests.video_files import write_video
+
+CUT = WindowCut(1.0, 0.4)
+SAMPLINGS = {
+    "seconds": PROTOCOL.sampling,
+    "counted": StridedSampling(4, 3, fps=24.0),
+    "segments": SegmentSampling(5, fps=12.0),
+}
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """3.5 seconds at 20 a second, which brighten; not as many as a whole number of windows."""
+    return str(write_video(tmp_path_factory.mktemp("videos") / "a.mp4", num_frames=70, fps=20, height=48, width=64))
+
+
+def scores_of(windows) -> np.ndarray:
+    return np.stack([window.prediction.scores for window in windows])
+
+
+@pytest.mark.parametrize("kind", SAMPLINGS)
+@pytest.mark.parametrize("views_at_a_time", [None, 20])
+def test_a_window_scores_as_a_video_that_is_the_window_alone(video, kind, views_at_a_time):
+    pipeline = brightness_pipeline(replace(PROTOCOL, sampling=SAMPLINGS[kind]))
+    with open_forward(pipeline, video) as reader:
+        assert isinstance(reader, ForwardReader) == (kind == "seconds")  # others are read by number
+        windows = list(predict_windows(pipeline, reader, CUT, views_at_a_time=views_at_a_time))
+        fps = reader.fps
+    with pipeline.open(video) as whole:
+        frames = whole.frames_at(range(whole.num_frames))
+    assert [round(window.start * fps) for window in windows][:3] == [0, round(0.4 * fps), round(0.8 * fps)]
+    assert windows[-1].end == pytest.approx(3.5, abs=0.5 / fps)  # the last one ends with the video
+    for window in windows:
+        alone = MemoryReader(frames[round(window.start * fps) : round(window.end * fps)], fps)
+        np.testing.assert_allclose(window.prediction.scores, pipeline(alone).scores, atol=1e-6, rtol=0)
+
+
+def test_a_stream_a_file_and_the_whole_in_memory_score_alike(video):
+    """A peer's defect: frames of a stream must be those of the file, also where it is read in one pass."""
+    pipeline = brightness_pipeline()
+    with open_forward(pipeline, video) as reader:
+        of_file = list(predict_windows(pipeline, reader, CUT))
+    with open(video, "rb") as file, open_stream(file, name="pipe") as reader:
+        of_stream = list(predict_windows(pipeline, reader, CUT))
+    with VideoReader(video) as reader:
+        by_number = list(predict_windows(pipeline, reader, CUT))
+        in_memory = MemoryReader(reader.frames_at(range(reader.num_frames)), reader.fps)
+    of_memory = list(predict_windows(pipeline, in_memory, CUT))
+    assert len(of_file) == 8 and np.ptp(scores_of(of_file), axis=0).max() > 0.01  # the windows differ
+    for other in (of_stream, by_number, of_memory):
+        assert [(w.start, w.end) for w in other] == [(w.start, w.end) for w in of_file]
+        np.testing.assert_array_equal(scores_of(other), scores_of(of_file))
+
+
+def test_a_window_as_long_as_the_video_is_the_test(video):
+    pipeline = brightness_pipeline()
+    with open_forward(pipeline, video) as reader:
+        (window,) = predict_windows(pipeline, reader, WindowCut(60.0, 30.0))
+    whole = pipeline(video)
+    np.testing.assert_allclose(window.prediction.scores, whole.scores, atol=1e-6, rtol=0)
+    np.testing.assert_array_equal(window.prediction.seconds, whole.seconds)
+    assert (window.start, window.end) == (0.0, 3.5)
+
+
+def test_frames_of_past_windows_are_dropped(video):
+    pipeline = brightness_pipeline()
+    most = 0
+    with open_forward(pipeline, video) as reader:
+        for _ in predict_windows(pipeline, reader, CUT):
+            most = max(most, len(reader._kept))
+    with open(video, "rb") as file, open_stream(file, name="pipe") as reader:
+        for _ in predict_windows(pipeline, reader, CUT):
+            most = max(most, len(reader._kept))
+    assert 0 < most <= 20 + 8 + 2  # a window, and what came before the next one began
+
+
+def test_the_default_cut_is_a_clip_and_half():
+    cut = WindowCut.of(PROTOCOL)
+    assert cut.seconds == pytest.approx(4 * 2 / 30) and cut.stride_seconds == pytest.approx(cut.seconds / 2)
+    with pytest.raises(ValueError, match="a window of how many seconds"):
+        WindowCut.of(replace(PROTOCOL, sampling=SAMPLINGS["segments"]))
+    with pytest.raises(ValueError, match="seconds=0: windows"):
+        WindowCut(0, 1)
+
+
+def test_the_mean_over_windows_and_smoothing(video):
+    pipeline = brightness_pipeline(replace(PROTOCOL, fusion="sum"))
+    so_far, smooth = ScoresSoFar(), Smoothing(3)
+    with open_forward(pipeline, video) as reader:
+        windows = list(predict_windows(pipeline, reader, CUT))
+    for window in windows:
+        so_far.add(window.prediction)
+    mean = so_far.prediction()
+    np.testing.assert_allclose(mean.scores, scores_of(windows).mean(0), rtol=1e-5)
+    assert mean.mean_scores.sum() == pytest.approx(1) and mean.scores.sum() == pytest.approx(6)
+    smoothed = [smooth(window) for window in windows]
+    np.testing.assert_allclose(smoothed[4].prediction.scores, scores_of(windows[2:5]).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(smoothed[0].prediction.scores, windows[0].prediction.scores)
