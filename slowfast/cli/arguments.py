@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
 import sys
@@ -34,12 +35,22 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args, takes_overrides: bool = False, **kwargs):
         defaults: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-        super().__init__(*args, **defaults | kwargs)
         self.takes_overrides = takes_overrides
+        self._overrides: argparse.Action | None = None
+        super().__init__(*args, **defaults | kwargs)
         if takes_overrides:
-            self.add_argument(
+            self._overrides = self.add_argument(
                 "opts", nargs="*", metavar="KEY value", help="config keys to override (KEY=value works too)"
             )
+
+    def add_argument(self, *args, **kwargs) -> argparse.Action:
+        """As argparse's; the overrides stay behind what a command takes by position."""
+        action = super().add_argument(*args, **kwargs)
+        if self._overrides is not None and not action.option_strings:
+            for actions in (self._actions, self._positionals._group_actions):
+                actions.remove(self._overrides)
+                actions.append(self._overrides)
+        return action
 
     def parse_known_args(self, args=None, namespace=None):
         """As argparse's; overrides are taken out of ``args`` before it sees them."""
@@ -189,6 +200,17 @@ def add_gpus(parser: argparse.ArgumentParser, what: str = "GPUs to run on", *, d
 
 def _gpus(text: str) -> int | str:
     return text if text == "auto" else whole(0)(text)
+
+
+def positive(text: str) -> float:
+    """Reads a number above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
 
 
 def add_json(parser: argparse.ArgumentParser, what: str = "the figures") -> None:

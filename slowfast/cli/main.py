@@ -10,6 +10,8 @@ import slowfast
 
 # command: (module of this folder, what it does)
 COMMANDS = {
+    "predict": ("predict", "say what videos, long videos and cameras show"),
+    "features": ("features", "write what a layer of a model makes of videos"),
     "run": ("run", "train and test what a config describes"),
     "env": ("env", "versions, devices, codecs and process groups of this machine"),
     "info": ("info", "parameters, GFLOPs, memory and shapes of a config's model"),

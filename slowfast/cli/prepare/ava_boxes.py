@@ -51,7 +51,11 @@ def add_parser(commands) -> None:
     parser.add_argument("out", type=Path, help="CSV file to write")
     add_checkpoint(parser, "torchvision's file of the detector, on disk", required=True)
     parser.add_argument(
-        "--detector", default="fasterrcnn_resnet50_fpn_v2", choices=DETECTORS, help="default fasterrcnn_resnet50_fpn_v2"
+        "--detector",
+        default="fasterrcnn_resnet50_fpn_v2",
+        choices=DETECTORS,
+        metavar="NAME",
+        help=f"{' or '.join(DETECTORS)} (default fasterrcnn_resnet50_fpn_v2)",
     )
     parser.add_argument(
         "--threshold",

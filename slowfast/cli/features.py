@@ -1,0 +1,122 @@
+"""``slowfast features``: what a layer of a model makes of videos."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from slowfast.cli.arguments import Parser, add_output, command_parser
+from slowfast.cli.errors import report_errors
+from slowfast.cli.pipelines import add_model, load_model
+from slowfast.engine.pipeline import Pipeline
+from slowfast.prediction.features import UNITS, FeatureChoice, FeatureStore, feature_modules, video_features
+from slowfast.prediction.sources import Source, find_sources
+from slowfast.utils.logging import Progress, count, setup_logging
+from slowfast.utils.text import printable
+from slowfast.video.watch import VideoReadError
+
+DESCRIPTION = (
+    "Write what a layer makes of videos, as a test looks at them, into one .npz file: an array (videos, ...) for each "
+    'layer, and "paths". Typed again after a stop, it goes on where it was.'
+)
+EXAMPLE = """
+slowfast features videos/ --checkpoint weights.pyth --output features.npz --layer both
+slowfast features list.csv --checkpoint SLOWFAST_8x8_R50 --output clips.npz --layer slow --per clip
+slowfast features a.mp4 --checkpoint weights.pyth --output map.npz --layer fast.res4 --map --per view
+"""
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser("features", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True)
+    parser.add_argument(
+        "sources", nargs="*", metavar="SOURCE", help="video file, folder, glob, or list file (as of slowfast predict)"
+    )
+    add_model(parser)
+    add_output(parser, "the .npz file", required=True)
+    parser.add_argument(
+        "--layer",
+        required=True,
+        metavar="NAME",
+        help="slow, fast or both: the last stage of a pathway; or any module of the model, such as slow.res4",
+    )
+    parser.add_argument(
+        "--per",
+        choices=UNITS,
+        default="video",
+        help="mean over all views, over a clip's crops, or none (default video)",
+    )
+    parser.add_argument("--map", action="store_true", help="keep maps (C, t, h, w) instead of their mean")
+    return parser
+
+
+def settings_of(pipeline: Pipeline, choice: FeatureChoice) -> dict:
+    """All that decides what the features of a video are."""
+    return {
+        "layer": choice.layer,
+        "per": choice.per,
+        "map": choice.as_map,
+        "weights": pipeline.origin.get("weights"),
+        "protocol": pipeline.protocol.as_dict(),
+        "dtype": str(pipeline.dtype),
+    }
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the features of all sources; 1 if one could not be read."""
+    args = build_parser().parse_args(argv)
+    if not args.sources:
+        raise ValueError("no SOURCE: name a video, a folder or a list (slowfast features --help).")
+    setup_logging()
+    choice = FeatureChoice(args.layer, per=args.per, as_map=args.map)
+    sources = find_sources(args.sources)
+    streams = [source.path for source in sources if source.is_stream]
+    if streams:
+        raise ValueError(f"{streams[0]}: features are of files. Write the stream into one first.")
+    pipeline = load_model(args)
+    feature_modules(pipeline.model, choice.layer)  # before the first video is read
+    store = FeatureStore(args.output, settings_of(pipeline, choice))
+    done, failed = extract(pipeline, sources, choice, store)
+    if not done:
+        raise ValueError(f"none of {count(len(sources), 'video')} could be read: {args.output} is not written.")
+    shapes = store.finish(done)
+    size = os.path.getsize(args.output) / 2**20
+    shown = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:4])
+    print(
+        f"{args.output}: {size:.1f} MiB, {count(len(done), 'video')}; {shown}"
+        + (f"; {failed} failed" if failed else "")
+    )
+    return int(failed > 0)
+
+
+def extract(
+    pipeline: Pipeline, sources: Sequence[Source], choice: FeatureChoice, store: FeatureStore
+) -> tuple[list[str], int]:
+    """(paths of the videos that are in the store, number of those that cannot be read)."""
+    done, failed = [], 0
+    with Progress(sources, total=len(sources), name="features", unit="video") as videos:
+        for source in videos:
+            start = time.perf_counter()
+            try:
+                if source.failure:
+                    raise VideoReadError(source.failure)
+                was_there = store.holds(source.path)
+                if not was_there:
+                    store.add(source.path, video_features(pipeline, source.path, choice))
+            except VideoReadError as error:
+                failed += 1
+                text = f"failed: {error}"
+            else:
+                done.append(source.path)
+                text = "there already" if was_there else f"{time.perf_counter() - start:.2f} s"
+            tqdm.write(f"{printable(source.path)}  {printable(text)}", file=sys.stdout)
+    return done, failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The model that a command line names, as a pipeline: a checkpoint, a published name, or a config."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import slowfast
+from slowfast.cli.arguments import Parser, add_cfg, add_checkpoint, add_gpus
+from slowfast.cli.configs import load_config
+from slowfast.cli.machine import one_device
+from slowfast.config import get_cfg
+from slowfast.datasets.clips import class_names_from_config
+from slowfast.engine.pipeline import Pipeline
+from slowfast.utils.imports import import_extensions
+
+
+def add_model(parser: Parser) -> None:
+    """--checkpoint, --cfg, --allow-imports, --gpus: which model, and where it runs."""
+    add_checkpoint(
+        parser,
+        "the model: a checkpoint, which tells all that is needed, or a name that `slowfast zoo` lists; with --cfg, "
+        "weights of any kind",
+    )
+    add_cfg(parser, required=False)
+    parser.add_argument(
+        "--allow-imports",
+        action="store_true",
+        help="run the Python files that the checkpoint's config names (IMPORTS); for files that you trust",
+    )
+    add_gpus(parser, "GPU to run on: 1 or 0", default="the first, where there is one")
+
+
+def load_model(args: argparse.Namespace) -> Pipeline:
+    """The pipeline of the flags that ``add_model`` adds, with the overrides of the command line.
+
+    IMPORTS among these runs: it was typed.
+
+    Raises:
+        ValueError: neither a checkpoint nor a config, or what ``slowfast.load`` raises.
+    """
+    device = one_device("auto" if args.gpus is None else args.gpus)
+    if args.cfg is None:
+        if not args.checkpoint:
+            raise ValueError("which model? Name its weights (--checkpoint FILE, or a name of `slowfast zoo`) or --cfg.")
+        imports, overrides = split_imports(args.opts)
+        import_extensions(imports)
+        given = {"device": device, "overrides": overrides, "allow_imports": args.allow_imports}
+        return slowfast.load(args.checkpoint, **given)
+    given = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
+    cfg = load_config(args.cfg, [*given, "BN.NORM_TYPE", "batchnorm", *args.opts])
+    pipeline = Pipeline.from_config(cfg, device=device)
+    if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
+        names = class_names_from_config(cfg)
+        pipeline.class_names = None if names is None else tuple(names)
+    return pipeline
+
+
+def split_imports(overrides: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """(what IMPORTS names, the other overrides): those of a checkpoint's config are another matter."""
+    rest, words = [], list(overrides)
+    imports: list[Any] = []
+    while words:
+        word = words.pop(0)
+        target = imports if str(word).partition("=")[0] == "IMPORTS" else rest
+        target.append(word)
+        if "=" not in str(word) and words:
+            target.append(words.pop(0))
+    cfg = get_cfg()
+    cfg.merge_from_list(imports)
+    return list(cfg.IMPORTS), rest

@@ -1,0 +1,209 @@
+"""``slowfast predict``: what a model says of videos, long videos, cameras and boxes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from slowfast.cli.arguments import Parser, add_json, command_parser, positive, whole
+from slowfast.cli.errors import report_errors
+from slowfast.cli.pipelines import add_model, load_model
+from slowfast.cli.predict_live import predict_live
+from slowfast.cli.predict_output import CsvOutput, Terminal, output_paths, write_records
+from slowfast.engine.pipeline import Pipeline
+from slowfast.prediction.boxes import DetectedBoxes, ListedBoxes, build_detector
+from slowfast.prediction.predictor import Look, VideoPredictor, VideoResult
+from slowfast.prediction.sources import Source, find_sources
+from slowfast.prediction.windows import WindowCut
+from slowfast.utils.logging import setup_logging
+from slowfast.visualization.results import plot_result, save_captioned_video
+
+DESCRIPTION = (
+    "Say what videos show: one line each, with the best classes. The scores are those of a test. What cannot be "
+    "read is reported, the rest goes on, and the exit code is 1."
+)
+EXAMPLE = """
+slowfast predict video.mp4 --checkpoint outputs/mine/checkpoints/checkpoint_epoch_00196.pyth
+slowfast predict videos/ "more/*.webm" list.txt --checkpoint SLOWFAST_8x8_R50 --json predictions.json
+slowfast predict match.mp4 --checkpoint weights.pyth --window 4 --stride 1 --csv segments.csv --plot scores.png
+slowfast predict 0 --checkpoint weights.pyth --show                        (camera 0)
+slowfast predict movie.mp4 --checkpoint ava.pyth --boxes boxes.csv --save-video labelled.mp4
+"""
+NOTES = "docs/PREDICT.md in the repository tells the forms of all files."
+SOURCES = (
+    "video file; folder (all videos below it); glob; list file (.txt, .csv: a path a line); - for standard input; "
+    "number of a camera; rtsp:// or http:// address of a stream"
+)
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser("predict", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True, notes=NOTES)
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help=SOURCES)
+    add_model(parser)
+    parser.add_argument(
+        "--top", type=whole(1), default=5, metavar="K", help="classes named, the best first (default 5)"
+    )
+    _add_outputs(parser)
+    _add_windows(parser)
+    _add_boxes(parser)
+    return parser
+
+
+def _add_outputs(parser: Parser) -> None:
+    add_json(parser, "all scores and segments")
+    parser.add_argument("--csv", metavar="FILE", help="write the best classes, or segments, as a table")
+    parser.add_argument(
+        "--save-video", type=Path, metavar="PATH", help="write the video with its labels drawn; of several, a folder"
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="PATH", help="write scores over time as PNG; of several videos, a folder"
+    )
+    parser.add_argument(
+        "--frame-size", type=whole(2), nargs=2, metavar=("W", "H"), help="of saved videos and windows, pixels"
+    )
+
+
+def _add_windows(parser: Parser) -> None:
+    parser.add_argument(
+        "--window", type=positive, metavar="S", help="slide along the video in windows of S seconds, as long ones need"
+    )
+    parser.add_argument(
+        "--stride",
+        type=positive,
+        metavar="S",
+        help="seconds from window to window (default: half of one), or from key frame to key frame (default: 1)",
+    )
+    parser.add_argument(
+        "--threshold", type=positive, default=0.5, metavar="P", help="score from which a segment has a class (0.5)"
+    )
+    parser.add_argument("--smooth", type=whole(1), metavar="N", help="average the newest N windows (default 1; live 3)")
+    parser.add_argument(
+        "--live", action="store_true", help="play files at their own speed, as a camera: late windows are dropped"
+    )
+    parser.add_argument("--show", action="store_true", help="show a live source in a window (OpenCV, with a display)")
+
+
+def _add_boxes(parser: Parser) -> None:
+    parser.add_argument(
+        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: video,second,x1,y1,x2,y2 a line"
+    )
+    parser.add_argument(
+        "--movie-start-seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="what the clock of --boxes shows when a video starts (default 0; AVA's movies: 900)",
+    )
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="what finds boxes: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
+    )
+    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's file of the detector's weights")
+    parser.add_argument(
+        "--least-detection",
+        type=float,
+        default=0.8,
+        metavar="P",
+        help="boxes that were found with a lower score are left out (default 0.8)",
+    )
+
+
+def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
+    """What the flags ask of every video.
+
+    Raises:
+        ValueError: they contradict each other or the model.
+    """
+    if args.boxes and args.detector:
+        raise ValueError("--boxes and --detector: boxes come from one of them. Leave one out.")
+    boxes = None
+    if args.boxes:
+        boxes = ListedBoxes(args.boxes, start_second=args.movie_start_seconds, least_score=args.least_detection)
+    elif args.detector:
+        options = {"weights": args.detector_weights or "", "least_score": args.least_detection}
+        detector = build_detector(args.detector, **options, device=pipeline.device)
+        boxes = DetectedBoxes(detector, stride_seconds=args.stride or 1.0, least_score=args.least_detection)
+    asks_for_windows = args.window or (args.stride and boxes is None)
+    cut = WindowCut.of(pipeline.protocol, args.window, args.stride) if asks_for_windows else None
+    return Look(num_top=args.top, cut=cut, threshold=args.threshold, smooth=args.smooth or 1, boxes=boxes)
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Predict all sources; 1 if one could not be read."""
+    args = build_parser().parse_args(argv)
+    if not args.sources:
+        raise ValueError("no SOURCE: name a video, a folder, a list, - or a camera (slowfast predict --help).")
+    if args.json != "-":  # which prints JSON alone; warnings then go to standard error
+        setup_logging()
+    sources = find_sources(args.sources)
+    live = [source for source in sources if args.live or source.is_live]
+    check_flags(args, sources, live)
+    pipeline = load_model(args)
+    if live:
+        return predict_live(args, pipeline, live[0])
+    results = predict_all(args, pipeline, sources)
+    return int(any(record["failure"] for record in results))
+
+
+def check_flags(args: argparse.Namespace, sources: Sequence[Source], live: Sequence[Source]) -> None:
+    """Return when the flags and the sources go together.
+
+    Raises:
+        ValueError: they do not; says why.
+    """
+    if live and len(sources) > 1:
+        raise ValueError(f"{live[0].path} is live, and goes alone: start one command for each source.")
+    if live and (args.boxes or args.detector):
+        raise ValueError(f"{live[0].path} is live: boxes are looked at in files alone. Record it first (--save-video).")
+    if live and args.plot:
+        raise ValueError(f"{live[0].path} is live: --plot is for files. --json and --csv write its segments.")
+    if args.show and not live:
+        raise ValueError("--show is for cameras and live streams; to play a file so, add --live.")
+
+
+def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[Source]) -> list[dict]:
+    """Predict the sources one after the other and write what was asked for; their entries."""
+    look = look_of(args, pipeline)
+    draws = args.save_video is not None or args.plot is not None
+    videos = output_paths(args.save_video, sources, ".mp4")
+    plots = output_paths(args.plot, sources, ".png")
+    records: list[dict] = []
+    with ExitStack() as stack:
+        terminal = stack.enter_context(Terminal(sources, look, is_silent=args.json == "-"))
+        table = stack.enter_context(CsvOutput(args.csv, look)) if args.csv else None
+        stack.callback(lambda: write_records(args.json, pipeline, records))  # also of what was done before Ctrl-C
+        watchers = [watcher for watcher in (terminal, table) if watcher is not None]
+        predictor = VideoPredictor(
+            pipeline,
+            look,
+            on_segment=lambda path, segment: [watcher.segment(path, segment) for watcher in watchers],
+            on_window=lambda path, window: [watcher.window(path, window) for watcher in watchers],
+            keeps_moments=draws,
+        )
+        for index, source in enumerate(sources):
+            result = predictor(source)
+            records.append(result.record)
+            for watcher in watchers:
+                watcher.end(result)
+            if result.record["failure"] is None:
+                draw(pipeline, result, args, videos.get(index), plots.get(index))
+    return records
+
+
+def draw(pipeline: Pipeline, result: VideoResult, args: argparse.Namespace, video: Path | None, plot: Path | None):
+    """Write the video and the plot of a result, as far as they were asked for."""
+    if video is not None and not result.source.is_stream:
+        size = tuple(reversed(args.frame_size)) if args.frame_size else None
+        save_captioned_video(video, pipeline, result, k=min(3, args.top), size=size)
+    if plot is not None:
+        plot_result(plot, result, pipeline.class_names, k=args.top)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""What ``slowfast predict`` prints and writes as tables."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import simplejson
+from tqdm import tqdm
+
+from slowfast.engine.pipeline import Pipeline
+from slowfast.engine.prediction import Prediction
+from slowfast.prediction.boxes import KeyFramePrediction
+from slowfast.prediction.predictor import Look, VideoResult
+from slowfast.prediction.records import predictions_document
+from slowfast.prediction.segments import Segment
+from slowfast.prediction.sources import Source, output_names
+from slowfast.prediction.windows import WindowScores
+from slowfast.utils.files import atomic_write
+from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.text import printable, spreadsheet_cell
+
+
+def output_paths(target: Path | None, sources: Sequence[Source], ending: str) -> dict[int, Path]:
+    """The file of each source, by its position: ``target`` itself if it ends so and there is one source, else in it.
+
+    Raises:
+        ValueError: several sources, and ``target`` is one file.
+    """
+    if target is None:
+        return {}
+    if target.suffix.lower() == ending:
+        if len(sources) > 1:
+            raise ValueError(f"{target} is one file, and there are {len(sources)} videos: name a folder.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return {0: target}
+    target.mkdir(parents=True, exist_ok=True)
+    return {index: target / name for index, name in enumerate(output_names(sources, ending))}
+
+
+class Terminal:
+    """A line for every video, and for every segment as soon as it ends; below them a bar where a person watches."""
+
+    def __init__(self, sources: Sequence[Source], look: Look, *, is_silent: bool = False):
+        self.look, self.is_silent = look, is_silent
+        self._bar = Progress(range(len(sources)), total=len(sources), name="predicting", unit="video")
+        self._steps = iter(self._bar)
+        next(self._steps, None)
+        self._width = max((len(printable(source.path)) for source in sources), default=0)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._bar.close()
+
+    def window(self, path: str, window) -> None:
+        """Show how far it has come."""
+        self._bar.note(at=format_seconds(window.end if isinstance(window, WindowScores) else window.seconds))
+
+    def segment(self, path: str, segment: Segment) -> None:
+        """Print a segment of a video."""
+        track = "" if segment.track is None else f"  track {segment.track}"
+        span = f"{clock(segment.start)} - {clock(segment.end)}"
+        self._print(f"{printable(path)}  {span}{track}  {printable(segment.label)} {segment.score:.3f}")
+
+    def end(self, result: VideoResult) -> None:
+        """Print the line of a video that is done."""
+        record = result.record
+        if record["failure"] is not None:
+            text = f"failed: {record['failure']}"
+        else:
+            text = f"{record['seconds']:6.2f} s  {self._summary(result)}"
+        self._print(f"{printable(result.source.path):<{min(self._width, 60)}}  {printable(text)}")
+        next(self._steps, None)
+
+    def _summary(self, result: VideoResult) -> str:
+        record = result.record
+        if self.look.boxes is not None:
+            frames = record["key_frames"]
+            return f"{len(frames)} key frames, {sum(len(frame['boxes']) for frame in frames)} boxes"
+        return best_classes(result.whole, self.look.num_top)
+
+    def _print(self, line: str) -> None:
+        if not self.is_silent:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+
+def best_classes(prediction: Prediction, k: int) -> str:
+    """``spin-cw 0.912, spin-ccw 0.050``."""
+    return ", ".join(f"{name} {score:.3f}" for name, score in prediction.top(k))
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03.4`` or ``2:03.4``."""
+    tenths = round(seconds * 10)
+    return f"{format_seconds(tenths // 10)}.{tenths % 10}"
+
+
+class CsvOutput:
+    """A table that grows as results come. Use as a context manager.
+
+    ``video,start,end,label,score,failure`` of windows; ``video,seconds,track,x1,y1,x2,y2,label,score,failure`` of
+    boxes; else ``video,top1,score1,...,failure``.
+    """
+
+    def __init__(self, path: str, look: Look):
+        self.path, self.look = path, look
+
+    def __enter__(self) -> CsvOutput:
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.path, "w", newline="", encoding="utf-8", errors="surrogateescape")
+        self._writer = csv.writer(self._file)
+        self._writer.writerow([*self._header(), "failure"])
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._file.close()
+
+    def _header(self) -> list[str]:
+        if self.look.boxes is not None:
+            return ["video", "seconds", "track", "x1", "y1", "x2", "y2", "label", "score"]
+        if self.look.cut is not None:
+            return ["video", "start", "end", "label", "score"]
+        ranks = range(1, self.look.num_top + 1)
+        return ["video", *(f"{what}{rank}" for rank in ranks for what in ("top", "score"))]
+
+    def segment(self, path: str, segment: Segment) -> None:
+        """Append a segment of a video as it ends; of boxes it is no row."""
+        if self.look.boxes is None:
+            self._row(path, [segment.start, segment.end, segment.label, segment.score])
+
+    def window(self, path: str, key_frame) -> None:
+        """Append a row for each of the best classes of each box of a key frame; windows alone are no rows."""
+        if not isinstance(key_frame, KeyFramePrediction):
+            return
+        rows = zip(key_frame.boxes, key_frame.tracks, key_frame.prediction.top(self.look.num_top), strict=True)
+        for box, track, top in rows:
+            for name, score in top:
+                self._row(path, [key_frame.seconds, track, *box, name, score])
+
+    def end(self, result: VideoResult) -> None:
+        """Append what is known at the end of a video: its best classes, if it was looked at as a whole; a failure."""
+        record = result.record
+        if record["failure"] is not None:
+            self._row(result.source.path, [], failure=record["failure"])
+        elif self.look.cut is None and self.look.boxes is None:
+            self._row(result.source.path, [value for top in record["top"] for value in (top["name"], top["score"])])
+
+    def _row(self, path: str, values: Sequence, failure: str = "") -> None:
+        cells = [spreadsheet_cell(value) if isinstance(value, str) else f"{value:.6g}" for value in values]
+        empty = [""] * (len(self._header()) - 1 - len(cells))
+        self._writer.writerow([spreadsheet_cell(path), *cells, *empty, spreadsheet_cell(failure)])
+        self._file.flush()
+
+
+def write_records(target: str | None, pipeline: Pipeline, records: Sequence[dict]) -> None:
+    """Write the JSON document into the file that --json names, or print it (``-``)."""
+    if not target:
+        return
+    text = simplejson.dumps(predictions_document(pipeline, records), indent=1, ignore_nan=True) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    with atomic_write(target) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -1,0 +1,240 @@
+"""From a source to its entry in the results: whole videos, windows of long ones, boxes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from slowfast.datasets.views import frame_scale
+from slowfast.engine.pipeline import Pipeline, takes_boxes
+from slowfast.engine.prediction import Prediction
+from slowfast.prediction.boxes import (
+    BoxListError,
+    DetectedBoxes,
+    KeyFramePrediction,
+    ListedBoxes,
+    TrackSegments,
+    key_frame_spacing,
+    predict_boxes,
+)
+from slowfast.prediction.records import failed_record, named_scores, video_record
+from slowfast.prediction.segments import Segment, SegmentMerger
+from slowfast.prediction.sources import Source, spooled, standard_input
+from slowfast.prediction.windows import ScoresSoFar, Smoothing, WindowCut, WindowScores, open_forward, predict_windows
+from slowfast.video.forward import open_stream
+from slowfast.video.watch import VideoReadError
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is asked of every video.
+
+    Attributes:
+        num_top: best classes named.
+        cut: windows of long videos; None looks at a video as a whole, as a test does.
+        threshold: mean score from which a window, or a box, has a class.
+        smooth: windows that scores are averaged over.
+        boxes: for models of boxes, where these come from.
+    """
+
+    num_top: int = 5
+    cut: WindowCut | None = None
+    threshold: float = 0.5
+    smooth: int = 1
+    boxes: ListedBoxes | DetectedBoxes | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Mean scores float32 (K,) of a part of a video, from ``start`` to ``end``, seconds."""
+
+    start: float
+    end: float
+    scores: np.ndarray
+
+
+@dataclass
+class VideoResult:
+    """What is known of one video.
+
+    Attributes:
+        record: its entry in the JSON of predictions.
+        whole: what the model says of the whole; None where it could not be read, and of boxes.
+        moments: the scores over time, of clips or windows, if they were asked for.
+        key_frames: of models of boxes, if they were asked for.
+        spacing: seconds from one key frame to the next.
+    """
+
+    source: Source
+    record: dict[str, Any]
+    whole: Prediction | None = None
+    moments: list[Moment] = field(default_factory=list)
+    key_frames: list[KeyFramePrediction] = field(default_factory=list)
+    spacing: float = 1.0
+
+
+class VideoPredictor:
+    """Says of one source after the other what the model says.
+
+    Args:
+        on_segment: called with the path and every segment as soon as it ends.
+        on_window: called with the path and every window, or key frame, as soon as it is scored.
+        keeps_moments: whether results hold the scores over time; they take memory.
+
+    Raises:
+        ValueError: boxes for a model of clips, or none for one of boxes.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        look: Look,
+        *,
+        on_segment: Callable[[str, Segment], Any] = lambda path, segment: None,
+        on_window: Callable[[str, WindowScores | KeyFramePrediction], Any] = lambda path, window: None,
+        keeps_moments: bool = False,
+    ):
+        check_look(pipeline, look)
+        self.pipeline, self.look = pipeline, look
+        self.on_segment, self.on_window, self.keeps_moments = on_segment, on_window, keeps_moments
+
+    def __call__(self, source: Source) -> VideoResult:
+        """What is known of ``source``; what cannot be read has a failure in its record."""
+        start = time.perf_counter()
+        if source.failure:
+            return VideoResult(source, failed_record(source.path, source.failure))
+        result = VideoResult(source, {})
+        segments: list[Segment] = []
+        windows: list[dict[str, Any]] = []
+        failure = None
+        try:
+            for segment in self._look_at(source, result, windows):
+                segments.append(segment)
+                self.on_segment(source.path, segment)
+        except (VideoReadError, BoxListError) as error:
+            failure = str(error)
+        seconds = time.perf_counter() - start
+        result.record = self._record(result, segments, windows, seconds, failure)
+        return result
+
+    def _record(self, result: VideoResult, segments, windows, seconds: float, failure: str | None) -> dict[str, Any]:
+        if result.whole is not None:
+            told = {"segments": [segment.as_dict() for segment in segments], "failure": failure}
+            record = video_record(result.source.path, result.whole, seconds=seconds, num_top=self.look.num_top, **told)
+        else:
+            record = failed_record(result.source.path, failure, seconds=seconds)
+            record["segments"] = [segment.as_dict() for segment in segments]
+        if self.look.boxes is not None:
+            record["key_frames"] = windows
+        elif self.look.cut is not None:
+            record["windows"] = windows
+        return record
+
+    def _look_at(self, source: Source, result: VideoResult, windows: list[dict[str, Any]]) -> Iterator[Segment]:
+        """The segments of a source, as they end; fills ``result`` and ``windows``."""
+        with ExitStack() as stack:
+            path = source.path
+            if source.is_stream and self.look.cut is None:
+                path = stack.enter_context(_whole_stream(source))
+            if self.look.boxes is not None:
+                yield from self._boxes(path, result, windows)
+            elif self.look.cut is None:
+                self._whole(path, result)
+            else:
+                reader = stack.enter_context(self._open_forward(source))
+                scored = predict_windows(
+                    self.pipeline, reader, self.look.cut, views_at_a_time=1 if source.is_stream else None
+                )
+                yield from self._windows(scored, result, windows)
+
+    def _open_forward(self, source: Source):
+        if not source.is_stream:
+            return open_forward(self.pipeline, source.path)
+        protocol = self.pipeline.protocol
+        stream = standard_input() if source.kind == "stdin" else source.path
+        return open_stream(
+            stream,
+            name="standard input" if source.kind == "stdin" else source.path,
+            fps=protocol.sampling.counted_fps,
+            short_side=protocol.decoder_short_side,
+            scale=frame_scale(protocol),
+            num_threads=self.pipeline.decoder_threads,
+        )
+
+    def _whole(self, path: str, result: VideoResult) -> None:
+        result.whole = self.pipeline(path)
+        if self.keeps_moments:
+            result.moments = moments_of_clips(result.whole)
+
+    def _windows(self, scored, result: VideoResult, windows: list[dict[str, Any]]) -> Iterator[Segment]:
+        smooth = Smoothing(self.look.smooth)
+        merger = SegmentMerger(self.look.threshold, self.pipeline.class_names)
+        so_far = ScoresSoFar()
+        for raw in scored:
+            so_far.add(raw.prediction)
+            result.whole = so_far.prediction()
+            window = smooth(raw)
+            means = window.prediction.mean_scores
+            windows.append(window_entry(window, self.look.num_top))
+            if self.keeps_moments:
+                result.moments.append(Moment(window.start, window.end, means))
+            self.on_window(result.source.path, window)
+            yield from merger.add(window.start, window.end, means)
+        yield from merger.finish()
+
+    def _boxes(self, path: str, result: VideoResult, windows: list[dict[str, Any]]) -> Iterator[Segment]:
+        boxes = self.look.boxes
+        result.spacing = key_frame_spacing(boxes, path)
+        tracks = TrackSegments(self.look.threshold, self.pipeline.class_names, seconds_apart=result.spacing)
+        for key_frame in predict_boxes(self.pipeline, path, boxes):
+            windows.append(key_frame.as_dict(self.look.num_top))
+            if self.keeps_moments:
+                result.key_frames.append(key_frame)
+            self.on_window(path, key_frame)
+            yield from tracks.add(key_frame)
+        yield from tracks.finish()
+
+
+def check_look(pipeline: Pipeline, look: Look) -> None:
+    """Return when the model can look in this way.
+
+    Raises:
+        ValueError: it cannot; says why.
+    """
+    of_boxes = takes_boxes(pipeline.model)
+    if of_boxes and look.boxes is None:
+        raise ValueError("this model scores boxes: name them (--boxes FILE), or what finds them (--detector NAME).")
+    if look.boxes is not None and not of_boxes:
+        raise ValueError("this model scores whole clips: it takes neither --boxes nor --detector.")
+    if look.boxes is not None and look.cut is not None:
+        raise ValueError("this model scores boxes around key frames: it takes no --window.")
+
+
+def _whole_stream(source: Source):
+    """The path of a temporary copy of standard input.
+
+    Raises:
+        VideoReadError: it is another stream, which may never end.
+    """
+    if source.kind != "stdin":
+        raise VideoReadError(f"{source.path} is a stream, which cannot be looked at as a whole: set --window.")
+    return spooled(standard_input())
+
+
+def window_entry(window: WindowScores, num_top: int) -> dict[str, Any]:
+    """``{"start", "end", "top"}`` of one window, of plain values."""
+    top = named_scores(window.prediction.top(num_top))
+    return {"start": round(window.start, 4), "end": round(window.end, 4), "top": top}
+
+
+def moments_of_clips(prediction: Prediction) -> list[Moment]:
+    """The scores of the clips of a video, in the order of time; crops of a clip are averaged."""
+    spans, places = np.unique(prediction.seconds, axis=0, return_inverse=True)
+    places = places.reshape(-1)
+    rows = [prediction.view_scores[places == index].mean(0) for index in range(len(spans))]
+    return [Moment(start, end, scores) for (start, end), scores in zip(spans.tolist(), rows, strict=True)]

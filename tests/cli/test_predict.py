@@ -1,0 +1,188 @@
+"""``slowfast predict`` as users type it: what it says is what a test says; sources, files, long and live videos."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import slowfast
+from slowfast.cli.main import main
+from slowfast.config import load_cfg
+from slowfast.engine.checkpoint import save_checkpoint
+from slowfast.models import build_model
+from slowfast.video.reader import VideoReader
+from tests.models.toys import randomize_batch_norms, seeded
+from tests.video_files import write_video
+
+RECIPE = "Motion/SLOWFAST_4x4_R18"
+SMALL = [
+    *("DATA.NUM_FRAMES", "8", "DATA.SAMPLING_RATE", "2", "DATA.TEST_CROP_SIZE", "32", "DATA.TRAIN_CROP_SIZE", "32"),
+    *("DATA.TRAIN_JITTER_SCALES", "[32, 36]", "RESNET.WIDTH_PER_GROUP", "4", "SLOWFAST.BETA_INV", "2"),
+    *("NUM_GPUS", "0", "DATA_LOADER.NUM_WORKERS", "0", "TRAIN.ENABLE", "False", "TEST.NUM_ENSEMBLE_VIEWS", "2"),
+    *("TEST.BATCH_SIZE", "4", "BN.USE_PRECISE_STATS", "False", "TEST.DATASET", "kinetics", "MODEL.NUM_CLASSES", "3"),
+]
+NAMES = ["sitting", "standing", "lying"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a checkpoint of random weights, and videos of two rates, one of which is broken."""
+    root = tmp_path_factory.mktemp("predict")
+    (root / "videos").mkdir()
+    write_video(root / "videos/a.mp4", num_frames=45, fps=15, height=36, width=48)
+    write_video(root / "videos/b.mp4", num_frames=10, fps=30, height=48, width=36)
+    cfg = load_cfg(RECIPE, SMALL)
+    model = seeded(lambda: build_model(cfg))
+    randomize_batch_norms(model)
+    state = {"model_state": model.state_dict(), "cfg": cfg.dump(), "class_names": NAMES}
+    save_checkpoint(root / "weights.pyth", state)
+    return root
+
+
+@pytest.fixture
+def predict(place, tmp_path, monkeypatch):
+    """``predict("videos/a.mp4", ...)`` in a fresh folder; the exit code."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos").symlink_to(place / "videos")
+    return lambda *words: main(["predict", *map(str, words), "--checkpoint", str(place / "weights.pyth")])
+
+
+def document(path="out.json") -> dict:
+    return json.loads(Path(path).read_text())
+
+
+def test_predict_says_what_a_test_says(place, predict, tmp_path):
+    """Through both commands: the scores of predictions.npz, the names and mean scores of predictions.csv."""
+    (tmp_path / "test.csv").write_text("videos/a.mp4 0\nvideos/b.mp4 1\n")
+    opts = ["DATA.PATH_TO_DATA_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out")]
+    weights = ["--checkpoint", str(place / "weights.pyth")]
+    assert main(["run", "--cfg", RECIPE, *weights, *SMALL, *opts]) == 0
+    saved = np.load(tmp_path / "out/predictions.npz")
+    rows = list(csv.DictReader((tmp_path / "out/predictions.csv").open()))
+    for words in (["videos"], ["videos", "--cfg", RECIPE, *SMALL]):
+        assert predict(*words, "--json", "out.json") == 0
+        said = document()
+        results = json.loads((tmp_path / "out/results.json").read_text())
+        assert said["protocol"] == results["protocol"] and said["class_names"] == NAMES
+        by_name = {os.path.basename(video["path"]): video for video in said["videos"]}
+        for path, scores, row in zip(saved["paths"].tolist(), saved["scores"], rows, strict=True):
+            video = by_name[os.path.basename(path)]
+            np.testing.assert_allclose(video["scores"], scores, atol=1e-6, rtol=0)
+            assert video["top"][0]["name"] in (row["top1"], NAMES[int(row["top1"])] if row["top1"].isdigit() else "")
+            assert video["top"][0]["score"] == pytest.approx(float(row["score1"]), rel=1e-5)
+            assert video["failure"] is None and video["segments"] == [] and video["seconds"] > 0
+    assert np.ptp(saved["scores"], axis=0).max() > 1e-3
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_goes_on(predict, tmp_path, capsys):
+    (tmp_path / "page.mp4").write_text("<!DOCTYPE html><html>not here</html>")
+    (tmp_path / "list.m3u8.mp4").write_text("#EXTM3U\n#EXTINF:5,\nfile:///etc/passwd\n")
+    words = ["page.mp4", "videos/a.mp4", "list.m3u8.mp4", "gone.mp4", "videos/b.mp4"]
+    assert predict(*words, "--json", "out.json", "--csv", "out.csv", "--top", "2") == 1
+    out = capsys.readouterr().out
+    assert "page.mp4" in out and "it is an HTML page" in out and "there is no such file or folder" in out
+    failures = [video["failure"] for video in document()["videos"]]
+    assert [failure is None for failure in failures] == [False, True, False, False, True]
+    rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    assert [bool(row["failure"]) for row in rows] == [True, False, True, True, False]
+    assert rows[1]["top1"] in NAMES and rows[1]["top2"] in NAMES and "top3" not in rows[1]
+    lines = [line for line in out.splitlines() if line.startswith("videos/a.mp4")]
+    assert len(lines) == 1 and " s  " in lines[0] and rows[1]["top1"] in lines[0]
+
+
+def test_json_to_standard_output_is_json_alone(predict, capsys):
+    assert predict("videos/a.mp4", "gone.mp4", "--json", "-") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert [video["path"] for video in said["videos"]] == ["videos/a.mp4", "gone.mp4"]
+
+
+def test_windows_segments_and_pictures(predict, tmp_path, capsys):
+    """Segments appear before the video's line; the picture and the plot lie where they were asked for."""
+    words = ["videos/a.mp4", "--window", "1", "--stride", "0.5", "--threshold", "0.34", "--csv", "out.csv"]
+    assert predict(*words, "--json", "out.json", "--save-video", "drawn.mp4", "--plot", "plots") == 0
+    (video,) = document()["videos"]
+    spans = [(window["start"], window["end"]) for window in video["windows"]]
+    assert len(spans) == 5 and spans[0] == (0, 1) and spans[-1] == (2, 3)
+    assert video["segments"] and all(s["label"] in NAMES and s["score"] >= 0.34 for s in video["segments"])
+    rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    assert [(float(row["start"]), row["label"]) for row in rows] == [
+        (segment["start"], segment["label"]) for segment in video["segments"]
+    ]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("videos/a.mp4")]
+    assert len(lines) == len(rows) + 1 and " - " in lines[0]
+    with VideoReader("drawn.mp4") as drawn:
+        assert drawn.num_frames == 45 and drawn.fps == pytest.approx(15)
+        assert min(drawn.height, drawn.width) >= 240  # small frames are enlarged
+    assert (tmp_path / "plots/a.png").stat().st_size > 5000
+
+
+def test_a_stream_a_pipe_and_a_file_score_alike(place, predict, tmp_path, monkeypatch):
+    """The same windows from a file, from standard input, and over HTTP."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(place / "videos"))
+    handler.log_message = lambda *_: None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/a.mp4"
+    windows = ["--window", "1", "--stride", "0.5"]
+    try:
+        assert predict("videos/a.mp4", *windows, "--json", "file.json") == 0
+        assert predict(address, *windows, "--json", "address.json") == 0
+    finally:
+        server.shutdown()
+    data = (place / "videos/a.mp4").read_bytes()
+    for name, more in (("pipe.json", windows), ("whole.json", [])):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert predict("-", *more, "--json", name) == 0
+    (of_file,) = document("file.json")["videos"]
+    for name in ("address.json", "pipe.json"):
+        (video,) = document(name)["videos"]
+        np.testing.assert_allclose(video["scores"], of_file["scores"], atol=1e-6, rtol=0)
+        assert [window["top"] for window in video["windows"]] == [window["top"] for window in of_file["windows"]]
+    (whole,) = document("whole.json")["videos"]
+    expected = slowfast.load(place / "weights.pyth", device="cpu")(place / "videos/a.mp4").scores
+    np.testing.assert_allclose(whole["scores"], expected, atol=1e-6, rtol=0)
+
+
+def test_nobody_answers(predict, capsys):
+    assert predict("http://127.0.0.1:9/a.mp4", "--window", "1") == 1
+    assert "cannot open http://127.0.0.1:9/a.mp4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "no SOURCE"),
+        (["videos/a.mp4", "--boxes", "boxes.csv"], "cannot read the list of boxes boxes.csv"),
+        (["videos/a.mp4", "--detector", "mine"], "no detector is called 'mine'"),
+        (["videos", "--save-video", "a.mp4"], "a.mp4 is one file, and there are 2 videos"),
+        (["0", "videos/a.mp4"], "0 is live, and goes alone"),
+        (["videos/a.mp4", "--show"], "--show is for cameras"),
+    ],
+)
+def test_what_cannot_be_asked(predict, capsys, words, message):
+    assert predict(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_played_as_a_camera(predict, tmp_path, capsys):
+    """At its own speed: three seconds of video take at least as long as its last window needs to come."""
+    words = ["videos/a.mp4", "--live", "--window", "1", "--stride", "0.5", "--threshold", "0.3"]
+    assert predict(*words, "--json", "out.json", "--save-video", "drawn.mp4", "--csv", "out.csv") == 0
+    (video,) = document()["videos"]
+    out = capsys.readouterr().out
+    assert "s late" in out and "frames/s" in out and "windows dropped" in out
+    assert video["seconds"] > 2.5 and video["failure"] is None
+    assert 1 <= len(video["windows"]) <= 5 and video["segments"]
+    assert len(list(csv.DictReader(Path("out.csv").read_text().splitlines()))) == len(video["segments"])
+    with VideoReader("drawn.mp4") as drawn:
+        assert 30 <= drawn.num_frames <= 45
