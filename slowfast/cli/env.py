@@ -21,6 +21,7 @@ from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
 from slowfast.config.files import recipes_root
 from slowfast.utils.environment import num_cores, num_gpus, outdated_packages, versions
+from slowfast.utils.memory import host_memory
 
 EXTRAS = ("matplotlib", "opencv-python-headless", "onnx", "onnxscript", "onnxruntime")
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4")  # of the data sets' files
@@ -124,11 +125,8 @@ def _cpu_name() -> str:
 
 
 def _memory_gib() -> dict[str, float] | None:
-    info = Path("/proc/meminfo")
-    if not info.is_file():
-        return None
-    kib = {line.split(":")[0]: int(line.split()[1]) for line in info.read_text().splitlines()}
-    return {"total": kib["MemTotal"] / 2**20, "available": kib.get("MemAvailable", 0) / 2**20}
+    memory = host_memory()
+    return memory and {name: size / 2**30 for name, size in memory.items()}
 
 
 def _shm_gib() -> dict[str, float] | None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "eval-ava": ("eval_ava", "frame mAP of AVA detection files and their ensembles"),
     "report": ("report", "one HTML page about runs, side by side"),
     "ensemble": ("ensemble", "average the scores of several tests"),
+    "finetune": ("finetune.main", "train on videos that lie in a folder for each class"),
     "folds": ("folds", "mean accuracy over the three splits of UCF101 or HMDB51"),
     "export": ("export", "write a model as a torch.export program and as ONNX"),
     "demo": ("demo", "write Motion, train SlowFast and Slow-only on it, compare"),

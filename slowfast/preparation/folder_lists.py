@@ -61,6 +61,12 @@ def folder_lists(
     return DatasetLists(rows, names, unlisted=unlisted, notes=notes + _notes(rows, names))
 
 
+def has_split_folders(root: str | os.PathLike) -> bool:
+    """Whether ``root`` has a folder train, val or test, so that its videos are divided already."""
+    with os.scandir(root) as entries:
+        return any(entry.is_dir() and split_of(entry.name) for entry in entries)
+
+
 def _first(path: str) -> str:
     return path.split(os.sep, 1)[0]
 

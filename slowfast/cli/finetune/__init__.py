@@ -1,0 +1,1 @@
+"""``slowfast finetune``: from folders of videos to a model that knows their classes."""

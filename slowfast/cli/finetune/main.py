@@ -1,0 +1,273 @@
+"""``slowfast finetune``: from folders of videos to a model that knows their classes, in one command.
+
+It measures, chooses, prints each choice with its reason, writes them into a YAML, and runs that: what
+``slowfast run --cfg OUTPUT/finetune.yaml`` does, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slowfast.cli.arguments import (
+    Parser,
+    add_cfg,
+    add_gpus,
+    add_output,
+    add_workers,
+    command_parser,
+    config_overrides,
+    typed_line,
+)
+from slowfast.cli.configs import load_config
+from slowfast.cli.errors import report_errors
+from slowfast.cli.finetune.plan import (
+    Machine,
+    Setting,
+    batch_settings,
+    clip_settings,
+    counts_table,
+    freezing_settings,
+    merged,
+    schedule_settings,
+    task_settings,
+    value_of,
+)
+from slowfast.cli.finetune.recipe_file import recipe_text
+from slowfast.cli.finetune.start import Start, find_start
+from slowfast.cli.finetune.videos import Videos, find_videos
+from slowfast.cli.run import run_job
+from slowfast.config import CfgNode, with_overrides
+from slowfast.config.files import parse_yaml
+from slowfast.config.merge import override_layers
+from slowfast.engine.checkpoint import BEST_NAME
+from slowfast.engine.launch import check_gpus, launch
+from slowfast.engine.training_memory import TrainingMemory, free_memory
+from slowfast.preparation.list_files import SPLITS, write_lists
+from slowfast.utils.environment import num_gpus
+from slowfast.utils.untrusted import read_json, read_text
+
+RECIPE = "finetune.yaml"
+EXAMPLE = """
+slowfast finetune pets --from SLOWFAST_8x8_R50 --output outputs/pets
+slowfast finetune pets --from outputs/mine/checkpoints/best.pyth --output outputs/pets --dry-run
+slowfast finetune motion --from none --cfg Motion/SLOWFAST_4x4_R18 --output outputs/motion
+"""
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser(
+        "finetune",
+        description="Train on videos that lie in a folder for each class: divide them, fit clips, batch and learning "
+        "rate to them and to this machine, train from given weights, keep the best checkpoint, test it. All choices "
+        "are printed with their reasons and written as a config; KEY value pairs replace them.",
+        example=EXAMPLE,
+        takes_overrides=True,
+    )
+    parser.add_argument(
+        "videos", type=Path, metavar="VIDEOS_BY_CLASS", help="folder of CLASS/VIDEO, or of train, val and test above"
+    )
+    parser.add_argument(
+        "--from",
+        dest="weights",
+        required=True,
+        metavar="NAME",
+        help="a name that `slowfast zoo` lists, a file of weights, or none: from zero",
+    )
+    add_cfg(parser, required=False)
+    add_output(parser, "folder for lists, config, checkpoints and results", required=True)
+    parser.add_argument(
+        "--split",
+        nargs=3,
+        type=float,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="fractions by which each class is divided (default 0.7 0.15 0.15, where the folders do not say)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of --split; another one gives another division (default 0)"
+    )
+    add_gpus(parser, default="auto")
+    add_workers(parser)
+    parser.add_argument("--dry-run", action="store_true", help="write lists and config, print the rest, train nothing")
+    parser.add_argument("--overwrite", action="store_true", help="replace lists with other content")
+    return parser
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run.
+
+    Attributes:
+        sections: heading -> settings, in the order in which a person reads them.
+    """
+
+    sections: Mapping[str, Sequence[Setting]]
+
+    @property
+    def settings(self) -> list[Setting]:
+        """All of them, each key once."""
+        return merged(*self.sections.values())
+
+
+def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequence[Any], output: Path) -> Plan:
+    """All settings over ``start``: the network's, the videos', the machine's, and last ``overrides``."""
+    given = _given(start.cfg, overrides)
+    cfg = with_overrides(start.cfg, overrides)
+    num_train = len(videos.lists.rows["train"])
+    from_weights = bool(start.weights)
+    sections: dict[str, list[Setting]] = {}
+
+    def choose(heading: str, settings: Iterable[Setting]) -> CfgNode:
+        """The config with settings that the user left open."""
+        sections[heading] = [setting for setting in settings if setting.key not in given]
+        flat = [entry for setting in sections[heading] for entry in (setting.key, setting.value)]
+        return with_overrides(cfg, flat)
+
+    cfg = choose("the task", task_settings(cfg, videos.class_names))
+    cfg = choose("clips", clip_settings(cfg, videos.seconds()))
+    if from_weights:
+        sizes = {"num_train": num_train, "num_classes": len(videos.class_names)}
+        cfg = choose("what learns", freezing_settings(cfg, **sizes))
+    if machine.num_gpus:
+        cfg = choose("precision", [Setting("TRAIN.MIXED_PRECISION", True, "16 bit: less memory, faster")])
+    memory = TrainingMemory.from_config(cfg)
+    fitted = batch_settings(cfg, machine, num_train=num_train, memory=memory, from_weights=from_weights)
+    cfg = choose("batch", fitted)
+    schedule = schedule_settings(
+        start.cfg,
+        batch=cfg.TRAIN.BATCH_SIZE,
+        num_train=num_train,
+        from_weights=from_weights,
+        keeps_rate=bool(start.cfg.TRAIN.CHECKPOINT_FILE_PATH) or cfg.MODEL.DETACH_FINAL_FC,
+        norm_frozen=cfg.MODEL.FROZEN_BN,
+    )
+    choose("schedule", schedule)
+    sections["files"] = list(_file_settings(start, output))
+    sections["as you said"] = [Setting(key, value, "as you said") for key, value in given.items()]
+    return Plan(sections)
+
+
+def _given(cfg: CfgNode, overrides: Sequence[Any]) -> dict[str, Any]:
+    """Key -> value that the user set."""
+    changed = with_overrides(cfg, overrides)
+    keys = [key for layer in override_layers(overrides) for key in _keys(layer.tree)]
+    return {key: value_of(changed, key) for key in keys}
+
+
+def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, node in tree.items():
+        if isinstance(node, Mapping) and node:
+            yield from _keys(node, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _file_settings(start: Start, output: Path) -> Iterator[Setting]:
+    output = output.resolve()
+    yield Setting("OUTPUT_DIR", str(output), "checkpoints, logs, results")
+    yield Setting("DATA.PATH_TO_DATA_DIR", str(output / "lists"), "train.csv, val.csv, test.csv, classids.json")
+    yield Setting("TEST.CHECKPOINT_FILE_PATH", str(output / "checkpoints" / BEST_NAME), "the best weights are tested")
+    if start.weights != start.cfg.TRAIN.CHECKPOINT_FILE_PATH:
+        yield Setting("TRAIN.CHECKPOINT_FILE_PATH", start.weights, start.origin)
+
+
+def describe_videos(videos: Videos, root: Path) -> str:
+    """Classes, splits, and how many videos each has."""
+    counts = videos.counts()
+    of_splits = ", ".join(f"{len(videos.lists.rows[split]):,} {split}" for split in SPLITS)
+    lines = [f"videos: {of_splits} of {len(counts)} classes in {root}; for training"]
+    lines += counts_table(videos.class_names, counts)
+    lines += [f"  {note}" for note in videos.notes]
+    return "\n".join(lines)
+
+
+def describe_plan(plan: Plan) -> str:
+    """Every setting with its reason, below its heading."""
+    lines = []
+    for heading, settings in plan.sections.items():
+        if settings:
+            lines += [f"{heading}:", *(f"  {setting}" for setting in settings)]
+    return "\n".join(lines)
+
+
+def imbalance_advice(counts: Sequence[int], line: str) -> str:
+    """What to add to the command where classes are unequal; empty where they are not."""
+    return ""
+
+
+def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write the config. One with the same settings, whatever its comments, is no obstacle: a stopped run goes on.
+
+    Raises:
+        ValueError: another one is there.
+    """
+    if path.is_file() and not overwrite and parse_yaml(read_text(path), source=str(path)) != yaml.safe_load(text):
+        raise ValueError(
+            f"{path} has other settings: nothing was written. Run it as it is (slowfast run --cfg "
+            f"{shlex.quote(str(path))}), name another --output, or replace it with --overwrite."
+        )
+    path.write_text(text, encoding="utf-8")
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plan, write, train, test."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(argv)
+    start = find_start(args.weights, args.cfg)
+    machine = _machine(args)
+    videos = find_videos(args.videos, split=args.split, seed=args.seed, num_workers=args.workers)
+    print(describe_videos(videos, args.videos), flush=True)
+    plan = make_plan(start, videos, machine, overrides=config_overrides(args), output=args.output)
+    print(describe_plan(plan), flush=True)
+    recipe = args.output / RECIPE
+    _write(args, argv, start, videos, plan)
+    print(f"lists: {args.output / 'lists'}\nconfig: {recipe}; `slowfast run --cfg {shlex.quote(str(recipe))}` runs it")
+    if args.dry_run:
+        return 0
+    sys.stdout.flush()
+    launch(run_job, load_config(recipe))
+    print(closing_words(args.output))
+    return 0
+
+
+def _machine(args: argparse.Namespace) -> Machine:
+    gpus = num_gpus() if args.gpus in (None, "auto") else args.gpus
+    check_gpus(gpus)
+    return Machine(gpus, args.workers, free_memory(gpus))
+
+
+def _write(args: argparse.Namespace, argv: Sequence[str], start: Start, videos: Videos, plan: Plan) -> None:
+    args.output.mkdir(parents=True, exist_ok=True)
+    text = recipe_text(
+        plan.settings,
+        base=start.base,
+        others={key: value for key, value in start.settings.items() if key not in {s.key for s in plan.settings}},
+        header=[f"Written by: {typed_line('finetune', argv)}", f"From: {start.origin}."],
+    )
+    separator = value_of(start.cfg, "DATA.PATH_LABEL_SEPARATOR")
+    write_lists(videos.lists, args.output / "lists", separator=separator, overwrite=args.overwrite)
+    write_recipe(args.output / RECIPE, text, overwrite=args.overwrite)
+
+
+def closing_words(output: Path) -> str:
+    """The figures of the test, and how to use the model."""
+    figures = read_json(output / "results.json")["figures"]
+    shown = ", ".join(f"{name} {value:.1f}" for name, value in figures.items() if isinstance(value, float))
+    best = output / "checkpoints" / BEST_NAME
+    return (
+        f"tested: {shown} (results.json and predictions.csv in {output})\n"
+        f"predict: slowfast predict VIDEO --checkpoint {shlex.quote(str(best))}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""How to train on a small set: each choice a function of the network, the videos and the machine.
+
+Every choice is a config key with its value and the reason; nothing is set that the YAML does not show.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slowfast.config import CfgNode
+from slowfast.config.rules.model import model_kind
+from slowfast.engine.training_memory import TrainingMemory
+from slowfast.utils.logging import count
+
+SHORT_VIDEOS = 0.1  # share of the videos that may be shorter than a clip (their last frame repeats)
+LEAST_STEPS = 10  # of an epoch: a larger batch leaves too few
+NORM_CLIPS = 8  # clips whose statistics batch norm can use
+HEAD_ALONE = 20  # training videos of a class, on average, below which only the classifier learns
+LATER_STAGES = 100  # below which the early stages keep their weights
+EPOCHS = 30  # from weights, as configs/_base_/schedule/finetune.yaml; early stopping makes them fewer
+LOWER_RATE = 0.1  # of the rate that trained the weights
+PATIENCE = 6  # validations without a better figure; from zero a tenth of the epochs, which may begin on a plateau
+_SIDES = re.compile(r"(?<![a-z])(left|right|(counter|anti)?-?clockwise|c?cw|leftwards?|rightwards?)(?![a-z])", re.I)
+_EARLY_STAGES = ("*.stem", "*.res2", "*.res3")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One config key, its value, and why."""
+
+    key: str
+    value: Any
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.value if self.value != '' else repr('')}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What training may use.
+
+    Attributes:
+        num_gpus: 0 for the CPU.
+        num_workers: processes for loading, all together.
+        free_bytes: on each GPU, or in main memory; None: not known.
+    """
+
+    num_gpus: int
+    num_workers: int
+    free_bytes: int | None
+
+    @property
+    def num_processes(self) -> int:
+        return max(1, self.num_gpus)
+
+    def __str__(self) -> str:
+        what = count(self.num_gpus, "GPU") if self.num_gpus else "the CPU"
+        free = "an unknown amount" if self.free_bytes is None else f"{self.free_bytes / 2**30:.1f} GiB"
+        return f"{what}, {free} free{' on each' if self.num_gpus > 1 else ''}"
+
+
+# ---- the task ----
+
+
+def task_settings(cfg: CfgNode, class_names: Sequence[str]) -> Iterator[Setting]:
+    """One label a video, from lists of files."""
+    for key, value, why in (
+        ("TRAIN.DATASET", "kinetics", "lists of video files"),
+        ("TEST.DATASET", "kinetics", "lists of video files"),
+        ("DATA.MULTI_LABEL", False, "a video has one class, that of its folder"),
+        ("MODEL.HEAD_ACT", "softmax", "a video has one class"),
+        ("TRAIN.BEST_FIGURE", "top1", "checkpoints/best.pyth has the best weights by it"),
+        ("MULTIGRID.LONG_CYCLE", False, "a small set: whole clips from the start"),
+        ("MULTIGRID.SHORT_CYCLE", False, "a small set: whole clips from the start"),
+    ):
+        if value_of(cfg, key) != value:
+            yield Setting(key, value, why)
+    if cfg.MODEL.LOSS_FUNC.startswith("bce"):
+        yield Setting("MODEL.LOSS_FUNC", "cross_entropy", "a video has one class")
+    yield Setting("MODEL.NUM_CLASSES", len(class_names), "the folders")
+    sided = [name for name in class_names if _SIDES.search(name)]
+    if sided and cfg.DATA.RANDOM_FLIP:
+        yield Setting("DATA.RANDOM_FLIP", False, f"a mirror would make {sided[0]!r} another class")
+
+
+def value_of(cfg: CfgNode, key: str) -> Any:
+    """The value of a dotted key."""
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
+
+
+# ---- clips ----
+
+
+def clip_settings(cfg: CfgNode, seconds: Sequence[float]) -> list[Setting]:
+    """Frames of a clip, and source frames between them, that fit into nine of ten videos.
+
+    First the rate is lowered, which keeps the network as it was trained; then, at rate 1, the number of frames.
+
+    Args:
+        seconds: of the training videos.
+    """
+    fitting = float(np.quantile(seconds, SHORT_VIDEOS, method="lower")) * cfg.DATA.TARGET_FPS  # frames
+    frames, rate = cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE
+    told = f"{1 - SHORT_VIDEOS:.0%} of the videos last {fitting / cfg.DATA.TARGET_FPS:.2f} s or more"
+    if frames * rate > fitting:
+        rate = max(1, min(rate, int(fitting // frames)))
+        if frames * rate > fitting and model_kind(cfg) in ("slowfast", "resnet"):
+            step = cfg.SLOWFAST.ALPHA if model_kind(cfg) == "slowfast" else 1
+            frames = max(step, int(fitting) // step * step)
+    span = f"a clip covers {frames * rate / cfg.DATA.TARGET_FPS:.2f} s"
+    changed = frames * rate != cfg.DATA.NUM_FRAMES * cfg.DATA.SAMPLING_RATE
+    was = f", not {cfg.DATA.NUM_FRAMES} x {cfg.DATA.SAMPLING_RATE}" if changed else ""
+    short = "; shorter ones repeat their last frame" if frames * rate > fitting else ""
+    return [
+        Setting("DATA.NUM_FRAMES", frames, f"{told}; {span}{short}"),
+        Setting("DATA.SAMPLING_RATE", rate, f"{frames} frames x {rate}{was}"),
+    ]
+
+
+# ---- batch and learning rate ----
+
+
+def batch_settings(
+    cfg: CfgNode, machine: Machine, *, num_train: int, memory: TrainingMemory, from_weights: bool
+) -> list[Setting]:
+    """The batch, in how many parts it is computed, what batch norm does with it, and the processes that load it.
+
+    Raises:
+        ValueError: not even one clip fits.
+    """
+    processes = machine.num_processes
+    most = max(1, min(cfg.TRAIN.BATCH_SIZE, num_train // LEAST_STEPS) // processes)
+    own = 2 ** int(math.log2(most))
+    fitting = own if machine.free_bytes is None else memory.clips_in(machine.free_bytes)
+    if fitting == 0:
+        raise ValueError(
+            f"not one training clip fits: it takes {_gib(memory.per_clip)} beside {_gib(memory.fixed)} of weights, and "
+            f"{machine}. Make clips smaller (DATA.TRAIN_CROP_SIZE, DATA.NUM_FRAMES), or name a smaller network."
+        )
+    at_once = min(own, 2 ** int(math.log2(fitting)))
+    clips = f"{_gib(memory.per_clip)} a clip beside {_gib(memory.fixed)} of weights: {fitting:,} fit into {machine}"
+    known = clips if machine.free_bytes is not None else f"{_gib(memory.per_clip)} a clip; free memory is not known"
+    settings = [
+        Setting("NUM_GPUS", machine.num_gpus, "what this machine has" if machine.num_gpus else "the CPU"),
+        Setting("TRAIN.BATCH_SIZE", own * processes, f"{num_train // (own * processes)} steps an epoch; {known}"),
+        Setting("TEST.BATCH_SIZE", at_once * processes, "views of a test at a time"),
+    ]
+    if at_once < own:
+        settings.append(Setting("TRAIN.ACCUMULATE", own // at_once, f"{at_once} clips at once, the gradients added up"))
+    if from_weights and at_once < NORM_CLIPS:
+        why = f"statistics of {at_once} clip{'s' * (at_once > 1)} are too noisy: those of the weights stay"
+        settings.append(Setting("MODEL.FROZEN_BN", True, why))
+    workers = min(cfg.DATA_LOADER.NUM_WORKERS, -(-machine.num_workers // processes))
+    settings.append(Setting("DATA_LOADER.NUM_WORKERS", workers, "processes that load, for each that trains"))
+    return settings
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.2f} GiB" if num_bytes >= 2**30 / 10 else f"{num_bytes / 2**20:.0f} MiB"
+
+
+def schedule_settings(
+    cfg: CfgNode, *, batch: int, num_train: int, from_weights: bool, keeps_rate: bool = False, norm_frozen: bool = False
+) -> list[Setting]:
+    """The learning rate by the linear rule, epochs, validations, and when to stop.
+
+    Args:
+        cfg: of the recipe, whose rate is for its TRAIN.BATCH_SIZE.
+        keeps_rate: trained weights need no lower one: the recipe's is low already, or the classifier alone learns.
+        norm_frozen: no statistics are taken.
+    """
+    is_lower = from_weights and not keeps_rate
+    factor = batch / cfg.TRAIN.BATCH_SIZE * (LOWER_RATE if is_lower else 1.0)
+    why = f"the recipe's {cfg.SOLVER.BASE_LR:g} for {cfg.TRAIN.BATCH_SIZE} clips, by the linear rule"
+    why += ", and a tenth of it because the weights are trained" if is_lower else ""
+    rate = _digits(cfg.SOLVER.BASE_LR * factor)
+    epochs = EPOCHS if from_weights else cfg.SOLVER.MAX_EPOCH
+    warm_up = 1.0 if from_weights else cfg.SOLVER.WARMUP_EPOCHS
+    patience = PATIENCE if from_weights else max(PATIENCE, epochs // 10)
+    steps = max(1, num_train // batch)
+    settings = [
+        Setting("SOLVER.BASE_LR", rate, why),
+        Setting("SOLVER.LR_POLICY", "cosine", "falls smoothly, whenever training ends"),
+        Setting("SOLVER.COSINE_END_LR", _digits(cfg.SOLVER.COSINE_END_LR * factor), "where the cosine ends"),
+        Setting("SOLVER.MAX_EPOCH", epochs, "at most"),
+        Setting("SOLVER.WARMUP_EPOCHS", warm_up, "the rate rises first"),
+        Setting("SOLVER.WARMUP_START_LR", _digits(rate / 10), "a tenth of BASE_LR"),
+        Setting("TRAIN.EVAL_PERIOD", 1, "epochs between validations"),
+        Setting("TRAIN.CHECKPOINT_PERIOD", 1, "epochs"),
+        Setting("TRAIN.KEEP_CHECKPOINTS", 2, "the newest, beside the best"),
+        Setting("TRAIN.EARLY_STOPPING", patience, "validations without a better top1"),
+        Setting("LOG_PERIOD", max(1, min(cfg.LOG_PERIOD, steps // 2)), f"of {steps} steps an epoch"),
+    ]
+    if cfg.BN.USE_PRECISE_STATS and norm_frozen:
+        settings.append(Setting("BN.USE_PRECISE_STATS", False, "batch norm keeps its statistics"))
+    elif cfg.BN.USE_PRECISE_STATS:
+        batches = max(1, min(cfg.BN.NUM_BATCHES_PRECISE, steps // 2))
+        settings.append(Setting("BN.NUM_BATCHES_PRECISE", batches, "half an epoch at most, before every validation"))
+    return settings
+
+
+def _digits(rate: float) -> float:
+    """Three digits are enough of a learning rate."""
+    return float(f"{rate:.3g}")
+
+
+# ---- what learns ----
+
+
+def freezing_settings(cfg: CfgNode, *, num_train: int, num_classes: int) -> list[Setting]:
+    """Which part of pretrained weights stays as it is: few videos cannot improve all of a network, but spoil it."""
+    each = num_train / num_classes
+    if each < HEAD_ALONE:
+        why = f"{each:.0f} training videos a class, fewer than {HEAD_ALONE}: the classifier alone learns"
+        return [
+            Setting("MODEL.DETACH_FINAL_FC", True, why),
+            Setting("MODEL.FROZEN_BN", True, "nor do the features change by their statistics"),
+        ]
+    kind = model_kind(cfg)
+    patterns = [*_EARLY_STAGES, *(["laterals.[012]"] if kind == "slowfast" else [])]
+    if each < LATER_STAGES and kind in ("slowfast", "resnet", "x3d") and "FREEZE" in cfg.MODEL:
+        why = f"{each:.0f} training videos a class, fewer than {LATER_STAGES}: the early stages keep their weights"
+        return [Setting("MODEL.FREEZE", patterns, why)]
+    return []
+
+
+# ---- unequal classes ----
+
+UNEQUAL = 3.0  # times as many videos in the largest class as in the smallest
+
+
+def counts_table(names: Sequence[str], counts: Sequence[int], *, most_lines: int = 12) -> list[str]:
+    """The training videos of each class, the largest first; of many classes the ends."""
+    order = sorted(range(len(names)), key=lambda i: (-counts[i], names[i]))
+    width = max(map(len, names))
+    lines = [f"  {names[i]:<{width}} {counts[i]:>6,}" for i in order]
+    if len(lines) <= most_lines:
+        return lines
+    half = most_lines // 2
+    return [*lines[:half], f"  ... {len(lines) - 2 * half} classes between", *lines[-half:]]
+
+
+def merged(*groups: Iterable[Setting]) -> list[Setting]:
+    """All settings in order, each key once: the later reason stands where two agree."""
+    found: dict[str, Setting] = {}
+    for group in groups:
+        for setting in group:
+            found[setting.key] = setting
+    return list(found.values())

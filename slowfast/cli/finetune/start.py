@@ -1,0 +1,125 @@
+"""What training starts from: published weights, a file of weights, or a recipe from zero."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slowfast.config import CfgNode, Config, ConfigError, get_cfg, load_cfg
+from slowfast.config.files import locate, recipes_root
+from slowfast.config.load import load_cfg_text
+from slowfast.engine.build import tells_its_model
+from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
+from slowfast.models.weights.recognise import recognise
+from slowfast.models.weights.zoo import published_config
+from slowfast.models.weights.zoo_table import ZooEntry, find_entry
+
+FROM_ZERO = "none"
+# Settings of an earlier run's data, machine and place, which say nothing of a network.
+_OF_THE_RUN = (
+    "AVA.", "BENCHMARK.", "DEMO.", "DETECTION.", "DIST_", "MULTIGRID.", "NUM_", "OUTPUT_DIR", "RNG_SEED", "SHARD_ID",
+    "TENSORBOARD.", "TRAIN.BEST_", "TRAIN.CHECKPOINT_", "TRAIN.DATASET", "TRAIN.EARLY_", "TEST.CHECKPOINT_",
+    "TEST.DATASET", "TEST.EVALUATOR", "TEST.SAVE_", "TEST.NUM_TEMPORAL_CLIPS", "DATA.ARGS", "DATA.CLASS_NAMES",
+    "DATA.FOLD", "DATA.MULTI_LABEL", "DATA.PATH_", "DATA.SKIP_ROWS", "DATA_LOADER.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training starts from.
+
+    Attributes:
+        cfg: the network, how it looks at videos, and how it was or is to be trained.
+        base: ``_BASE_`` of a config of it; empty where ``settings`` tell all.
+        settings: dotted config key -> value, over ``base``.
+        weights: value of TRAIN.CHECKPOINT_FILE_PATH; empty for random weights.
+        origin: in words.
+    """
+
+    cfg: Config
+    base: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    origin: str = ""
+
+
+def find_start(name: str, recipe: str | None) -> Start:
+    """What ``--from NAME`` and ``--cfg RECIPE`` mean; published weights are downloaded.
+
+    Args:
+        name: a name of ``slowfast zoo``, a file of weights, or "none".
+        recipe: the network, where weights do not tell it; None for what they tell.
+
+    Raises:
+        ValueError: no such name, file or recipe; a file that does not tell its network; or a network of boxes.
+    """
+    start = _find(name, recipe)
+    if start.cfg.DETECTION.ENABLE:
+        raise ValueError(
+            f"{start.origin} scores people in boxes, and videos by class have none. Start from a network of clips."
+        )
+    return start
+
+
+def _find(name: str, recipe: str | None) -> Start:
+    if name == FROM_ZERO:
+        if recipe is None:
+            raise ValueError("--from none: from zero, which network? Name its recipe with --cfg.")
+        return Start(**_of_recipe(recipe), origin=f"random weights, {recipe}")
+    entry = None if os.path.isfile(name) or "://" in name else find_entry(name)
+    path = local_path(name)  # downloads what is not here
+    weights = os.path.abspath(name) if os.path.isfile(name) else entry.name if entry else name
+    if recipe is not None:
+        return Start(**_of_recipe(recipe), weights=weights, origin=f"{name}, as {recipe}")
+    if entry is None:
+        content = read_checkpoint(path)
+        if tells_its_model(content):
+            return _of_checkpoint(content, weights)
+        entry = recognise(content["model_state"], file_name=name)
+    return Start(**_of_entry(entry), weights=weights, origin=f"{name}, {entry.model} of {entry.dataset}")
+
+
+def _of_recipe(recipe: str) -> dict[str, Any]:
+    path = locate(recipe)
+    try:
+        base = path.resolve().relative_to(recipes_root()).with_suffix("").as_posix()
+    except ValueError:
+        base = str(path.resolve())
+    return {"cfg": load_cfg(path, warn=False), "base": base}
+
+
+def _of_entry(entry: ZooEntry) -> dict[str, Any]:
+    cfg = published_config(entry)  # an image network has none, and says so
+    return {"cfg": cfg, "base": entry.config, "settings": dict(entry.overrides)}
+
+
+def _of_checkpoint(content: Mapping[str, Any], path: str) -> Start:
+    """A checkpoint of ours holds its config; what it says of its run is left behind."""
+    try:
+        cfg = load_cfg_text(content["cfg"], source=path)
+    except ConfigError as error:
+        raise CheckpointError(f"{error}\nName the recipe of the network with --cfg.") from error
+    if cfg.IMPORTS:
+        raise CheckpointError(
+            f"{path} was trained with IMPORTS {list(cfg.IMPORTS)}, whose code would run here. If you trust it, name "
+            "its config with --cfg."
+        )
+    defaults = dict(_leaves(get_cfg()))
+    settings = {
+        key: value
+        for key, value in _leaves(cfg)
+        if not key.startswith(_OF_THE_RUN) and (key not in defaults or value != defaults[key])
+    }
+    return Start(cfg, settings=settings, weights=path, origin=f"{Path(path).name}, {cfg.MODEL.MODEL_NAME}")
+
+
+def _leaves(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every setting."""
+    for key, value in cfg.items():
+        if isinstance(value, CfgNode):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
