@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **defaults | kwargs)
         if takes_overrides:
             self._overrides = self.add_argument(
-                "opts", nargs="*", metavar="KEY value", help="config keys to override (KEY=value works too)"
+                "opts", nargs="*", default=[], metavar="KEY value", help="config keys to override (KEY=value works too)"
             )
 
     def add_argument(self, *args, **kwargs) -> argparse.Action:

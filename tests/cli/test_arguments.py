@@ -91,6 +91,7 @@ def test_a_flag_means_the_same_everywhere():
 def test_overrides_come_last_and_are_understood_among_flags(command):
     parser = PARSERS[command]
     required = [word for action in flags_of(parser) if action.required for word in (action.option_strings[0], "x")]
+    required += ["x" for action in parser._actions if not action.option_strings and action.required]
     pairs = ["SOLVER.BASE_LR", "-1", "NUM_GPUS=2", "OUTPUT_DIR", "--odd"]
     for argv in ([*required, *pairs], [*pairs, *required], [*required, "--opts", *pairs]):
         assert parser.parse_args(argv).opts == pairs

@@ -27,6 +27,7 @@ ALLOWED = {
     "motion/actor_sheet.py": {"csv.reader", "Image.open"},
     "engine/checkpoint.py": {"yaml.safe_load", "zipfile.ZipFile"},  # configs of this program; checksums alone are read
     "utils/locks.py": {"json.load"},  # the lock of a folder that is the user's own
+    "prediction/features.py": {"np.load", "zipfile.ZipFile"},  # the parts that it has written, and to write
     "engine/watch.py": {"json.loads"},  # of the other processes of this job
 }
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from slowfast.cli.arguments import (
     Parser,
     add_cfg,
@@ -203,13 +201,17 @@ def imbalance_advice(counts: Sequence[int], line: str) -> str:
     return ""
 
 
+def _settings(text: str, path: Path) -> object:
+    return parse_yaml(text, source=str(path))
+
+
 def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
     """Write the config. One with the same settings, whatever its comments, is no obstacle: a stopped run goes on.
 
     Raises:
         ValueError: another one is there.
     """
-    if path.is_file() and not overwrite and parse_yaml(read_text(path), source=str(path)) != yaml.safe_load(text):
+    if path.is_file() and not overwrite and _settings(read_text(path), path) != _settings(text, path):
         raise ValueError(
             f"{path} has other settings: nothing was written. Run it as it is (slowfast run --cfg "
             f"{shlex.quote(str(path))}), name another --output, or replace it with --overwrite."
