@@ -154,8 +154,14 @@ def run_job(cfg: CfgNode) -> None:
 
 def _log_start(cfg: CfgNode) -> None:
     """What the run is made with, what was chosen for its user, and what of the config changes nothing."""
-    found = ", ".join(f"{name} {version}" for name, version in versions().items())
-    logger.info("%s; the whole config is in %s", found, Path(cfg.OUTPUT_DIR, "config.yaml"))
+    found = versions()
+    logger.info(
+        "slowfast %s on %s; the whole config is in %s/config.yaml",
+        found.pop("slowfast"),
+        found.pop("device"),
+        cfg.OUTPUT_DIR,
+    )
+    logger.info("%s", ", ".join(f"{name} {version}" for name, version in found.items()))
     for setting, because in inferred(cfg).items():
         logger.info("%s (%s)", setting, because)
     for sentence in (*outdated_packages(), *warnings_of(cfg)):

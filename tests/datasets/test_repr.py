@@ -32,7 +32,8 @@ def test_a_config_says_where_its_values_come_from():
 def classes_of_rows() -> list[type]:
     """Public dataclasses of slowfast.datasets with an array or a tensor among their fields."""
     names = [module.name for module in pkgutil.walk_packages(slowfast.datasets.__path__, "slowfast.datasets.")]
-    found = {value for name in names for value in vars(importlib.import_module(name)).values() if is_dataclass(value)}
+    values = [value for name in names for value in vars(importlib.import_module(name)).values()]
+    found = {value for value in values if isinstance(value, type) and is_dataclass(value)}
     long = ("np.ndarray", "Tensor")
     return sorted(
         (c for c in found if not c.__name__.startswith("_") and any(str(f.type).startswith(long) for f in fields(c))),

@@ -258,6 +258,10 @@ def _bad_rows(path: Path, rows: _Rows) -> str:
     hint += " (DATA.PATH_LABEL_SEPARATOR)."
     if rows.num_classes and rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:
         hint = f"Labels seem to count from 1: they must count from 0, up to {rows.num_classes - 1}."
+    elif min(rows.out_of_range, default=0) < 0:
+        hint = "Labels count from 0."
+        if rows.labels_optional:
+            hint += " Where a video's label is not known, leave it away: a line with the path alone."
     elif rows.out_of_range:
         hint = f"MODEL.NUM_CLASSES is {rows.num_classes}: raise it, or correct the list."
     elif len(rows.problems) == 1 and rows.problems[0][0] == 1 and rows.paths:

@@ -107,6 +107,15 @@ def test_labels_from_one_are_recognised(read):
         read("a.mp4 1\nb.mp4 2\nc.mp4 3\n", num_classes=3)
 
 
+@pytest.mark.parametrize("optional", [True, False])
+def test_minus_one_is_no_label(tmp_path, optional):
+    (tmp_path / "test.csv").write_text("a.mp4 0\nb.mp4 -1\n")
+    with pytest.raises(AnnotationError, match=r"test\.csv:2: label -1 is not in 0-2") as info:
+        read_path_label_list(tmp_path / "test.csv", num_classes=3, labels_optional=optional)
+    assert "Labels count from 0." in str(info.value) and "NUM_CLASSES" not in str(info.value)
+    assert ("leave it away: a line with the path alone" in str(info.value)) == optional
+
+
 @pytest.mark.parametrize("row, problem", [("a.mp4 -1", "label -1 is not 0 or more"), ("a.mp4 1.5", "is no integer")])
 def test_labels_that_are_none(read, row, problem):
     with pytest.raises(AnnotationError, match=problem):
