@@ -2,7 +2,7 @@
 
 Train: a scaled, cropped, maybe mirrored clip. Val: the centre crop. Test: the whole frame, so that widths differ from
 movie to movie. Boxes move with their pixels, in continuous coordinates and by the exact scale. PySlowFast clips boxes
-to the last pixel's index, W - 1, and scales both axes by the ratio of the long sides: less than a pixel away.
+to the last pixel's index, W - 1, and scales both axes by the ratio of the long sides: up to a pixel away.
 """
 
 from __future__ import annotations

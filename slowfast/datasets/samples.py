@@ -38,10 +38,10 @@ class _Sample:
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
 
-def _check_frames(owner: str, frames: Tensor, shape: str) -> None:
+def _check_frames(owner: str, frames: Tensor, shape: str, *, dtypes: tuple[torch.dtype, ...] = (torch.uint8,)) -> None:
     letters = shape.split()
     channels = (3, 5)  # RGB, or with optical flow in x and y (flow.py)
-    if frames.dtype != torch.uint8 or frames.ndim != len(letters) or frames.shape[letters.index("3")] not in channels:
+    if frames.dtype not in dtypes or frames.ndim != len(letters) or frames.shape[letters.index("3")] not in channels:
         raise ValueError(
             f"{owner}.frames must be uint8 ({', '.join(letters)}), got {frames.dtype} {tuple(frames.shape)}."
         )
@@ -173,7 +173,7 @@ class DetectionSample(_Sample):
     """The clip around one key frame, with boxes.
 
     Attributes:
-        frames: uint8 (3, T, H, W), RGB.
+        frames: uint8 (3, T, H, W), RGB; int16 where colors were changed (color.py).
         boxes: float32 (R, 4), x1 y1 x2 y2 in pixels of ``frames``.
         labels: float32 (R, K) of 0 and 1.
         boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
@@ -191,7 +191,7 @@ class DetectionSample(_Sample):
     is_valid: bool = True
 
     def __post_init__(self):
-        _check_frames("DetectionSample", self.frames, "3 T H W")
+        _check_frames("DetectionSample", self.frames, "3 T H W", dtypes=(torch.uint8, torch.int16))
         _check_boxes("DetectionSample", self, columns=4)
 
 
@@ -208,7 +208,7 @@ class DetectionBatch(_Sample):
     """Clips around several key frames, with the boxes of all. R boxes in all.
 
     Attributes:
-        frames: uint8 (B, 3, T, H, W), RGB.
+        frames: uint8 (B, 3, T, H, W), RGB; int16 where colors were changed (color.py).
         boxes: float32 (R, 5), place of the clip in the batch, then x1 y1 x2 y2 in pixels of ``frames``.
         labels: float32 (R, K) of 0 and 1.
         boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
@@ -226,7 +226,7 @@ class DetectionBatch(_Sample):
     failures: tuple[str, ...] = ()
 
     def __post_init__(self):
-        _check_frames("DetectionBatch", self.frames, "B 3 T H W")
+        _check_frames("DetectionBatch", self.frames, "B 3 T H W", dtypes=(torch.uint8, torch.int16))
         _check_boxes("DetectionBatch", self, columns=5)
 
     def __len__(self) -> int:

@@ -95,14 +95,14 @@ class CrossEntropy(WeightedLoss):
 
 @LOSS_REGISTRY.register("soft_cross_entropy")
 class SoftCrossEntropy(WeightedLoss):
-    """Mean cross-entropy against class weights float (B, K), scaled to sum to one; int64 (B,) labels count as one-hot.
+    """Mean cross-entropy against class weights float (B, K); int64 (B,) labels count as one-hot.
 
     Args:
-        normalize_targets: divide each row of labels by its sum (PySlowFast's default).
+        normalize_targets: divide each row of labels by its sum. PySlowFast does not.
         class_weights: (K,), how much each class counts; None for all alike.
     """
 
-    def __init__(self, *, normalize_targets: bool = True, class_weights: Sequence[float] | None = None):
+    def __init__(self, *, normalize_targets: bool = False, class_weights: Sequence[float] | None = None):
         super().__init__(class_weights=class_weights)
         self.normalize_targets = normalize_targets
 

@@ -28,8 +28,8 @@ def normalize(
     """(frames / 255 - mean) / std for every color.
 
     Args:
-        frames: uint8, (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical flow (flow.py), which is centred on
-            zero and divided by the last of ``std``.
+        frames: uint8, or int16 of changed colors (color.py), (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical
+            flow (flow.py), which is centred on zero and divided by the last of ``std``.
         mean, std: of R, G and B, for pixels in [0, 1].
         dtype: of the result; computed in float32.
         reverse_channels: give B, G, R; each color is normalised by its own mean and std.

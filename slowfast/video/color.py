@@ -1,7 +1,8 @@
 """Random colors of a training clip: brightness, contrast, saturation, and the lighting noise of AlexNet.
 
-Each of these is an affine map of a pixel's RGB, so all of them together are one matrix and one offset, drawn once and
-applied once to every pixel of the clip. Colors are in [0, 1] where numbers are drawn, and uint8 in clips.
+Each of these is an affine map of a pixel's RGB, so all of them together are one matrix, drawn once for the clip, and an
+offset, which contrast makes depend on the frame's mean. As in PySlowFast, colors may leave the range of a picture: a
+clip in other colors is int16. They are in [0, 1] where numbers are drawn, and 0 to 255 in clips.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ LUMA = np.array([0.299, 0.587, 0.114])  # gray of R, G and B (ITU-R BT.601)
 
 
 class ColorAugment:
-    """Clips in other colors, the same for all frames of a clip.
+    """Clips in other colors, by the same draws for all frames of a clip.
 
     Brightness, contrast and saturation are changed in random order, each by a factor that is uniform in 1 - strength
-    to 1 + strength: of the pixel, of its distance from the clip's mean gray, of its distance from its own gray. Then
+    to 1 + strength: of the pixel, of its distance from its frame's mean gray, of its distance from its own gray. Then
     comes lighting noise: eigenvectors of natural RGB, times their eigenvalues, times normal draws.
 
     Args:
@@ -49,36 +50,36 @@ class ColorAugment:
         self.eigenvectors = np.asarray(eigenvectors, dtype=np.float64)
 
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """uint8 (3, T, H, W) to the same; colors beyond black or white are cut off."""
-        mean = frames.sum((1, 2, 3), dtype=torch.int64).numpy() / frames[0].numel() / 255
-        change, shift = self.draw(mean, rng)
-        matrix, offset = torch.from_numpy(change).float(), torch.from_numpy(255 * shift).float()[:, None]
-        result = torch.empty_like(frames)
+        """uint8 (3, T, H, W) to int16 of the same shape, 0 black and 255 white; values beyond are kept."""
+        means = frames.sum((2, 3), dtype=torch.int64).numpy() / frames[0, 0].numel() / 255
+        change, shifts = self.draw(means, rng)
+        matrix, offsets = torch.from_numpy(change).float(), torch.from_numpy(255 * shifts).float()
+        result = torch.empty_like(frames, dtype=torch.int16)
         for t in range(frames.shape[1]):  # a frame at a time fits into the cache
-            colors = torch.addmm(offset, matrix, frames[:, t].reshape(3, -1).float())
-            result[:, t] = colors.round_().clamp_(0, 255).view(3, *frames.shape[2:])
+            colors = torch.addmm(offsets[:, t, None], matrix, frames[:, t].reshape(3, -1).float())
+            result[:, t] = colors.round_().view(3, *frames.shape[2:])
         return result
 
-    def draw(self, mean: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix (3, 3) and offset (3,) of one clip, for colors in [0, 1], whose mean is ``mean`` (3,)."""
-        matrix, offset = np.eye(3), np.zeros(3)
+    def draw(self, means: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (3, 3) of a clip and offsets (3, T) of its frames, for colors in [0, 1] with ``means`` (3, T)."""
+        matrix, offsets = np.eye(3), np.zeros_like(means)
         if self.strength:
             changes = (_brightness, _contrast, _saturation)
             for number in rng.permutation(len(changes)):
                 factor = 1 + rng.uniform(-self.strength, self.strength)
-                step, shift = changes[number](factor, matrix @ mean + offset)
-                matrix, offset = step @ matrix, step @ offset + shift
+                step, shifts = changes[number](factor, matrix @ means + offsets)
+                matrix, offsets = step @ matrix, step @ offsets + shifts
         noise = rng.normal(0, self.lighting_std, 3)
-        return matrix, offset + self.eigenvectors @ (noise * self.eigenvalues)
+        return matrix, offsets + (self.eigenvectors @ (noise * self.eigenvalues))[:, None]
 
 
-def _brightness(factor: float, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return factor * np.eye(3), np.zeros(3)
+def _brightness(factor: float, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return factor * np.eye(3), np.zeros_like(means)
 
 
-def _contrast(factor: float, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return factor * np.eye(3), np.full(3, (1 - factor) * (LUMA @ mean))
+def _contrast(factor: float, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return factor * np.eye(3), np.tile((1 - factor) * (LUMA @ means), (3, 1))
 
 
-def _saturation(factor: float, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return factor * np.eye(3) + (1 - factor) * np.tile(LUMA, (3, 1)), np.zeros(3)
+def _saturation(factor: float, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return factor * np.eye(3) + (1 - factor) * np.tile(LUMA, (3, 1)), np.zeros_like(means)

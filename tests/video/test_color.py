@@ -1,4 +1,4 @@
-"""Random colors: one affine map a clip, with the strengths of the recipe."""
+"""Random colors: one affine map a frame, by the draws of its clip, with the strengths of the recipe."""
 
 import numpy as np
 import pytest
@@ -26,11 +26,15 @@ def slow(frames: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
     if strength:
         for step in rng.permutation(["brightness", "contrast", "saturation"]):
             factor = 1 + rng.uniform(-strength, strength)
-            other = {"brightness": 0 * images, "contrast": gray(images).mean(), "saturation": gray(images)}[step]
+            other = {
+                "brightness": 0 * images,
+                "contrast": gray(images).mean((0, 2, 3), keepdims=True),
+                "saturation": gray(images),
+            }[step]
             images = factor * images + (1 - factor) * other
     alpha = rng.normal(0, 0.1, 3)
     lighting = (EIGENVECTORS * alpha * EIGENVALUES).sum(1)
-    return np.clip(images + lighting[:, None, None, None], 0, 1) * 255
+    return (images + lighting[:, None, None, None]) * 255
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.4])
@@ -38,8 +42,22 @@ def slow(frames: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
 def test_one_matrix_does_what_the_steps_do(frames, strength, seed):
     found = ColorAugment(strength=strength)(frames, np.random.default_rng(seed))
     expected = slow(frames.numpy(), strength, np.random.default_rng(seed))
-    assert found.dtype == torch.uint8
+    assert found.dtype == torch.int16
     assert np.abs(found.numpy() - expected).max() <= 0.501  # rounded to a level
+
+
+def test_colors_are_not_cut_off(frames):
+    """PySlowFast normalises what jitter gives, be it darker than black."""
+    found = [ColorAugment()(frames, np.random.default_rng(seed)) for seed in range(20)]
+    assert min(clip.min() for clip in found) < 0 and max(clip.max() for clip in found) > 255
+
+
+def test_contrast_is_about_the_mean_of_each_frame():
+    """Frames of one color each: of such a frame nothing but brightness and lighting changes the gray."""
+    flat = torch.tensor([20, 90, 200], dtype=torch.uint8)[None, :, None, None].expand(3, 3, 4, 4)
+    for seed in range(10):
+        black_to_white = ColorAugment(lighting_std=0)(flat, np.random.default_rng(seed))[0, :, 0, 0] / flat[0, :, 0, 0]
+        assert black_to_white.max() - black_to_white.min() < 0.03
 
 
 def test_a_clip_keeps_its_shape_and_all_its_frames_change_alike(frames):
@@ -56,21 +74,21 @@ def test_lighting_alone_shifts_every_channel_by_one_number(frames):
 
 
 def test_no_strength_and_no_noise_change_nothing(frames):
-    assert torch.equal(ColorAugment(strength=0, lighting_std=0)(frames, np.random.default_rng(0)), frames)
+    assert torch.equal(ColorAugment(strength=0, lighting_std=0)(frames, np.random.default_rng(0)), frames.short())
 
 
 def test_lighting_noise_has_the_spread_of_the_eigenvalues():
     augment = ColorAugment(strength=0)
-    offsets = np.stack([augment.draw(np.zeros(3), np.random.default_rng(seed))[1] for seed in range(4000)])
+    offsets = np.stack([augment.draw(np.zeros((3, 1)), np.random.default_rng(seed))[1][:, 0] for seed in range(4000)])
     expected = 0.1**2 * (EIGENVECTORS * EIGENVALUES**2) @ EIGENVECTORS.T
     assert np.cov(offsets.T) == pytest.approx(expected, abs=5e-5)
 
 
 def test_factors_stay_within_the_strength():
     augment = ColorAugment(strength=0.2, lighting_std=0)
-    grays = [augment.draw(np.full(3, 0.5), np.random.default_rng(seed)) for seed in range(200)]
+    grays = [augment.draw(np.full((3, 1), 0.5), np.random.default_rng(seed)) for seed in range(200)]
     # A mid-gray pixel of a mid-gray clip is changed by brightness alone.
-    shares = [((matrix @ np.full(3, 0.5) + offset) / 0.5)[0] for matrix, offset in grays]
+    shares = [((matrix @ np.full((3, 1), 0.5) + offset) / 0.5)[0, 0] for matrix, offset in grays]
     assert 0.8 <= min(shares) < 0.82 and 1.18 < max(shares) <= 1.2
 
 
