@@ -13,12 +13,15 @@ from slowfast.cli.errors import report_errors
 from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.models.weights.load import CheckpointError, read_with_kind
 from slowfast.models.weights.names import is_pyslowfast_name, rename
+from slowfast.models.weights.training_state import FIELDS, from_pyslowfast, has_training_state, to_pyslowfast
 
 EXAMPLE = """
 slowfast convert SLOWFAST_8x8_R50.pkl slowfast_8x8_r50.pyth
 slowfast convert out/checkpoints/checkpoint_epoch_00196.pyth theirs.pyth --to pyslowfast
 """
 _NEITHER = "names of neither framework"
+# Of a checkpoint, what only this framework goes on with.
+OF_OUR_TRAINING = ("batch", "step", "training", "states", "processes")
 NAMING = {"slowfast": "this framework's", "pyslowfast": "PySlowFast's"}
 
 
@@ -28,10 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     _check_paths(args.input, args.output, overwrite=args.overwrite)
     kind, content = read_with_kind(args.input)
-    state = content["model_state"]
-    converted = convert(state, to=args.to, source=args.input)
-    save_checkpoint(args.output, {**content, "model_state": converted})
-    print(_summary(args, kind, content, converted))
+    converted, note = convert(content, to=args.to, source=args.input)
+    save_checkpoint(args.output, converted)
+    print(_summary(args, kind, content, converted, note))
     return 0
 
 
@@ -40,7 +42,8 @@ def build_parser() -> Parser:
     parser = command_parser(
         "convert",
         description="Write weights in the other naming: a PySlowFast checkpoint, a Caffe2 file, a plain state dict or "
-        "a checkpoint of ours. Values, their order and all other fields of a checkpoint stay as they are.",
+        "a checkpoint of ours. Values and their order stay as they are; for PySlowFast, sub-batch norms become plain "
+        "ones, as it saves them. Epoch and optimizer come over so that the other framework goes on with the training.",
         example=EXAMPLE,
     )
     parser.add_argument("input", metavar="IN", help="file to read, a URL, or a name that `slowfast zoo` lists")
@@ -59,39 +62,62 @@ def _check_paths(source: str, target: Path, *, overwrite: bool) -> None:
         raise ValueError(f"{target} exists. Choose another OUT, or --overwrite to replace it.")
 
 
-def convert(state: dict[str, Any], *, to: str, source: str) -> dict[str, Any]:
-    """``state`` in the naming ``to``; ``module.`` of wrapped models is removed.
+def convert(content: dict[str, Any], *, to: str, source: str) -> tuple[dict[str, Any], str]:
+    """The content of a checkpoint in the naming ``to``, and a sentence on its training ("" where it holds none).
+
+    ``module.`` of wrapped models is removed. What tells a training in the old form alone is left out.
 
     Raises:
         CheckpointError: the names are of neither naming, or two entries would get one name.
     """
-    if naming_of(state) == _NEITHER:
+    state = content["model_state"]
+    naming = naming_of(state)
+    if naming == _NEITHER:
         raise CheckpointError(
             f"{source} has names of neither framework, e.g. {next(iter(state))}: there is nothing to convert."
         )
     plain = {name.removeprefix("module."): value for name, value in state.items()}
-    converted = rename(plain, to=to)
-    if len(converted) != len(state):
+    num_names = len(rename(plain, to=to))
+    if num_names != len(state):
         raise CheckpointError(
-            f"{source} holds weights in both namings: {len(state)} tensors would have {len(converted)} names."
+            f"{source} holds weights in both namings: {len(state)} tensors would have {num_names} names."
         )
-    return converted
+    content = {**content, "model_state": plain}
+    return (content, "") if naming == f"{NAMING[to]} names" else _with_training(content, to=to)
 
 
-def _summary(args: argparse.Namespace, kind: str, content: dict[str, Any], converted: dict[str, Any]) -> str:
+def _with_training(content: dict[str, Any], *, to: str) -> tuple[dict[str, Any], str]:
+    translate = {"pyslowfast": to_pyslowfast, "slowfast": from_pyslowfast}[to]
+    try:
+        result, note = translate(content), ""
+    except CheckpointError as error:
+        content = {name: value for name, value in content.items() if name != "optimizer_state"}
+        result, note = translate(content), f"The optimizer is left out: {error}"
+    if not note and to == "pyslowfast" and has_training_state(content):
+        note = f"PySlowFast goes on with the training, at the start of epoch {content['epoch'] + 2}."
+    others = {name: value for name, value in content.items() if name not in (*FIELDS, *OF_OUR_TRAINING)}
+    # In the order of the file; what the other framework alone needs comes last.
+    order = [*(name for name in content if name in result or name in others), *result]
+    return {name: result[name] if name in result else others[name] for name in order}, note
+
+
+def _summary(args: argparse.Namespace, kind: str, content: dict[str, Any], converted: dict[str, Any], note: str) -> str:
     """What was read and written, a line each."""
     state = content["model_state"]
-    pairs = list(zip(state, converted, strict=True))
-    renamed = [(old, new) for old, new in pairs if old != new]
-    fields = [name for name in content if name != "model_state"]
+    names = rename({name.removeprefix("module."): None for name in state}, to=args.to)
+    renamed = [(old, new) for old, new in zip(state, names, strict=True) if old != new]
+    fields, left_out = [name for name in content if name != "model_state"], content.keys() - converted.keys()
     example = f", e.g. {renamed[0][0]} -> {renamed[0][1]}" if renamed else f": the names are {NAMING[args.to]} already"
+    joined = len(state) - len(converted["model_state"])
     lines = [
         f"{args.input}: {kind}, {naming_of(state)}, {len(state)} tensors, "
         f"{sum(value.numel() for value in state.values()):,} values" + (f"; fields {', '.join(fields)}" * bool(fields)),
-        f"{args.output}: {len(renamed)} of {len(state)} renamed{example}",
+        f"{args.output}: {len(renamed)} of {len(state)} renamed{example}"
+        + (f"; sub-batch norms are joined, {joined} tensors fewer" if joined else ""),
+        *([note] if note else []),
     ]
-    if "optimizer_state" in content and renamed:
-        lines.append("optimizer_state is kept as it is; it continues training only in the framework that wrote it.")
+    if left_out:
+        lines.append(f"Left out: {', '.join(name for name in content if name in left_out)}.")
     return "\n".join(lines)
 
 

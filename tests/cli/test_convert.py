@@ -14,15 +14,12 @@ import torch
 from slowfast.cli.convert import main
 from slowfast.models.weights.load import load_exactly, read_checkpoint
 from slowfast.models.weights.names import rename
+from slowfast.models.weights.training_state import to_pyslowfast
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_slowfast, toy_x3d
+from tests.models.weights.test_training_state import MODELS, trained
 
 ROOT = Path(__file__).parents[2]
-FIELDS = {
-    "epoch": 195,
-    "cfg": "MODEL:\n  NUM_CLASSES: 5\n",
-    "optimizer_state": {"state": {0: torch.ones(3)}},
-    "x": None,
-}
+FIELDS = {"epoch": 195, "cfg": "MODEL:\n  NUM_CLASSES: 5\n", "x": None}
 
 
 @pytest.fixture(params=[toy_slowfast, toy_resnet, toy_x3d])
@@ -57,9 +54,34 @@ def test_other_fields_and_their_order_stay(tmp_path):
     source = checkpoint(tmp_path / "a.pyth", toy_resnet().state_dict())
     main([str(source), str(tmp_path / "b.pyth"), "--to", "pyslowfast"])
     content = read_checkpoint(tmp_path / "b.pyth")
-    assert list(content) == ["epoch", "model_state", "cfg", "optimizer_state", "x"]
-    assert torch.equal(content["optimizer_state"]["state"][0], torch.ones(3))
-    assert (content["epoch"], content["cfg"], content["x"]) == (195, FIELDS["cfg"], None)
+    # An epoch without an optimizer is no training that PySlowFast could go on with.
+    assert list(content) == ["model_state", "cfg", "x"]
+    assert (content["cfg"], content["x"]) == (FIELDS["cfg"], None)
+
+
+@pytest.mark.parametrize("model_name", ["SlowFast", "sub-batch norm"])
+def test_pyslowfast_goes_on_with_a_training(model_name, tmp_path, capsys):
+    """Epoch and optimizer come in its order, norms as it saves them; what only this framework reads stays behind."""
+    _, _, content = trained(MODELS[model_name])
+    torch.save({**content, "processes": [], "protocol": {"x": 1}}, tmp_path / "a.pyth")
+    assert main([str(tmp_path / "a.pyth"), str(tmp_path / "b.pyth"), "--to", "pyslowfast"]) == 0
+    found, expected = torch.load(tmp_path / "b.pyth", weights_only=True), to_pyslowfast(content)
+    for name in ("model_state", "optimizer_state"):
+        assert repr(found[name]) == repr(expected[name])
+    assert (found["epoch"], found["scaler_state"]["scale"]) == (6, 65536.0)
+    assert found["protocol"] == {"x": 1} and "batch" not in found and "processes" not in found
+    said = capsys.readouterr().out
+    assert "PySlowFast goes on with the training, at the start of epoch 8.\nLeft out: batch, processes." in said
+    assert ("sub-batch norms are joined" in said) == (model_name == "sub-batch norm")
+
+
+def test_an_optimizer_that_is_not_the_models_is_left_out(tmp_path, capsys):
+    _, _, content = trained(toy_resnet)
+    content["optimizer_state"]["param_groups"].pop()
+    torch.save(content, tmp_path / "a.pyth")
+    assert main([str(tmp_path / "a.pyth"), str(tmp_path / "b.pyth"), "--to", "pyslowfast"]) == 0
+    assert "The optimizer is left out: the optimizer's state has groups of" in capsys.readouterr().out
+    assert "optimizer_state" not in read_checkpoint(tmp_path / "b.pyth")
 
 
 def test_the_result_loads(model, tmp_path):
@@ -78,10 +100,9 @@ def test_what_is_said(tmp_path, capsys):
     values = sum(value.numel() for value in state.values())
     assert capsys.readouterr().out == (
         f"{source}: checkpoint, PySlowFast's names, {len(state)} tensors, {values:,} values; "
-        "fields epoch, cfg, optimizer_state, x\n"
+        "fields epoch, cfg, x\n"
         f"{target}: {len(state)} of {len(state)} renamed, "
         "e.g. s1.pathway0_stem.conv.weight -> pathway.stem.conv.weight\n"
-        "optimizer_state is kept as it is; it continues training only in the framework that wrote it.\n"
     )
     assert main([str(target), str(tmp_path / "c.pyth")]) == 0
     assert f"0 of {len(state)} renamed: the names are this framework's already" in capsys.readouterr().out
