@@ -46,10 +46,12 @@ def load_model(args: argparse.Namespace) -> Pipeline:
             raise ValueError("which model? Name its weights (--checkpoint FILE, or a name of `slowfast zoo`) or --cfg.")
         imports, overrides = split_imports(args.opts)
         import_extensions(imports)
-        given = {"device": device, "overrides": overrides, "allow_imports": args.allow_imports}
-        return slowfast.load(args.checkpoint, **given)
-    given = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
-    cfg = load_config(args.cfg, [*given, "BN.NORM_TYPE", "batchnorm", *args.opts])
+        loaded: Pipeline = slowfast.load(
+            args.checkpoint, device=device, overrides=overrides, allow_imports=args.allow_imports
+        )
+        return loaded
+    weights = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
+    cfg = load_config(args.cfg, [*weights, "BN.NORM_TYPE", "batchnorm", *args.opts])
     pipeline = Pipeline.from_config(cfg, device=device)
     if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
         names = class_names_from_config(cfg)
@@ -59,7 +61,8 @@ def load_model(args: argparse.Namespace) -> Pipeline:
 
 def split_imports(overrides: Sequence[Any]) -> tuple[list[str], list[Any]]:
     """(what IMPORTS names, the other overrides): those of a checkpoint's config are another matter."""
-    rest, words = [], list(overrides)
+    words = list(overrides)
+    rest: list[Any] = []
     imports: list[Any] = []
     while words:
         word = words.pop(0)

@@ -121,7 +121,7 @@ def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
     """
     if args.boxes and args.detector:
         raise ValueError("--boxes and --detector: boxes come from one of them. Leave one out.")
-    boxes = None
+    boxes: ListedBoxes | DetectedBoxes | None = None
     if args.boxes:
         boxes = ListedBoxes(args.boxes, start_second=args.movie_start_seconds, least_score=args.least_detection)
     elif args.detector:

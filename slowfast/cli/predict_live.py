@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
@@ -95,9 +96,14 @@ class LiveSession:
         seconds = time.perf_counter() - self._start
         if not self._so_far.num_windows:
             return failed_record(self.source.path, failure or "it ended before the first window.", seconds=seconds)
-        told = {"segments": [segment.as_dict() for segment in self.segments], "failure": failure}
-        whole = self._so_far.prediction()
-        record = video_record(self.source.path, whole, seconds=seconds, num_top=self.look.num_top, **told)
+        record = video_record(
+            self.source.path,
+            self._so_far.prediction(),
+            seconds=seconds,
+            num_top=self.look.num_top,
+            segments=[segment.as_dict() for segment in self.segments],
+            failure=failure,
+        )
         return record | {"windows": self.windows}
 
     def _note(self, segments: Sequence[Segment]) -> None:
@@ -128,13 +134,14 @@ def live_look(args: argparse.Namespace, pipeline: Pipeline) -> Look:
         raise ValueError("this model scores boxes, which a live source has not. Record it, then --boxes or --detector.")
     if pipeline.flow is not None:
         raise ValueError("this model needs optical flow, which is computed from files. Record the source first.")
-    cut = WindowCut.of(pipeline.protocol, args.window, args.stride)
-    return Look(num_top=args.top, cut=cut, threshold=args.threshold, smooth=args.smooth or LIVE_SMOOTHING)
+    return Look(num_top=args.top, threshold=args.threshold, smooth=args.smooth or LIVE_SMOOTHING)
 
 
 def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -> int:
     """Predict a live source until it ends, Ctrl-C, or q in its window; 1 if it broke off."""
     look = live_look(args, pipeline)
+    cut = WindowCut.of(pipeline.protocol, args.window, args.stride)
+    look = replace(look, cut=cut)
     size = tuple(reversed(args.frame_size)) if args.frame_size else None
     failure = None
     with ExitStack() as stack:
@@ -149,7 +156,7 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
             pipeline, source, look, picture=picture, table=table, is_silent=args.json == "-"
         )  # fmt: skip
         try:
-            _run(session, screen)
+            _run(session, cut, screen)
         except VideoReadError as error:
             failure = str(error)
             print(f"{printable(source.path)}  failed: {printable(failure)}", file=sys.stderr)
@@ -160,13 +167,15 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
     return int(record["failure"] is not None)
 
 
-def _run(session: LiveSession, screen: Screen | None) -> None:
-    def show() -> None:
-        if screen is not None and session.picture.frame is not None:
-            screen.show(session.picture.frame)
+def _run(session: LiveSession, cut: WindowCut, screen: Screen | None) -> None:
+    picture = session.picture
 
-    reader = open_live(session.pipeline, session.source, on_frame=session.picture)
-    with LivePredictor(session.pipeline, reader, session.look.cut, idle=show) as predictor:
+    def show() -> None:
+        if screen is not None and picture is not None and picture.frame is not None:
+            screen.show(picture.frame)
+
+    reader = open_live(session.pipeline, session.source, on_frame=picture)
+    with LivePredictor(session.pipeline, reader, cut, idle=show) as predictor:
         for live in predictor:
             session.take(live)
             show()

@@ -81,7 +81,7 @@ class Terminal:
         if self.look.boxes is not None:
             frames = record["key_frames"]
             return f"{len(frames)} key frames, {sum(len(frame['boxes']) for frame in frames)} boxes"
-        return best_classes(result.whole, self.look.num_top)
+        return "" if result.whole is None else best_classes(result.whole, self.look.num_top)
 
     def _print(self, line: str) -> None:
         if not self.is_silent:
@@ -161,9 +161,16 @@ def write_records(target: str | None, pipeline: Pipeline, records: Sequence[dict
     """Write the JSON document into the file that --json names, or print it (``-``)."""
     if not target:
         return
-    text = simplejson.dumps(predictions_document(pipeline, records), indent=1, ignore_nan=True) + "\n"
+    text = _as_json(predictions_document(pipeline, records))
     if target == "-":
         sys.stdout.write(text)
         return
     with atomic_write(target) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def _as_json(document: dict) -> str:
+    """JSON with a line for each video: 400 scores below each other are no reading."""
+    videos = ",\n".join(simplejson.dumps(record, ignore_nan=True) for record in document["videos"])
+    rest = {name: value for name, value in document.items() if name != "videos"}
+    return f'{simplejson.dumps(rest, ignore_nan=True)[:-1]}, "videos": [\n{videos}\n]}}\n'

@@ -132,8 +132,8 @@ def _arrays(rows: dict[tuple, float | None]) -> tuple[np.ndarray, np.ndarray | N
 
 
 def _video_id(path: str) -> str:
-    path = Path(path)
-    return path.stem if path.suffix and not path.is_dir() else path.name
+    name = Path(path)
+    return name.stem if name.suffix and not name.is_dir() else name.name
 
 
 def _is_number(text: str) -> bool:
@@ -220,7 +220,7 @@ def predict_boxes(
     """
     tracker = IouTracker()
     with pipeline.open(video) as reader:
-        found = boxes.key_frames(video) if isinstance(boxes, ListedBoxes) else boxes.key_frames(reader)
+        found = boxes.key_frames(str(video)) if isinstance(boxes, ListedBoxes) else boxes.key_frames(reader)
         for seconds, corners, scores in found:
             if seconds > reader.num_frames / reader.fps:
                 break

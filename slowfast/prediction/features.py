@@ -62,9 +62,8 @@ def feature_modules(model: nn.Module, layer: str) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     if layer in PATHWAYS:
         wanted = ["slow", "fast"] if layer == "both" else [layer]
-        found = {name: modules.get(f"{name}.res5") for name in wanted}
-        if None not in found.values():
-            return found
+        if all(f"{name}.res5" in modules for name in wanted):
+            return {name: modules[f"{name}.res5"] for name in wanted}
         if "pathway.res5" in modules:
             raise ValueError(f"layer {layer!r}: the model has one pathway; its last stage is layer pathway.res5.")
         raise ValueError(f"layer {layer!r}: {type(model).__name__} has no pathways; name a module.{_stages(modules)}")
@@ -195,8 +194,9 @@ class FeatureStore:
 
     def add(self, path: str, arrays: dict[str, np.ndarray]) -> None:
         """Note the features of a video, whole or not at all."""
-        with atomic_write(self.part(path)) as draft, open(draft, "wb") as file:
-            np.savez(file, **arrays)
+        with atomic_write(self.part(path)) as draft, zipfile.ZipFile(draft, "w") as archive:
+            for name, array in arrays.items():
+                _write_array(archive, name, array)
 
     def finish(self, paths: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """Write the file of these videos and remove the parts; shapes of its arrays by name.

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -170,16 +171,23 @@ def open_live(pipeline: Pipeline, source: Source, *, on_frame: FrameSink | None 
     """
     protocol = pipeline.protocol
     scale, fps = frame_scale(protocol), protocol.sampling.counted_fps
-    options = {"scale": scale, "short_side": protocol.decoder_short_side, "on_frame": on_frame}
     if source.kind == "camera":
         frames, camera_fps, close = camera_frames(int(source.path))
         rate = fps or camera_fps
         name = f"camera {source.path}"
         return ForwardReader(name, numbered(frames, rate), rate, scale=scale, on_frame=on_frame, close=close)
-    options["num_threads"] = pipeline.decoder_threads
-    if source.kind == "address":
-        return open_stream(source.path, name=source.path, fps=fps, **options)
-    return open_file(source.path, pace=OwnSpeed(), **options)
+    open_it = (
+        partial(open_stream, name=source.path, fps=fps)
+        if source.kind == "address"
+        else partial(open_file, pace=OwnSpeed())
+    )
+    return open_it(
+        source.path,
+        scale=scale,
+        short_side=protocol.decoder_short_side,
+        num_threads=pipeline.decoder_threads,
+        on_frame=on_frame,
+    )
 
 
 class OwnSpeed:

@@ -22,7 +22,7 @@ from slowfast.prediction.boxes import (
     key_frame_spacing,
     predict_boxes,
 )
-from slowfast.prediction.records import failed_record, named_scores, video_record
+from slowfast.prediction.records import boxes_record, failed_record, named_scores, video_record
 from slowfast.prediction.segments import Segment, SegmentMerger
 from slowfast.prediction.sources import Source, spooled, standard_input
 from slowfast.prediction.windows import ScoresSoFar, Smoothing, WindowCut, WindowScores, open_forward, predict_windows
@@ -123,17 +123,14 @@ class VideoPredictor:
         return result
 
     def _record(self, result: VideoResult, segments, windows, seconds: float, failure: str | None) -> dict[str, Any]:
-        if result.whole is not None:
-            told = {"segments": [segment.as_dict() for segment in segments], "failure": failure}
-            record = video_record(result.source.path, result.whole, seconds=seconds, num_top=self.look.num_top, **told)
-        else:
-            record = failed_record(result.source.path, failure, seconds=seconds)
-            record["segments"] = [segment.as_dict() for segment in segments]
+        path, listed = result.source.path, [segment.as_dict() for segment in segments]
         if self.look.boxes is not None:
-            record["key_frames"] = windows
-        elif self.look.cut is not None:
-            record["windows"] = windows
-        return record
+            return boxes_record(path, windows, seconds=seconds, segments=listed, failure=failure)
+        if result.whole is None:
+            return failed_record(path, failure or "there is nothing to see.", seconds=seconds)
+        given = {"num_top": self.look.num_top}
+        record = video_record(path, result.whole, seconds=seconds, segments=listed, failure=failure, **given)
+        return record if self.look.cut is None else record | {"windows": windows}
 
     def _look_at(self, source: Source, result: VideoResult, windows: list[dict[str, Any]]) -> Iterator[Segment]:
         """The segments of a source, as they end; fills ``result`` and ``windows``."""
@@ -142,7 +139,7 @@ class VideoPredictor:
             if source.is_stream and self.look.cut is None:
                 path = stack.enter_context(_whole_stream(source))
             if self.look.boxes is not None:
-                yield from self._boxes(path, result, windows)
+                yield from self._boxes(path, self.look.boxes, result, windows)
             elif self.look.cut is None:
                 self._whole(path, result)
             else:
@@ -187,8 +184,9 @@ class VideoPredictor:
             yield from merger.add(window.start, window.end, means)
         yield from merger.finish()
 
-    def _boxes(self, path: str, result: VideoResult, windows: list[dict[str, Any]]) -> Iterator[Segment]:
-        boxes = self.look.boxes
+    def _boxes(
+        self, path: str, boxes: ListedBoxes | DetectedBoxes, result: VideoResult, windows: list[dict[str, Any]]
+    ) -> Iterator[Segment]:
         result.spacing = key_frame_spacing(boxes, path)
         tracks = TrackSegments(self.look.threshold, self.pipeline.class_names, seconds_apart=result.spacing)
         for key_frame in predict_boxes(self.pipeline, path, boxes):

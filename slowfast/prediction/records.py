@@ -48,6 +48,23 @@ def failed_record(path: str | os.PathLike, failure: str, *, seconds: float = 0.0
     return _record(path, seconds, failure=failure)
 
 
+def boxes_record(
+    path: str | os.PathLike,
+    key_frames: Sequence[Mapping[str, Any]],
+    *,
+    seconds: float,
+    segments: Iterable[Mapping[str, Any]] = (),
+    failure: str | None = None,
+) -> dict[str, Any]:
+    """The entry of a video for a model of boxes: scores and best classes stand with the boxes, in "key_frames".
+
+    Args:
+        key_frames: as ``KeyFramePrediction.as_dict`` gives them.
+    """
+    record = _record(path, seconds, segments=[dict(segment) for segment in segments], failure=failure)
+    return record | {"key_frames": list(key_frames)}
+
+
 def _record(path, seconds: float, *, scores=None, top=(), segments=(), failure: str | None = None) -> dict[str, Any]:
     return {
         # a name of bytes that are no UTF-8 holds surrogates, which no JSON file does

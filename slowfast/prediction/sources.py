@@ -169,7 +169,8 @@ def output_names(sources: Sequence[Source], ending: str) -> list[str]:
     depth = 1
     while depth < max(map(len, parts), default=1) and len({p[-depth:] for p in parts}) < len(parts):
         depth += 1
-    names, counts = [], {}
+    names = []
+    counts: dict[str, int] = {}
     for part in parts:
         name = "_".join(part[-depth:])
         counts[name] = counts.get(name, 0) + 1

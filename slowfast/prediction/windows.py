@@ -156,12 +156,14 @@ def _read_group(reader: FrameReader, protocol: Protocol, group: Sequence[tuple[t
 def score_windows(pipeline: Pipeline, windows: WindowViews) -> Iterator[WindowScores]:
     """What the model says of each window, exactly as of a video that is the window alone."""
     protocol = pipeline.protocol
+    clip_seconds = windows.views.clip_seconds
+    assert clip_seconds is not None  # read_views notes them
     scores = pipeline.scores_of(windows.views)
     scores = scores.reshape(-1, len(windows.views.crops), scores.shape[-1])
     for (start, length), clips in zip(windows.spans, windows.clips, strict=True):
         view_scores = scores[clips.numpy()].reshape(-1, scores.shape[-1])
         fused = protocol.fuse(view_scores)
-        seconds = windows.views.clip_seconds[clips].repeat_interleave(scores.shape[1], dim=0).numpy()
+        seconds = clip_seconds[clips].repeat_interleave(scores.shape[1], dim=0).numpy()
         prediction = Prediction(fused, view_scores, seconds, protocol.mean_scores(fused), pipeline.class_names)
         yield WindowScores(start / windows.fps, (start + length) / windows.fps, prediction)
 
@@ -201,8 +203,13 @@ def open_forward(
     if not isinstance(reader, VideoReader):
         return reader
     reader.close()
-    scaling = {"short_side": protocol.decoder_short_side, "scale": frame_scale(protocol)}
-    return open_file(path, **scaling, num_threads=pipeline.decoder_threads, pace=pace)
+    return open_file(
+        path,
+        short_side=protocol.decoder_short_side,
+        scale=frame_scale(protocol),
+        num_threads=pipeline.decoder_threads,
+        pace=pace,
+    )
 
 
 class ScoresSoFar:
@@ -249,8 +256,13 @@ class Smoothing:
         if self.num_windows == 1:
             return window
         self._newest = [*self._newest, window.prediction][-self.num_windows :]
-        mean = {
-            name: np.mean([getattr(p, name) for p in self._newest], axis=0, dtype=np.float64).astype(np.float32)
-            for name in ("scores", "mean_scores")
-        }
-        return replace(window, prediction=replace(window.prediction, **mean))
+        smooth = replace(
+            window.prediction,
+            scores=_mean([prediction.scores for prediction in self._newest]),
+            mean_scores=_mean([prediction.mean_scores for prediction in self._newest]),
+        )
+        return replace(window, prediction=smooth)
+
+
+def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack(arrays).mean(0, dtype=np.float64).astype(np.float32)

@@ -82,7 +82,7 @@ class ForwardReader(FrameReader):
             close()
 
     @property
-    def num_frames(self) -> int:
+    def num_frames(self) -> int:  # type: ignore[override]
         """Frames of the whole; as long as that is not known, those that have come."""
         return self._next if self.known_frames is None else self.known_frames
 
@@ -125,9 +125,10 @@ class ForwardReader(FrameReader):
     def _read_to(self, stop: int) -> bool:
         """Take frames in until all below ``stop`` have come; False if the source ends before."""
         while self._next < stop:
-            number, pixels = next(self._frames, (None, None))
-            if number is None:
+            frame = next(self._frames, None)
+            if frame is None:
                 return False
+            number, pixels = frame
             self._next = max(self._next, number + 1)
             self.frames_read += 1
             self._take(number, pixels)
@@ -177,8 +178,16 @@ def open_file(
                 yield number, partial(convert, frame)
 
     close = partial(stream.__exit__, None, None, None)
-    given = {"num_frames": index.num_frames, "frame_numbers": index.frame_numbers, "scale": scale}
-    return ForwardReader(path, frames(), index.fps, on_frame=on_frame, close=close, **given)
+    return ForwardReader(
+        path,
+        frames(),
+        index.fps,
+        num_frames=index.num_frames,
+        frame_numbers=index.frame_numbers,
+        scale=scale,
+        on_frame=on_frame,
+        close=close,
+    )
 
 
 def open_stream(

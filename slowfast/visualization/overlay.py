@@ -60,7 +60,8 @@ def draw_caption(frame: np.ndarray, caption: Caption, *, size: tuple[int, int] |
     Args:
         size: (height, width) to show it at; see ``display_size``.
     """
-    height, width = display_size(*frame.shape[:2], size)
+    height, width = frame.shape[:2]
+    height, width = display_size(height, width, size)
     picture = Image.fromarray(frame)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)
@@ -118,7 +119,7 @@ class VideoWriter:
         self.path = os.fspath(path)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._stack = ExitStack()
-        self._stream = None
+        self._stream: av.VideoStream | None = None
         self._last = -1
 
     def __enter__(self) -> VideoWriter:
@@ -133,15 +134,18 @@ class VideoWriter:
     def write(self, seconds: float, frame: np.ndarray) -> None:
         """Append a frame, uint8 (H, W, 3) RGB with even sides, all of one size, shown from ``seconds`` on."""
         if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=self._rate)
-            self._stream.height, self._stream.width = frame.shape[:2]
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.codec_context.time_base = Fraction(1, CLOCK)
-            self._stream.options = {"preset": "veryfast", "crf": "20"}
+            self._stream = self._add_stream(*frame.shape[:2])
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         self._last = max(self._last + 1, round(seconds * CLOCK))
         picture.pts, picture.time_base = self._last, Fraction(1, CLOCK)
         self._container.mux(self._stream.encode(picture))
+
+    def _add_stream(self, height: int, width: int) -> av.VideoStream:
+        options = {"preset": "veryfast", "crf": "20"}
+        stream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, CLOCK)
+        return stream
 
 
 def frames_of(video: str | FrameReader, *, num_threads: int = 1) -> Iterator[tuple[float, np.ndarray]]:
