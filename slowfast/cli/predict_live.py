@@ -16,7 +16,7 @@ from slowfast.engine.pipeline import Pipeline, takes_boxes
 from slowfast.prediction.live import LivePredictor, LiveScores, open_live
 from slowfast.prediction.predictor import Look, window_entry
 from slowfast.prediction.records import failed_record, video_record
-from slowfast.prediction.segments import Segment, SegmentMerger
+from slowfast.prediction.segments import Segment, WindowSegments
 from slowfast.prediction.sources import Source
 from slowfast.prediction.windows import ScoresSoFar, Smoothing, WindowCut
 from slowfast.utils.text import printable
@@ -62,6 +62,7 @@ class LiveSession:
         pipeline: Pipeline,
         source: Source,
         look: Look,
+        cut: WindowCut,
         *,
         picture: LivePicture | None,
         table: CsvOutput | None,
@@ -72,7 +73,7 @@ class LiveSession:
         self.segments: list[Segment] = []
         self.windows: list[dict] = []
         self._smooth = Smoothing(look.smooth)
-        self._merger = SegmentMerger(look.threshold, pipeline.class_names)
+        self._merger = WindowSegments(cut.stride_seconds, look.threshold, pipeline.class_names)
         self._so_far = ScoresSoFar()
         self._start = time.perf_counter()
         self._overwrites = sys.stdout.isatty()
@@ -141,7 +142,7 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
     """Predict a live source until it ends, Ctrl-C, or q in its window; 1 if it broke off."""
     look = live_look(args, pipeline)
     cut = WindowCut.of(pipeline.protocol, args.window, args.stride)
-    look = replace(look, cut=cut)
+    look = replace(look, cut=cut)  # for the form of tables
     size = tuple(reversed(args.frame_size)) if args.frame_size else None
     failure = None
     with ExitStack() as stack:
@@ -153,7 +154,7 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
         draws = writer is not None or screen is not None
         picture = LivePicture(writer, size=size, keeps_frame=screen is not None) if draws else None
         session = LiveSession(
-            pipeline, source, look, picture=picture, table=table, is_silent=args.json == "-"
+            pipeline, source, look, cut, picture=picture, table=table, is_silent=args.json == "-"
         )  # fmt: skip
         try:
             _run(session, cut, screen)

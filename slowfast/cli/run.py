@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,10 @@ from slowfast.cli.arguments import (
     whole,
 )
 from slowfast.cli.configs import check_output_folders, load_config
+from slowfast.cli.demo_keys import predict_arguments
 from slowfast.cli.errors import report_errors
 from slowfast.cli.machine import check_gpus_of
+from slowfast.cli.predict import main as predict
 from slowfast.config import CfgNode, ConfigError, get_cfg, warnings_of
 from slowfast.config.files import existing_config
 from slowfast.config.merge import key_names
@@ -46,8 +49,6 @@ torchrun --nproc-per-node 8 -m slowfast run --cfg a.yaml
 STEPS = {"TRAIN.ENABLE": train, "TEST.ENABLE": test}
 # Keys of PySlowFast that ask for more: what to do instead.
 NOT_HERE = {
-    "DEMO.ENABLE": "There is no demo on a video or camera here yet. To score videos, list them in a test.csv "
-    "(`path label` lines), and set DATA.PATH_TO_DATA_DIR to its folder and TEST.ENABLE True.",
     "TENSORBOARD.ENABLE": "TensorBoard shows what training and tests write; it draws nothing by itself here.",
 }
 
@@ -131,7 +132,7 @@ def check_has_steps(cfg: CfgNode, name: str) -> None:
     Raises:
         ConfigError: it would end in silence; the message says what to do.
     """
-    if any(value_of(cfg, key) for key in STEPS):
+    if any(value_of(cfg, key) for key in (*STEPS, "DEMO.ENABLE")):
         return
     asked = [f"{key}: {advice}" for key, advice in NOT_HERE.items() if value_of(cfg, key)]
     advice = asked or ["Set one of them True."]
@@ -177,9 +178,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_output_folders(configs, args.cfg)
     for cfg in configs:
         check_gpus_of(cfg, command="run", argv=argv)
+    demos = [demo_words(cfg, name, args) for cfg, name in zip(configs, args.cfg, strict=True) if cfg.DEMO.ENABLE]
     for cfg in configs:
-        launch(run_job, cfg, init_method=args.init_method)
-    return 0
+        if any(value_of(cfg, key) for key in STEPS):
+            launch(run_job, cfg, init_method=args.init_method)
+    return max((_run_demo(words) for words in demos), default=0)
+
+
+def demo_words(cfg: CfgNode, name: str, args: argparse.Namespace) -> list[str]:
+    """The words behind ``slowfast predict`` for the DEMO keys of a job: of what it trains, or of --checkpoint."""
+    tests = {} if cfg.TRAIN.ENABLE or not args.checkpoint else {"checkpoint": "TEST.CHECKPOINT_FILE_PATH"}
+    return predict_arguments(cfg, name, overrides_of(args, **tests))
+
+
+def _run_demo(words: Sequence[str]) -> int:
+    """Do what DEMO keys say, and show how to type it."""
+    print(f"DEMO.ENABLE: slowfast predict {shlex.join(words)}", flush=True)
+    return predict(words)
 
 
 if __name__ == "__main__":

@@ -479,7 +479,7 @@ _C.TENSORBOARD.WRONG_PRED_VIS.SUBSET_PATH = ""  # file of the classes shown; "":
 # ---- Demo on a video or camera ----
 
 _C.DEMO = CfgNode()
-_C.DEMO.ENABLE = False  # run it
+_C.DEMO.ENABLE = False  # afterwards, `slowfast predict` with the command line that these keys stand for
 _C.DEMO.LABEL_FILE_PATH = ""  # JSON of class names
 _C.DEMO.WEBCAM = -1  # camera; -1: none
 _C.DEMO.INPUT_VIDEO = ""  # video file

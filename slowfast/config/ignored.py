@@ -6,7 +6,8 @@ from fvcore.common.config import CfgNode
 
 _MULTIGRID = "PySlowFast writes it during training; here a stage is no setting"
 _DRAWING = "not supported yet: drawings for TensorBoard"
-_DEMO = "not supported yet: the demo on a video or camera"
+_DEMO_CLASSES = "videos show the best classes: `slowfast predict VIDEO --top K --save-video FILE`"
+_DEMO_DETECTRON = "there is no Detectron2: `slowfast predict VIDEO --detector NAME --detector-weights FILE`"
 _BENCHMARK = "`slowfast benchmark` has flags of its own"
 _RECENT_AUGMENTATION = "not supported: AUG.ENABLE turns on random erasing only"
 
@@ -25,7 +26,13 @@ WITHOUT_EFFECT = {
     "DATA.TRAIN_CROP_NUM_TEMPORAL": "a training video gives one clip",
     "DATA.TRAIN_JITTER_MOTION_SHIFT": "not supported: a crop does not move within its clip",
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
-    "DEMO.": _DEMO,
+    "DEMO.CLIP_VIS_SIZE": "boxes are drawn until half-way to the next key frame: `slowfast predict --boxes FILE`",
+    "DEMO.COMMON_CLASS_NAMES": _DEMO_CLASSES,
+    "DEMO.COMMON_CLASS_THRES": _DEMO_CLASSES,
+    "DEMO.DETECTRON2_CFG": _DEMO_DETECTRON,
+    "DEMO.DETECTRON2_WEIGHTS": _DEMO_DETECTRON,
+    "DEMO.UNCOMMON_CLASS_THRES": _DEMO_CLASSES,
+    "DEMO.VIS_MODE": _DEMO_CLASSES,
     "MULTIGRID.DEFAULT_B": _MULTIGRID,
     "MULTIGRID.DEFAULT_S": _MULTIGRID,
     "MULTIGRID.DEFAULT_T": _MULTIGRID,
@@ -46,6 +53,10 @@ WITHOUT_EFFECT = {
 ALWAYS_MET = {
     "AVA.IMG_PROC_BACKEND": "there is one way to read and resize images",
     "DATA.DECODING_BACKEND": "there is one reader; every old value means it",
+    "DEMO.FPS": "a video tells its frame rate",
+    "DEMO.INPUT_FORMAT": "frames are RGB; the model gets the order that it was trained with",
+    "DEMO.NUM_VIS_INSTANCES": "drawing takes one process; the pictures are the same",
+    "DEMO.THREAD_ENABLE": "cameras are always read in a thread",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",
     "MODEL.SINGLE_PATHWAY_ARCH": "a model knows how many pathways it has",
     "RESNET.INPLACE_RELU": "results are the same; activations are overwritten where that is safe",

@@ -23,7 +23,7 @@ from slowfast.prediction.boxes import (
     predict_boxes,
 )
 from slowfast.prediction.records import boxes_record, failed_record, named_scores, video_record
-from slowfast.prediction.segments import Segment, SegmentMerger
+from slowfast.prediction.segments import Segment, WindowSegments
 from slowfast.prediction.sources import Source, spooled, standard_input
 from slowfast.prediction.windows import ScoresSoFar, Smoothing, WindowCut, WindowScores, open_forward, predict_windows
 from slowfast.video.forward import open_stream
@@ -147,7 +147,7 @@ class VideoPredictor:
                 scored = predict_windows(
                     self.pipeline, reader, self.look.cut, views_at_a_time=1 if source.is_stream else None
                 )
-                yield from self._windows(scored, result, windows)
+                yield from self._windows(scored, self.look.cut, result, windows)
 
     def _open_forward(self, source: Source):
         if not source.is_stream:
@@ -168,9 +168,11 @@ class VideoPredictor:
         if self.keeps_moments:
             result.moments = moments_of_clips(result.whole)
 
-    def _windows(self, scored, result: VideoResult, windows: list[dict[str, Any]]) -> Iterator[Segment]:
+    def _windows(
+        self, scored: Iterator[WindowScores], cut: WindowCut, result: VideoResult, windows: list[dict[str, Any]]
+    ) -> Iterator[Segment]:
         smooth = Smoothing(self.look.smooth)
-        merger = SegmentMerger(self.look.threshold, self.pipeline.class_names)
+        merger = WindowSegments(cut.stride_seconds, self.look.threshold, self.pipeline.class_names)
         so_far = ScoresSoFar()
         for raw in scored:
             so_far.add(raw.prediction)

@@ -82,8 +82,14 @@ class SegmentMerger:
             open_.end, open_.total, open_.count = end, open_.total + float(scores[class_id]), open_.count + 1
         return segments
 
-    def finish(self) -> list[Segment]:
-        """The segments that reach to the end of the video."""
+    def finish(self, end: float | None = None) -> list[Segment]:
+        """The segments that reach to the end of the video.
+
+        Args:
+            end: of the video; default that of the last window.
+        """
+        for open_ in self._open.values():
+            open_.end = open_.end if end is None else max(open_.end, end)
         return self._close(list(self._open))
 
     def _close(self, class_ids: Sequence[int]) -> list[Segment]:
@@ -94,3 +100,30 @@ class SegmentMerger:
             open_ = self._open.pop(class_id)
             label = class_name(class_id, self.class_names)
             yield Segment(open_.start, open_.end, label, open_.total / open_.count, self.track)
+
+
+class WindowSegments:
+    """The segments of a video of which windows overlap: each window speaks for the stretch around its middle.
+
+    Without that, segments would reach over each other by what windows have in common.
+
+    Args:
+        stride_seconds: from the start of one window to the start of the next.
+        threshold, class_names: as of ``SegmentMerger``.
+    """
+
+    def __init__(self, stride_seconds: float, threshold: float, class_names: Sequence[str] | None = None):
+        self.half_stride = stride_seconds / 2
+        self._merger = SegmentMerger(threshold, class_names)
+        self._told = 0.0  # seconds that windows have spoken for
+        self._end = 0.0
+
+    def add(self, start: float, end: float, scores: np.ndarray) -> list[Segment]:
+        """The segments that end before this window; arguments as of ``SegmentMerger.add``."""
+        own_end = min(end, (start + end) / 2 + self.half_stride)
+        own_start, self._told, self._end = max(start, self._told), own_end, end
+        return self._merger.add(own_start, own_end, scores)
+
+    def finish(self) -> list[Segment]:
+        """The segments that reach to the end of the last window."""
+        return self._merger.finish(self._end)

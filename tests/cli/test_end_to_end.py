@@ -118,10 +118,10 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
 
 
 def test_what_changes_nothing_is_a_warning_in_the_log(tiny_opts, capsys):
-    opts = [*tiny_opts, "DEMO.ENABLE", "True", "TEST.ENABLE", "False"]
+    opts = [*tiny_opts, "DEMO.CLIP_VIS_SIZE", "5", "TEST.ENABLE", "False"]
     assert run_here(*opts) == 0
     log = (output_of(tiny_opts) / "log.txt").read_text()
-    (line,) = [line for line in log.splitlines() if "No effect here: DEMO.ENABLE=True" in line]
+    (line,) = [line for line in log.splitlines() if "No effect here: DEMO.CLIP_VIS_SIZE=5" in line]
     assert " W slowfast" in line
     shown = capsys.readouterr()
     assert shown.out.count("No effect here") == 1 and not shown.err

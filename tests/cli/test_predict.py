@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 import threading
 from functools import partial
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import slowfast
+from slowfast.cli.demo_keys import predict_arguments
 from slowfast.cli.main import main
 from slowfast.config import load_cfg
 from slowfast.engine.checkpoint import save_checkpoint
@@ -186,3 +188,36 @@ def test_a_file_played_as_a_camera(predict, tmp_path, capsys):
     assert len(list(csv.DictReader(Path("out.csv").read_text().splitlines()))) == len(video["segments"])
     with VideoReader("drawn.mp4") as drawn:
         assert 30 <= drawn.num_frames <= 45
+
+
+def test_the_demo_of_a_pyslowfast_file_runs(place, tmp_path, monkeypatch, capsys):
+    """DEMO keys are the command line of predict, which is shown; windows share BUFFER_SIZE frames."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.json").write_text(json.dumps({name: label for label, name in enumerate(NAMES)}))
+    (tmp_path / "demo.yaml").write_text(
+        f"_BASE_: {RECIPE}\nTRAIN: {{ENABLE: False}}\nTEST: {{ENABLE: False}}\nDEMO:\n  ENABLE: True\n"
+        f"  INPUT_VIDEO: {place / 'videos/a.mp4'}\n  OUTPUT_FILE: drawn.mp4\n  BUFFER_SIZE: 4\n"
+        "  LABEL_FILE_PATH: names.json\n  DISPLAY_WIDTH: 320\n  DISPLAY_HEIGHT: 240\n"
+    )
+    weights = ["--checkpoint", str(place / "weights.pyth")]
+    assert main(["run", "--cfg", "demo.yaml", *weights, *SMALL]) == 0
+    out = capsys.readouterr().out
+    assert "DEMO.ENABLE: slowfast predict" in out and "--window 0.533333 --stride 0.4" in out
+    assert any(name in out for name in NAMES)
+    with VideoReader("drawn.mp4") as drawn:
+        assert (drawn.width, drawn.height, drawn.num_frames) == (320, 240, 45)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("SLOWMO", 2, "slow the file down that `slowfast predict VIDEO --save-video FILE` writes"),
+        ("GT_BOXES", "boxes.csv", "`slowfast predict VIDEO --boxes FILE`"),
+        ("BUFFER_SIZE", 16, "clips of 16 frames cannot share as many"),
+        ("DISPLAY_WIDTH", 100, "--frame-size W H"),
+    ],
+)
+def test_demo_keys_that_nothing_does_name_the_command(key, value, message):
+    words = ["DEMO.ENABLE", True, "DEMO.INPUT_VIDEO", "a.mp4", f"DEMO.{key}", value]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        predict_arguments(load_cfg(RECIPE, [*SMALL, *words]), RECIPE)

@@ -171,7 +171,7 @@ def test_a_training_and_a_test_may_share_a_folder(jobs, tmp_path):
 @pytest.mark.parametrize(
     "keys, message",
     [
-        (["DEMO.ENABLE", "True"], "DEMO.ENABLE: There is no demo on a video or camera here yet. To score videos"),
+        (["DEMO.ENABLE", "True"], "DEMO.ENABLE asks for a video, and neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM"),
         (["TENSORBOARD.ENABLE", "True"], "it draws nothing by itself here"),
         ([], "TRAIN.ENABLE and TEST.ENABLE are False. Set one of them True."),
     ],

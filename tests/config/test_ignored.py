@@ -29,7 +29,7 @@ def test_groups_end_in_a_dot_and_keys_do_not():
         ("SOLVER.WARMUP_FACTOR", 0.5),
         ("DATA.PATH_TO_PRELOAD_IMDB", "imdb.pkl"),
         ("TENSORBOARD.MODEL_VIS.GRAD_CAM.COLORMAP", "Pastel1"),
-        ("DEMO.ENABLE", True),
+        ("DEMO.VIS_MODE", "top-k"),
         ("MULTIGRID.DEFAULT_B", 8),
     ],
 )
@@ -45,10 +45,10 @@ def test_a_value_there_warns_with_name_value_and_reason(name, value, caplog):
 
 def test_keys_of_one_reason_share_a_warning(caplog):
     cfg = get_cfg()
-    cfg.merge_from_list(["DEMO.ENABLE", True, "DEMO.FPS", 25])
+    cfg.merge_from_list(["DEMO.VIS_MODE", "top-k", "DEMO.COMMON_CLASS_THRES", 0.5])
     assert_and_infer_cfg(cfg)
     (record,) = caplog.records
-    assert "DEMO.ENABLE=True, DEMO.FPS=25" in record.getMessage()
+    assert "DEMO.VIS_MODE='top-k', DEMO.COMMON_CLASS_THRES=0.5" in record.getMessage()
 
 
 @pytest.mark.parametrize("backend", ["torchvision", "pyav", "decord"])

@@ -61,9 +61,9 @@ def test_another_batch_at_the_old_learning_rate_is_said_aloud(leaf, overrides, r
 
 
 def test_warnings_can_be_left_to_the_run(leaf, caplog):
-    cfg = load_cfg(leaf, ["DEMO.FPS", 25], warn=False)
+    cfg = load_cfg(leaf, ["DEMO.CLIP_VIS_SIZE", 5], warn=False)
     assert not caplog.records
     (sentence,) = warnings_of(cfg)
-    assert "No effect here: DEMO.FPS=25" in sentence
-    load_cfg(leaf, ["DEMO.FPS", 25])
+    assert "No effect here: DEMO.CLIP_VIS_SIZE=5" in sentence
+    load_cfg(leaf, ["DEMO.CLIP_VIS_SIZE", 5])
     assert [record.getMessage() for record in caplog.records] == [sentence]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from slowfast.prediction.segments import Segment, SegmentMerger
+from slowfast.prediction.segments import Segment, SegmentMerger, WindowSegments
 
 
 def merged(windows, threshold=0.5) -> list[tuple]:
@@ -37,3 +37,19 @@ def test_a_segment_is_given_as_soon_as_it_ends():
 def test_a_threshold_of_nothing_is_refused():
     with pytest.raises(ValueError, match="threshold=0: must be above 0"):
         SegmentMerger(0.0)
+
+
+def test_windows_that_overlap_speak_for_their_middles():
+    """Windows of 4 s every second: a until 6 s, then b; the ends of the video belong to the windows there."""
+    segments = WindowSegments(1.0, 0.5, ["a", "b"])
+    found = []
+    for start in range(7):
+        found += segments.add(start, start + 4, np.array([0.9, 0.1]) if start + 2 < 6 else np.array([0.2, 0.8]))
+    found += segments.finish()
+    assert [(s.start, s.end, s.label) for s in found] == [(0, 5.5, "a"), (5.5, 10, "b")]
+
+
+def test_windows_with_gaps_between_speak_for_themselves_alone():
+    segments = WindowSegments(10.0, 0.5)
+    found = [*segments.add(0, 2, np.array([1.0])), *segments.add(10, 12, np.array([1.0])), *segments.finish()]
+    assert [(s.start, s.end) for s in found] == [(0, 2), (10, 12)]
