@@ -22,6 +22,7 @@ COMMANDS = {
     "convert": ("convert", "write weights in PySlowFast's naming or ours"),
     "zoo": ("zoo", "list the published weights by name"),
     "eval-ava": ("eval_ava", "frame mAP of AVA detection files and their ensembles"),
+    "explain": ("explain", "where in a video a model finds its evidence for a class"),
     "report": ("report", "one HTML page about runs, side by side"),
     "ensemble": ("ensemble", "average the scores of several tests"),
     "finetune": ("finetune.main", "train on videos that lie in a folder for each class"),

@@ -173,6 +173,15 @@ def bounding_box(scene: Scene, pose: np.ndarray) -> tuple[int, int, int, int]:
     return left + columns.min(), top + rows.min(), left + columns.max() + 1, top + rows.max() + 1
 
 
+def shape_mask(scene: Scene, pose: np.ndarray) -> np.ndarray:
+    """Which pixels show the shape at a pose (4,): bool (H, W)."""
+    height, width = scene.background.shape[:2]
+    top, left, distance = _distances(scene.shape, pose * [height, height, 1, height], height, width)
+    mask = np.zeros((height, width), dtype=bool)
+    mask[top : top + distance.shape[0], left : left + distance.shape[1]] = distance < 0
+    return mask
+
+
 def luma(color: np.ndarray) -> np.ndarray:
     """Brightness (Rec. 601) of RGB colors (..., 3), in their own unit."""
     return color @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
