@@ -33,6 +33,7 @@ from slowfast.cli.finetune.plan import (
     clip_settings,
     counts_table,
     freezing_settings,
+    imbalance_advice,
     merged,
     schedule_settings,
     task_settings,
@@ -51,6 +52,7 @@ from slowfast.engine.training_memory import TrainingMemory, free_memory
 from slowfast.preparation.list_files import SPLITS, write_lists
 from slowfast.utils.environment import num_gpus
 from slowfast.utils.untrusted import read_json, read_text
+from slowfast.visualization.report.page import write_report
 
 RECIPE = "finetune.yaml"
 EXAMPLE = """
@@ -144,7 +146,7 @@ def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequ
         batch=cfg.TRAIN.BATCH_SIZE,
         num_train=num_train,
         from_weights=from_weights,
-        keeps_rate=bool(start.cfg.TRAIN.CHECKPOINT_FILE_PATH) or cfg.MODEL.DETACH_FINAL_FC,
+        keeps_rate=start.keeps_rate or cfg.MODEL.DETACH_FINAL_FC,
         norm_frozen=cfg.MODEL.FROZEN_BN,
     )
     choose("schedule", schedule)
@@ -183,7 +185,7 @@ def describe_videos(videos: Videos, root: Path) -> str:
     of_splits = ", ".join(f"{len(videos.lists.rows[split]):,} {split}" for split in SPLITS)
     lines = [f"videos: {of_splits} of {len(counts)} classes in {root}; for training"]
     lines += counts_table(videos.class_names, counts)
-    lines += [f"  {note}" for note in videos.notes]
+    lines += [f"  {text}" for text in (*videos.notes, *imbalance_advice(counts))]
     return "\n".join(lines)
 
 
@@ -194,11 +196,6 @@ def describe_plan(plan: Plan) -> str:
         if settings:
             lines += [f"{heading}:", *(f"  {setting}" for setting in settings)]
     return "\n".join(lines)
-
-
-def imbalance_advice(counts: Sequence[int], line: str) -> str:
-    """What to add to the command where classes are unequal; empty where they are not."""
-    return ""
 
 
 def _settings(text: str, path: Path) -> object:
@@ -237,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     sys.stdout.flush()
     launch(run_job, load_config(recipe))
-    print(closing_words(args.output))
+    print(finish(args.output))
     return 0
 
 
@@ -260,13 +257,16 @@ def _write(args: argparse.Namespace, argv: Sequence[str], start: Start, videos: 
     write_recipe(args.output / RECIPE, text, overwrite=args.overwrite)
 
 
-def closing_words(output: Path) -> str:
-    """The figures of the test, and how to use the model."""
+def finish(output: Path) -> str:
+    """Write the report; the figures of the test, where it is, and how to use the model, in words."""
     figures = read_json(output / "results.json")["figures"]
     shown = ", ".join(f"{name} {value:.1f}" for name, value in figures.items() if isinstance(value, float))
     best = output / "checkpoints" / BEST_NAME
+    report = output / "report.html"
+    write_report([output], report)
     return (
         f"tested: {shown} (results.json and predictions.csv in {output})\n"
+        f"report: {report}\n"
         f"predict: slowfast predict VIDEO --checkpoint {shlex.quote(str(best))}"
     )
 

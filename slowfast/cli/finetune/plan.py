@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from slowfast.config import CfgNode
+from slowfast.config import CfgNode, get_cfg
+from slowfast.config.merge import key_names
 from slowfast.config.rules.model import model_kind
 from slowfast.engine.training_memory import TrainingMemory
 from slowfast.utils.logging import count
@@ -23,6 +24,8 @@ LEAST_STEPS = 10  # of an epoch: a larger batch leaves too few
 NORM_CLIPS = 8  # clips whose statistics batch norm can use
 HEAD_ALONE = 20  # training videos of a class, on average, below which only the classifier learns
 LATER_STAGES = 100  # below which the early stages keep their weights
+SLOW_LAYERS = 300  # below which they learn, but more slowly than the later ones
+LAYER_DECAY = 0.9  # of the learning rate from a residual block to the one before it
 EPOCHS = 30  # from weights, as configs/_base_/schedule/finetune.yaml; early stopping makes them fewer
 LOWER_RATE = 0.1  # of the rate that trained the weights
 PATIENCE = 6  # validations without a better figure; from zero a tenth of the epochs, which may begin on a plateau
@@ -72,6 +75,8 @@ class Machine:
 def task_settings(cfg: CfgNode, class_names: Sequence[str]) -> Iterator[Setting]:
     """One label a video, from lists of files."""
     for key, value, why in (
+        ("TRAIN.ENABLE", True, "train"),
+        ("TEST.ENABLE", True, "and test"),
         ("TRAIN.DATASET", "kinetics", "lists of video files"),
         ("TEST.DATASET", "kinetics", "lists of video files"),
         ("DATA.MULTI_LABEL", False, "a video has one class, that of its folder"),
@@ -226,10 +231,16 @@ def freezing_settings(cfg: CfgNode, *, num_train: int, num_classes: int) -> list
             Setting("MODEL.FROZEN_BN", True, "nor do the features change by their statistics"),
         ]
     kind = model_kind(cfg)
-    patterns = [*_EARLY_STAGES, *(["laterals.[012]"] if kind == "slowfast" else [])]
-    if each < LATER_STAGES and kind in ("slowfast", "resnet", "x3d") and "FREEZE" in cfg.MODEL:
+    if kind not in ("slowfast", "resnet", "x3d"):
+        return []
+    if each < LATER_STAGES:
+        has_laterals = kind == "slowfast" and cfg.SLOWFAST.FUSION == "TimeStridedConv"
+        patterns = [*_EARLY_STAGES, *(["laterals.[012]"] if has_laterals else [])]
         why = f"{each:.0f} training videos a class, fewer than {LATER_STAGES}: the early stages keep their weights"
         return [Setting("MODEL.FREEZE", patterns, why)]
+    if each < SLOW_LAYERS:
+        why = f"{each:.0f} training videos a class, fewer than {SLOW_LAYERS}: earlier layers learn more slowly"
+        return [Setting("SOLVER.LAYER_DECAY", LAYER_DECAY, why)]
     return []
 
 
@@ -247,6 +258,24 @@ def counts_table(names: Sequence[str], counts: Sequence[int], *, most_lines: int
         return lines
     half = most_lines // 2
     return [*lines[:half], f"  ... {len(lines) - 2 * half} classes between", *lines[-half:]]
+
+
+# What gives rare classes more weight, one way each.
+BALANCING = (
+    ("LOSS.CLASS_WEIGHTS", "inverse_sqrt", "their errors count more"),
+    ("TRAIN.BALANCE_CLASSES", True, "their videos come as often as others'"),
+    ("MODEL.LOSS_FUNC", "softmax_focal", "focal loss: videos that are hard count more, in any class"),
+)
+
+
+def imbalance_advice(counts: Sequence[int]) -> list[str]:
+    """Lines that name what may be appended to the command where classes are unequal; none where they are not."""
+    ratio = max(counts) / max(1, min(counts))
+    if ratio < UNEQUAL:
+        return []
+    said = f"the largest class has {ratio:.1f} times the training videos of the smallest. To help small ones, append"
+    known = set(key_names(get_cfg()))
+    return [said, *(f"  {key} {value}  ({why})" for key, value, why in BALANCING if key in known)]
 
 
 def merged(*groups: Iterable[Setting]) -> list[Setting]:

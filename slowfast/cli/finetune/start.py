@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slowfast.cli.finetune.recipe_file import recipe_text
 from slowfast.config import CfgNode, Config, ConfigError, get_cfg, load_cfg
 from slowfast.config.files import locate, recipes_root
 from slowfast.config.load import load_cfg_text
@@ -37,6 +38,7 @@ class Start:
         settings: dotted config key -> value, over ``base``.
         weights: value of TRAIN.CHECKPOINT_FILE_PATH; empty for random weights.
         origin: in words.
+        keeps_rate: the recipe's learning rate is a low one already, for trained weights.
     """
 
     cfg: Config
@@ -44,6 +46,7 @@ class Start:
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     origin: str = ""
+    keeps_rate: bool = False
 
 
 def find_start(name: str, recipe: str | None) -> Start:
@@ -113,7 +116,10 @@ def _of_checkpoint(content: Mapping[str, Any], path: str) -> Start:
         for key, value in _leaves(cfg)
         if not key.startswith(_OF_THE_RUN) and (key not in defaults or value != defaults[key])
     }
-    return Start(cfg, settings=settings, weights=path, origin=f"{Path(path).name}, {cfg.MODEL.MODEL_NAME}")
+    origin = f"{Path(path).name}, {cfg.MODEL.MODEL_NAME}"
+    keeps_rate = bool(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+    kept = load_cfg_text(recipe_text((), others=settings), source=path)
+    return Start(kept, settings=settings, weights=path, origin=origin, keeps_rate=keeps_rate)
 
 
 def _leaves(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
