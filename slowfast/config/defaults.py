@@ -155,11 +155,13 @@ _C.TRAIN.CHECKPOINT_IN_INIT = False  # use CHECKPOINT_FILE_PATH even where a che
 # ---- Augmentation of training batches (AUG.ENABLE and below) ----
 
 _C.AUG = CfgNode()
-_C.AUG.ENABLE = False  # random erasing
-_C.AUG.NUM_SAMPLE = 1  # augmented copies of every clip in a batch
-_C.AUG.COLOR_JITTER = 0.4  # strength, as a fraction
-_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"  # RandAugment policy in timm's notation
-_C.AUG.INTERPOLATION = "bicubic"  # of RandAugment's geometric operations
+_C.AUG.ENABLE = False  # AA_TYPE or else COLOR_JITTER on every clip, then random erasing
+_C.AUG.NUM_SAMPLE = 1  # windows, each augmented by itself, that a batch has of every clip: it grows by this factor
+_C.AUG.COLOR_JITTER = 0.4  # largest change of brightness, contrast and saturation, as a fraction; if AA_TYPE is ""
+# RandAugment or AutoAugment in timm's notation, all frames of a clip alike: "rand-m9-n2-mstd0.5-inc1" (level 0 to 10,
+# operations, noise of the level, operations that grow with it), "original", "v0"; "" for none.
+_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"
+_C.AUG.INTERPOLATION = "bicubic"  # of its operations that move pixels: or "bilinear", "nearest", "random"
 _C.AUG.RE_PROB = 0.25  # p of erasing a rectangle of a clip
 _C.AUG.RE_MODE = "pixel"  # filled with: "pixel" (noise each), "rand" (one random color a clip), "const" (zero)
 _C.AUG.RE_COUNT = 1  # most rectangles in a clip
@@ -300,7 +302,7 @@ _C.DATA.TRAIN_JITTER_SCALES = [256, 320]  # shorter side in pixels, drawn betwee
 _C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []  # or: [min, max] share of the area that a crop covers (Inception's)
 _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []  # with it: [min, max] width / height of the crop
 _C.DATA.USE_OFFSET_SAMPLING = False  # test clips: first at the first frame, last at the last possible
-_C.DATA.TRAIN_JITTER_MOTION_SHIFT = False  # the crop of an Inception-style training clip drifts over time
+_C.DATA.TRAIN_JITTER_MOTION_SHIFT = False  # an Inception-style training window moves from one region to another
 _C.DATA.TRAIN_CROP_SIZE = 224  # side of a training or val crop, pixels
 _C.DATA.TEST_CROP_SIZE = 256  # side of a test crop, and shorter side before it, pixels
 _C.DATA.TARGET_FPS = 30  # frames per second that SAMPLING_RATE counts in
@@ -315,8 +317,8 @@ _C.DATA.RANDOM_FLIP = True  # mirror a training clip with p = 1/2; turn it off w
 _C.DATA.MULTI_LABEL = False  # a video has any number of labels
 _C.DATA.ENSEMBLE_METHOD = "sum"  # views to video scores: "sum", "mean" or "max"
 _C.DATA.REVERSE_INPUT_CHANNEL = False  # feed BGR
-_C.DATA.TRAIN_CROP_NUM_TEMPORAL = 1  # training clips per video
-_C.DATA.TRAIN_CROP_NUM_SPATIAL = 1  # training crops per clip
+_C.DATA.TRAIN_CROP_NUM_TEMPORAL = 1  # clips, of other frames each, that a batch has of every video
+_C.DATA.TRAIN_CROP_NUM_SPATIAL = 1  # windows of each of these clips, times AUG.NUM_SAMPLE: a batch grows by all three
 _C.DATA.COLOR_RND_GRAYSCALE = 0.0  # refused: self-supervised
 _C.DATA.LOADER_CHUNK_SIZE = 0  # lines of a list that are read at once
 _C.DATA.LOADER_CHUNK_OVERALL_SIZE = 0  # lines of a list in all

@@ -9,22 +9,14 @@ _DRAWING = "not supported yet: drawings for TensorBoard"
 _DEMO_CLASSES = "videos show the best classes: `slowfast predict VIDEO --top K --save-video FILE`"
 _DEMO_DETECTRON = "there is no Detectron2: `slowfast predict VIDEO --detector NAME --detector-weights FILE`"
 _BENCHMARK = "`slowfast benchmark` has flags of its own"
-_RECENT_AUGMENTATION = "not supported: AUG.ENABLE turns on random erasing only"
 
 # A key, or a group with a dot at its end -> why a value there changes nothing.
 WITHOUT_EFFECT = {
-    "AUG.NUM_SAMPLE": _RECENT_AUGMENTATION,
-    "AUG.COLOR_JITTER": _RECENT_AUGMENTATION,
-    "AUG.AA_TYPE": _RECENT_AUGMENTATION,
-    "AUG.INTERPOLATION": _RECENT_AUGMENTATION,
     "BENCHMARK.": _BENCHMARK,
     "DATA.DUMMY_LOAD": "`slowfast benchmark` times each part",
     "DATA.LOADER_CHUNK_OVERALL_SIZE": "lists are read whole",
     "DATA.LOADER_CHUNK_SIZE": "lists are read whole",
     "DATA.PATH_TO_PRELOAD_IMDB": "PySlowFast does not read it either",
-    "DATA.TRAIN_CROP_NUM_SPATIAL": "a training video gives one crop",
-    "DATA.TRAIN_CROP_NUM_TEMPORAL": "a training video gives one clip",
-    "DATA.TRAIN_JITTER_MOTION_SHIFT": "not supported: a crop does not move within its clip",
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
     "DEMO.CLIP_VIS_SIZE": "boxes are drawn until half-way to the next key frame: `slowfast predict --boxes FILE`",
     "DEMO.COMMON_CLASS_NAMES": _DEMO_CLASSES,

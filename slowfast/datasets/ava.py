@@ -128,6 +128,7 @@ class Ava(Dataset):
                 area_fractions=None,
                 aspect_ratios=None,
                 decoder_short_side=None,
+                drifts=False,
             ),
             "drop_outside_boxes": ava.DROP_OUTSIDE_BOXES,
             "color": _color(cfg) if is_train and ava.TRAIN_USE_COLOR_AUGMENTATION else None,

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 
 from slowfast.config import get_cfg
-from slowfast.config.rules.common import value_of
+from slowfast.config.rules.common import clips_per_video, value_of
+from slowfast.datasets.clip_augment import build_clip_augment
 from slowfast.datasets.clip_sampling import OwnSampling
+from slowfast.datasets.clips import ClipDataset
 from slowfast.datasets.contract import VideoDataset
 from slowfast.datasets.loader import VideoLoader
 from slowfast.datasets.protocol import Protocol, input_options
@@ -184,6 +186,7 @@ def build_loader(
     world_size = distributed.world_size() if world_size is None else world_size
     batch_size = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
     if split == "train":
+        _check_clip_options(cfg, dataset)
         share = {"batch_size": batch_size, "rank": rank, "world_size": world_size}
         labels = np.asarray(dataset.labels) if cfg.TRAIN.BALANCE_CLASSES else None
         sampler = TrainSampler(len(dataset), seed=cfg.RNG_SEED, shapes=shapes, labels=labels, **share)
@@ -206,6 +209,26 @@ def build_loader(
         # Its own generator: loading must not move the global one, from which dropout draws.
         generator=torch.Generator().manual_seed(cfg.RNG_SEED),
     )
+
+
+def _check_clip_options(cfg: CfgNode, dataset: VideoDataset) -> None:
+    """Return when the training clips of ``dataset`` will be as many as the config says; warn of pixels left alone.
+
+    Raises:
+        ValueError: several clips of a video, and the data set gives one.
+    """
+    if isinstance(dataset, ClipDataset) or sample_kind(cfg).name == "boxes":
+        return
+    if clips_per_video(cfg) > 1:
+        raise ValueError(
+            f"AUG.NUM_SAMPLE and DATA.TRAIN_CROP_NUM_* ask for {clips_per_video(cfg)} clips of a video, but "
+            f"{type(dataset).__name__} is no ClipDataset and gives one. Set them to 1."
+        )
+    if build_clip_augment(cfg) is not None:
+        logger.warning(
+            "No effect on %s, which is no ClipDataset: AUG.AA_TYPE=%r, AUG.COLOR_JITTER=%s.",
+            *(type(dataset).__name__, cfg.AUG.AA_TYPE, cfg.AUG.COLOR_JITTER),
+        )
 
 
 def build_augment(cfg: CfgNode) -> BatchAugment | None:

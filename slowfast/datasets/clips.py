@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from slowfast.datasets.clip_augment import ClipAugment, build_clip_augment
 from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
@@ -25,7 +26,7 @@ from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
 from slowfast.datasets.train_crop import TrainCrop
-from slowfast.datasets.views import black_clip, cut_clip, failed_views, read_views, with_flow
+from slowfast.datasets.views import black_clip, cut_clips, failed_views, read_views, with_flow
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader, VideoReader, VideoReadError
 
@@ -55,6 +56,10 @@ class ClipDataset(Dataset):
         seed: of the training clips.
         decoder_threads: of one video's decoder.
         flow: source of optical flow, as channels 3 and 4 of every frame; None for RGB alone.
+        augment: changes a training clip once it is cut out: (frames, generator) -> frames; or None.
+        num_train_clips: clips, each of other frames, that one training sample gives. With more than one clip in all it
+            is a list of samples, which ``collate_clips`` puts next to each other.
+        num_train_crops: windows of each of these clips.
         max_tries: videos that may fail in a row for one training sample.
     """
 
@@ -74,6 +79,9 @@ class ClipDataset(Dataset):
         seed: int = 0,
         decoder_threads: int = 1,
         flow: FlowStore | None = None,
+        augment: ClipAugment | None = None,
+        num_train_clips: int = 1,
+        num_train_crops: int = 1,
         max_tries: int = 10,
     ):
         if split not in SPLITS:
@@ -91,6 +99,9 @@ class ClipDataset(Dataset):
         self.seed = seed
         self.decoder_threads = decoder_threads
         self.flow = flow
+        self.augment = augment
+        self.num_train_clips = num_train_clips
+        self.num_train_crops = num_train_crops
         self.max_tries = max_tries
 
     def __repr__(self) -> str:
@@ -107,6 +118,9 @@ class ClipDataset(Dataset):
             "seed": cfg.RNG_SEED,
             "decoder_threads": cfg.DATA.DECODER_THREADS,
             "flow": flow_store(cfg),
+            "augment": build_clip_augment(cfg) if split == "train" else None,
+            "num_train_clips": cfg.DATA.TRAIN_CROP_NUM_TEMPORAL,
+            "num_train_crops": cfg.DATA.TRAIN_CROP_NUM_SPATIAL * cfg.AUG.NUM_SAMPLE,
         }
 
     @classmethod
@@ -178,7 +192,9 @@ class ClipDataset(Dataset):
         """Test views of a video."""
         return self.protocol.num_views
 
-    def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, ClipShape]) -> ClipSample | VideoViews:
+    def __getitem__(
+        self, key: int | tuple[int, int] | tuple[int, int, ClipShape]
+    ) -> ClipSample | list[ClipSample] | VideoViews:
         """The sample ``index``; in training ``(epoch, index)``, another clip every epoch, or with a ``ClipShape``."""
         epoch, index, *shape = key if isinstance(key, tuple) else (0, key)
         if not 0 <= index < len(self):
@@ -187,25 +203,43 @@ class ClipDataset(Dataset):
             return self._train_sample(index, clip_rng(self.seed, epoch, index), shape[0] if shape else None)
         return self._val_sample(index) if self.split == "val" else self._test_views(index)
 
-    def _train_sample(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> ClipSample:
-        (frames, label), index, failures = first_readable(
-            lambda index: self._train_clip(index, rng, shape),
+    def _train_sample(
+        self, index: int, rng: np.random.Generator, shape: ClipShape | None
+    ) -> ClipSample | list[ClipSample]:
+        clips, index, failures = first_readable(
+            lambda index: self._train_clips(index, rng, shape),
             index,
             rng=rng,
             num_samples=len(self),
             max_tries=self.max_tries,
             reason=self._reason,
         )
-        return ClipSample(frames, label, index, failures)
+        first, *others = clips
+        sample = ClipSample(*first, index, failures)
+        return [sample, *(ClipSample(*clip, index) for clip in others)] if others else sample
 
-    def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> tuple[Tensor, Tensor]:
-        crop = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
+    def _train_clips(
+        self, index: int, rng: np.random.Generator, shape: ClipShape | None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """(frames, label) of every clip that a sample of the video gives."""
+        draw = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
+        options = {"has_flow": True} if self.flow is not None else {}
+        clips = []
         with self._open_with_flow(index) as video:
-            indices = self._train_sampling(rng, shape).train_indices(video.num_frames, video.fps, rng)
-            frames, _ = cut_clip(
-                video, indices, crop, short_side=self.train_crop.decoder_short_side, has_flow=self.flow is not None
-            )
-        return frames, self._label(index, indices)
+            for _ in range(self.num_train_clips):
+                indices = self._train_sampling(rng, shape).train_indices(video.num_frames, video.fps, rng)
+                crops = cut_clips(
+                    video,
+                    indices,
+                    draw,
+                    self.num_train_crops,
+                    at_once=self.train_crop.drifts,
+                    short_side=self.train_crop.decoder_short_side,
+                    **options,
+                )
+                label = self._label(index, indices)
+                clips += [(crop if self.augment is None else self.augment(crop, rng), label) for crop in crops]
+        return clips
 
     def _train_sampling(self, rng: np.random.Generator, shape: ClipShape | None) -> ClipSampling:
         sampling: Any = self.protocol.sampling

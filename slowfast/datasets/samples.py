@@ -135,12 +135,13 @@ def _equal_parts(num_clips: int, num_parts: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, num_clips, size)]
 
 
-def collate_clips(samples: Sequence[ClipSample]) -> ClipBatch:
-    """One batch of clips that have equal shapes.
+def collate_clips(samples: Sequence[ClipSample | Sequence[ClipSample]]) -> ClipBatch:
+    """One batch of clips that have equal shapes; a sample may be several clips of a video.
 
     Raises:
         ValueError: they have not; names the shapes.
     """
+    samples = [clip for sample in samples for clip in ([sample] if isinstance(sample, ClipSample) else sample)]
     shapes = {tuple(sample.frames.shape) for sample in samples}
     if len(shapes) != 1:
         raise ValueError(f"clips of a batch must have one shape (3, T, S, S), got {sorted(shapes)}.")

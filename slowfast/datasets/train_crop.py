@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slowfast.datasets.protocol import with_fields
-from slowfast.video.geometry import Crop, random_crop, random_resized_crop
+from slowfast.video.geometry import Crop, DriftingCrop, random_crop, random_resized_crop
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -25,10 +25,11 @@ class TrainCrop:
         inverse_uniform: draw the reciprocal of the shorter side uniformly.
         area_fractions, aspect_ratios: instead of ``short_side_range``, windows by ``random_resized_crop``.
         flip_probability: of mirroring.
+        drifts: the region moves over the clip, from one ``random_resized_crop`` to another.
         decoder_short_side: pixels that the decoder scales the shorter side to; None leaves pixels as they are.
 
     Raises:
-        ValueError: one of ``area_fractions`` and ``aspect_ratios`` without the other.
+        ValueError: one of ``area_fractions`` and ``aspect_ratios`` without the other, or ``drifts`` without both.
     """
 
     crop_size: int = 224
@@ -38,10 +39,13 @@ class TrainCrop:
     aspect_ratios: Sequence[float] | None = None
     flip_probability: float = 0.5
     decoder_short_side: int | None = None
+    drifts: bool = False
 
     def __post_init__(self):
         if (self.area_fractions is None) != (self.aspect_ratios is None):
             raise ValueError("area_fractions and aspect_ratios belong together: give both or neither.")
+        if self.drifts and self.area_fractions is None:
+            raise ValueError("drifts needs area_fractions and aspect_ratios: windows of a fixed scale do not move.")
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> TrainCrop:
@@ -56,10 +60,13 @@ class TrainCrop:
             aspect_ratios=tuple(data.TRAIN_JITTER_ASPECT_RELATIVE) if relative else None,
             flip_probability=0.5 if data.RANDOM_FLIP else 0.0,
             decoder_short_side=data.DECODING_SHORT_SIZE if data.RESIZE_IN_DECODER else None,
+            drifts=data.TRAIN_JITTER_MOTION_SHIFT,
         )
         return with_fields(crop, data.ARGS)
 
-    def draw(self, *, height: int, width: int, rng: np.random.Generator, crop_size: int | None = None) -> Crop:
+    def draw(
+        self, *, height: int, width: int, rng: np.random.Generator, crop_size: int | None = None
+    ) -> Crop | DriftingCrop:
         """A window of a frame of height x width.
 
         Args:
@@ -69,7 +76,9 @@ class TrainCrop:
         window: dict[str, Any] = {"height": height, "width": width, "size": size, "rng": rng}
         window["flip_probability"] = self.flip_probability
         if self.area_fractions is not None and self.aspect_ratios is not None:
-            return random_resized_crop(**window, area_fractions=self.area_fractions, aspect_ratios=self.aspect_ratios)
+            window |= {"area_fractions": self.area_fractions, "aspect_ratios": self.aspect_ratios}
+            crop = random_resized_crop(**window)
+            return DriftingCrop(crop, random_resized_crop(**window)) if self.drifts else crop
         low, high = self.short_side_range
         if size != self.crop_size:
             low = round(low * size / self.crop_size)

@@ -17,7 +17,7 @@ from slowfast.datasets.frame_source import open_frames
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import VideoViews
 from slowfast.video.flow import FlowReader, FlowStore
-from slowfast.video.geometry import Crop, WholeFrame, centre_crop, resize, uniform_crops, whole_frame
+from slowfast.video.geometry import Crop, DriftingCrop, WholeFrame, centre_crop, resize, uniform_crops, whole_frame
 from slowfast.video.reader import FrameReader
 from slowfast.video.sampling import scaled_size
 
@@ -174,6 +174,39 @@ def cut_clip(
     frames = video.frames_at(indices, short_side, apply=cut)
     assert window is not None  # ``cut`` saw a frame
     return frames.permute(1, 0, 2, 3), window
+
+
+def cut_clips(
+    video: FrameReader,
+    indices: Tensor,
+    draw: Callable[..., Crop | DriftingCrop],
+    number: int,
+    *,
+    at_once: bool = False,
+    short_side: int | None = None,
+    **options,
+) -> list[Tensor]:
+    """``number`` windows of the frames ``indices``, uint8 (3, T, H, W) each; the frames are decoded once.
+
+    Args:
+        draw: gives a window for ``height`` and ``width`` of the frames, when these are known.
+        at_once: windows want all frames of the clip together, as a ``DriftingCrop`` does.
+        short_side: that the decoder scales to.
+        options: of the windows' ``apply_to_frames``.
+    """
+    windows: list[Crop | DriftingCrop] = []
+
+    def cut(frames: Tensor) -> Tensor:
+        while len(windows) < number:
+            windows.append(draw(height=frames.shape[-2], width=frames.shape[-1]))
+        clips = [window.apply_to_frames(frames, **options) for window in windows]
+        return clips[0] if number == 1 else torch.cat(clips, dim=1)
+
+    if at_once:
+        frames = cut(video.frames_at(indices, short_side))
+    else:
+        frames = video.frames_at(indices, short_side, apply=cut)
+    return list(frames.permute(1, 0, 2, 3).chunk(number))
 
 
 def black_clip(protocol: Protocol) -> Tensor:

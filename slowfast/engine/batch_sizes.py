@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from slowfast.config.origins import value_beside
+from slowfast.config.rules.common import clips_per_video
 from slowfast.utils import distributed
 from slowfast.utils.logging import count
 
@@ -39,7 +40,8 @@ class BatchSizes:
     def from_config(cls, cfg: CfgNode) -> BatchSizes:
         """Of a training in the processes that run now."""
         num_processes = distributed.world_size()
-        own = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
+        videos = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
+        own = videos * clips_per_video(cfg)
         whole, lr_batch = own * num_processes, learning_rate_batch(cfg)
         factor = whole / lr_batch if cfg.SOLVER.SCALE_LR_TO_BATCH else 1.0
         at_once = own // cfg.TRAIN.ACCUMULATE
@@ -74,7 +76,7 @@ def learning_rate_batch(cfg: CfgNode) -> int:
     size, machines = (
         int(value) if value is not None else default for value, default in zip(beside, (64, 1), strict=True)
     )
-    return size * machines
+    return size * machines * clips_per_video(cfg)
 
 
 def _norm_clips(cfg: CfgNode, at_once: int, num_processes: int) -> str:

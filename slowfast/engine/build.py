@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from slowfast.config import ConfigError, load_cfg_text
+from slowfast.config.rules.common import clips_per_video
 from slowfast.datasets.build import build_protocol
 from slowfast.datasets.clips import class_names_from_config, flow_store
 from slowfast.datasets.protocol import Protocol
@@ -61,7 +62,7 @@ def check_loading(cfg: CfgNode) -> None:
     side = cfg.DATA.TRAIN_CROP_SIZE if cfg.TRAIN.ENABLE else cfg.DATA.TEST_CROP_SIZE
     clip_bytes = channels * cfg.DATA.NUM_FRAMES * side**2
     if cfg.TRAIN.ENABLE:
-        least = most = clip_bytes * max(1, cfg.TRAIN.BATCH_SIZE // num_processes)
+        least = most = clip_bytes * clips_per_video(cfg) * max(1, cfg.TRAIN.BATCH_SIZE // num_processes)
     else:  # a video, its frames whole: at least one clip's, at most those of all clips at 16:9
         num_clips = max(cfg.TEST.NUM_TEMPORAL_CLIPS or [cfg.TEST.NUM_ENSEMBLE_VIEWS])
         least, most = clip_bytes, clip_bytes * num_clips * 16 // 9

@@ -15,6 +15,7 @@ import torch
 
 from slowfast.config import ConfigError
 from slowfast.datasets import DATASET_REGISTRY, build_augment
+from slowfast.datasets.clip_augment import build_clip_augment
 from slowfast.evaluation import build_ensemble, build_evaluator
 from slowfast.evaluation.ava.protocols import protocol_called
 from slowfast.losses import build_loss
@@ -46,6 +47,7 @@ def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
         yield build_loss
         yield build_schedule
         yield build_augment
+        yield build_clip_augment
     if cfg.TEST.ENABLE:
         yield lambda cfg: DATASET_REGISTRY.get(cfg.TEST.DATASET)
     if cfg.DETECTION.ENABLE:

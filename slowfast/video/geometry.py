@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -82,6 +82,25 @@ class Crop:
             x1, y1, x2, y2 = moved.unbind(-1)
             moved = torch.stack([self.size - x2, y1, self.size - x1, y2], dim=-1)
         return moved.clamp(0, self.size)
+
+
+@dataclass(frozen=True)
+class DriftingCrop:
+    """A window whose region moves, frame by frame, from that of one crop to that of another.
+
+    Attributes:
+        first, last: crops of one size, each the whole of its scaled region (``random_resized_crop``). The first says
+            whether the window is mirrored.
+    """
+
+    first: Crop
+    last: Crop
+
+    def apply_to_frames(self, frames: Tensor) -> Tensor:
+        """All frames of a clip, (T, 3, H, W), to (T, 3, size, size), same dtype."""
+        regions = np.linspace(self.first.region, self.last.region, len(frames)).round().astype(int).tolist()
+        crops = [replace(self.first, region=tuple(region)) for region in regions]
+        return torch.cat([crop.apply_to_frames(frames[t : t + 1]) for t, crop in enumerate(crops)])
 
 
 def resize(frames: Tensor, height: int, width: int, *, has_flow: bool = False) -> Tensor:

@@ -145,8 +145,6 @@ def odd_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
             f"DATA.MULTI_LABEL with DATA.ENSEMBLE_METHOD={cfg.DATA.ENSEMBLE_METHOD!r}: published multi-label "
             "results take the maximum over the views (DATA.ENSEMBLE_METHOD max)."
         )
-    if cfg.AUG.ENABLE:
-        yield "AUG.ENABLE turns on random erasing only: RandAugment and color jitter are not supported."
     if (cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE) and cfg.BN.NORM_TYPE == "sub_batchnorm":
         yield (
             "BN.NORM_TYPE='sub_batchnorm' has no effect in multigrid training: a batch-norm statistic covers "

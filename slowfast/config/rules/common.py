@@ -18,6 +18,11 @@ def value_of(cfg: CfgNode, name: str) -> Any:
     return value
 
 
+def clips_per_video(cfg: CfgNode) -> int:
+    """Clips that a training batch has of every video in it."""
+    return cfg.DATA.TRAIN_CROP_NUM_TEMPORAL * cfg.DATA.TRAIN_CROP_NUM_SPATIAL * cfg.AUG.NUM_SAMPLE
+
+
 def at_least(cfg: CfgNode, minimum: float, *names: str) -> Iterator[str]:
     """Keys whose number is below ``minimum`` (or is not a number)."""
     for name in names:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.rules.common import above, at_least, fraction, one_of
+from slowfast.config.rules.common import above, at_least, clips_per_video, fraction, one_of, value_of
 
 
 def data_problems(cfg: CfgNode) -> Iterator[str]:
@@ -70,8 +70,14 @@ def view_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
-    """Erasing and mixing."""
+    """Erasing, mixing, and what is done to single clips."""
+    yield from several_clips_problems(cfg)
+    if cfg.DATA.TRAIN_JITTER_MOTION_SHIFT:
+        yield from motion_shift_problems(cfg)
     if cfg.AUG.ENABLE:
+        if not 0 <= cfg.AUG.COLOR_JITTER < 1:
+            yield f"AUG.COLOR_JITTER={cfg.AUG.COLOR_JITTER}: must be at least 0 and below 1; 0 for none."
+        yield from clip_augmentation_problems(cfg)
         yield from fraction(cfg, "AUG.RE_PROB")
         yield from at_least(cfg, 1, "AUG.RE_COUNT")
     if not cfg.MIXUP.ENABLE:
@@ -82,3 +88,39 @@ def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
         yield "MIXUP.ENABLE with MIXUP.ALPHA=0 and MIXUP.CUTMIX_ALPHA=0 mixes nothing. Set one above 0."
     if cfg.DATA.MULTI_LABEL:
         yield "MIXUP.ENABLE with DATA.MULTI_LABEL: mixing is defined for one label a video. Turn one off."
+
+
+def several_clips_problems(cfg: CfgNode) -> Iterator[str]:
+    """Several training clips of a video where there can be one alone."""
+    keys = ("DATA.TRAIN_CROP_NUM_TEMPORAL", "DATA.TRAIN_CROP_NUM_SPATIAL", "AUG.NUM_SAMPLE")
+    yield from at_least(cfg, 1, *keys)
+    if cfg.DETECTION.ENABLE and clips_per_video(cfg) > 1:
+        several = " and ".join(f"{key}={value_of(cfg, key)}" for key in keys if value_of(cfg, key) > 1)
+        yield f"{several} with DETECTION.ENABLE: a key frame gives one clip. Set them to 1."
+
+
+def motion_shift_problems(cfg: CfgNode) -> Iterator[str]:
+    """A moving window where windows do not move."""
+    data = cfg.DATA
+    if not (data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_JITTER_ASPECT_RELATIVE):
+        yield (
+            "DATA.TRAIN_JITTER_MOTION_SHIFT moves windows of random area and shape: set "
+            "DATA.TRAIN_JITTER_SCALES_RELATIVE, as [0.08, 1.0], and DATA.TRAIN_JITTER_ASPECT_RELATIVE, as [0.75, 1.33]."
+        )
+    if cfg.DETECTION.ENABLE or cfg.SLOWFAST.FAST_INPUT == "flow":
+        yield "DATA.TRAIN_JITTER_MOTION_SHIFT moves pixels, but neither boxes nor optical flow. Turn it off."
+
+
+def clip_augmentation_problems(cfg: CfgNode) -> Iterator[str]:
+    """Operations on pixels where something else would have to change with them."""
+    if not (cfg.AUG.AA_TYPE or cfg.AUG.COLOR_JITTER):
+        return
+    asked = f"AUG.AA_TYPE={cfg.AUG.AA_TYPE!r} and AUG.COLOR_JITTER={cfg.AUG.COLOR_JITTER}"
+    remedy = "Set AUG.AA_TYPE '' and AUG.COLOR_JITTER 0.0"
+    if cfg.DETECTION.ENABLE:
+        yield (
+            f"{asked} with DETECTION.ENABLE: they change clips without their boxes. {remedy}; "
+            "AVA.TRAIN_USE_COLOR_AUGMENTATION changes colors."
+        )
+    elif cfg.SLOWFAST.FAST_INPUT == "flow":
+        yield f"{asked} with SLOWFAST.FAST_INPUT=flow: they change colors, not optical flow. {remedy}."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.rules.common import above, at_least, one_of
+from slowfast.config.rules.common import above, at_least, clips_per_video, one_of
 
 
 def training_problems(cfg: CfgNode) -> Iterator[str]:
@@ -41,7 +41,7 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
 
 def _accumulation_problems(cfg: CfgNode) -> Iterator[str]:
     """A GPU's clips that do not go into equal parts, or parts that sub-batch norm cannot split."""
-    parts, num_clips = cfg.TRAIN.ACCUMULATE, cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS)
+    parts, num_clips = cfg.TRAIN.ACCUMULATE, cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS) * clips_per_video(cfg)
     if parts > 1 and num_clips % parts:
         fitting = [str(n) for n in range(1, num_clips + 1) if num_clips % n == 0]
         yield (

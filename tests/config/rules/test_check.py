@@ -102,6 +102,10 @@ def check(*overrides):
         (["TEST.NUM_SPATIAL_CROPS", 2], r"TEST\.NUM_SPATIAL_CROPS=2: use 3 .*or 1"),
         (["TEST.NUM_TEMPORAL_CLIPS", [5, 0]], r"TEST\.NUM_TEMPORAL_CLIPS=\[5, 0\]"),
         (["AUG.ENABLE", True, "AUG.RE_PROB", 2], r"AUG\.RE_PROB=2"),
+        (["AUG.ENABLE", True, "AUG.COLOR_JITTER", 1.0], r"AUG\.COLOR_JITTER=1\.0: must be at least 0 and below 1"),
+        (["AUG.NUM_SAMPLE", 0], r"AUG\.NUM_SAMPLE=0: must be at least 1"),
+        (["DATA.TRAIN_JITTER_MOTION_SHIFT", True], r"set DATA\.TRAIN_JITTER_SCALES_RELATIVE, as"),
+        (["AUG.ENABLE", True, "SLOWFAST.FAST_INPUT", "flow"], r"FAST_INPUT=flow: they change colors, not optical flow"),
         (["MIXUP.ENABLE", True, "MIXUP.PROB", 2], r"MIXUP\.PROB=2"),
         (["MIXUP.ENABLE", True, "MIXUP.ALPHA", 0, "MIXUP.CUTMIX_ALPHA", 0], r"mixes nothing"),
         # optimisation
@@ -284,7 +288,6 @@ def test_a_frozen_config_is_checked_and_not_written_to():
             ["DATA.MULTI_LABEL", True, "MODEL.HEAD_ACT", "sigmoid", "MODEL.LOSS_FUNC", "bce_logit"],
             "DATA.ENSEMBLE_METHOD='sum'",
         ),
-        (["AUG.ENABLE", True], "AUG.ENABLE turns on random erasing only"),
         (["SOLVER.WARMUP_EPOCHS", 34, "SOLVER.MAX_EPOCH", 1], "SOLVER.WARMUP_EPOCHS=34.0 exceeds SOLVER.MAX_EPOCH=1"),
     ],
 )
