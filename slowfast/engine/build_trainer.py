@@ -25,6 +25,7 @@ from slowfast.engine.checkpoint import (
     training_differences,
 )
 from slowfast.engine.inputs import ClipPreprocessor
+from slowfast.engine.memory import StepMemory
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.placement import place_model
@@ -34,6 +35,7 @@ from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.freezing import freeze
+from slowfast.models.recompute import recompute, recomputes
 from slowfast.models.weights.load import CheckpointError, load_weights
 from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
 from slowfast.utils import distributed
@@ -107,6 +109,7 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
         describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
         max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
         parallel=_parallel_options(cfg),
+        memory_advice=lambda: step_memory(cfg, sizes).advice(),
         checkpoint_extra={**_checkpoint_facts(cfg, dataset, evaluate), "batch_sizes": sizes.as_dict()},
         **cfg.TRAIN.TRAINER_ARGS,
     )
@@ -135,6 +138,30 @@ def _checkpoint_facts(cfg: CfgNode, dataset: VideoDataset, evaluate: Evaluation 
         "lists": {split: fingerprint_of(of).as_dict() for split, of in lists.items()},
         "versions": versions(),
     }
+
+
+def step_memory(cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
+    """What a training step of a process keeps in memory, measured on the meta device."""
+    with torch.device("meta"):
+        model = build_model(cfg)
+    num_bytes = 4 * sum(p.numel() for p in model.parameters())
+    learnt = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    moments = 1 if cfg.SOLVER.OPTIMIZING_METHOD == "sgd" else 2
+    shape = (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
+    clip_bytes, recomputed = measure(model, shape).activation_bytes, None
+    if not cfg.MODEL.ACT_CHECKPOINT:
+        recompute(model)
+        recomputed = measure(model, shape).activation_bytes if recomputes(model) else None
+    return StepMemory(
+        clips=sizes.at_once * cfg.TRAIN.ACCUMULATE,
+        parts=cfg.TRAIN.ACCUMULATE,
+        batch_size=cfg.TRAIN.BATCH_SIZE,
+        clip_shape=shape,
+        clip_bytes=clip_bytes,
+        recomputed_bytes=recomputed,
+        half_precision=cfg.TRAIN.MIXED_PRECISION,
+        state_bytes=num_bytes * (2 if cfg.TRAIN.EMA_DECAY else 1) + learnt * (1 + moments),
+    )
 
 
 def _parallel_options(cfg: CfgNode) -> ParallelOptions:

@@ -19,6 +19,7 @@ from slowfast.engine.agreement import Wish, in_agreement
 from slowfast.engine.bad_videos import BadVideos
 from slowfast.engine.best import BestFigure
 from slowfast.engine.checkpoint import CheckpointFolder, find_checkpoints
+from slowfast.engine.memory import explained, is_out_of_memory
 from slowfast.engine.parallel import ParallelOptions, parallelize, without_exchange
 from slowfast.engine.pipeline import run_model
 from slowfast.engine.precise_bn import update_precise_statistics
@@ -86,6 +87,7 @@ class Trainer:
         describe_epoch: epoch, from 0 -> what its batches are like, logged whenever it changes; or None.
         max_bad_videos: undecodable videos after which training stops.
         parallel: how several processes exchange gradients.
+        memory_advice: says what to change when a step does not fit into memory; or None.
         checkpoint_extra: further fields of every checkpoint (config, class names, versions).
     """
 
@@ -122,6 +124,7 @@ class Trainer:
         describe_epoch: Callable[[int], str] | None = None,
         max_bad_videos: int = 100,
         parallel: ParallelOptions | None = None,
+        memory_advice: Callable[[], str] | None = None,
         checkpoint_extra: dict[str, Any] | None = None,
     ):
         self.device = next(model.parameters()).device
@@ -150,6 +153,7 @@ class Trainer:
         self.precise_bn_batches = precise_bn_batches
         self.freeze_bn = freeze_bn
         self.describe_epoch = describe_epoch
+        self.memory_advice = memory_advice
         self.checkpoint_extra = checkpoint_extra or {}
         self.epoch = 0  # the next one to run
         self.batch = 0  # the next one of that epoch
@@ -219,7 +223,7 @@ class Trainer:
                     self._interrupt(wish)
                 self.log.mark_data()
                 self._set_lr(self._fractional_epoch)
-                loss = self.train_step(batch)
+                loss = self._step_within_memory(batch)
                 if self.ema is not None:
                     self.ema.update(self.model)
                 self.log.mark_step(loss=loss, num_clips=len(batch))
@@ -255,6 +259,15 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.item()
+
+    def _step_within_memory(self, batch) -> float:
+        """``train_step``, whose lack of memory is explained."""
+        try:
+            return self.train_step(batch)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise explained(error, self._place(), self.memory_advice) from error
 
     def compute_loss(self, batch) -> Tensor:
         """The loss of one ``ClipBatch``, a scalar to differentiate."""

@@ -38,6 +38,13 @@ def unmoved_statistics(module: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
+def recompute(model: nn.Module) -> None:
+    """Have every block of ``model`` that can compute its activations again do so."""
+    for module in model.modules():
+        if hasattr(module, "recompute"):
+            module.recompute = True
+
+
 def recomputes(model: nn.Module) -> bool:
     """Whether any block of ``model`` computes its activations again."""
     return any(getattr(module, "recompute", False) is True for module in model.modules())
