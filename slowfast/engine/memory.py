@@ -65,7 +65,7 @@ class StepMemory:
         if parts is not None:
             clips, less = count(self.clips // parts, "clip"), _gib(now * self.parts / parts)
             lines.append(
-                f"TRAIN.ACCUMULATE {parts}: {clips} at once, {less}; the same step, but for batch norm's clips"
+                f"TRAIN.ACCUMULATE {parts}: {clips} at once, {less}; the same step, batch norm apart"
             )
         if self.batch_size > 1 and self.clips > 1:
             lines.append(f"a smaller TRAIN.BATCH_SIZE (now {self.batch_size}), with SOLVER.SCALE_LR_TO_BATCH True")
