@@ -29,6 +29,7 @@ from slowfast.cli.arguments import (
     typed_line,
     whole,
 )
+from slowfast.cli.claims import format_statements, statements
 from slowfast.cli.configs import load_config
 from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
@@ -166,7 +167,11 @@ def format_table(rows: Sequence[Row]) -> str:
 
 def write_report(folder: Path, rows: Sequence[Row], *, command: str) -> None:
     """Write ablation.md, ablation.json and ablation.png; called after every run."""
-    text = f"`{command}`\n\n{format_table(rows)}\n\nspread: standard deviation over the seeds.\n"
+    found = statements({row.name: row.figures for row in rows})
+    parts = [f"`{command}`", format_table(rows), "spread: standard deviation over the seeds."]
+    if found:
+        parts += [format_statements(found), "CI: Student's t interval of the mean of the differences seed by seed."]
+    text = "\n\n".join(parts) + "\n"
     (folder / "ablation.md").write_text(text, encoding="utf-8")
     content = [
         {**asdict(row), "mean": row.mean, "spread": None if np.isnan(row.spread) else row.spread} for row in rows
@@ -210,7 +215,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         left = time_left(start, done, total)
         print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
     if rows:
-        print(f"\n{format_table(list(rows.values()))}\n\ntable and plot: ablation.md and ablation.png in {args.output}")
+        found = format_statements(statements({row.name: row.figures for row in rows.values()}))
+        print("\n\n".join(["", format_table(list(rows.values())), found]).rstrip())
+        print(f"\ntable and plot: ablation.md and ablation.png in {args.output}")
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -16,7 +16,7 @@ from slowfast.motion.clips import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, Moti
 from slowfast.motion.detection import MotionAvaSpec
 from slowfast.motion.files import MotionSet, SetSpec, write_set
 from slowfast.motion.multilabel import MotionCharadesSpec
-from slowfast.motion.scene import SHAPES
+from slowfast.motion.scene import COLORS, SHAPES
 from slowfast.motion.sheet import sample_sheet
 
 FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MotionCharadesSpec, MotionAvaSpec)}
@@ -82,6 +82,13 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help=_choices(SHAPES, DEFAULT_SHAPES))
     parser.add_argument("--motions", nargs="+", metavar="NAME", help=_choices(MOTIONS, DEFAULT_MOTIONS))
+    parser.add_argument("--colors", nargs="+", metavar="NAME", help=f"of {', '.join(COLORS)} (default: any hue)")
+    parser.add_argument(
+        "--distractors",
+        nargs="+",
+        metavar="NAME",
+        help="shapes or colors of no class; one is beside that of the class, in the opposite motion (default none)",
+    )
     add_workers(parser, "threads that write")
     parser.add_argument("--overwrite", action="store_true", help="replace a Motion set made with other arguments")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw sample frames into this file")
@@ -97,7 +104,7 @@ def _spec(args: argparse.Namespace) -> SetSpec:
     """
     spec = FORMS[args.form]
     names = [field.name for field in fields(spec)]
-    options = [*HELP, "turns_per_interval", "shapes", "motions"]
+    options = [*HELP, "turns_per_interval", "shapes", "motions", "colors", "distractors"]
     given = {name: getattr(args, name) for name in options if getattr(args, name) is not None}
     for name in given:
         if name not in names:

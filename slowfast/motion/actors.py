@@ -4,9 +4,9 @@ An actor is a shape with colors, a size and a place of its own. Its acts follow 
 moves in one way or stands still. Phase, place on the path and orientation are drawn anew where an act begins, so a
 change is a jump. Would an actor go on from where it is, a spin that ends in a halt d' < d frames after a Slow frame
 would freeze a turn of s d' / d theta, less than half a turn, and Slow frames would show s, the direction. Drawn anew,
-every act is a scene of its own, and motion_scene.py's proof holds for all Slow frames of a clip, wherever it lies.
+every act is a scene of its own, and scene.py's proof holds for all Slow frames of a clip, wherever it lies.
 
-Letters: F frames. Lengths in frame heights and angles in turns, as in motion_scene.py.
+Letters: F frames. Lengths in frame heights and angles in turns, as in scene.py.
 """
 
 from __future__ import annotations

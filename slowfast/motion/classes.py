@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from slowfast.motion.scene import SHAPES
+from slowfast.motion.scene import COLORS, SHAPES
 from slowfast.utils.suggest import did_you_mean
 
 MOTIONS = {  # name -> (family, direction); in pairs, the first of each is the forward phase
@@ -28,12 +28,23 @@ def shape_of(class_name: str) -> str:
 
 def motion_of(class_name: str) -> str:
     """The motion in a class name: "spin-cw" of "arrow-spin-cw"."""
-    return "-".join(_parse(class_name)[1:])
+    return "-".join(_parse(class_name)[1:3])
 
 
 def direction_of(class_name: str) -> str:
     """The direction in a class name: "cw" of "arrow-spin-cw"."""
     return _parse(class_name)[2]
+
+
+def color_of(class_name: str) -> str | None:
+    """The color in a class name: "red" of "red-arrow-spin-cw", None of "arrow-spin-cw"."""
+    return _parse(class_name)[3]
+
+
+def opposite_of(motion: str) -> str:
+    """The same motion the other way: "spin-ccw" of "spin-cw"."""
+    family, direction = MOTIONS[motion]
+    return next(name for name, value in MOTIONS.items() if value == (family, -direction))
 
 
 def check_spec(spec, limits: dict[str, int]) -> None:
@@ -55,13 +66,38 @@ def check_spec(spec, limits: dict[str, int]) -> None:
     _check_turns(spec)
 
 
-def _parse(class_name: str) -> tuple[str, str, str]:
-    """(shape, family, direction) of a class name."""
-    shape, _, motion = class_name.partition("-")
+def check_looks(spec) -> None:
+    """Makes tuples of ``spec.colors`` and ``spec.distractors``, and checks their names.
+
+    Raises:
+        ValueError: names what does not fit and what is accepted.
+    """
+    for name in ("colors", "distractors"):
+        object.__setattr__(spec, name, tuple(getattr(spec, name)))
+    if spec.colors:
+        _check_names("colors", spec.colors, COLORS)
+    if not spec.distractors:
+        return
+    known = [*SHAPES, *(COLORS if spec.colors else ())]
+    _check_names("distractors", spec.distractors, known)
+    for name in spec.distractors:
+        if name in (*spec.shapes, *spec.colors):
+            others = ", ".join(look for look in known if look not in (*spec.shapes, *spec.colors)) or "none is left"
+            raise ValueError(f"distractors: {name!r} is what a class looks like, too. Name others: {others}.")
+
+
+def _parse(class_name: str) -> tuple[str, str, str, str | None]:
+    """(shape, family, direction, color or None) of a class name."""
+    first, _, rest = class_name.partition("-")
+    color, look = (first, rest) if first in COLORS else (None, class_name)
+    shape, _, motion = look.partition("-")
     if shape not in SHAPES or motion not in MOTIONS:
-        raise ValueError(f"{class_name!r} is not a Motion class; they read shape-motion, as in 'arrow-spin-cw'.")
+        raise ValueError(
+            f"{class_name!r} is not a Motion class; they read shape-motion, as in 'arrow-spin-cw', or "
+            "color-shape-motion, as in 'red-arrow-spin-cw'."
+        )
     family, direction = motion.split("-")
-    return shape, family, direction
+    return shape, family, direction, color
 
 
 def _check_sizes(spec, limits: dict[str, int]) -> None:
@@ -76,7 +112,7 @@ def _check_sizes(spec, limits: dict[str, int]) -> None:
         raise ValueError(f"width={spec.width} is below height={spec.height}: a shape's path needs the height across.")
 
 
-def _check_names(argument: str, names: Sequence[str], known: dict) -> None:
+def _check_names(argument: str, names: Sequence[str], known: Iterable[str]) -> None:
     if not names:
         raise ValueError(f"{argument} is empty: name at least one of {', '.join(known)}.")
     for name in names:
@@ -90,8 +126,7 @@ def _check_names(argument: str, names: Sequence[str], known: dict) -> None:
 def _check_pairs(motions: Sequence[str]) -> None:
     """Both directions of each family must be there: one alone would be told by its appearance."""
     for name in motions:
-        family, direction = MOTIONS[name]
-        opposite = next(other for other, value in MOTIONS.items() if value == (family, -direction))
+        opposite = opposite_of(name)
         if opposite not in motions:
             raise ValueError(f"motions holds {name!r} without {opposite!r}: appearance would tell it. Add that one.")
 

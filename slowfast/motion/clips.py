@@ -1,14 +1,14 @@
 """Motion, the built-in data set: small H.264 videos of one moving shape, in the Kinetics layout.
 
 A class is a shape and a motion ("arrow-spin-cw"). Motions come in pairs of opposite direction, and a few sparse frames
-show the shape but not the direction; motion_scene.py states why that holds exactly.
+show the shape but not the direction; scene.py states why that holds exactly.
 
     <root>/train/arrow-spin-cw/00000.mp4 ...   and val/, test/
     <root>/train.csv, val.csv, test.csv        "path label" rows, paths relative to <root>
     <root>/classids.json                       {"arrow-orbit-ccw": 0, ...}, in sorted order like Kinetics
     <root>/manifest.json                       the arguments: writing the same set again does nothing
 
-motion_detection.py and motion_multilabel.py write the same shapes in the layouts of AVA and Charades.
+detection.py and multilabel.py write the same shapes in the layouts of AVA and Charades.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ from slowfast.motion.classes import (
     DEFAULT_MOTIONS,
     DEFAULT_SHAPES,
     MOTIONS,
+    check_looks,
     check_spec,
+    color_of,
     direction_of,
     motion_of,
+    opposite_of,
     shape_of,
 )
+from slowfast.motion.distractors import Part, draw_pair, render_pair
 from slowfast.motion.files import MotionSet, SetSpec, write_set, write_video
-from slowfast.motion.scene import Scene, draw_scene, render
+from slowfast.motion.scene import SHAPES, Scene, draw_scene, render
 
 __all__ = [
     "DEFAULT_MOTIONS",
@@ -40,6 +44,7 @@ __all__ = [
     "SPLITS",
     "MotionSet",
     "MotionSpec",
+    "color_of",
     "direction_of",
     "motion_of",
     "shape_of",
@@ -56,8 +61,15 @@ class MotionSpec(SetSpec):
 
     ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for
     16 consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns
-    made meanwhile: a whole number of turns wide, or centred on a multiple of half a turn (motion_scene.py says why).
+    made meanwhile: a whole number of turns wide, or centred on a multiple of half a turn (scene.py says why).
     A narrower range is learned sooner.
+
+    With ``colors``, a class is a color, a shape and a motion; without, shapes have any hue.
+
+    ``distractors`` are shapes and colors that belong to no class. Where there are any, a video shows two shapes, either
+    of them above: that of its class, and a distractor of one of these shapes or colors, which makes the opposite motion
+    (distractors.py). Both motions are in every video then, and only who makes which tells the class: appearance
+    and motion must be known at the same place.
     """
 
     form: ClassVar[str] = "clips"
@@ -76,19 +88,23 @@ class MotionSpec(SetSpec):
     motions: tuple[str, ...] = DEFAULT_MOTIONS
     slow_interval: int = 5
     turns_per_interval: tuple[float, float] = (0.25, 0.75)
+    colors: tuple[str, ...] = ()
+    distractors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         limits = {"num_train": 0, "num_val": 0, "num_test": 0, "height": 32, "width": 32, "num_frames": 1, "fps": 1}
         check_spec(self, limits | {"slow_interval": 1, "seed": 0})
+        check_looks(self)
 
     @property
     def class_names(self) -> list[str]:
         """Names in label order, which is sorted order as in Kinetics."""
-        return sorted(f"{shape}-{motion}" for shape in self.shapes for motion in self.motions)
+        prefixes = [f"{color}-" for color in self.colors] or [""]
+        return sorted(f"{p}{shape}-{motion}" for p in prefixes for shape in self.shapes for motion in self.motions)
 
     def label(self, split: str, index: int) -> int:
         """Class of a video: round robin, so classes differ by one video at most."""
-        return index % (len(self.shapes) * len(self.motions))
+        return index % (max(1, len(self.colors)) * len(self.shapes) * len(self.motions))
 
     def relative_path(self, split: str, index: int) -> str:
         """Where a video lies below the root."""
@@ -98,13 +114,35 @@ class MotionSpec(SetSpec):
         """Every video file below the root."""
         return [self.relative_path(split, i) for split in SPLITS for i in range(self.num_videos(split))]
 
+    def pair(self, split: str, index: int) -> list[Scene]:
+        """What a video with a distractor shows, the upper shape first: a function of the same as ``scene``."""
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
+        name = self.class_names[self.label(split, index)]
+        target = Part(shape_of(name), color_of(name), motion_of(name))
+        distractor = Part(*self._draw_distractor(rng), opposite_of(target.motion))
+        return draw_pair(
+            rng,
+            [target, distractor] if rng.random() < 0.5 else [distractor, target],
+            height=self.height,
+            width=self.width,
+            slow_interval=self.slow_interval,
+            turns_per_interval=self.turns_per_interval,
+        )
+
+    def _draw_distractor(self, rng: np.random.Generator) -> tuple[str, str | None]:
+        """(shape, color or None): one of them as ``distractors`` says, the other one that of any class."""
+        look, shape = str(rng.choice(self.distractors)), str(rng.choice(self.shapes))
+        color = str(rng.choice(self.colors)) if self.colors else None
+        return (look, color) if look in SHAPES else (shape, look)
+
     def scene(self, split: str, index: int) -> Scene:
-        """What a video shows: a function of (seed, split, index) and of the set's other arguments alone."""
+        """What a video without distractors shows: a function of (seed, split, index) and the set's other arguments."""
         name = self.class_names[self.label(split, index)]
         family, direction = MOTIONS[motion_of(name)]
         return draw_scene(
             np.random.default_rng([self.seed, SPLITS.index(split), index]),
             shape=shape_of(name),
+            color=color_of(name),
             family=family,
             direction=direction,
             height=self.height,
@@ -117,7 +155,13 @@ class MotionSpec(SetSpec):
         """Writes one video file below ``draft``."""
         path = draft / self.relative_path(split, index)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, render(self.scene(split, index), self.num_frames), fps=self.fps)
+        write_video(path, self.frames(split, index), fps=self.fps)
+
+    def frames(self, split: str, index: int) -> np.ndarray:
+        """All frames of a video before encoding: uint8 (F, H, W, 3), RGB."""
+        if self.distractors:
+            return render_pair(self.pair(split, index), self.num_frames)
+        return render(self.scene(split, index), self.num_frames)
 
     def write_lists(self, draft: Path) -> None:
         """Writes the CSV lists and the class names."""
@@ -145,6 +189,8 @@ def write_motion(
     motions: Sequence[str] = DEFAULT_MOTIONS,
     slow_interval: int = MotionSpec.slow_interval,
     turns_per_interval: tuple[float, float] = MotionSpec.turns_per_interval,
+    colors: Sequence[str] = (),
+    distractors: Sequence[str] = (),
     num_workers: int | None = None,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
@@ -157,7 +203,7 @@ def write_motion(
         num_frames, fps: length and rate of each video.
         seed: the same seed and arguments give the same frames; other ones give another set.
         shapes, motions: names from SHAPES and MOTIONS; motions with both directions of each pair.
-        slow_interval, turns_per_interval: see MotionSpec.
+        slow_interval, turns_per_interval, colors, distractors: see MotionSpec.
         num_workers, overwrite, on_progress: see ``write_set``.
 
     Raises:
@@ -176,5 +222,7 @@ def write_motion(
         motions=tuple(motions),
         slow_interval=slow_interval,
         turns_per_interval=(turns_per_interval[0], turns_per_interval[1]),
+        colors=tuple(colors),
+        distractors=tuple(distractors),
     )
     return write_set(root, spec, num_workers=num_workers, overwrite=overwrite, on_progress=on_progress)

@@ -3,7 +3,7 @@
 An action is a motion or a shape ("spin-cw", "arrow"), so a box has one action where the actor stands still and two
 where it moves. Second t is frame 30 (t - 900) of a movie, and what an actor does holds for half a second either way:
 a clip of up to 30 frames around a key frame shows one act. Clips are to be sampled as in the clip form (motion.py),
-16 consecutive frames at alpha 4: their Slow frames then show no direction (motion_actors.py says why).
+16 consecutive frames at alpha 4: their Slow frames then show no direction (actors.py says why).
 
     <root>/frames/<video>/<video>_000001.jpg ...    30 a second, the first at second 900
     <root>/movies/<video>.mp4                       the same frames
@@ -115,7 +115,7 @@ class MotionAvaSpec(ActorSetSpec):
         return [self.class_names.index(name) + 1 for name in names if name]
 
     def detections(self, split: str, index: int) -> list[Detection]:
-        """What a person detector would have found in a movie, see motion_detector.py."""
+        """What a person detector would have found in a movie, see detector.py."""
         rng = np.random.default_rng([self.seed, self.splits.index(split), index, 1])
         actors = self.actors(split, index)
         return [

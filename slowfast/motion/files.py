@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -181,7 +181,7 @@ def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
     found = read_manifest(root)
     if found is None:
         raise ValueError(f"{root} is not empty and holds no Motion set: nothing in it is touched. Name another folder.")
-    different = _differences(found, _manifest(spec))
+    different = _differences(found, _manifest(spec), defaults=_defaults(spec))
     if not different:
         missing = next((path for path in spec.paths() if not (root / path).is_file()), None)
         if missing is None:
@@ -205,15 +205,24 @@ def read_manifest(root: Path) -> dict | None:
     return manifest if is_motion and isinstance(manifest.get("arguments"), dict) else None
 
 
-def _differences(found: dict, wanted: dict) -> list[str]:
-    """How the set on disk differs from the one wanted, in words; empty when it does not."""
+def _defaults(spec: SetSpec) -> dict:
+    """Default of every argument of a set, as JSON reads it back."""
+    return json.loads(json.dumps({field.name: field.default for field in fields(spec)}))
+
+
+def _differences(found: dict, wanted: dict, *, defaults: dict) -> list[str]:
+    """How the set on disk differs from the one wanted, in words; empty when it does not.
+
+    An argument that is younger than the set on disk, and so is missing in its manifest, counts as its default.
+    """
     forms = [manifest.get("form", "clips") for manifest in (found, wanted)]
     if forms[0] != forms[1]:
         return [f"its form is {forms[0]}, wanted {forms[1]}"]
     if found.get("version") != wanted["version"]:
         return [f"written by version {found.get('version')} of the drawing, wanted {wanted['version']}"]
-    names = sorted(found["arguments"].keys() | wanted["arguments"].keys())
-    pairs = [(name, found["arguments"].get(name), wanted["arguments"].get(name)) for name in names]
+    arguments = defaults | found["arguments"]
+    names = sorted(arguments.keys() | wanted["arguments"].keys())
+    pairs = [(name, arguments.get(name), wanted["arguments"].get(name)) for name in names]
     return [f"{name} is {old}, wanted {new}" for name, old, new in pairs if old != new]
 
 

@@ -3,7 +3,7 @@
 A class is a shape and a motion, as in the clip form (motion.py). A video has 1 or 2 actors with 1 or 2 motions each,
 between halts, so it has 1 to 4 labels, some of them at once; in one video in 25 nobody moves and it has none. Clips are
 to be sampled as in the clip form, 16 consecutive frames at alpha 4: their Slow frames then show no direction
-(motion_actors.py says why).
+(actors.py says why).
 
     <root>/Charades_v1_rgb/<video>/<video>-000001.jpg ...   24 a second
     <root>/videos/<video>.mp4                               the same frames

@@ -104,6 +104,7 @@ def draw_scene(
     width: int,
     slow_interval: int,
     turns_per_interval: tuple[float, float],
+    color: str | None = None,
 ) -> Scene:
     """A random scene of one class. The draws do not depend on the class: equal generators give equal scenery.
 
@@ -112,6 +113,7 @@ def draw_scene(
         direction: +1 or -1.
         slow_interval: source frames between two Slow frames.
         turns_per_interval: (low, high), turns in one such interval, drawn uniformly.
+        color: key of COLORS; None for any hue.
     """
     phase, path_angle, orientation = rng.uniform(0.0, 1.0, 3)
     turns = rng.uniform(*turns_per_interval)
@@ -121,7 +123,7 @@ def draw_scene(
     slack = max(0.0, 0.5 - path_radius - radius)
     centre = (width / height / 2 + rng.uniform(-1.5, 1.5) * slack, 0.5 + rng.uniform(-1.0, 1.0) * slack)
     base_luma, base = draw_base_color(rng)
-    fill, outline = draw_shape_colors(rng, base_luma, base)
+    fill, outline = draw_shape_colors(rng, base_luma, base, color=color)
     return Scene(
         shape=shape,
         family=family,
@@ -223,16 +225,29 @@ def draw_base_color(rng: np.random.Generator) -> tuple[float, np.ndarray]:
     return base_luma, _tint(rng, base_luma, strength=0.2)
 
 
-def draw_shape_colors(rng: np.random.Generator, base_luma: float, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fill and outline of a shape, float32 (3,): fill and background differ by at least 0.4 in luma."""
-    fill = _tint(rng, base_luma + rng.uniform(0.4, 0.55), strength=0.5)
+def draw_shape_colors(
+    rng: np.random.Generator, base_luma: float, base: np.ndarray, *, color: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill and outline of a shape, float32 (3,): fill and background differ by at least 0.4 in luma.
+
+    With a named ``color`` they differ by at least 0.3: a lighter fill would leave its hue no room.
+    """
+    target_luma = base_luma + rng.uniform(0.4, 0.55)
+    if color is None:
+        fill = _tint(rng, target_luma, strength=0.5)
+    else:
+        fill = _saturated(np.array(COLORS[color], np.float32), min(target_luma, 0.7), strength=0.5)
     return fill, 0.55 * fill + 0.45 * base
 
 
 def _tint(rng: np.random.Generator, target_luma: float, *, strength: float) -> np.ndarray:
-    """A random hue of the given luma; its saturation is what the RGB cube leaves room for, at most ``strength``."""
-    hue = rng.uniform(-1.0, 1.0, 3).astype(np.float32)
-    hue -= luma(hue)  # now without brightness
+    """A random hue of the given luma."""
+    return _saturated(rng.uniform(-1.0, 1.0, 3).astype(np.float32), target_luma, strength=strength)
+
+
+def _saturated(hue: np.ndarray, target_luma: float, *, strength: float) -> np.ndarray:
+    """A hue (3,) at the given luma; its saturation is what the RGB cube leaves room for, at most ``strength``."""
+    hue = hue - luma(hue)  # now without brightness
     hue *= strength / max(1e-3, np.abs(hue).max())
     room = np.where(hue > 0, 1 - target_luma, target_luma) / np.maximum(np.abs(hue), 1e-6)
     return (target_luma + min(1.0, float(room.min())) * hue).astype(np.float32)
@@ -316,6 +331,16 @@ def _drop(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     tip = np.maximum(np.float32(0.42) * x + np.float32(0.91) * np.abs(y) - 0.4, -0.3 - x)
     return np.minimum(_disc(x, y, -0.4, 0.5), tip)
 
+
+# Hues, as the corners of the RGB cube that they point to.
+COLORS: dict[str, tuple[int, int, int]] = {
+    "red": (1, 0, 0),
+    "yellow": (1, 1, 0),
+    "green": (0, 1, 0),
+    "cyan": (0, 1, 1),
+    "blue": (0, 0, 1),
+    "magenta": (1, 0, 1),
+}
 
 # Signed distance in units of the radius, negative inside. All fit the unit circle, and none looks the same after any
 # turn below a whole one: a shape with rotational symmetry would alias at Fast frames too.

@@ -1,0 +1,91 @@
+"""A shape and its distractor: one above the other, in opposite motions, so that only who makes which tells the class.
+
+Each shape has a half of the frame's height to itself and, where it slides, the frame's whole width. Either may be
+above. The two are drawn independently and alike, but for the direction: so scene.py's proof holds for each of
+them, and Slow frames show neither direction. Nor does the sum of all motion in the frame: both directions are in every
+video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from slowfast.motion.classes import MOTIONS
+from slowfast.motion.scene import (
+    Scene,
+    draw_background,
+    draw_base_color,
+    draw_scene,
+    draw_shape_colors,
+    paint_frames,
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of the two is drawn from: names of SHAPES, COLORS (None: any hue) and MOTIONS."""
+
+    shape: str
+    color: str | None
+    motion: str
+
+
+def draw_pair(
+    rng: np.random.Generator,
+    parts: Sequence[Part],
+    *,
+    height: int,
+    width: int,
+    slow_interval: int,
+    turns_per_interval: tuple[float, float],
+) -> list[Scene]:
+    """The scenes of two shapes, the upper one first, with the same background and noise.
+
+    Args:
+        parts: upper and lower shape.
+        height, width, slow_interval, turns_per_interval: as in ``draw_scene``.
+    """
+    base_luma, base = draw_base_color(rng)
+    scenery = {
+        "background": draw_background(rng, base, height, width),
+        "noise_level": rng.uniform(0.0, 0.02),
+        "noise_seed": int(rng.integers(2**31)),
+    }
+    scenes = []
+    for lane, part in enumerate(parts):
+        family, direction = MOTIONS[part.motion]
+        scene = draw_scene(
+            rng,
+            shape=part.shape,
+            family=family,
+            direction=direction,
+            height=height,
+            width=width,
+            slow_interval=slow_interval,
+            turns_per_interval=turns_per_interval,
+        )
+        # Colors are drawn against the background that the shape is seen on, which is not the scene's own.
+        fill, outline = draw_shape_colors(rng, base_luma, base, color=part.color)
+        scenes.append(replace(_in_lane(rng, scene, lane, width / height), fill=fill, outline=outline, **scenery))
+    return scenes
+
+
+def render_pair(scenes: Sequence[Scene], num_frames: int) -> np.ndarray:
+    """The first frames with both shapes: uint8 (F, H, W, 3), RGB, anti-aliased."""
+    return paint_frames(scenes[0], [(scene, scene.poses(num_frames)) for scene in scenes])
+
+
+def _in_lane(rng: np.random.Generator, scene: Scene, lane: int, width: float) -> Scene:
+    """The scene with a size and a path that fit the upper (lane 0) or lower half of a frame of a height of 1."""
+    radius = rng.uniform(0.15, 0.19)
+    room = 0.25 - radius
+    middle = 0.25 + 0.5 * lane
+    if scene.family == "slide":
+        centre, path_radius, path_angle = (width / 2, middle + rng.uniform(-room, room)), width / 2 - radius, 0.0
+    else:
+        x = rng.uniform(0.25, width - 0.25)
+        centre, path_radius, path_angle = (x, middle), room, scene.path_angle
+    return replace(scene, radius=radius, centre=centre, path_radius=path_radius, path_angle=path_angle)
