@@ -29,6 +29,7 @@ from slowfast.config.files import existing_config
 from slowfast.config.merge import key_names
 from slowfast.config.origins import inferred
 from slowfast.config.rules.common import value_of
+from slowfast.engine.backends import Backends, faults_here
 from slowfast.engine.build_trainer import train
 from slowfast.engine.launch import launch
 from slowfast.engine.parts import check_parts
@@ -165,7 +166,9 @@ def _log_start(cfg: CfgNode) -> None:
     logger.info("%s", ", ".join(f"{name} {version}" for name, version in found.items()))
     for setting, because in inferred(cfg).items():
         logger.info("%s (%s)", setting, because)
-    for sentence in (*outdated_packages(), *warnings_of(cfg)):
+    if cfg.NUM_GPUS:
+        logger.info("%s", Backends.from_config(cfg))
+    for sentence in (*outdated_packages(), *faults_here(cfg), *warnings_of(cfg)):
         logger.warning(sentence)
 
 

@@ -102,6 +102,15 @@ _C.LOG_MODEL_INFO = True  # log parameters, GFLOPs and activation memory before 
 # YAML that names them.
 _C.IMPORTS = []
 
+# ---- How a GPU computes (docs/GPU.md) ----
+
+_C.BACKEND = CfgNode()
+# [own] Time cuDNN's algorithms for every new shape and keep the fastest: "always", "never", or "auto": where shapes
+# stay the same, that is not in multigrid training, detection or with DETERMINISTIC.
+_C.BACKEND.CUDNN_BENCHMARK = "auto"
+_C.BACKEND.TF32 = False  # [own] float32 convolutions and products may round to TF32; 16 bits are MIXED_PRECISION's
+_C.BACKEND.DETERMINISTIC = False  # [own] the same bits from run to run, or an error where torch cannot; slower
+
 # ---- Batch normalization ----
 
 _C.BN = CfgNode()
@@ -366,6 +375,9 @@ _C.SOLVER.WARMUP_FACTOR = 0.1  # factor of the first learning rate
 _C.SOLVER.WARMUP_EPOCHS = 0.0  # epochs, whole or not, in which the learning rate rises linearly
 _C.SOLVER.WARMUP_START_LR = 0.01  # learning rate that it rises from
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adam", "adamw" ("mt_adamw" means it too)
+# [own] How its steps are computed: "fused" (one kernel), "foreach" (lists of tensors), "single" (one tensor after the
+# other), or "auto": fused on a GPU, torch's own choice on a CPU.
+_C.SOLVER.IMPLEMENTATION = "auto"
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False  # multiply the three learning rates above by NUM_SHARDS
 # [own] Multiply the three learning rates by (clips of a step over all machines) / LR_BATCH_SIZE, the linear rule.
 _C.SOLVER.SCALE_LR_TO_BATCH = False

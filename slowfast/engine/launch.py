@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing import ProcessExitedException
 
+from slowfast.engine.backends import Backends
 from slowfast.engine.rendezvous import LaunchError, Machine, Membership, from_slurm, from_torchrun, meet
 from slowfast.engine.watch import Watch
 from slowfast.utils import distributed, liveness
@@ -262,6 +263,7 @@ def _run(job, cfg: CfgNode) -> None:
         setup_logging(cfg.OUTPUT_DIR)
         # Dropout differs between processes; the initial weights are broadcast, and data has generators of its own.
         seed_all(cfg.RNG_SEED + distributed.rank())
+        Backends.from_config(cfg).apply()
         with stop_on_signals(), _end_in_log():
             job(cfg)
 

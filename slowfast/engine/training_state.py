@@ -6,6 +6,8 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from slowfast.models.weights.load import CheckpointError
 from slowfast.utils import distributed
 from slowfast.utils.logging import count
@@ -73,7 +75,7 @@ def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
     try:
         if problem:
             raise ValueError(problem)
-        trainer.optimizer.load_state_dict(state["optimizer_state"])
+        _load_optimizer(trainer.optimizer, state["optimizer_state"])
         if state.get("scaler_state"):
             trainer.scaler.load_state_dict(state["scaler_state"])
         training = state["training"]
@@ -88,6 +90,20 @@ def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
             f"the checkpoint's training cannot be continued: {error}. Choose another OUTPUT_DIR, or set "
             "TRAIN.AUTO_RESUME False to begin anew."
         ) from error
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Give ``optimizer`` a saved state, but not how the saved one computed: the device may be another one now.
+
+    Torch puts the step counts where the flags of the state say.
+    """
+    groups = state["param_groups"]
+    if len(groups) == len(optimizer.param_groups):  # else torch says what does not fit
+        own = [
+            {name: group[name] for name in ("fused", "foreach") if name in group} for group in optimizer.param_groups
+        ]
+        groups = [saved | flags for saved, flags in zip(groups, own, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 def _place_in_epoch(trainer: Trainer, state: dict[str, Any]) -> int:

@@ -39,6 +39,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         nesterov=cfg.SOLVER.NESTEROV,
         betas=cfg.SOLVER.BETAS,
         lars=cfg.SOLVER.LARS_ON,
+        implementation=cfg.SOLVER.IMPLEMENTATION,
     )
 
 

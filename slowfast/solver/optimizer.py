@@ -12,6 +12,8 @@ from slowfast.solver.lars import LARS
 from slowfast.utils.suggest import not_one_of
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "mt_adamw")
+# Name of an implementation -> torch's arguments; {} leaves the choice to torch.
+IMPLEMENTATIONS = {"auto": {}, "fused": {"fused": True}, "foreach": {"foreach": True}, "single": {"foreach": False}}
 
 
 def parameter_groups(
@@ -69,15 +71,18 @@ def make_optimizer(
     nesterov: bool = True,
     betas: Sequence[float] = (0.9, 0.999),
     lars: bool = False,
+    implementation: str = "auto",
 ) -> torch.optim.Optimizer:
     """The optimizer called ``name``: "sgd", "adam", "adamw" ("mt_adamw" is adamw).
 
     Args:
         lars: "sgd" only: every tensor has a rate of its own, see ``LARS``.
+        implementation: key of IMPLEMENTATIONS; "auto" is "fused" where all parameters are on a GPU.
 
     Raises:
-        ValueError: no optimizer has that name, or its averages cannot be taken so.
+        ValueError: no optimizer or implementation has that name, or its averages cannot be taken so.
     """
+    how = _implementation(groups, implementation)
     if lars and name != "sgd":
         raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it scales the steps of sgd alone.")
     if name == "sgd":
@@ -87,9 +92,24 @@ def make_optimizer(
                 f"SOLVER.DAMPENING={dampening}. Set SOLVER.NESTEROV to False, or change them."
             )
         kind = LARS if lars else torch.optim.SGD
-        return kind(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov)
+        return kind(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov, **how)
     if name == "adam":
-        return torch.optim.Adam(groups, lr=lr, betas=(betas[0], betas[1]))
+        return torch.optim.Adam(groups, lr=lr, betas=(betas[0], betas[1]), **how)
     if name in ("adamw", "mt_adamw"):
-        return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=1e-8)
+        return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=1e-8, **how)
     raise ValueError(not_one_of("SOLVER.OPTIMIZING_METHOD", name, OPTIMIZERS))
+
+
+def _implementation(groups: list[dict], name: str) -> dict[str, bool]:
+    """Torch's arguments for an implementation of the steps on these groups' device.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(not_one_of("SOLVER.IMPLEMENTATION", name, IMPLEMENTATIONS))
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    if any(parameter.is_meta for parameter in parameters):  # a model that is only looked at; fused steps need a device
+        return {}
+    on_gpu = bool(parameters) and all(parameter.is_cuda for parameter in parameters)
+    return IMPLEMENTATIONS["fused" if name == "auto" and on_gpu else name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 from functools import partial
 from importlib import metadata
@@ -13,6 +12,7 @@ from pathlib import Path
 import torch
 
 import slowfast
+from slowfast.utils.known_faults import release
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "fvcore")
 # The oldest versions with which all tests pass (`make test-oldest`); setup.py asks for them.
@@ -44,15 +44,9 @@ def outdated_packages() -> list[str]:
     older = [
         f"{name} {found[name]} (oldest tested: {oldest})"
         for name, oldest in OLDEST.items()
-        if _numbers(found[name]) < _numbers(oldest)
+        if release(found[name]) < release(oldest)
     ]
     return [f"Older than what slowfast is tested with: {', '.join(older)}. Expect failures."] if older else []
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """(2, 6, 0) of "2.6.0+cu124"; an empty tuple of what is no version."""
-    match = re.match(r"\d+(\.\d+)*", version)
-    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def num_gpus() -> int:

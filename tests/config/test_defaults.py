@@ -15,6 +15,10 @@ from slowfast.config.rules.common import value_of
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/config_defaults.json").read_text())
 SOURCE = Path(defaults.__file__).read_text()
 OWN_KEYS = {
+    "BACKEND.CUDNN_BENCHMARK": "auto",
+    "BACKEND.TF32": False,
+    "BACKEND.DETERMINISTIC": False,
+    "SOLVER.IMPLEMENTATION": "auto",
     "IMPORTS": [],
     "MODEL.ARGS": {},
     "MODEL.CHANNELS_LAST": True,

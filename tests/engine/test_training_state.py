@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from slowfast.engine.best import BestFigure
 from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, read_training_state
 from slowfast.engine.trainer import Trainer
+from slowfast.engine.training_state import _load_optimizer
 from slowfast.models.weights.load import CheckpointError, load_weights
 from slowfast.utils.errors import StoppedError
 from slowfast.utils.logging import MetricWriter
@@ -286,3 +287,22 @@ def test_an_epoch_of_other_steps_goes_on_at_its_fraction(tmp_path, caplog):
 def test_names_of_states_are_taken_once(tmp_path):
     with pytest.raises(ValueError, match=r"add_state\('best'\): the name is taken"):
         build(tmp_path).add_state("best", object())
+
+
+@pytest.mark.parametrize("saved, now", [(None, True), (True, None)])
+def test_an_optimizer_goes_on_as_this_device_computes(saved, now):
+    """A state that was saved fused on a GPU goes on plainly on a CPU, and the other way round."""
+
+    def adam(fused):
+        parameter = torch.nn.Parameter(torch.ones(3))
+        parameter.grad = torch.ones(3)
+        return torch.optim.Adam([parameter], lr=0.1, fused=fused)
+
+    one, other = adam(saved), adam(now)
+    one.step()
+    _load_optimizer(other, one.state_dict())
+    assert other.param_groups[0]["fused"] is now
+    other.step()
+    assert next(iter(other.state.values()))["step"] == 2
+    with pytest.raises(ValueError, match="parameter groups"):
+        _load_optimizer(adam(now), {"state": {}, "param_groups": []})

@@ -152,3 +152,35 @@ def test_lars_is_sgd_where_there_is_no_size_to_compare_with():
 def test_lars_is_for_sgd_alone():
     with pytest.raises(ValueError, match=r"SOLVER\.LARS_ON with SOLVER\.OPTIMIZING_METHOD='adamw'"):
         load_cfg("Kinetics/SLOWFAST_4x16_R50", ["SOLVER.LARS_ON", True, "SOLVER.OPTIMIZING_METHOD", "adamw"])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("implementation", ["auto", "fused", "foreach", "single"])
+def test_implementations_take_the_same_steps(name, implementation):
+    def step(how):
+        torch.manual_seed(0)
+        net = nn.Linear(3, 2)
+        optimizer = make_optimizer([{"params": list(net.parameters())}], name=name, implementation=how)
+        for _ in range(3):
+            optimizer.zero_grad()  # as the trainer does: some of them use the gradients as scratch paper
+            net(torch.ones(1, 3)).square().sum().backward()
+            optimizer.step()
+        return torch.cat([p.detach().flatten() for p in net.parameters()]), optimizer
+
+    steps, optimizer = step(implementation)
+    torch.testing.assert_close(steps, step("single")[0])
+    flags = {key: optimizer.param_groups[0][key] for key in ("fused", "foreach")}
+    expected = {"fused": (True, None), "foreach": (None, True), "single": (None, False), "auto": (None, None)}
+    assert {key: value or None if key == "fused" else value for key, value in flags.items()} == dict(
+        zip(("fused", "foreach"), expected[implementation], strict=True)
+    )
+
+
+def test_an_implementation_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"SOLVER\.IMPLEMENTATION.*'fusd'.*fused"):
+        make_optimizer([{"params": [nn.Parameter(torch.zeros(1))]}], implementation="fusd")
+
+
+def test_fused_steps_wait_for_a_device():
+    parameter = nn.Parameter(torch.zeros(1, device="meta"))
+    assert not make_optimizer([{"params": [parameter]}], implementation="fused").param_groups[0]["fused"]

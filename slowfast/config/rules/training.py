@@ -17,6 +17,12 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 1, "TRAIN.ACCUMULATE")
     yield from at_least(cfg, 0, "TEST.NUM_WRONG_VIDEOS")
     yield from one_of(cfg, "TRAIN.DDP.COMPRESSION", ("", "bfloat16", "float16"))
+    yield from one_of(cfg, "BACKEND.CUDNN_BENCHMARK", ("auto", "always", "never"))
+    if cfg.BACKEND.DETERMINISTIC and cfg.BACKEND.CUDNN_BENCHMARK == "always":
+        yield (
+            "BACKEND.DETERMINISTIC and BACKEND.CUDNN_BENCHMARK always contradict each other: timing chooses another "
+            'algorithm from run to run. Set BACKEND.CUDNN_BENCHMARK to "auto".'
+        )
     if cfg.TRAIN.EARLY_STOPPING > 0 and not cfg.TRAIN.BEST_FIGURE:
         yield (
             f"TRAIN.EARLY_STOPPING={cfg.TRAIN.EARLY_STOPPING} needs the figure that is to get better: set "

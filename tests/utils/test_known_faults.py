@@ -1,0 +1,66 @@
+"""Which releases of torch and cuDNN are named for which use."""
+
+import pytest
+
+from slowfast.utils.known_faults import KNOWN_FAULTS, cudnn_numbers, known_faults, release
+
+
+def faults(torch_version, cudnn, *, half=True, tf32=False):
+    return known_faults(torch_version=torch_version, cudnn_version=cudnn, half_precision=half, tf32=tf32)
+
+
+# Releases as wheels come: torch with the cuDNN that it pins, and pairs that people make.
+@pytest.mark.parametrize(
+    "torch_version, cudnn, words",
+    [
+        ("2.6.0+cu124", 90100, []),
+        ("2.7.1+cu128", 90701, []),
+        ("2.8.0+cu128", 91002, ["wrongly"]),
+        ("2.8.0+cu128", 90800, ["wrongly"]),
+        ("2.9.0+cu128", 91002, ["slow dilated"]),
+        ("2.9.0+cu128", 91501, ["whatever its release"]),
+        ("2.9.1+cu128", 91300, ["slow dilated"]),
+        ("2.9.1+cu128", 91500, []),
+        ("2.9.0.dev20250801+cu128", 91501, ["whatever its release"]),
+        ("2.10.0+cu130", 91501, []),
+        ("2.10.0+cu126", 91002, ["wrongly or"]),
+        ("2.11.0+cu130", 91700, []),
+        ("2.15.0+cu132", 92300, []),
+        ("2.5.1+cu121", 8907, []),
+    ],
+)
+def test_pairs_with_16_bits(torch_version, cudnn, words):
+    found = faults(torch_version, cudnn)
+    assert len(found) == len(words)
+    for sentence, word in zip(found, words, strict=True):
+        assert word in sentence
+
+
+@pytest.mark.parametrize("cudnn, expected", [(91001, 0), (91002, 1), (91500, 1), (91600, 0)])
+def test_tf32_has_a_fault_of_its_own(cudnn, expected):
+    found = faults("2.11.0", cudnn, half=False, tf32=True)
+    assert len(found) == expected
+    assert not expected or "BACKEND.TF32 False" in found[0]
+
+
+def test_full_precision_and_cpus_have_none():
+    assert faults("2.9.0", 91002, half=False) == []
+    assert faults("2.9.0", None, tf32=True) == []
+
+
+def test_a_sentence_names_the_pair_the_consequence_and_the_remedy():
+    (sentence,) = faults("2.9.1+cu128", 91300)
+    assert sentence.startswith("torch 2.9.1 with cuDNN 9.13.0: ")
+    assert "Use torch 2.10" in sentence and "174051" in sentence
+
+
+def test_versions_as_libraries_give_them():
+    assert release("2.9.1+cu128") == (2, 9, 1) and release("main") == ()
+    assert [cudnn_numbers(n) for n in (91002, 90800, 91300, 8907)] == [(9, 10, 2), (9, 8, 0), (9, 13, 0), (8, 9, 7)]
+
+
+def test_every_row_says_where_it_was_reported():
+    for fault in KNOWN_FAULTS:
+        assert fault.needs in ("half", "tf32") and fault.reports and not fault.remedy.endswith(".")
+        for span in (fault.torch, fault.cudnn):
+            assert span is None or span[0] < span[1]
