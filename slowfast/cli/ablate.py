@@ -38,7 +38,7 @@ from slowfast.config import CfgNode, locate
 from slowfast.config.files import recipe_names
 from slowfast.engine.launch import launch
 from slowfast.engine.parts import check_parts
-from slowfast.engine.trainer import NonFiniteLossError
+from slowfast.engine.step_checks import NonFiniteLossError
 from slowfast.evaluation import build_evaluator
 from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.utils.eta import time_left

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from slowfast.engine.precision import autocast
 from slowfast.utils import distributed
 from slowfast.utils.errors import RunError
 
+if TYPE_CHECKING:
+    from slowfast.engine.trainer import Trainer
+
 _NUM_BEFORE = 5  # losses that an exploding one is compared with, as in PySlowFast
 _NUM_UNCHECKED = 6  # first losses that nothing is compared with
+_ADVICE = "Try a lower SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
 
 
 class NonFiniteLossError(RunError):
@@ -68,6 +73,62 @@ class LossExplosion:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._losses = deque(state["losses"], maxlen=_NUM_UNCHECKED)
+
+
+def check_step(trainer: Trainer, batch, *, loss: float, largest_gradient: float) -> None:
+    """Return when the step on ``batch`` may be taken; every process has to call it.
+
+    Args:
+        largest_gradient: the largest absolute value, NaN when any is.
+
+    Raises:
+        NonFiniteLossError: the loss or, but for float16, a gradient is NaN or infinite.
+        LossExplosionError: see ``LossExplosion``.
+    """
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(_refusal(trainer, f"loss {loss}", _cause_of(trainer, batch), batch))
+    # The scaler of float16 looks for itself: it skips the step and scales less from then on.
+    if not math.isfinite(largest_gradient) and not trainer.scaler.is_enabled():
+        names = non_finite_gradients(trainer.model)
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        cause = f"the loss is finite, its gradient is not: {', '.join(names[:3])}{more}"
+        raise NonFiniteGradientError(_refusal(trainer, f"loss {loss:.4g}", cause, batch))
+    trainer.loss_explosion.check(loss, f"at {trainer.position}")
+
+
+def _cause_of(trainer: Trainer, batch) -> str:
+    """Why the loss of ``batch`` is not finite."""
+    broken = [name for name, p in trainer.model.named_parameters() if not torch.isfinite(p).all()]
+    if broken:
+        return f"weights are not finite already: {', '.join(broken[:3])}"
+    clip = trainer.preprocess(batch.frames)
+    if not torch.isfinite(clip).all():
+        return "its input is not finite"
+    with torch.no_grad(), autocast(trainer.device, trainer.amp_dtype):
+        logits = trainer.model(clip, *trainer.extra_inputs(batch))
+    return "the logits are finite, the loss function is not" if logits.isfinite().all() else "the logits are not"
+
+
+def _refusal(trainer: Trainer, what: str, cause: str, batch) -> str:
+    lr = trainer.optimizer.param_groups[0]["lr"]
+    return (
+        f"{what} at {trainer.position} with lr {lr:.4g} ({cause}; videos number "
+        f"{batch.video_indices.tolist()[:8]} of the list). The weights have not moved. {_ADVICE}"
+    )
+
+
+def check_weights(state: dict[str, Tensor], step: int) -> None:
+    """Return when all numbers of a state dict are finite.
+
+    Raises:
+        NonFiniteWeightsError: they are not; ``step`` says when.
+    """
+    broken = non_finite_tensors(state)
+    if broken:
+        raise NonFiniteWeightsError(
+            f"NaN or infinity in {', '.join(broken[:3])} after step {step}: nothing is saved, and the last "
+            f"checkpoint is sound. {_ADVICE}"
+        )
 
 
 def largest_gradient(parameters: Iterable[nn.Parameter], device: torch.device) -> Tensor:

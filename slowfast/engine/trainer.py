@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import math
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
@@ -24,15 +23,7 @@ from slowfast.engine.parallel import ParallelOptions, parallelize, without_excha
 from slowfast.engine.pipeline import run_model
 from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.engine.precision import autocast, grad_scaler, guard_small_inputs
-from slowfast.engine.step_checks import (
-    LossExplosion,
-    NonFiniteGradientError,
-    NonFiniteLossError,
-    NonFiniteWeightsError,
-    largest_gradient,
-    non_finite_gradients,
-    non_finite_tensors,
-)
+from slowfast.engine.step_checks import LossExplosion, check_step, check_weights, largest_gradient
 from slowfast.engine.train_log import RecordWriter, TrainLog
 from slowfast.engine.training_state import collect_state, restore_state
 from slowfast.engine.weight_average import WeightAverage
@@ -187,6 +178,11 @@ class Trainer:
         return len(self.train_loader.batch_sampler)
 
     @property
+    def position(self) -> str:
+        """Where the training is, for messages."""
+        return f"epoch {self.epoch + 1}, batch {self.batch + 1} of {self.steps_per_epoch}"
+
+    @property
     def is_finished(self) -> bool:
         """Whether no epoch is left to train."""
         return self.epoch >= self.num_epochs or self.best.is_exhausted
@@ -251,7 +247,8 @@ class Trainer:
             self.scaler.unscale_(self.optimizer)
         largest = largest_gradient(self.model.parameters(), self.device)
         # Queued behind the backward pass: the one wait of a step.
-        self._check_step(batch, *torch.stack([loss, largest]).tolist())
+        mean_loss, largest_gradient_value = torch.stack([loss, largest]).tolist()
+        check_step(self, batch, loss=mean_loss, largest_gradient=largest_gradient_value)
         if self.clip_grad_value is not None:
             nn.utils.clip_grad_value_(self.model.parameters(), self.clip_grad_value)
         if self.clip_grad_norm is not None:
@@ -282,9 +279,9 @@ class Trainer:
     def forward(self, clip: Tensor, batch) -> Tensor:
         """Logits of a normalised clip, in the precision of the training; ``batch`` has what goes in beside it."""
         with autocast(self.device, self.amp_dtype):
-            return self.parallel_model(clip, *self._extra_inputs(batch))
+            return self.parallel_model(clip, *self.extra_inputs(batch))
 
-    def _extra_inputs(self, batch) -> list[Tensor]:
+    def extra_inputs(self, batch) -> list[Tensor]:
         """What the model takes beside the clip, on the device: the boxes of a ``DetectionBatch``."""
         return [x.to(self.device, non_blocking=True) for x in batch.extra_inputs]
 
@@ -304,46 +301,6 @@ class Trainer:
             total += loss.detach()
         self._is_first_step = False
         return total
-
-    def _check_step(self, batch, loss: float, largest: float) -> None:
-        """Return when the step on ``batch`` may be taken.
-
-        Raises:
-            NonFiniteLossError: its loss or, but for float16, a gradient is NaN or infinite.
-            LossExplosionError: see ``LossExplosion``.
-        """
-        if not math.isfinite(loss):
-            raise NonFiniteLossError(self._refusal(f"loss {loss}", self._cause_of(batch), batch))
-        # The scaler of float16 looks for itself: it skips the step and scales less from then on.
-        if not math.isfinite(largest) and not self.scaler.is_enabled():
-            names = non_finite_gradients(self.model)
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            cause = f"the loss is finite, its gradient is not: {', '.join(names[:3])}{more}"
-            raise NonFiniteGradientError(self._refusal(f"loss {loss:.4g}", cause, batch))
-        self.loss_explosion.check(loss, f"at {self._place()}")
-
-    def _cause_of(self, batch) -> str:
-        """Why the loss of ``batch`` is not finite."""
-        broken = [name for name, p in self.model.named_parameters() if not torch.isfinite(p).all()]
-        if broken:
-            return f"weights are not finite already: {', '.join(broken[:3])}"
-        clip = self.preprocess(batch.frames)
-        if not torch.isfinite(clip).all():
-            return "its input is not finite"
-        with torch.no_grad(), autocast(self.device, self.amp_dtype):
-            logits = self.model(clip, *self._extra_inputs(batch))
-        return "the logits are finite, the loss function is not" if logits.isfinite().all() else "the logits are not"
-
-    def _refusal(self, what: str, cause: str, batch) -> str:
-        lr = self.optimizer.param_groups[0]["lr"]
-        return (
-            f"{what} at {self._place()} with lr {lr:.4g} ({cause}; videos number "
-            f"{batch.video_indices.tolist()[:8]} of the list). The weights have not moved. "
-            "Try a lower SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
-        )
-
-    def _place(self) -> str:
-        return f"epoch {self.epoch + 1}, batch {self.batch + 1} of {self.steps_per_epoch}"
 
     # --- after an epoch ---
 
@@ -472,13 +429,7 @@ class Trainer:
 
     def _save(self, folder: CheckpointFolder, batch: int | None) -> Path:
         state = self.state_dict()
-        broken = non_finite_tensors(state["model_state"])
-        if broken:
-            raise NonFiniteWeightsError(
-                f"NaN or infinity in {', '.join(broken[:3])} after step {self.step}: nothing is saved, and the last "
-                "checkpoint is sound. Try a lower SOLVER.BASE_LR, a longer "
-                "SOLVER.WARMUP_EPOCHS, or SOLVER.CLIP_GRAD_L2NORM."
-            )
+        check_weights(state["model_state"], self.step)
         liveness.mark("saving")
         path = distributed.on_main(lambda: folder.save(state, epochs=self.epoch, batch=batch))
         self._last_save = time.monotonic()
