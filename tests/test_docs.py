@@ -13,7 +13,11 @@ from slowfast.config import load_cfg
 from slowfast.config.files import recipe_names, recipes_root
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "INSTALL.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/data/README.md"]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "INSTALL.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "docs/data/README.md",
+]
 
 
 def commands_in(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One file adds a model, a lateral connection, a loss or a data set: the examples of docs/ARCHITECTURE.md, run."""
+"""One file adds a model, a lateral connection, a loss, a trainer or a data set: examples of docs/EXTENDING.md, run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ import torch
 from slowfast.cli.run import main
 from slowfast.config import load_cfg
 from slowfast.datasets import DATASET_REGISTRY, build_dataset, build_loader
+from slowfast.engine import TRAINER_REGISTRY
+from slowfast.engine.build_trainer import build_trainer
 from slowfast.losses import LOSS_REGISTRY, build_loss
 from slowfast.models import FUSION_REGISTRY, MODEL_REGISTRY, build_model
 from slowfast.models.weights.names import rename
+from slowfast.utils.seeding import seed_all
 from tests.models.toys import seeded
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "ARCHITECTURE.md"
-REGISTRIES = (MODEL_REGISTRY, FUSION_REGISTRY, LOSS_REGISTRY, DATASET_REGISTRY)
+DOCUMENT = Path(__file__).parents[1] / "docs" / "EXTENDING.md"
+REGISTRIES = (MODEL_REGISTRY, FUSION_REGISTRY, LOSS_REGISTRY, DATASET_REGISTRY, TRAINER_REGISTRY)
 RECIPE = "Kinetics/SLOWFAST_4x16_R50"
 SMALL = ["RESNET.DEPTH", 18, "RESNET.WIDTH_PER_GROUP", 8, "RESNET.NUM_BLOCK_TEMP_KERNEL", [[2, 2]] * 4]
 SMALL += ["MODEL.NUM_CLASSES", 2, "DATA.NUM_FRAMES", 8, "SLOWFAST.ALPHA", 4, "DATA.TRAIN_CROP_SIZE", 32]
@@ -148,12 +151,41 @@ KEYS = {
 EXAMPLES = re.findall(r"@(\w+)\.register\(\)\nclass (\w+)", DOCUMENT.read_text())
 
 
+def train_teacher(opts: list[str], folder: Path) -> str:
+    """A checkpoint of a short training."""
+    opts = [*opts, "OUTPUT_DIR", str(folder), "NUM_GPUS", "0", "TEST.ENABLE", "False", "TRAIN.EVAL_PERIOD", "0"]
+    assert main(["--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]) == 0
+    return str(folder / "checkpoints/checkpoint_epoch_00001.pyth")
+
+
+def test_distillation_adds_to_the_loss(example, tiny_opts, tmp_path):
+    """Without weight the second loss changes nothing; with it the network moves elsewhere."""
+    teacher = train_teacher(tiny_opts, tmp_path / "teacher")
+    opts = [*tiny_opts, "NUM_GPUS", 0, "SOLVER.MAX_EPOCH", 1, "TRAIN.EVAL_PERIOD", 0]
+    plain = load_cfg("Motion/SLOWFAST_4x4_R18", opts)
+    given = ["IMPORTS", [example("Distilling")], "TRAIN.TRAINER", "Distilling", "TRAIN.TRAINER_ARGS.teacher", teacher]
+    losses = []
+    for cfg in (
+        plain,
+        load_cfg("Motion/SLOWFAST_4x4_R18", [*opts, *given, "TRAIN.TRAINER_ARGS.weight", 0.0]),
+        load_cfg("Motion/SLOWFAST_4x4_R18", [*opts, *given, "TRAIN.TRAINER_ARGS.weight", 1.0]),
+    ):
+        seed_all(0)
+        trainer = build_trainer(cfg)
+        trainer.parallel_model.eval()  # no dropout
+        trainer.train_loader.batch_sampler.set_epoch(0)
+        losses.append(trainer.compute_loss(next(iter(trainer.train_loader))).item())
+    assert losses[0] == losses[1] < losses[2]
+
+
 @pytest.mark.parametrize("registry, name", EXAMPLES, ids=[name for _, name in EXAMPLES])
 def test_every_example_runs_from_the_command_line(registry, name, example, tiny_opts, tmp_path):
     """Trained, evaluated, saved and tested by the same command as everything else."""
     opts = [*tiny_opts, "IMPORTS", str([example(name)]), KEYS[registry], name, "NUM_GPUS", "0"]
     if registry == "DATASET_REGISTRY":  # the example has no test split
         opts += ["TEST.ENABLE", "False"]
+    if registry == "TRAINER_REGISTRY":
+        opts += ["TRAIN.TRAINER_ARGS.teacher", train_teacher(tiny_opts, tmp_path / "teacher")]
     assert main(["--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]) == 0
     assert (tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth").is_file()
     records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]

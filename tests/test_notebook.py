@@ -106,7 +106,7 @@ def test_the_weights_beside_it_hold_tensors_and_names_alone():
 
 def test_files_that_the_text_names_are_there():
     text = "\n".join(cells("markdown"))
-    for name in ("data/README.md", "data/motion_slowfast.pth", "DATASETS.md", "ARCHITECTURE.md"):
+    for name in ("data/README.md", "data/motion_slowfast.pth", "DATASETS.md", "EXTENDING.md"):
         assert name in text and (DOCS / name).is_file(), name
     for command in ("run", "export"):
         assert f"`slowfast {command} " in text and command in COMMANDS

@@ -168,6 +168,14 @@ class VideoReader(FrameReader):
         return self._stream
 
 
+def open_file(path: str | os.PathLike, *, num_threads: int = 1) -> FrameReader:
+    """The frames of a video file; errors as of ``VideoReader``.
+
+    Data sets and pipelines open files here alone: another decoder is a ``FrameReader`` of its own, chosen here.
+    """
+    return VideoReader(path, num_threads=num_threads)
+
+
 class FrameCounter:
     """Gives decoded frames their number: by their time if ``pts`` is there, else by order.
 
