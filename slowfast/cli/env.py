@@ -126,7 +126,7 @@ def _cpu_name() -> str:
 
 def _memory_gib() -> dict[str, float] | None:
     memory = host_memory()
-    return memory and {name: size / 2**30 for name, size in memory.items()}
+    return {name: size / 2**30 for name, size in memory.items()} if memory else None
 
 
 def _shm_gib() -> dict[str, float] | None:

@@ -19,7 +19,7 @@ from slowfast.datasets.lists.frame_lists import FrameLists
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError
 from slowfast.utils.untrusted import read_json
 from slowfast.video.files import VIDEO_ENDINGS
-from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_file
+from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_video_file
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class MovieFiles:
 
     def open(self, video_id: str) -> FrameReader:
         """The frames of a movie."""
-        return open_file(self.paths[video_id], num_threads=self.num_threads)
+        return open_video_file(self.paths[video_id], num_threads=self.num_threads)
 
     def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
         """Return when a few movies, spread over the key frames, show theirs; log a warning if they lack some.

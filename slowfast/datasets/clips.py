@@ -28,7 +28,7 @@ from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.datasets.views import black_clip, cut_clips, failed_views, read_views, with_flow
 from slowfast.video.flow import FlowStore
-from slowfast.video.reader import FrameReader, VideoReadError, open_file
+from slowfast.video.reader import FrameReader, VideoReadError, open_video_file
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -263,7 +263,7 @@ class ClipDataset(Dataset):
 
     def _open(self, index: int) -> FrameReader:
         """The frames of a video."""
-        return open_file(self.paths[index], num_threads=self.decoder_threads)
+        return open_video_file(self.paths[index], num_threads=self.decoder_threads)
 
     def _open_with_flow(self, index: int) -> FrameReader:
         return with_flow(self._open(index), self.flow, self.paths[index])

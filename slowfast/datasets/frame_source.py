@@ -19,7 +19,7 @@ from slowfast.datasets.lists.frame_lists import FrameLists
 from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings
 from slowfast.utils.logging import count
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
-from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_file
+from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_video_file
 from slowfast.video.resampled import ResampledReader
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def open_frames(
         if image_fps is None:
             raise VideoReadError(f"cannot open {path}: a folder of images has no frame rate, and clips last seconds.")
         return FrameFolderReader(image_files(path), image_fps)
-    video = open_file(path, num_threads=num_threads)
+    video = open_video_file(path, num_threads=num_threads)
     return video if fps is None or abs(video.fps / fps - 1) < _SAME_RATE else ResampledReader(video, fps)
 
 

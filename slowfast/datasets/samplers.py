@@ -128,7 +128,7 @@ class TrainSampler(Sampler):
         """The keys of a whole epoch, int64 (N, 2)."""
         rng = np.random.default_rng([self.seed, epoch])
         if self.labels is None:
-            indices, repeats = rng.permutation(self.num_samples), 0
+            indices, repeats = rng.permutation(self.num_samples), np.zeros(self.num_samples, dtype=np.int64)
         else:
             indices, repeats = balanced_order(self.labels, rng)
         return np.stack([np.full(self.num_samples, epoch) + _REPEATS_FROM * repeats, indices], axis=1)

@@ -196,7 +196,7 @@ def load_for_test(model: nn.Module, path: str | os.PathLike, *, averaged: bool =
     return content
 
 
-def averaged_weights(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+def averaged_weights(content: dict[str, Any], path: str | os.PathLike) -> dict[str, Any]:
     """The content of a checkpoint with the average of its weights in the place of the weights.
 
     Raises:

@@ -353,6 +353,7 @@ class Trainer:
 
     def run_ema_evaluation(self) -> None:
         """The same for the average of the weights; its figures have "ema_" in front."""
+        assert self.evaluate is not None and self.ema is not None
         self._save_inside()
         figures = self.evaluate(self.ema.model)
         self._take_figures({f"{weight_average.NAME}_{name}": value for name, value in figures.items()})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -56,6 +56,8 @@ class WeightedLoss(nn.Module):
         class_weights: (K,), of at least 0; None for all alike.
     """
 
+    class_weights: Tensor | None
+
     def __init__(self, *, class_weights: Sequence[float] | None = None):
         super().__init__()
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
@@ -89,7 +91,7 @@ class CrossEntropy(WeightedLoss):
         logits, labels = _widen(logits, labels)
         weights = self.weights_for(logits)
         # Not torch's weighted mean, which divides by the weights of the clips that happen to be in the batch.
-        options = {} if weights is None else {"weight": weights, "reduction": "none"}
+        options: dict[str, Any] = {} if weights is None else {"weight": weights, "reduction": "none"}
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing, **options).mean()
 
 
@@ -111,7 +113,7 @@ class SoftCrossEntropy(WeightedLoss):
             labels = labels / labels.sum(1, keepdim=True)
         logits, labels = _widen(logits, labels)
         weights = self.weights_for(logits)
-        options = {} if weights is None else {"weight": weights, "reduction": "none"}
+        options: dict[str, Any] = {} if weights is None else {"weight": weights, "reduction": "none"}
         return F.cross_entropy(logits, labels, **options).mean()
 
 

@@ -11,19 +11,20 @@ from slowfast.utils.untrusted import read_text
 POWERS = {"inverse": 1.0, "inverse_sqrt": 0.5}  # of 1 / (videos of a class)
 
 
-def class_weights(kind: str, *, labels: np.ndarray, num_classes: int) -> list[float]:
+def class_weights(kind: str, *, labels: np.ndarray | None, num_classes: int) -> list[float]:
     """The weight of every class, (K,).
 
     Args:
         kind: "inverse" or "inverse_sqrt" of the videos of a class, or a file of K numbers, one a line. The first two
             are scaled so that the mean over the videos is 1: the loss keeps its size, and so does the learning rate.
-        labels: of the training videos, int64 (N,), below 0 where there is none, or 0 and 1 (N, K).
+        labels: of the training videos, int64 (N,), below 0 where there is none, or 0 and 1 (N, K); a file needs none.
 
     Raises:
         ValueError: a file that does not hold K finite numbers of at least 0.
     """
     if kind not in POWERS:
         return _from_file(kind, num_classes)
+    assert labels is not None
     labels = np.asarray(labels)
     counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels[labels >= 0], minlength=num_classes)
     weights = np.maximum(counts, 1).astype(np.float64) ** -POWERS[kind]  # a class without videos never comes

@@ -63,7 +63,7 @@ def folder_lists(
 
 def has_split_folders(root: str | os.PathLike) -> bool:
     """Whether ``root`` has a folder train, val or test, so that its videos are divided already."""
-    with os.scandir(root) as entries:
+    with os.scandir(os.fspath(root)) as entries:
         return any(entry.is_dir() and split_of(entry.name) for entry in entries)
 
 

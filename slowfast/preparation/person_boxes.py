@@ -19,7 +19,7 @@ from slowfast.preparation.files import TEXT
 from slowfast.utils.files import atomic_write
 from slowfast.utils.tensor_files import TensorFileError, load_state
 from slowfast.video.index import video_index
-from slowfast.video.reader import open_file
+from slowfast.video.reader import open_video_file
 from slowfast.video.watch import VideoReadError
 
 PERSON = 1  # label of a person in COCO, which the detectors were trained on
@@ -85,7 +85,7 @@ def key_seconds(path: str, *, start_seconds: float, first: int = FIRST_SECOND, l
 
 def read_key_frames(path: str, seconds: Sequence[int], *, start_seconds: float) -> Tensor:
     """uint8 (F, 3, H, W): the frames on the screen at these seconds, as the loader of movie files picks them."""
-    with open_file(path) as video:
+    with open_video_file(path) as video:
         numbers = [int((second - start_seconds) * video.fps + 1e-6) for second in seconds]
         return video.frames_at([min(number, video.num_frames - 1) for number in numbers])
 

@@ -11,7 +11,7 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 
@@ -142,7 +142,7 @@ def open_address(address: str) -> av.container.InputContainer:
         return av.open(address, options=options, timeout=(ADDRESS_SECONDS, ADDRESS_SECONDS), metadata_errors="replace")
 
 
-def open_pipe(file: BinaryIO, name: str) -> av.container.InputContainer:
+def open_pipe(file: BinaryIO, name: str) -> Any:
     """An open container of bytes that come one after the other, which the caller closes.
 
     Raises:

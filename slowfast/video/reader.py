@@ -168,7 +168,7 @@ class VideoReader(FrameReader):
         return self._stream
 
 
-def open_file(path: str | os.PathLike, *, num_threads: int = 1) -> FrameReader:
+def open_video_file(path: str | os.PathLike, *, num_threads: int = 1) -> FrameReader:
     """The frames of a video file; errors as of ``VideoReader``.
 
     Data sets and pipelines open files here alone: another decoder is a ``FrameReader`` of its own, chosen here.

@@ -93,7 +93,7 @@ def _fill_splits(videos: Videos, seed: int) -> None:
     """Take val from train, and test from val, where the folders have none."""
     rows, names = videos.lists.rows, videos.class_names
     if not rows["val"]:
-        by_class = {name: [p for p, label in rows["train"] if names[label] == name] for name in names}
+        by_class = {name: [p for p, label in rows["train"] if label == number] for number, name in enumerate(names)}
         by_class = {name: paths for name, paths in by_class.items() if paths}
         groups = find_groups(by_class)
         parts = split_by_group(by_class, groups, (1 - VAL_SHARE, VAL_SHARE), seed=seed)

@@ -269,7 +269,7 @@ def load_content_exactly(
 
 
 def load_complete(
-    model: nn.Module, content: Mapping[str, Any], path: str | Path, *, but_for_head: bool = False
+    model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
 ) -> LoadReport:
     """The same without a line in the log; the report."""
     report = load_weights(model, content["model_state"], source=path)
