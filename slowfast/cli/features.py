@@ -7,15 +7,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from slowfast.cli.arguments import Parser, add_output, command_parser
 from slowfast.cli.errors import report_errors
 from slowfast.cli.pipelines import add_model, load_model
 from slowfast.engine.pipeline import Pipeline
 from slowfast.prediction.features import UNITS, FeatureChoice, FeatureStore, feature_modules, video_features
 from slowfast.prediction.sources import Source, find_sources
-from slowfast.utils.logging import Progress, count, setup_logging
+from slowfast.utils.logging import count, setup_logging
+from slowfast.utils.progress import Progress, print_above
 from slowfast.utils.text import printable
 from slowfast.video.watch import VideoReadError
 
@@ -114,7 +113,7 @@ def extract(
             else:
                 done.append(source.path)
                 text = "there already" if was_there else f"{time.perf_counter() - start:.2f} s"
-            tqdm.write(f"{printable(source.path)}  {printable(text)}", file=sys.stdout)
+            print_above(f"{printable(source.path)}  {printable(text)}")
     return done, failed
 
 

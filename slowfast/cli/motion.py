@@ -8,8 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from tqdm import tqdm
-
 from slowfast.cli.arguments import Parser, add_workers, command_parser
 from slowfast.cli.errors import report_errors
 from slowfast.motion.clips import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
@@ -18,6 +16,7 @@ from slowfast.motion.files import MotionSet, SetSpec, write_set
 from slowfast.motion.multilabel import MotionCharadesSpec
 from slowfast.motion.scene import COLORS, SHAPES
 from slowfast.motion.sheet import sample_sheet
+from slowfast.utils.progress import WorkProgress
 
 FORMS: dict[str, type[SetSpec]] = {spec.form: spec for spec in (MotionSpec, MotionCharadesSpec, MotionAvaSpec)}
 EXAMPLE = """
@@ -45,9 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Writes the set (or says that it is there already) and returns the exit status."""
     args = build_parser().parse_args(argv)
     spec = _spec(args)
-    with _Progress(spec.unit, quiet=args.quiet) as progress:
+    total = sum(spec.num_videos(split) for split in spec.splits)
+    with WorkProgress(total, unit=spec.unit[:-1], name="writing", is_quiet=args.quiet) as progress:
         result = write_set(
-            args.root, spec, num_workers=args.workers or 1, overwrite=args.overwrite, on_progress=progress
+            args.root,
+            spec,
+            num_workers=args.workers or 1,
+            overwrite=args.overwrite,
+            on_progress=lambda _done, _total: progress.step(),
         )
     if args.sheet:
         sample_sheet(args.root, args.sheet)
@@ -127,34 +131,6 @@ def _defaults(name: str) -> str:
 
 def _choices(known: Collection[str], default: Sequence[str]) -> str:
     return f"of {', '.join(known)} (default {' '.join(default)})"
-
-
-class _Progress:
-    """Called with (done, total): a bar with the time left on a terminal, a line every tenth elsewhere."""
-
-    def __init__(self, unit: str, *, quiet: bool):
-        self._unit = unit
-        self._bar: tqdm | None = None
-        self._on_terminal = sys.stderr.isatty()
-        self._quiet = quiet
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._quiet:
-            return
-        if self._on_terminal:
-            self._bar = self._bar or tqdm(
-                total=total, desc="writing", unit=self._unit[:-1], leave=False, dynamic_ncols=True
-            )
-            self._bar.update(1)
-        elif done * 10 // total > (done - 1) * 10 // total:
-            print(f"{done} of {total} {self._unit}", flush=True)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _summary(result: MotionSet) -> str:

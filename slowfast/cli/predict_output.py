@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import simplejson
-from tqdm import tqdm
 
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.prediction import Prediction
@@ -19,7 +18,8 @@ from slowfast.prediction.segments import Segment
 from slowfast.prediction.sources import Source, output_names
 from slowfast.prediction.windows import WindowScores
 from slowfast.utils.files import atomic_write
-from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.logging import format_seconds
+from slowfast.utils.progress import Progress, print_above
 from slowfast.utils.text import printable, spreadsheet_cell
 
 
@@ -85,7 +85,7 @@ class Terminal:
 
     def _print(self, line: str) -> None:
         if not self.is_silent:
-            tqdm.write(line, file=sys.stdout)
+            print_above(line)
             sys.stdout.flush()
 
 

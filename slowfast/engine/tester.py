@@ -20,7 +20,8 @@ from slowfast.evaluation.labelled import describe_figures, labelled_figures
 from slowfast.evaluation.view_counts import AccuracyByViews
 from slowfast.utils import distributed
 from slowfast.utils.eta import with_log_lines
-from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.logging import format_seconds
+from slowfast.utils.progress import Progress
 from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from slowfast.engine.meters import TrainMeter
-from slowfast.utils.logging import Progress, format_figures, format_seconds
+from slowfast.utils.logging import format_figures, format_seconds
+from slowfast.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
 

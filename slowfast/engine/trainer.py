@@ -31,7 +31,8 @@ from slowfast.models.freezing import is_frozen
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed, liveness
 from slowfast.utils.errors import StoppedError
-from slowfast.utils.logging import Progress, count, format_seconds
+from slowfast.utils.logging import count, format_seconds
+from slowfast.utils.progress import Progress
 from slowfast.utils.registry import Registry
 from slowfast.utils.seeding import generator_states, restore_generators
 from slowfast.utils.signals import stop_requested

@@ -7,8 +7,6 @@ import http.client
 import logging
 import os
 import re
-import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError, URLError
@@ -16,7 +14,8 @@ from urllib.parse import urlparse
 from urllib.request import FTPHandler, Request, build_opener
 
 from iopath.common.file_io import file_lock, get_cache_dir
-from tqdm import tqdm
+
+from slowfast.utils.progress import WorkProgress
 
 logger = logging.getLogger(__name__)
 
@@ -190,27 +189,10 @@ def _chunks(reply) -> Iterator[bytes]:
 
 def _shown(chunks: Iterable[bytes], *, start: int, total: int | None, name: str) -> Iterator[bytes]:
     """``chunks``, with a bar on a terminal and a log line every tenth elsewhere."""
-    done, began, tenth = start, time.perf_counter(), 0
-    bar = tqdm(
-        total=total,
-        initial=start,
-        desc=name,
-        unit="B",
-        unit_scale=True,
-        unit_divisor=1024,
-        leave=False,
-        dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
+    with WorkProgress(total, unit="B", name=name, done=start, say=logger.info) as progress:
         for chunk in chunks:
             yield chunk
-            done += len(chunk)
-            bar.update(len(chunk))
-            if bar.disable and total and done * 10 // total > tenth:
-                tenth = done * 10 // total
-                speed = (done - start) / 2**20 / max(time.perf_counter() - began, 1e-9)
-                logger.info("%s: %d %% of %.1f MiB, %.1f MiB/s", name, 10 * tenth, total / 2**20, speed)
+            progress.step(len(chunk))
 
 
 def _verify(path: Path, sha256: str, advice: str) -> None:

@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Iterator
 
-from slowfast.utils.logging import Progress, format_seconds
+from slowfast.utils.logging import format_seconds
+from slowfast.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
 

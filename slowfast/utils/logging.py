@@ -1,18 +1,18 @@
-"""One logging set-up, a progress bar for terminals, and numbers as JSON lines and TensorBoard scalars."""
+"""One logging set-up, and numbers as JSON lines and TensorBoard scalars."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import simplejson
 from tqdm import tqdm
 
-from slowfast.utils import distributed, liveness
+from slowfast.utils import distributed
 from slowfast.utils.files import atomic_write, cause_of, storage_error
 from slowfast.utils.text import printable
 
@@ -87,55 +87,6 @@ def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.
     for handler in handlers:
         handler.setFormatter(formatter)
         package.addHandler(handler)
-
-
-class Progress:
-    """Iterates with a bar (ETA, throughput) on a terminal, in silence elsewhere: logs then carry the news.
-
-    Use as a context manager or to its end, so that the bar is closed. Every item is a sign of life (liveness.py).
-    """
-
-    def __init__(self, items: Iterable, *, total: int, name: str, unit: str = "batch"):
-        self._name = f"{name}, {unit}"
-        self._bar = tqdm(
-            items,
-            total=total,
-            desc=name,
-            unit=unit,
-            leave=False,
-            dynamic_ncols=True,
-            disable=not (distributed.is_main() and sys.stderr.isatty()),
-        )
-
-    @property
-    def is_shown(self) -> bool:
-        return not self._bar.disable
-
-    def __iter__(self) -> Iterator:
-        liveness.mark(f"{self._name} 1")
-        for number, item in enumerate(self._bar, 2):
-            yield item
-            liveness.mark(f"{self._name} {number}", patience=1.0)
-
-    def note(self, **values: Any) -> None:
-        """Show ``values`` behind the bar."""
-        if self.is_shown:
-            self._bar.set_postfix({key: _short(value) for key, value in values.items()}, refresh=False)
-
-    def close(self) -> None:
-        self._bar.close()
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, error: type[BaseException] | None, *_) -> None:
-        self.close()
-        if error is None:
-            liveness.mark(f"after {self._name}")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -10,7 +10,7 @@ import pytest
 from slowfast.cli import main as slowfast_command
 from slowfast.cli.eval_ava import main
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "ava"  # from the project's shared/golden/ava
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "ava"  # sources: tests/data/README.md
 GROUNDTRUTH, DETECTIONS = str(GOLDEN / "groundtruth.csv"), str(GOLDEN / "detections.csv")
 OPTIONS = ["--label-map", str(GOLDEN / "label_map.pbtxt"), "--excluded", str(GOLDEN / "excluded_timestamps.csv")]
 

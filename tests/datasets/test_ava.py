@@ -317,7 +317,7 @@ def outside(sample):
     return ~(sample.boxes[:, 2:] > sample.boxes[:, :2]).all(1)
 
 
-def test_defect_32_boxes_outside_the_crop_stay_empty_on_its_border(cfg):
+def test_boxes_outside_the_crop_stay_empty_on_its_border(cfg):
     samples = [build_dataset(cfg, "train")[epoch, 0] for epoch in range(20)]
     assert all(len(sample.boxes) == 2 for sample in samples)
     cut_off = [sample.boxes[outside(sample)] for sample in samples if outside(sample).any()]
@@ -325,7 +325,7 @@ def test_defect_32_boxes_outside_the_crop_stay_empty_on_its_border(cfg):
     assert all(sample.labels[0].tolist() == [1, 0, 1, 0, 0] for sample in samples)
 
 
-def test_defect_32_boxes_outside_the_crop_are_dropped_when_asked(cfg):
+def test_boxes_outside_the_crop_are_dropped_when_asked(cfg):
     compatible = build_dataset(cfg, "train")
     cfg.AVA.DROP_OUTSIDE_BOXES = True
     dropping = build_dataset(cfg, "train")
@@ -339,7 +339,7 @@ def test_defect_32_boxes_outside_the_crop_are_dropped_when_asked(cfg):
     assert num_dropped > 0
 
 
-def test_defect_32_a_sample_never_ends_without_a_box(cfg, tmp_path):
+def test_a_sample_never_ends_without_a_box(cfg, tmp_path):
     (tmp_path / "edge.csv").write_text(f"vidA,0902,{LEFT_EDGE},2,0\n")
     cfg.AVA.TRAIN_GT_BOX_LISTS = [str(tmp_path / "edge.csv")]
     cfg.AVA.DROP_OUTSIDE_BOXES = True
@@ -349,7 +349,7 @@ def test_defect_32_a_sample_never_ends_without_a_box(cfg, tmp_path):
     assert all(sample.labels.tolist() == [[0, 1, 0, 0, 0]] for sample in samples)
 
 
-def test_defect_32_key_frames_stand_once_each(cfg):
+def test_key_frames_stand_once_each(cfg):
     key_frames = list(build_dataset(cfg, "test").key_frames)
     assert len(set(key_frames)) == len(key_frames)  # padding is the sampler's; see EvalSampler, which has none
 
@@ -442,7 +442,7 @@ def test_recipes_set_no_key_without_effect(name, caplog):
     assert not caplog.records
 
 
-def test_defect_37_a_subset_of_the_movies_is_enough(cfg, root, tmp_path, caplog):
+def test_a_subset_of_the_movies_is_enough(cfg, root, tmp_path, caplog):
     """PySlowFast asserts that frame lists and box lists name equally many videos."""
     caplog.set_level(logging.INFO)
     rows = (root / "frame_lists/train.csv").read_text().splitlines()

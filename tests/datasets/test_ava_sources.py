@@ -27,7 +27,7 @@ def folders(tmp_path, num_frames: int, video_id: str = "mvA_0-xyz12") -> FrameFo
 
 @pytest.mark.parametrize("second, index, file_number", [(902, 60, 61), (1798, 26_940, 26_941)])
 def test_seconds_and_files(tmp_path, second, index, file_number):
-    """data_formats.md, 4.3."""
+    """Second t is frame 30 * (t - 900) of a list."""
     source = folders(tmp_path, 27_030)
     with source.open("mvA_0-xyz12") as video:
         assert isinstance(video, FrameFolderReader) and (video.fps, video.num_frames) == (30, 27_030)
@@ -37,7 +37,7 @@ def test_seconds_and_files(tmp_path, second, index, file_number):
 
 
 def test_the_clip_of_the_documentation(tmp_path):
-    """data_formats.md, 4.5: T = 32, tau = 2, t = 904: frames 88, 90, ... 150, files 89 to 151."""
+    """T = 32, tau = 2, t = 904: frames 88, 90, ... 150, files 89 to 151."""
     source = folders(tmp_path, 27_030)
     with source.open("mvA_0-xyz12") as video:
         numbers = clip_at(source, video, 904, num_frames=32, rate=2)
@@ -135,7 +135,7 @@ def test_folders_without_movies_are_named(tmp_path):
         find_movies(tmp_path)
 
 
-def test_defect_24_lists_that_end_before_a_key_frame_are_warned_of(tmp_path, caplog):
+def test_lists_that_end_before_a_key_frame_are_warned_of(tmp_path, caplog):
     source = folders(tmp_path, 121)
     source.check_lengths([("mvA_0-xyz12", 902), ("mvA_0-xyz12", 904)])
     assert not caplog.records  # frame 120, the last, shows second 904

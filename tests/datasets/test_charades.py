@@ -33,7 +33,7 @@ NUM_FRAMES = {"A1": 26, "B2": 12, "C3": 5}
 
 
 def frame_labels(video_id: str, frame: int) -> set[int]:
-    """The rule of data_formats.md 3.2, frame by frame: time (n - 1) / 24 of file n, both ends included."""
+    """PySlowFast's rule, frame by frame: time (n - 1) / 24 of file n, both ends included."""
     return {label for label, start, end in ACTIONS[video_id] if start <= frame / 24 <= end}
 
 
@@ -151,7 +151,7 @@ def test_labels_of_every_window_agree_in_both_forms(root):
 
 
 def test_labels_of_frames_that_are_skipped_count():
-    """data_formats.md 3.3: of every frame from the first to the last sampled one, skipped frames too."""
+    """Labels of every frame from the first to the last sampled one, skipped frames too."""
     timed = TimedActions([[(1, 0.5, 0.5)]], 24)  # frame 12 alone
     assert timed.between(0, 11, 13) == timed.between(0, 12, 12) == {1}
     assert timed.between(0, 13, 20) == timed.between(0, 0, 11) == set()
@@ -246,7 +246,7 @@ def test_videos_that_are_not_there_are_passed_over(cfg, root, tmp_path, caplog):
         build_dataset(cfg, "train")
 
 
-def test_defect_24_a_list_longer_than_its_folder_names_row_and_file(cfg, root, tmp_path, helpers):
+def test_a_list_longer_than_its_folder_names_row_and_file(cfg, root, tmp_path, helpers):
     helpers.write_gray_images(tmp_path / "C3", num_frames=4, pattern="C3-{:06d}.jpg")
     write_frame_lists(tmp_path, {"val": ["C3"], "train": ["C3"]})
     cfg.DATA.PATH_TO_DATA_DIR = str(tmp_path)
@@ -260,7 +260,7 @@ def test_defect_24_a_list_longer_than_its_folder_names_row_and_file(cfg, root, t
         build_dataset(cfg, "train")[0, 0]
 
 
-def test_defect_25_images_of_several_sizes_are_named(cfg, tmp_path, helpers):
+def test_images_of_several_sizes_are_named(cfg, tmp_path, helpers):
     folder = helpers.write_gray_images(tmp_path / "C3", num_frames=5, pattern="C3-{:06d}.jpg")
     Image.new("L", (20, 30)).save(folder / "C3-000003.jpg")
     write_frame_lists(tmp_path, {"val": ["C3"]})
@@ -316,7 +316,7 @@ def read_rows(tmp_path, *rows: str, header: str = "id,actions,length"):
 
 
 def test_the_example_row_of_the_format(tmp_path):
-    """data_formats.md 3.2; the end of the second action is no limit of the video."""
+    """The end of the second action is no limit of the video."""
     row = 'Q7ZZ1,AB12,Kitchen,6,7,Yes,"A person pours, then sits.",cup;chair,Someone pours.,'
     found = read_rows(tmp_path, row + "c015 0.00 7.30;c061 5.10 12.90,13.50", header=",".join(COLUMNS))
     assert found.video_ids == ["Q7ZZ1"]
@@ -324,7 +324,7 @@ def test_the_example_row_of_the_format(tmp_path):
     assert np.flatnonzero(found.labels(157)[0]).tolist() == [15, 61]
 
 
-def test_defect_18_lines_are_those_of_the_file_with_crlf_and_line_breaks_in_fields(root):
+def test_lines_are_those_of_the_file_with_crlf_and_line_breaks_in_fields(root):
     assert read_charades_csv(root / "Charades_v1_train.csv", 5).line_numbers.tolist() == [2, 4, 6]
 
 

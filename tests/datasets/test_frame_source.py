@@ -59,11 +59,11 @@ def test_missing_videos_are_an_error_when_all_are_to_be_there(tmp_path, helpers)
         find(["A1"], tmp_path, check="some")
 
 
-# ---- data_formats.md section 7: 23 and 24 ----
+# ---- folders with holes, and lists that disagree with their folders ----
 
 
 @pytest.mark.parametrize("pattern", ["{:06d}.jpg", "img_{:05d}.jpeg", "A1-{}.PNG"])
-def test_defect_23_images_are_ordered_by_their_numbers(tmp_path, helpers, pattern):
+def test_images_are_ordered_by_their_numbers(tmp_path, helpers, pattern):
     folder = helpers.write_gray_images(tmp_path / "A1", num_frames=12, pattern=pattern)
     (folder / "Thumbs.db").write_bytes(b"x")
     (folder / "._000001.jpg").write_bytes(b"x")
@@ -72,7 +72,7 @@ def test_defect_23_images_are_ordered_by_their_numbers(tmp_path, helpers, patter
         assert helpers.gray_frame_numbers(video.frames_at(range(12)).permute(1, 0, 2, 3)) == list(range(12))
 
 
-def test_defect_23_holes_in_the_numbering_are_reported(tmp_path, helpers, caplog):
+def test_holes_in_the_numbering_are_reported(tmp_path, helpers, caplog):
     for name in ("A1", "B2"):
         helpers.write_gray_images(tmp_path / name, num_frames=6, pattern=name + "-{:06d}.jpg")
     (tmp_path / "B2" / "B2-000003.jpg").unlink()
@@ -99,7 +99,7 @@ def test_a_folder_without_images_is_no_video(tmp_path, caplog):
         image_files(tmp_path / "none")
 
 
-def test_defect_24_frame_list_longer_than_folder(tmp_path, helpers):
+def test_frame_list_longer_than_folder(tmp_path, helpers):
     helpers.write_gray_images(tmp_path / "A1", num_frames=3, pattern="A1-{:06d}.jpg")
     rows = "".join(f'A1 0 {n} A1/A1-{n:06d}.jpg ""\n' for n in range(1, 5))
     (tmp_path / "train.csv").write_text(HEADER + rows)

@@ -120,7 +120,7 @@ def test_a_training_clip_has_a_frame_of_every_segment(either, helpers):
 
 
 def test_val_and_test_show_the_middle_of_every_segment(either, helpers):
-    """A video of 5 frames and 8 segments: data_formats.md 5.1."""
+    """A video of 5 frames and 8 segments."""
     middle = [(round(19 / 8 * j) + round(19 / 8 * (j + 1))) // 2 for j in range(8)]
     assert helpers.gray_frame_numbers(build_dataset(either, "val")[1].frames) == middle
     views = build_dataset(either, "test")[1]
@@ -176,7 +176,7 @@ def test_both_generations_of_names(cfg, tmp_path, prefix):
     assert find_json(tmp_path, "labels").name == f"{prefix}labels.json"
 
 
-def test_defect_37_lists_and_annotations_of_different_videos(cfg, tmp_path, caplog):
+def test_lists_and_annotations_of_different_videos(cfg, tmp_path, caplog):
     write_frame_lists(tmp_path, {"train": [UNKNOWN, "30000", "901"]})
     cfg.DATA.CHECK_FILES = "none"
     with caplog.at_level(logging.WARNING, logger="slowfast"):

@@ -162,7 +162,7 @@ def test_the_splits_of_hmdb51(hmdb):
     ]
 
 
-def test_defect_19_names_with_shell_characters_are_read(hmdb):
+def test_names_with_shell_characters_are_read(hmdb):
     dataset = build_dataset(hmdb_config(hmdb), "train")
     assert all(dataset[0, i].failures == () for i in range(2))
 
@@ -209,7 +209,7 @@ def test_bad_rows_of_ucf101(tmp_path, row, message):
         read_ucf_list(path, ["A", "B", "YoYo"])
 
 
-def test_defect_18_crlf_a_byte_order_mark_and_blank_lines(tmp_path):
+def test_crlf_a_byte_order_mark_and_blank_lines(tmp_path):
     path = tmp_path / "testlist01.txt"
     path.write_bytes(b"\xef\xbb\xbfYoYo/a b.avi\r\n\r\nYoYo/c.avi 1\r\n")
     found = read_ucf_list(path, ["YoYo"])

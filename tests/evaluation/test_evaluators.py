@@ -37,7 +37,7 @@ def test_a_failed_video_ranks_last_in_every_class():
     assert figures["mAP"] == pytest.approx(100 * (0.5 * 1 / 2 + 0.5 * 2 / 3))
 
 
-# data_formats.md 3.3: 5 videos, 4 classes, of which the last has no positive; the last video has no label.
+# 5 videos, 4 classes, of which the last has no positive; the last video has no label.
 SCORES = np.array(
     [[0.9, 0.2, 0.5, 0.1], [0.8, 0.7, 0.5, 0.9], [0.4, 0.7, 0.1, 0.3], [0.6, 0.1, 0.5, 0.2], [0.7, 0.6, 0.3, 0.8]]
 )
@@ -101,7 +101,7 @@ def test_a_failed_video_ranks_last_by_the_official_rule():
 
 @pytest.mark.parametrize("name", ["multilabel_map", "charades_map"])
 def test_sum_and_mean_of_views_give_one_map(name):
-    """PySlowFast's sum starts at -1e10 with several labels and loses all digits (data_formats.md 3.1)."""
+    """PySlowFast's sum starts at -1e10 with several labels and loses all digits."""
     rng = np.random.default_rng(3)
     labels = (rng.random((40, 6)) < 0.3).astype(np.uint8)
     views = rng.random((40, 30, 6)).astype(np.float32)

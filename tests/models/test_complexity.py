@@ -20,42 +20,15 @@ def recipe_cost(name: str, overrides=(), *, crop: int = 256):
 
 
 SLOWFAST, SLOW = "Kinetics/SLOWFAST_4x16_R50", "Kinetics/SLOW_4x16_R50"
-FAST_ONLY = ["MODEL.MODEL_NAME", "ResNet", "MODEL.ARCH", "fast"]
-CHARADES_SLOW = ["DATA.NUM_FRAMES", 16, "RESNET.DEPTH", 101]
-
-# Ours exactly, beside the paper's as printed (shared/paper.md, "What the GFLOPs come to": 256 x 256, one view).
-# fmt: off
-ROWS = [
-    # recipe, overrides, multiply-adds of the convolutions, in units of 1e9, the paper's figure
-    (SLOWFAST, [], 36_098_277_376, "36.10", "36.1"),
-    ("Kinetics/SLOWFAST_8x8_R50", [], 65_707_966_464, "65.71", "65.7"),
-    (SLOW, [], 27_258_781_696, "27.26", "27.3"),
-    (SLOWFAST, ["SLOWFAST.FUSION", "NoFusion"], 34_158_411_776, "34.16", "34.2"),
-    (SLOWFAST, ["SLOWFAST.FUSION", "TimeToChannelSum"], 34_158_411_776, "34.16", "34.2"),
-    (SLOWFAST, ["SLOWFAST.FUSION", "TimeStridedSample"], 34_871_443_456, "34.87", "34.9"),
-    (SLOWFAST, ["SLOWFAST.FUSION", "TimeToChannelConcat"], 39_862_665_216, "39.86", "39.8, one unit away"),
-    (SLOWFAST, FAST_ONLY, 6_899_630_080, "6.90", "6.4, not reached, though 34.2 - 27.3 = 6.9"),
-    (SLOWFAST, ["SLOWFAST.BETA_INV", 4], 53_599_010_816, "53.60", "54.5, not reached"),
-    (SLOWFAST, ["SLOWFAST.BETA_INV", 6], 40_466_509_824, "40.47", "41.8, not reached: 64 / 6 channels, rounded down"),
-    (SLOWFAST, ["SLOWFAST.BETA_INV", 12], 31_954_425_856, "31.95", "32.8, not reached: as above"),
-    (SLOWFAST, ["SLOWFAST.BETA_INV", 16], 30_595_874_816, "30.60", "30.6"),
-    (SLOWFAST, ["SLOWFAST.BETA_INV", 32], 28_656_664_576, "28.66", "28.6, one unit away"),
-    ("Kinetics/SLOWFAST_8x8_R101", [], 106_510_155_776, "106.51", "106, one unit away"),
-    ("Kinetics/SLOWFAST_16x8_R101", [], 213_020_311_552, "213.02", "213"),
-    ("Kinetics/SLOWFAST_NLN_16x8_R101", [], 229_126_438_912, "229.13", "234, with another pooling and the products"),
-    (SLOW, CHARADES_SLOW, 186_612_973_568, "186.61", "187"),
-]
-# fmt: on
 
 
-@pytest.mark.parametrize("recipe, overrides, macs, giga, paper", ROWS, ids=lambda value: str(value)[:40])
-def test_convolutions_of_the_papers_rows(recipe, overrides, macs, giga, paper):
-    cost = recipe_cost(recipe, overrides)
-    assert cost.conv_macs == macs
-    assert f"{cost.conv_macs / 1e9:.2f}" == giga
-    printed = paper.split(",")[0]
-    reached = f"{cost.conv_macs / 1e9:.{len(printed.partition('.')[2])}f}" == printed
-    assert reached == ("," not in paper), paper
+# The paper's GFLOPs, row by row, are in tests/cli/test_ablations.py; here the count itself, exactly.
+@pytest.mark.parametrize(
+    "recipe, macs",
+    [(SLOWFAST, 36_098_277_376), (SLOW, 27_258_781_696), ("Kinetics/SLOWFAST_NLN_16x8_R101", 229_126_438_912)],
+)
+def test_convolutions_are_counted(recipe, macs):
+    assert recipe_cost(recipe).conv_macs == macs
 
 
 def test_parameters_are_counted():

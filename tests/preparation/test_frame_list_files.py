@@ -1,4 +1,4 @@
-"""Frame lists in the format of data_formats.md section 3.2, and the files they are made from."""
+"""Frame lists in PySlowFast's format for Charades, and the files they are made from."""
 
 import pytest
 

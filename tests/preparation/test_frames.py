@@ -106,7 +106,7 @@ def test_sizes(size, long_side, expected):
 
 def test_layouts_are_those_of_the_data_sets():
     ava, charades = LAYOUTS["ava"], LAYOUTS["charades"]
-    # data_formats.md 4.3: second t is list index 30 (t - 900), file number one more: 902 -> _000061, 1798 -> 26941
+    # AVA's frame lists: second t is list index 30 (t - 900), file number one more: 902 -> _000061, 1798 -> 26941
     assert ava.name.format(id="mvA_0-xyz12", number=30 * (902 - 900) + 1) == "mvA_0-xyz12_000061.jpg"
     assert (ava.fps, ava.start_seconds, ava.duration_seconds, ava.long_side) == (30, 900, 901, 0)
     assert ava.fps * ava.duration_seconds == 27_030 and ava.min_frames == 27_000

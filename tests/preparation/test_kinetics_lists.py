@@ -1,4 +1,4 @@
-"""Annotations of Kinetics meet the files that are there, in the layouts of data_formats.md section 1.2."""
+"""Annotations of Kinetics meet the files that are there, in the layouts that downloaders leave."""
 
 import json
 import os

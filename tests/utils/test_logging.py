@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from slowfast.utils.errors import StorageError
-from slowfast.utils.logging import MetricWriter, Progress, count, format_figures, format_seconds, setup_logging
+from slowfast.utils.logging import MetricWriter, count, format_figures, format_seconds, setup_logging
+from slowfast.utils.progress import Progress
 
 
 def lines(folder) -> list[dict]:

@@ -90,13 +90,13 @@ def clips_of(path: Path, split: str) -> list[torch.Tensor]:
     return list(sample.views(range(sample.num_views))) if split == "test" else [sample.frames]
 
 
-def test_defect_03_the_content_decides_and_not_the_ending(tmp_path, helpers):
+def test_the_content_decides_and_not_the_ending(tmp_path, helpers):
     path = write_frames(tmp_path / "a.avi", grays(6), codec="libvpx-vp9", file_format="webm")
     assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_defect_04_of_a_short_video_the_last_frame_repeats(split, tmp_path, helpers):
+def test_of_a_short_video_the_last_frame_repeats(split, tmp_path, helpers):
     path = helpers.write_gray_video(tmp_path / "a.mp4", num_frames=10, fps=30)
     for clip in clips_of(path, split):  # frame floor(k * 15 / 7), at most 9
         assert helpers.gray_frame_numbers(clip) == [0, 2, 4, 6, 8, 9, 9, 9]
@@ -104,7 +104,7 @@ def test_defect_04_of_a_short_video_the_last_frame_repeats(split, tmp_path, help
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
-def test_defect_05_a_video_of_one_frame_is_a_still_clip(split, name, make_video):
+def test_a_video_of_one_frame_is_a_still_clip(split, name, make_video):
     path = make_video(name, num_frames=1)
     for clip in clips_of(path, split):
         assert clip.shape == (3, 8, 16, 16)
@@ -112,7 +112,7 @@ def test_defect_05_a_video_of_one_frame_is_a_still_clip(split, name, make_video)
 
 
 @pytest.mark.parametrize("name, cause", [("a.avi", "its video stream holds no frame"), ("a.mp4", "no video stream")])
-def test_defect_05_a_video_without_frames_is_an_error_with_its_row(name, cause, tmp_path):
+def test_a_video_without_frames_is_an_error_with_its_row(name, cause, tmp_path):
     path = tmp_path / name
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -126,7 +126,7 @@ def test_defect_05_a_video_without_frames_is_an_error_with_its_row(name, cause, 
 # ---- Container metadata ----
 
 
-def test_defect_08_no_rate_at_all(tmp_path, helpers):
+def test_no_rate_at_all(tmp_path, helpers):
     path = write_frames(tmp_path / "a.nut", grays(6), codec="mpeg4")
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate is None
@@ -134,7 +134,7 @@ def test_defect_08_no_rate_at_all(tmp_path, helpers):
 
 
 @pytest.mark.parametrize("rate, name", [(1000, "a.mkv"), (1000, "a.avi"), (90000, "a.mkv"), (30, "a.mkv")])
-def test_defect_08_headers_of_another_rate(rate, name, tmp_path, helpers):
+def test_headers_of_another_rate(rate, name, tmp_path, helpers):
     """Frames come 25 times a second, whatever the header says."""
     clock = max(rate, 1000)
     frames = grays(8, pts=range(0, 8 * clock // 25, clock // 25))
@@ -148,28 +148,28 @@ def test_defect_08_headers_of_another_rate(rate, name, tmp_path, helpers):
 
 
 @pytest.mark.parametrize("name, codec", [("a.webm", "libvpx-vp9"), ("a.mkv", "libx264"), ("a.ts", "mpeg2video")])
-def test_defect_09_frames_are_counted_where_the_header_says_zero(name, codec, make_video, helpers):
+def test_frames_are_counted_where_the_header_says_zero(name, codec, make_video, helpers):
     path = make_video(name, num_frames=20, codec=codec)
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 0
     assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
 
 
-def test_defect_10_no_duration(make_video, helpers):
+def test_no_duration(make_video, helpers):
     path = make_video("a.mkv", num_frames=20, format_options={"live": "1"})
     with av.open(str(path)) as container:
         assert container.duration is None and container.streams.video[0].duration is None
     assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
 
 
-def test_defect_11_a_tick_of_several_units(tmp_path, helpers):
+def test_a_tick_of_several_units(tmp_path, helpers):
     path = write_frames(tmp_path / "a.avi", grays(8), codec="mpeg4", rate=Fraction(30000, 1001))
     with av.open(str(path)) as container:
         assert container.streams.video[0].time_base == Fraction(1001, 30000)
     assert_reads_as_decoded(path, helpers, num_frames=8, fps=30000 / 1001)
 
 
-def test_defect_11_times_below_zero(tmp_path, helpers):
+def test_times_below_zero(tmp_path, helpers):
     frames = grays(6, pts=range(-3, 3))
     path = write_frames(tmp_path / "a.mkv", frames, codec="mpeg4", format_options={"avoid_negative_ts": "disabled"})
     with av.open(str(path)) as container:
@@ -178,7 +178,7 @@ def test_defect_11_times_below_zero(tmp_path, helpers):
 
 
 @pytest.mark.parametrize("start", [0, 9000], ids=["starts anew", "leaps"])
-def test_defect_11_the_clock_of_joined_files(start, make_video, tmp_path, helpers):
+def test_the_clock_of_joined_files(start, make_video, tmp_path, helpers):
     """Sorting the frames by their times would interleave the parts, or show one frame for five minutes."""
     options = {"bf": "2", "g": "12"}
     first = make_video("first.ts", num_frames=20, options=options)
@@ -206,7 +206,7 @@ ORIENTATIONS = [
 
 
 @pytest.mark.parametrize("matrix", ORIENTATIONS)
-def test_defect_13_pictures_are_turned_and_mirrored(matrix, make_video, helpers):
+def test_pictures_are_turned_and_mirrored(matrix, make_video, helpers):
     path = with_display_matrix(make_video(num_frames=2, height=16, width=32), *matrix)
     stored = helpers.decode_all(path)[1]
     a, b, c, d = matrix
@@ -220,7 +220,7 @@ def test_defect_13_pictures_are_turned_and_mirrored(matrix, make_video, helpers)
         assert video.frames_at([1], short_side=8).shape[-2:] == ((8, 16) if a else (16, 8))
 
 
-def test_defect_14_pixels_that_are_not_square_stay_as_stored(tmp_path, helpers):
+def test_pixels_that_are_not_square_stay_as_stored(tmp_path, helpers):
     """As in the usual copies of Kinetics, whose 340x256 pixels are those of pictures of 16:9."""
     path = write_frames(tmp_path / "a.mp4", grays(6), sample_aspect_ratio=Fraction(4, 3))
     with av.open(str(path)) as container:
@@ -231,14 +231,14 @@ def test_defect_14_pixels_that_are_not_square_stay_as_stored(tmp_path, helpers):
 
 
 @pytest.mark.parametrize("codec, pixels", [("mpeg4", "yuv420p"), ("libx264", "yuv444p")])
-def test_defect_14_odd_sides(codec, pixels, tmp_path, helpers):
+def test_odd_sides(codec, pixels, tmp_path, helpers):
     path = write_frames(tmp_path / "a.mp4", grays(6, height=33, width=47, pixels=pixels), codec=codec)
     with VideoReader(path) as video:
         assert (video.height, video.width) == (33, 47)
     assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
 
 
-def test_defect_14_a_cover_picture_before_the_video(tmp_path):
+def test_a_cover_picture_before_the_video(tmp_path):
     path = tmp_path / "a.mp4"
     frames = grays(6)
     with av.open(str(path), "w") as container:
@@ -255,7 +255,7 @@ def test_defect_14_a_cover_picture_before_the_video(tmp_path):
     assert numbers_of(path) == list(range(6))
 
 
-def test_defect_14_another_size_in_the_middle(tmp_path):
+def test_another_size_in_the_middle(tmp_path):
     """All frames of a clip get the size of its first one, as with FFmpeg's command line."""
     sizes = {"first.ts": (32, 48), "second.ts": (48, 32)}
     path = tmp_path / "joined.ts"
@@ -299,7 +299,7 @@ def assert_shows(path: Path, colors: list[tuple[int, int, int]], tolerance: int)
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
 @pytest.mark.parametrize("is_full", [False, True], ids=["limited", "full"])
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_defect_15_colors_come_by_the_range_and_matrix_of_the_file(matrix, is_full, pixels, tmp_path):
+def test_colors_come_by_the_range_and_matrix_of_the_file(matrix, is_full, pixels, tmp_path):
     number, red, blue = MATRICES[matrix]
     values = [coded(color, red, blue, is_full=is_full) for color in COLORS]
     frames = [flat_frame(pixels, value, bits=10 if pixels.endswith("10le") else 8) for value in values]
@@ -309,14 +309,14 @@ def test_defect_15_colors_come_by_the_range_and_matrix_of_the_file(matrix, is_fu
     assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}, **context), COLORS, tolerance=4)
 
 
-def test_defect_15_without_a_note_colors_are_those_of_bt_601(tmp_path):
+def test_without_a_note_colors_are_those_of_bt_601(tmp_path):
     _, red, blue = MATRICES["BT.601"]
     frames = [flat_frame("yuv420p", coded(color, red, blue, is_full=False)) for color in COLORS]
     assert_shows(write_frames(tmp_path / "a.mp4", frames, options={"qp": "1"}), COLORS, tolerance=4)
 
 
 @pytest.mark.parametrize("pixels", ["gray", "gray16le"])
-def test_defect_15_gray_is_three_equal_colors(pixels, tmp_path):
+def test_gray_is_three_equal_colors(pixels, tmp_path):
     bits = 16 if "16" in pixels else 8
     values = [0, 60, 255]
     frames = [flat_frame(pixels, (value * 257 / 256 if bits == 16 else value,), bits) for value in values]
@@ -324,14 +324,14 @@ def test_defect_15_gray_is_three_equal_colors(pixels, tmp_path):
     assert_shows(path, [(value,) * 3 for value in values], tolerance=1)
 
 
-def test_defect_15_transparency_is_dropped(tmp_path):
+def test_transparency_is_dropped(tmp_path):
     colors = [(255, 0, 0), (10, 200, 90)]
     pictures = [np.full((32, 32, 4), (*color, 40), dtype=np.uint8) for color in colors]
     frames = [av.VideoFrame.from_ndarray(picture, format="rgba") for picture in pictures]
     assert_shows(write_frames(tmp_path / "a.mov", frames, codec="png"), colors, tolerance=0)
 
 
-def test_defect_16_a_gif_has_colors_and_a_delay_for_every_frame(tmp_path):
+def test_a_gif_has_colors_and_a_delay_for_every_frame(tmp_path):
     colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255), (0, 0, 0)]
     delays = [100, 100, 400, 400, 100, 100]  # milliseconds
     pictures = [Image.new("RGB", (32, 24), color) for color in colors]
@@ -349,7 +349,7 @@ def test_defect_16_a_gif_has_colors_and_a_delay_for_every_frame(tmp_path):
 
 
 @pytest.mark.parametrize("form, other", [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")], ids=["NFC", "NFD"])
-def test_defect_19_accents_of_another_unicode_form_are_told(form, other, make_video, request):
+def test_accents_of_another_unicode_form_are_told(form, other, make_video, request):
     path = make_video(f"{form}.mp4", num_frames=1)
     missing = path.with_name(f"{other}.mp4")
     if missing.exists():
@@ -360,7 +360,7 @@ def test_defect_19_accents_of_another_unicode_form_are_told(form, other, make_vi
         VideoReader(missing)
 
 
-def test_defect_19_names_that_differ_by_case_alone(tmp_path):
+def test_names_that_differ_by_case_alone(tmp_path):
     for name, first in (("clip.mp4", 0), ("CLIP.mp4", 6)):
         write_frames(tmp_path / name, grays(12)[first : first + 3], codec="mpeg4")
     if len(list(tmp_path.iterdir())) == 1:
@@ -371,7 +371,7 @@ def test_defect_19_names_that_differ_by_case_alone(tmp_path):
     assert [numbers_of(path) for path in videos.paths] == [[0, 1, 2], [6, 7, 8]]
 
 
-def test_defect_22_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
+def test_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
     """A list is taken as it is, as in PySlowFast: whoever repeats a row weighs it double."""
     make_video(num_frames=2)
     (tmp_path / "val.csv").write_text("a.mp4 1\na.mp4 1\n")

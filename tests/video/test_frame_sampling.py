@@ -17,7 +17,7 @@ from slowfast.video.frame_sampling import eval_strided_indices as strided_indice
 
 
 def test_the_ten_test_clips_of_a_charades_video():
-    """data_formats.md 2.2: N=730, T=64, tau=2, K=10 has L=127 and starts at 0, 67, 134, ..., 603."""
+    """PySlowFast's test clips: N=730, T=64, tau=2, K=10 has L=127 and starts at 0, 67, 134, ..., 603."""
     clips = strided_indices_for_test(730, 64, 2, 10)
     assert clips[:, 0].tolist() == list(range(0, 604, 67))
     assert (clips.diff(dim=1) == 2).all()
@@ -56,7 +56,7 @@ def test_training_clips_start_anywhere_in_their_range(num_video_frames, possible
 
 
 def test_the_middle_of_segments():
-    """data_formats.md 5.1."""
+    """One frame from each of equal segments."""
     assert center_segment_indices(40, 8).tolist() == [2, 7, 12, 17, 22, 26, 31, 36]
     assert center_segment_indices(5, 8).tolist() == [0, 0, 1, 2, 2, 2, 3, 4]
     assert center_segment_indices(1, 4).tolist() == [0, 0, 0, 0]

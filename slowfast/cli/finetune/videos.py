@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slowfast.cli.prepare.common import WorkProgress
 from slowfast.preparation.durations import VideoLength, video_lengths
 from slowfast.preparation.folder_lists import folder_lists, has_split_folders
 from slowfast.preparation.list_files import SPLITS, DatasetLists
 from slowfast.preparation.video_groups import find_groups, split_by_group
+from slowfast.utils.progress import WorkProgress
 
 DIVISION = (0.7, 0.15, 0.15)
 VAL_SHARE = 0.15  # of the training videos, where a folder has no val

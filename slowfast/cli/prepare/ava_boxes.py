@@ -11,7 +11,7 @@ import torch
 
 from slowfast.cli.arguments import add_checkpoint, add_gpus, add_workers, whole
 from slowfast.cli.machine import one_device
-from slowfast.cli.prepare.common import WorkProgress, add_command, finish
+from slowfast.cli.prepare.common import add_command, finish
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.person_boxes import (
@@ -25,6 +25,7 @@ from slowfast.preparation.person_boxes import (
     merge_boxes,
     write_boxes,
 )
+from slowfast.utils.progress import WorkProgress
 from slowfast.video.stream import error_text
 from slowfast.video.watch import VideoReadError
 

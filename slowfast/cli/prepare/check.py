@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from slowfast.cli.arguments import add_output, add_workers, whole
-from slowfast.cli.prepare.common import WorkProgress, add_command, add_list_format, read_list
+from slowfast.cli.prepare.common import add_command, add_list_format, read_list
 from slowfast.preparation.files import TEXT, find_files, write_table
 from slowfast.preparation.inspection import (
     VideoFacts,
@@ -21,6 +21,7 @@ from slowfast.preparation.inspection import (
 )
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.utils.files import atomic_write
+from slowfast.utils.progress import WorkProgress
 from slowfast.video.files import VIDEO_ENDINGS
 
 SAVE_SECONDS = 60.0  # between two writings of the manifest

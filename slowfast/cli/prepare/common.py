@@ -1,22 +1,15 @@
-"""What the sub-commands share: arguments, progress, and the end of a run."""
+"""What the sub-commands share: arguments, and the end of a run."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
-
-from tqdm import tqdm
 
 from slowfast.cli.arguments import Parser, whole
 from slowfast.datasets.lists.path_labels import read_path_label_list
 from slowfast.preparation.files import write_table
-from slowfast.utils.logging import format_seconds
-
-LINE_SECONDS = 60.0  # a line of progress at least so often where no bar is shown
 
 
 def add_command(
@@ -57,48 +50,6 @@ def read_list(path: str, args: argparse.Namespace):
         multi_label=args.multi_label is not None,
         labels_optional=True,
     )
-
-
-class WorkProgress:
-    """How far the work is: a bar with the time left on a terminal, elsewhere a line every tenth or every minute."""
-
-    def __init__(self, total: int, *, unit: str = "video"):
-        self.total = total
-        self.unit = unit
-        self.num_done = self.num_failed = 0
-        self._start = self._last_line = time.monotonic()
-        hidden = not sys.stderr.isatty()
-        self._bar = tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True, disable=hidden)
-
-    def step(self, *, failed: bool = False) -> None:
-        """One more is done."""
-        self.num_done += 1
-        self.num_failed += failed
-        if not self._bar.disable:
-            self._bar.set_postfix({"failed": self.num_failed} if self.num_failed else {}, refresh=False)
-            self._bar.update()
-            return
-        tenth = self.num_done * 10 // self.total > (self.num_done - 1) * 10 // self.total
-        if tenth or time.monotonic() - self._last_line > LINE_SECONDS:
-            self._last_line = time.monotonic()
-            print(self._line(), file=sys.stderr, flush=True)
-
-    def _line(self) -> str:
-        rate = self.num_done / max(1e-9, self._last_line - self._start)
-        left = format_seconds((self.total - self.num_done) / rate)
-        failed = f", {self.num_failed:,} failed" if self.num_failed else ""
-        return f"{self.num_done:,} of {self.total:,} {self.unit}s, {rate:.3g}/s, {left} left{failed}"
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.monotonic() - self._start
-
-    def __enter__(self) -> WorkProgress:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._bar.close()
 
 
 def finish(summary: str, failures: list[tuple[str, str]], table: Path) -> int:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.arguments import add_workers, whole
-from slowfast.cli.prepare.common import WorkProgress, add_command, finish
+from slowfast.cli.prepare.common import add_command, finish
 from slowfast.preparation.files import check_or_write_settings, find_files, write_table
 from slowfast.preparation.frame_list_files import (
     charades_labels,
@@ -19,6 +19,7 @@ from slowfast.preparation.frame_list_files import (
 )
 from slowfast.preparation.frames import LAYOUTS, Extraction, FrameLayout, frames_job
 from slowfast.preparation.jobs import Crash, run_jobs
+from slowfast.utils.progress import WorkProgress
 
 EXAMPLE = """\
   slowfast prepare-data frames data/ava/videos data/ava --dataset ava \\

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.arguments import add_workers, whole
-from slowfast.cli.prepare.common import WorkProgress, add_command, finish
+from slowfast.cli.prepare.common import add_command, finish
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.preparation.resize import resize_job
 from slowfast.utils.environment import num_cores
+from slowfast.utils.progress import WorkProgress
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 EXAMPLE = "  slowfast prepare-data resize data/k400/original data/k400/videos --short-side 256"

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from slowfast.utils.logging import Progress
+from slowfast.utils.progress import Progress
 from slowfast.utils.untrusted import file_status, quoted
 
 MAX_REPORTED = 10  # rows named in one error message

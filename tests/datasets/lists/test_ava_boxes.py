@@ -1,5 +1,4 @@
-"""Lists of boxes: what is merged, left out and counted, and what is wrong enough to stop. Numbers of defects are those
-of data_formats.md, section 7."""
+"""Lists of boxes: what is merged, left out and counted, and what is wrong enough to stop."""
 
 import logging
 import pickle
@@ -147,7 +146,7 @@ def test_arrays_travel_to_workers(read):
 # ---- Defects ----
 
 
-def test_defect_26_coordinates_a_little_outside_are_kept_and_counted(read, caplog):
+def test_coordinates_a_little_outside_are_kept_and_counted(read, caplog):
     key_frames = read(true=["vidA,0902,-0.003,0,1.0000001,1,1,0"])
     assert key_frames.boxes[0].tolist() == pytest.approx([-0.003, 0, 1, 1], abs=1e-6)
     assert "1 boxes (1 beyond the frame's border" in summary(caplog)
@@ -162,19 +161,19 @@ def test_defect_26_coordinates_a_little_outside_are_kept_and_counted(read, caplo
         ("0.1,,0.3,0.4", "y1 '' is no number"),
     ],
 )
-def test_defect_26_pixels_and_what_is_no_number_are_errors(read, box, problem):
+def test_pixels_and_what_is_no_number_are_errors(read, box, problem):
     with pytest.raises(AnnotationError, match=rf"1 of 2 rows cannot be used:\n  true\.csv:2: {problem}: 'vidA,0903"):
         read(true=[f"vidA,0902,{BOX},1,0", f"vidA,0903,{box},1,0"])
 
 
 @pytest.mark.parametrize("box", ["0.5,0.1,0.5,0.9", "0.6,0.1,0.5,0.9", "0.1,0.9,0.5,0.2", "1.01,0.1,1.2,0.9"])
-def test_defect_26_empty_boxes_are_left_out_with_their_labels(read, box, caplog):
+def test_empty_boxes_are_left_out_with_their_labels(read, box, caplog):
     key_frames = read(true=[f"vidA,0902,{BOX},1,0", f"vidA,0902,{box},2,1", f"vidA,0902,{box},3,1"])
     assert labels_of(key_frames) == [[1]]
     assert "Left out: 1 empty boxes" in summary(caplog)
 
 
-def test_defect_27_no_label_makes_a_negative(read):
+def test_no_label_makes_a_negative(read):
     rows = [f"vidA,0902,0,0,1,{y},{label},0.9" for y, label in ((0.1, ""), (0.2, "-1"), (0.3, "-1.0"), (0.4, "5"))]
     key_frames = read(detected=rows)
     assert labels_of(key_frames) == [[], [], [], [5]]
@@ -182,7 +181,7 @@ def test_defect_27_no_label_makes_a_negative(read):
 
 
 @pytest.mark.parametrize("label", ["0", "81", "-2"])
-def test_defect_27_labels_that_the_model_does_not_have_are_errors(read, label):
+def test_labels_that_the_model_does_not_have_are_errors(read, label):
     with pytest.raises(AnnotationError, match=rf"true\.csv:1: label {label} is not in 1-80 \(MODEL\.NUM_CLASSES\)"):
         read(true=[f"vidA,0902,{BOX},{label},0"])
     assert labels_of(read(true=[f"vidA,0902,{BOX},80,0", f"vidA,0902,{BOX},1.0,0"])) == [[1, 80]]
@@ -191,43 +190,43 @@ def test_defect_27_labels_that_the_model_does_not_have_are_errors(read, label):
 @pytest.mark.parametrize(
     "label, problem", [("walk", "label 'walk' is no number"), ("1.5", "label '1.5' is no integer")]
 )
-def test_defect_27_labels_that_are_no_integers_are_errors(read, label, problem):
+def test_labels_that_are_no_integers_are_errors(read, label, problem):
     with pytest.raises(AnnotationError, match=problem):
         read(true=[f"vidA,0902,{BOX},{label},0"])
 
 
-def test_defect_27_classes_that_are_not_evaluated_are_trained(read):
+def test_classes_that_are_not_evaluated_are_trained(read):
     assert labels_of(read(true=[f"vidA,0902,{BOX},2,0"])) == [[2]]  # 2 is among the 20 unused ones
 
 
-def test_defect_28_boxes_are_merged_by_their_text(read):
+def test_boxes_are_merged_by_their_text(read):
     rows = ["vidA,0902,0.10,0.2,0.5,0.6,1,0", "vidA,902,0.10,0.2,0.5,0.6,2,0", "vidA,0902,0.100,0.2,0.5,0.6,3,0"]
     assert labels_of(read(true=rows)) == [[1, 2], [3]]
 
 
-def test_defect_28_a_label_that_is_given_twice_counts_once(read, caplog):
+def test_a_label_that_is_given_twice_counts_once(read, caplog):
     assert labels_of(read(true=[f"vidA,0902,{BOX},1,0"] * 2)) == [[1]]
     assert "1 labels" in summary(caplog)
 
 
-def test_defect_28_the_same_box_in_two_lists_is_one(read):
+def test_the_same_box_in_two_lists_is_one(read):
     key_frames = read(true=[f"vidA,0902,{BOX},1,0"], detected=[f"vidA,0902,{BOX},2,0.9"])
     assert labels_of(key_frames) == [[1, 2]]
 
 
-def test_defect_29_timestamps_of_any_spelling_are_one_second(read):
+def test_timestamps_of_any_spelling_are_one_second(read):
     rows = [f"vidA,{second},{BOX},{i},0" for i, second in enumerate(("902", "0902", "902.0", "902.000000"), 1)]
     key_frames = read(true=rows)
     assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize("second", ["902.5", "soon", ""])
-def test_defect_29_other_timestamps_are_errors(read, second):
+def test_other_timestamps_are_errors(read, second):
     with pytest.raises(AnnotationError, match=rf"true\.csv:1: timestamp '{second}' is no"):
         read(true=[f"vidA,{second},{BOX},1,0"])
 
 
-def test_defect_29_seconds_that_are_not_annotated_are_left_out(read, caplog):
+def test_seconds_that_are_not_annotated_are_left_out(read, caplog):
     rows = [f"vidA,{second},{BOX},1,0" for second in (0, 901, 902, 903, 1798, 1799)]
     assert [second for _, second in read(true=rows)] == [902, 903, 1798]
     assert "Left out: 3 rows of seconds outside 902-1798" in summary(caplog)
@@ -247,7 +246,7 @@ def test_lists_of_another_clock_are_an_error(read):
         read(true=rows)
 
 
-def test_defect_30_rows_of_videos_without_frames_are_left_out_and_warned_of(read, caplog):
+def test_rows_of_videos_without_frames_are_left_out_and_warned_of(read, caplog):
     rows = [f"{video},0902,{BOX},1,0" for video in ("vidA", "vidX", "vidX", "vidY")]
     key_frames = read(true=rows)
     assert list(key_frames) == [("vidA", 902)] and key_frames.missing_videos == ("vidX", "vidY")
@@ -255,13 +254,13 @@ def test_defect_30_rows_of_videos_without_frames_are_left_out_and_warned_of(read
     assert "3 rows of 2 videos without frames (first: vidX), 1 videos without boxes" in summary(caplog)
 
 
-def test_defect_30_true_boxes_have_7_or_8_columns_and_images_without_box_have_2(read, caplog):
+def test_true_boxes_have_7_or_8_columns_and_images_without_box_have_2(read, caplog):
     key_frames = read(true=[f"vidA,0902,{BOX},1", f"vidA,0902,{BOX},2,0", "vidA,0903"])
     assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2]]
     assert "Left out: 1 rows without a box" in summary(caplog)
 
 
-def test_defect_30_other_numbers_of_columns_are_errors(read):
+def test_other_numbers_of_columns_are_errors(read):
     with pytest.raises(AnnotationError, match=r"true\.csv:2: 3 columns instead of 7 or 8: 'vidA,0902,0\.1'"):
         read(true=[f"vidA,0902,{BOX},1", "vidA,0902,0.1"])
     with pytest.raises(
@@ -270,7 +269,7 @@ def test_defect_30_other_numbers_of_columns_are_errors(read):
         read(detected=[f"vidA,0902,{BOX},1"])
 
 
-def test_defect_30_a_list_of_true_boxes_may_be_named_for_detected_ones_too(tmp_path, caplog):
+def test_a_list_of_true_boxes_may_be_named_for_detected_ones_too(tmp_path, caplog):
     path = tmp_path / "ava_train.csv"
     path.write_text(f"vidA,0902,{BOX},1,0\nvidA,0902,0,0,1,1,2,1\n")
     options = {"video_ids": ["vidA"], "num_classes": 80, "score_threshold": 0.9}
@@ -280,14 +279,14 @@ def test_defect_30_a_list_of_true_boxes_may_be_named_for_detected_ones_too(tmp_p
     assert "ava_train.csv is listed for true and for detected boxes: read once" in caplog.text
 
 
-def test_defect_30_a_person_read_as_a_score_is_warned_of(read, caplog):
+def test_a_person_read_as_a_score_is_warned_of(read, caplog):
     rows = [f"vidA,0902,0,0,1,{0.2 + person / 10},1,{person}" for person in range(4)]
     assert len(read(detected=rows).boxes) == 3  # person 0 is lost, as in PySlowFast
     assert "detected.csv:3: the last column, read as a score, is above 1" in caplog.text
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
-def test_defect_31_key_frames_without_a_box_above_the_threshold_are_counted(read, caplog):
+def test_key_frames_without_a_box_above_the_threshold_are_counted(read, caplog):
     rows = [f"vidA,0902,{BOX},,0.9", f"vidA,0902,{BOX},,0.2", f"vidA,0903,{BOX},,0.2", f"vidB,0903,{BOX},,0.1"]
     assert list(read(detected=rows)) == [("vidA", 902)]
     assert "Left out: 3 rows below score 0.8 (2 key frames have no other)" in summary(caplog)

@@ -11,7 +11,7 @@ from slowfast.datasets.lists.frame_lists import HEADER, check_frame_files, read_
 from slowfast.datasets.lists.numbered_paths import NumberedPaths
 from slowfast.datasets.lists.path_labels import AnnotationError
 
-# The example of data_formats.md, 3.2.
+# As the published lists of Charades.
 ROWS = [
     'Q7ZZ1 0 1 Q7ZZ1/Q7ZZ1-000001.jpg "15"',
     'Q7ZZ1 0 2 Q7ZZ1/Q7ZZ1-000002.jpg "15,61"',

@@ -18,7 +18,7 @@ from slowfast.evaluation.ava.files import (
 )
 from slowfast.evaluation.ava.merging import write_detections
 
-GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "ava"  # from the project's shared/golden/ava
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "ava"  # sources: tests/data/README.md
 
 
 def written(tmp_path, text, name="boxes.csv"):
@@ -223,7 +223,7 @@ def test_both_dialects_of_label_maps(tmp_path, text):
 
 
 def test_the_evaluated_classes_of_ava():
-    """data_formats.md, section 4.2: 60 of 80, these are not."""
+    """60 of AVA's 80 classes are evaluated; these are not."""
     absent = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}
     assert set(read_label_map(GOLDEN / "label_map.pbtxt")) == set(range(1, 81)) - absent
 

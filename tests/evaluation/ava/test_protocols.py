@@ -13,7 +13,7 @@ import pytest
 
 from slowfast.evaluation.ava.protocols import PROTOCOLS, BoxTable, evaluate, evaluate_files
 
-# copied from the project's shared/golden/ava: the files, and what PySlowFast 287ec00 (Apache-2.0) makes of them
+# The files, and what PySlowFast 287ec00 (Apache-2.0) makes of them
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "ava"
 
 
@@ -33,7 +33,7 @@ def test_the_golden_files_give_pyslowfasts_result():
         assert math.isnan(ap) if value is None else ap == pytest.approx(value, abs=1e-6)
 
 
-# data_formats.md, section 4.7 [run]: results of the programs on these rows (the last line by hand)
+# Results of the reference programs on these rows (the last line by hand)
 WORKED_GROUNDTRUTH = """\
 vidA,0902,.10,.10,.50,.50,1
 vidA,0902,.10,.10,.50,.50,3
@@ -95,7 +95,7 @@ def test_counts_say_what_was_dropped(worked_files):
     assert result["num_detections"] == {"bend": 5, "crouch": 4}
 
 
-# ------- slow obvious version: plain Python, a row after the other (data_formats.md, section 4.7) -------
+# ------- slow obvious version: plain Python, a row after the other -------
 def slow_evaluate(groundtruth, detections, class_names, excluded, protocol):
     """Rows are (image, box, class[, score]); the ground truth may hold bare (image,). Returns {class name: AP}."""
     rules = PROTOCOLS.get(protocol, protocol)

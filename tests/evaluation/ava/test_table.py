@@ -76,7 +76,7 @@ def test_rows_are_taken_with_all_their_columns():
 
 
 def test_reduced_key_frames():
-    """data_formats.md, section 4.4: validation while training uses seconds with t mod 4 == 0."""
+    """PySlowFast's validation while training uses seconds with t mod 4 == 0."""
     table = a_table(image_index=[1, 0, 1]).every_nth_second(4)
     assert table.images == [("a", 904)]
     assert table.image_index.tolist() == [0, 0]
