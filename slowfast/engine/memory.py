@@ -64,9 +64,7 @@ class StepMemory:
         parts = next((n for n in range(self.parts + 1, self.clips + 1) if self.clips % n == 0), None)
         if parts is not None:
             clips, less = count(self.clips // parts, "clip"), _gib(now * self.parts / parts)
-            lines.append(
-                f"TRAIN.ACCUMULATE {parts}: {clips} at once, {less}; the same step, batch norm apart"
-            )
+            lines.append(f"TRAIN.ACCUMULATE {parts}: {clips} at once, {less}; the same step, batch norm apart")
         if self.batch_size > 1 and self.clips > 1:
             lines.append(f"a smaller TRAIN.BATCH_SIZE (now {self.batch_size}), with SOLVER.SCALE_LR_TO_BATCH True")
         return "\n  ".join(lines)
