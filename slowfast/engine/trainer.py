@@ -265,7 +265,7 @@ class Trainer:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise explained(error, self._place(), self.memory_advice) from error
+            raise explained(error, self.position, self.memory_advice) from error
 
     def compute_loss(self, batch) -> Tensor:
         """The loss of one ``ClipBatch``, a scalar to differentiate."""
