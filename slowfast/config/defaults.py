@@ -200,6 +200,9 @@ _C.TEST.CHECKPOINT_FILE_PATH = ""  # file, URL or zoo name to test; "": the newe
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips of a video, evenly spread over time
 _C.TEST.EVALUATOR = ""  # [own] registered evaluator; "": "multilabel_map" for DATA.MULTI_LABEL, else "topk"
 _C.TEST.NUM_SPATIAL_CROPS = 3  # crops of a clip along its longer side: 3, or 1 in the centre
+# "++" of the paper: the scores of all scales, mirrored and not, are fused. Crops grow with the scale.
+_C.TEST.SCALES = []  # [own] short sides that a test of clips looks at, pixels; []: the one of the crops
+_C.TEST.FLIP = False  # [own] look at mirrored clips, too
 _C.TEST.CHECKPOINT_TYPE = "pytorch"  # of the file: "pytorch" or "caffe2"; seen from its content
 _C.TEST.SAVE_RESULTS_PATH = ""  # file in OUTPUT_DIR for all scores and labels (pickle); "": none
 _C.TEST.NUM_TEMPORAL_CLIPS = []  # numbers of clips per video, one test for each; []: NUM_ENSEMBLE_VIEWS

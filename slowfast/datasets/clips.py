@@ -86,8 +86,10 @@ class ClipDataset(Dataset):
     ):
         if split not in SPLITS:
             raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
-        if len(protocol.variants()) > 1 or protocol.flip:
-            raise ValueError(f"clips are looked at once, at one scale and not mirrored, not so: {protocol.describe()}.")
+        if split != "test" and (len(protocol.short_sides) > 1 or protocol.flips != (False,)):
+            raise ValueError(
+                f"{split} clips are looked at once, at one scale and not mirrored, not so: {protocol.describe()}."
+            )
         if (flow is None) != (protocol.flow is None):
             raise ValueError(f"flow={flow} does not go with a protocol that has flow={protocol.flow}.")
         self.videos = videos
@@ -144,14 +146,19 @@ class ClipDataset(Dataset):
         short_side = max(round(args.get("short_side_range", data.TRAIN_JITTER_SCALES)[0]), crop_size)
         if is_test and cls._crops_cover_the_frame(num_crops):
             short_side = crop_size
-        decoder_short_side = short_side if is_test else data.DECODING_SHORT_SIZE
+        short_sides = (short_side,)
+        if is_test and cfg.TEST.SCALES:
+            short_sides = tuple(cfg.TEST.SCALES)
+            crop_size = round(crop_size * short_sides[0] / short_side)
+        decoder_short_side = max(short_sides) if is_test else data.DECODING_SHORT_SIZE
         sampling = cls.clip_sampling(cfg)
         protocol = Protocol(
             sampling=sampling if is_test else sampling.centered(),
             num_clips=cfg.TEST.NUM_ENSEMBLE_VIEWS if is_test else 1,
             num_crops=num_crops,
             single_crop=cls.single_crop if is_test else "centre",
-            short_sides=(short_side,),
+            short_sides=short_sides,
+            flips=(False, True) if is_test and cfg.TEST.FLIP else (False,),
             crop_size=crop_size,
             **input_options(cfg, reads_bgr=cls.pyslowfast_reads_bgr),
             fusion=data.ENSEMBLE_METHOD,

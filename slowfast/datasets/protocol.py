@@ -48,7 +48,8 @@ class Protocol:
         num_crops: crops of a clip: 3 along the longer side, or 1.
         single_crop: where 1 crop lies: "centre" or "first" (left, or top of a portrait frame).
         short_sides: pixels that the shorter side is scaled to; several are looked at one after the other.
-        crop_size: side of the crops, pixels; None: the whole frame.
+        crop_size: side of the crops, pixels, at the first of ``short_sides``, and in proportion at others; None: the
+            whole frame.
         flips: whether clips are mirrored; (False, True) looks at both.
         channel_order: of the model's input, "RGB" or "BGR".
         mean, std: of R, G, B in [0, 1]; subtracted, and divided by.
@@ -125,7 +126,13 @@ class Protocol:
     def variants(self) -> list[Protocol]:
         """The protocol at each of its scales, mirrored and not, one at a time."""
         looks = itertools.product(self.short_sides, self.flips)
-        return [replace(self, short_sides=(short_side,), flips=(flip,)) for short_side, flip in looks]
+        return [
+            replace(self, short_sides=(short_side,), flips=(flip,), crop_size=self._crop_size_at(short_side))
+            for short_side, flip in looks
+        ]
+
+    def _crop_size_at(self, short_side: int) -> int | None:
+        return None if self.crop_size is None else round(self.crop_size * short_side / self.short_sides[0])
 
     def with_options(self, options: Mapping[str, Any]) -> Protocol:
         """With the fields that ``options`` names, those of the sampling among them; other names are passed over.
@@ -163,13 +170,14 @@ class Protocol:
             views.append(_counted(len(self.short_sides), "scale"))
         if len(self.flips) > 1:
             views.append("mirrored and not")
+        grown = " (in proportion)" if self.crop_size is not None and len(self.short_sides) > 1 else ""
         window = "whole frames" if self.crop_size is None else f"{self.crop_size} x {self.crop_size} pixels"
         if self.num_crops == 1 and self.single_crop == "first":
             window += " at the left or top"
         parts = [
             f"{' x '.join(views)}, {self.fusion} of the scores",
             self.sampling.describe(),
-            f"{window} at a short side of {', '.join(map(str, self.short_sides))}",
+            f"{window} at a short side of {', '.join(map(str, self.short_sides))}{grown}",
         ]
         if self.flips == (True,):
             parts.append("mirrored clips alone")

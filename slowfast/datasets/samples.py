@@ -285,6 +285,8 @@ def collate_detections(samples: Sequence[DetectionSample]) -> DetectionBatch:
 class VideoViews(_Sample):
     """One video with all its test views, whose frames are shared. View i is clip i // num_crops, crop i % num_crops.
 
+    Views at other scales, or mirrored, are ``others``: ``looks`` gives all of them one after the other.
+
     Attributes:
         frames: uint8 (F, 3, H, W), RGB, short side already scaled; none if the video could not be read.
         clip_indices: int64 (num_clips, T), positions in ``frames``.
@@ -295,6 +297,7 @@ class VideoViews(_Sample):
         path: the video, as it is called in reports.
         failure: why the video could not be read; empty if it could.
         clip_seconds: float64 (num_clips, 2), when the first frame of every clip begins and the last one ends.
+        others: the same clips and crops at other scales, or mirrored; without others of their own.
     """
 
     frames: Tensor
@@ -306,6 +309,7 @@ class VideoViews(_Sample):
     path: str
     failure: str = ""
     clip_seconds: Tensor | None = None
+    others: tuple[VideoViews, ...] = ()
 
     def __post_init__(self):
         _check_frames("VideoViews", self.frames, "F 3 H W")
@@ -316,14 +320,23 @@ class VideoViews(_Sample):
 
     @property
     def num_views(self) -> int:
-        """Clips times crops."""
+        """Clips times crops; those of ``others`` are not counted."""
         return len(self.clip_indices) * len(self.crops)
 
     @property
+    def looks(self) -> tuple[VideoViews, ...]:
+        """The views at the first scale, and then ``others``."""
+        return (replace(self, others=()), *self.others)
+
+    def _mapped(self, function):
+        others = tuple(other._mapped(function) for other in self.others)
+        return replace(super()._mapped(function), others=others)
+
+    @property
     def view_seconds(self) -> Tensor:
-        """float64 (V, 2): ``clip_seconds`` of every view; of views that could not be read there are none."""
+        """float64 (V, 2): ``clip_seconds`` of every view; where none could be read there are none."""
         assert self.clip_seconds is not None
-        return self.clip_seconds.repeat_interleave(len(self.crops), dim=0)
+        return self.clip_seconds.repeat_interleave(len(self.crops), dim=0).repeat(len(self.looks), 1)
 
     def view(self, view_id: int) -> Tensor:
         """uint8 (3, T, S, S): the frames of one view; errors as for ``views``."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,16 @@ from slowfast.datasets.frame_source import open_frames
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import VideoViews
 from slowfast.video.flow import FlowReader, FlowStore
-from slowfast.video.geometry import Crop, DriftingCrop, WholeFrame, centre_crop, resize, uniform_crops, whole_frame
+from slowfast.video.geometry import (
+    Crop,
+    DriftingCrop,
+    WholeFrame,
+    centre_crop,
+    mirror,
+    resize,
+    uniform_crops,
+    whole_frame,
+)
 from slowfast.video.reader import FrameReader
 from slowfast.video.sampling import scaled_size
 
@@ -53,21 +63,25 @@ def read_views(
     video_index: int = 0,
     path: str = "",
 ) -> VideoViews:
-    """The views of a video; frames that several share are decoded once.
+    """The views of a video; frames that several share are decoded once for each scale.
 
     Args:
-        protocol: with one scale, not mirrored.
-        clips: source frames, int64 (num_clips, T); default those of the protocol.
+        clips: source frames, int64 (num_clips, T), looked at once, at the first scale; default those of the protocol,
+            at all of its scales, mirrored and not.
         label, video_index, path: passed on.
 
     Raises:
         VideoReadError: a frame cannot be read.
-        ValueError: several scales, or mirrored clips.
     """
-    if protocol.flip:
-        raise ValueError("views of whole clips are not mirrored: set flips=(False,).")
     if clips is None:
         clips = protocol.sampling.eval_indices(video.num_frames, video.fps, protocol.num_clips)
+        facts: dict[str, Any] = {"clips": clips, "label": label, "video_index": video_index, "path": path}
+        looks: list[VideoViews] = []
+        for side in protocol.short_sides:
+            at_side = [look for look in protocol.variants() if look.short_sides == (side,)]
+            plain = read_views(video, at_side[0], **facts)
+            looks += [_mirrored(plain, has_flow=look.flow is not None) if look.flip else plain for look in at_side]
+        return replace(looks[0], others=tuple(looks[1:]))
     wanted, positions = clips.unique(return_inverse=True)
     frames = video.frames_at(wanted, protocol.decoder_short_side, apply=frame_scale(protocol))
     return VideoViews(
@@ -80,6 +94,10 @@ def read_views(
         path=path,
         clip_seconds=clip_seconds(clips, video.fps),
     )
+
+
+def _mirrored(views: VideoViews, *, has_flow: bool) -> VideoViews:
+    return replace(views, frames=mirror(views.frames, has_flow=has_flow))
 
 
 def failed_views(protocol: Protocol, reason: str, *, label: Tensor, video_index: int, path: str) -> VideoViews:
@@ -97,7 +115,7 @@ def clip_seconds(clips: Tensor, fps: float) -> Tensor:
 
 def frame_scale(protocol: Protocol) -> Callable[[Tensor], Tensor]:
     """What brings frames uint8 (F, C, H, W) to the protocol's short side; frames that have it stay as they are."""
-    return partial(_scale, short_side=protocol.short_side, has_flow=protocol.flow is not None)
+    return partial(_scale, short_side=protocol.short_sides[0], has_flow=protocol.flow is not None)
 
 
 def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:
@@ -108,7 +126,7 @@ def _scale(frames: Tensor, *, short_side: int, has_flow: bool) -> Tensor:
 def _crop_corners(protocol: Protocol, height: int, width: int) -> tuple[tuple[int, int], ...]:
     first_of_three = protocol.num_crops == 1 and protocol.single_crop == "first"
     num_crops = 3 if first_of_three else protocol.num_crops
-    frame = {"height": height, "width": width, "short_side": protocol.short_side}
+    frame = {"height": height, "width": width, "short_side": protocol.short_sides[0]}
     crops = uniform_crops(**frame, size=_view_side(protocol), num_crops=num_crops)
     return tuple((crop.top, crop.left) for crop in crops)[: protocol.num_crops]
 

@@ -65,7 +65,8 @@ def check_loading(cfg: CfgNode) -> None:
         least = most = clip_bytes * clips_per_video(cfg) * max(1, cfg.TRAIN.BATCH_SIZE // num_processes)
     else:  # a video, its frames whole: at least one clip's, at most those of all clips at 16:9
         num_clips = max(cfg.TEST.NUM_TEMPORAL_CLIPS or [cfg.TEST.NUM_ENSEMBLE_VIEWS])
-        least, most = clip_bytes, clip_bytes * num_clips * 16 // 9
+        looks = max(1, len(cfg.TEST.SCALES)) * (2 if cfg.TEST.FLIP else 1)
+        least, most = clip_bytes, clip_bytes * num_clips * looks * 16 // 9
     check_shared_memory(
         least_bytes=least,
         most_bytes=most,

@@ -247,11 +247,13 @@ class Pipeline:
 
     def scores_of(self, views: VideoViews) -> np.ndarray:
         """Scores float32 (V, K) of all views of one video, cut when they are needed."""
-        parts, first = [], 0
-        while first < views.num_views:
-            view_ids = range(first, min(first + self.views_per_forward, views.num_views))
-            parts.append(self.scores(views.views(view_ids)).numpy())
-            first = view_ids.stop
+        parts = []
+        for look in views.looks:
+            first = 0
+            while first < look.num_views:
+                view_ids = range(first, min(first + self.views_per_forward, look.num_views))
+                parts.append(self.scores(look.views(view_ids)).numpy())
+                first = view_ids.stop
         return np.concatenate(parts)
 
     def scores(self, frames: Tensor, boxes: Tensor | None = None) -> Tensor:

@@ -89,8 +89,8 @@ class Tester:
 
     def _accuracy_by_views(self) -> AccuracyByViews | None:
         protocol = self.pipeline.protocol
-        if self.ensemble.num_views == 1 or protocol.num_views != self.ensemble.num_views:
-            return None
+        if self.ensemble.num_views == 1 or protocol.num_clips * protocol.num_crops != self.ensemble.num_views:
+            return None  # other scales and mirrored clips are no more clips
         views = {"num_clips": protocol.num_clips, "num_crops": protocol.num_crops}
         return AccuracyByViews(self.labels, **views, method=self.ensemble.method)
 

@@ -63,10 +63,7 @@ class Crop:
         frames = frames[..., top : top + height, left : left + width]
         frames = resize(frames, self.scaled_height, self.scaled_width, has_flow=has_flow)
         frames = frames[..., self.top : self.top + self.size, self.left : self.left + self.size]
-        if not self.flip:
-            return frames
-        frames = frames.flip(-1)
-        return _with_flow(frames, flip=True) if has_flow else frames
+        return mirror(frames, has_flow=has_flow) if self.flip else frames
 
     def apply_to_boxes(self, boxes: Tensor) -> Tensor:
         """Boxes (R, 4), x1 y1 x2 y2 in pixels of the frame, in pixels of the window; clipped to it.
@@ -114,6 +111,12 @@ def resize(frames: Tensor, height: int, width: int, *, has_flow: bool = False) -
     if not has_flow:
         return resized
     return _with_flow(resized, scale_x=width / frames.shape[-1], scale_y=height / frames.shape[-2])
+
+
+def mirror(frames: Tensor, *, has_flow: bool = False) -> Tensor:
+    """(T, C, H, W) frames mirrored left to right, the vectors of optical flow with them."""
+    frames = frames.flip(-1)
+    return _with_flow(frames, flip=True) if has_flow else frames
 
 
 def _with_flow(frames: Tensor, **change) -> Tensor:

@@ -59,6 +59,7 @@ OWN_KEYS = {
     "DATA.FOLD": 1,
     "TRAIN.EMA_DECAY": 0.0,
     "TEST.EMA": False,
+    "TEST.FLIP": False,
     "TRAIN.BALANCE_CLASSES": False,
     "LOSS.CLASS_WEIGHTS": "",
     "DIST_TIMEOUT": 60.0,
@@ -76,6 +77,7 @@ OWN_KEYS = {
     "TRAIN.TRAINER_ARGS": {},
     "TEST.NUM_WRONG_VIDEOS": 48,
     "TEST.REPORT": True,
+    "TEST.SCALES": [],
     "LOG_WRITERS": [],
     "MODEL.FREEZE": [],
 }

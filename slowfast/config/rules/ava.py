@@ -18,6 +18,9 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
                 yield f"{key}.DATASET=ava without DETECTION.ENABLE: its samples are boxes. Set DETECTION.ENABLE True."
         return
     yield from detection_problems(cfg)
+    for key, value in (("SCALES", cfg.TEST.SCALES), ("FLIP", cfg.TEST.FLIP)):
+        if value:
+            yield f"TEST.{key}={value} is for tests of clips; boxes have AVA.TEST_{key}."
     if "ava" not in (cfg.TRAIN.DATASET, cfg.TEST.DATASET):
         return
     yield from fraction(cfg, "AVA.DETECTION_SCORE_THRESH")

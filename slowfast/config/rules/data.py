@@ -62,6 +62,8 @@ def view_problems(cfg: CfgNode) -> Iterator[str]:
     counts = cfg.TEST.NUM_TEMPORAL_CLIPS
     if not all(isinstance(count, int) and count >= 1 for count in counts):
         yield f"TEST.NUM_TEMPORAL_CLIPS={counts}: expected numbers of clips, each at least 1."
+    if not all(isinstance(side, int) and side >= 1 for side in cfg.TEST.SCALES):
+        yield f"TEST.SCALES={cfg.TEST.SCALES}: expected short sides in pixels, integers of at least 1."
     if cfg.TEST.NUM_SPATIAL_CROPS not in (1, 3):
         yield (
             f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the centre of the "
