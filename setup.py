@@ -28,6 +28,7 @@ REQUIRED = [
 ]
 EXTRAS = {
     "plot": ["matplotlib"],  # the demo's plot and pictures
+    "camera": ["opencv-python"],  # reads cameras and draws the window of slowfast predict --show
     "flow": ["opencv-python-headless"],  # optical flow for the Fast pathway (FLOW.METHOD dis, farneback)
     # 36 MB together, 112 MB installed; a model is also exported with torch alone (--format torch)
     "export": [

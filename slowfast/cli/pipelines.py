@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from slowfast.cli.configs import load_config
 from slowfast.cli.machine import one_device
 from slowfast.config import get_cfg
 from slowfast.datasets.clips import class_names_from_config
+from slowfast.engine.checkpoint import find_checkpoints
 from slowfast.engine.pipeline import Pipeline
 from slowfast.utils.imports import import_extensions
 
@@ -20,8 +22,8 @@ def add_model(parser: Parser) -> None:
     """--checkpoint, --cfg, --allow-imports, --gpus: which model, and where it runs."""
     add_checkpoint(
         parser,
-        "the model: a checkpoint, which tells all that is needed, or a name that `slowfast zoo` lists; with --cfg, "
-        "weights of any kind",
+        "the model: a checkpoint, which tells all that is needed, the folder of a run (its newest), or a name that "
+        "`slowfast zoo` lists; with --cfg, weights of any kind",
     )
     add_cfg(parser, required=False)
     parser.add_argument(
@@ -47,16 +49,30 @@ def load_model(args: argparse.Namespace) -> Pipeline:
         imports, overrides = split_imports(args.opts)
         import_extensions(imports)
         loaded: Pipeline = slowfast.load(
-            args.checkpoint, device=device, overrides=overrides, allow_imports=args.allow_imports
+            newest_in(args.checkpoint), device=device, overrides=overrides, allow_imports=args.allow_imports
         )
         return loaded
-    weights = ["TEST.CHECKPOINT_FILE_PATH", args.checkpoint] if args.checkpoint else []
+    weights = ["TEST.CHECKPOINT_FILE_PATH", newest_in(args.checkpoint)] if args.checkpoint else []
     cfg = load_config(args.cfg, [*weights, "BN.NORM_TYPE", "batchnorm", *args.opts])
     pipeline = Pipeline.from_config(cfg, device=device)
     if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
         names = class_names_from_config(cfg)
         pipeline.class_names = None if names is None else tuple(names)
     return pipeline
+
+
+def newest_in(path: str) -> str:
+    """The newest checkpoint of a run's folder; what is no folder, as it is.
+
+    Raises:
+        ValueError: a folder without checkpoints.
+    """
+    if not os.path.isdir(path):
+        return path
+    found = find_checkpoints(path)
+    if not found:
+        raise ValueError(f"--checkpoint {path}: there is no checkpoint in {os.path.join(path, 'checkpoints')}.")
+    return str(found[0])
 
 
 def split_imports(overrides: Sequence[Any]) -> tuple[list[str], list[Any]]:

@@ -182,6 +182,7 @@ def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[
         predictor = VideoPredictor(
             pipeline,
             look,
+            on_windows=terminal.windows,
             on_segment=lambda path, segment: [watcher.segment(path, segment) for watcher in watchers],
             on_window=lambda path, window: [watcher.window(path, window) for watcher in watchers],
             keeps_moments=draws,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,25 +41,50 @@ def output_paths(target: Path | None, sources: Sequence[Source], ending: str) ->
     return {index: target / name for index, name in enumerate(output_names(sources, ending))}
 
 
+class _Steps:
+    """A progress bar that is moved by hand."""
+
+    def __init__(self, total: int, *, name: str, unit: str):
+        self.bar = Progress(range(total), total=total, name=printable(name), unit=unit)
+        self._steps = iter(self.bar)
+        self.next()
+
+    def next(self) -> None:
+        """Begin the next step; the first has begun."""
+        next(self._steps, None)
+
+
 class Terminal:
     """A line for every video, and for every segment as soon as it ends; below them a bar where a person watches."""
 
     def __init__(self, sources: Sequence[Source], look: Look, *, is_silent: bool = False):
         self.look, self.is_silent = look, is_silent
-        self._bar = Progress(range(len(sources)), total=len(sources), name="predicting", unit="video")
-        self._steps = iter(self._bar)
-        next(self._steps, None)
+        self._videos = _Steps(len(sources), name="predicting", unit="video")
+        self._windows: _Steps | None = None  # of a long video
         self._width = max((len(printable(source.path)) for source in sources), default=0)
 
     def __enter__(self) -> Terminal:
         return self
 
     def __exit__(self, *error) -> None:
-        self._bar.close()
+        self._end_windows()
+        self._videos.bar.close()
+
+    def windows(self, path: str, total: int | None) -> None:
+        """A long video begins."""
+        self._windows = None if total is None else _Steps(total, name=os.path.basename(path), unit="window")
 
     def window(self, path: str, window) -> None:
         """Show how far it has come."""
-        self._bar.note(at=format_seconds(window.end if isinstance(window, WindowScores) else window.seconds))
+        steps = self._windows or self._videos
+        steps.bar.note(at=format_seconds(window.end if isinstance(window, WindowScores) else window.seconds))
+        if self._windows is not None:
+            self._windows.next()
+
+    def _end_windows(self) -> None:
+        if self._windows is not None:
+            self._windows.bar.close()
+        self._windows = None
 
     def segment(self, path: str, segment: Segment) -> None:
         """Print a segment of a video."""
@@ -74,7 +100,8 @@ class Terminal:
         else:
             text = f"{record['seconds']:6.2f} s  {self._summary(result)}"
         self._print(f"{printable(result.source.path):<{min(self._width, 60)}}  {printable(text)}")
-        next(self._steps, None)
+        self._end_windows()
+        self._videos.next()
 
     def _summary(self, result: VideoResult) -> str:
         record = result.record

@@ -137,6 +137,8 @@ class LivePredictor:
                 if self._stopping:
                     break
                 self.queue.put((windows, time.monotonic()))
+            else:
+                self.reader.read_on()  # behind the last frame of the last clip
         except BaseException as caught:  # it belongs to the thread that gets from the queue
             error = caught
         self.queue.close(error)

@@ -82,6 +82,7 @@ class VideoPredictor:
     """Says of one source after the other what the model says.
 
     Args:
+        on_windows: called with the path and the number of windows that there will be, None where that is not known.
         on_segment: called with the path and every segment as soon as it ends.
         on_window: called with the path and every window, or key frame, as soon as it is scored.
         keeps_moments: whether results hold the scores over time; they take memory.
@@ -95,12 +96,13 @@ class VideoPredictor:
         pipeline: Pipeline,
         look: Look,
         *,
+        on_windows: Callable[[str, int | None], Any] = lambda path, count: None,
         on_segment: Callable[[str, Segment], Any] = lambda path, segment: None,
         on_window: Callable[[str, WindowScores | KeyFramePrediction], Any] = lambda path, window: None,
         keeps_moments: bool = False,
     ):
         check_look(pipeline, look)
-        self.pipeline, self.look = pipeline, look
+        self.pipeline, self.look, self.on_windows = pipeline, look, on_windows
         self.on_segment, self.on_window, self.keeps_moments = on_segment, on_window, keeps_moments
 
     def __call__(self, source: Source) -> VideoResult:
@@ -144,6 +146,7 @@ class VideoPredictor:
                 self._whole(path, result)
             else:
                 reader = stack.enter_context(self._open_forward(source))
+                self.on_windows(source.path, self.look.cut.count(reader))
                 scored = predict_windows(
                     self.pipeline, reader, self.look.cut, views_at_a_time=1 if source.is_stream else None
                 )

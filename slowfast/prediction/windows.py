@@ -80,6 +80,12 @@ class WindowCut:
             length = min(length, rest)
             yield rest - length, length
 
+    def count(self, reader: FrameReader) -> int | None:
+        """Windows of a video; None where its length is not known."""
+        if isinstance(reader, ForwardReader) and reader.known_frames is None:
+            return None
+        return sum(1 for _ in self.spans(reader))
+
 
 @dataclass(frozen=True)
 class WindowScores:

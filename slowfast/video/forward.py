@@ -8,6 +8,7 @@ after its first frame, as in files whose rate varies.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -95,6 +96,10 @@ class ForwardReader(FrameReader):
         if self.known_frames is not None:
             return num_frames <= self.known_frames
         return self._read_to(num_frames)
+
+    def read_on(self) -> None:
+        """Read to the end, for those who watch every frame."""
+        self._read_to(sys.maxsize)
 
     def forget(self, before: int) -> None:
         """Drop the frames below a number that no request will go below."""

@@ -117,9 +117,8 @@ def test_windows_segments_and_pictures(predict, tmp_path, capsys):
     assert len(spans) == 5 and spans[0] == (0, 1) and spans[-1] == (2, 3)
     assert video["segments"] and all(s["label"] in NAMES and s["score"] >= 0.34 for s in video["segments"])
     rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
-    assert [(float(row["start"]), row["label"]) for row in rows] == [
-        (segment["start"], segment["label"]) for segment in video["segments"]
-    ]
+    assert [row["label"] for row in rows] == [segment["label"] for segment in video["segments"]]
+    assert [float(row["start"]) for row in rows] == pytest.approx([s["start"] for s in video["segments"]], abs=1e-3)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("videos/a.mp4")]
     assert len(lines) == len(rows) + 1 and " - " in lines[0]
     with VideoReader("drawn.mp4") as drawn:

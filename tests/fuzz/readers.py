@@ -28,12 +28,15 @@ from slowfast.evaluation.ava.files import read_detections, read_excluded_timesta
 from slowfast.evaluation.late_fusion import FusionError, read_predictions
 from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
 from slowfast.motion.files import read_manifest as read_motion_manifest
+from slowfast.prediction.boxes import BoxListError, ListedBoxes
+from slowfast.prediction.sources import find_sources
 from slowfast.preparation.files import check_or_write_settings
 from slowfast.preparation.frame_list_files import read_video_ids
 from slowfast.preparation.inspection import VideoFacts, inspect_video, read_manifest, write_manifest
 from slowfast.preparation.kinetics_lists import read_annotations
 from slowfast.utils.tensor_files import TensorFileError, load_state
 from slowfast.video.flow import FlowReader, FlowStore
+from slowfast.video.forward import open_file, open_stream
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
 from slowfast.video.stream import FrameStream
 from slowfast.visualization.comparison import read_metrics
@@ -102,6 +105,15 @@ def stream_video(path: Path) -> None:
             assert isinstance(seconds, float) and frame.width
         stream.missing()
     inspect_video(str(path))
+
+
+def read_forward(path: Path) -> None:
+    """From front to back, as a file and as bytes that come through a pipe."""
+    with open_file(str(path)) as video:
+        assert video.frames_at([0, min(5, video.num_frames - 1)]).dtype == torch.uint8
+    with path.open("rb") as file, open_stream(file, name=str(path)) as video:
+        if video.reaches(4):
+            video.frames_at([1, 3])
 
 
 def write_images(folder: Path) -> list[Path]:
@@ -318,6 +330,7 @@ SINGLE = {"num_classes": 5}
 READERS: dict[str, Reader] = {
     "video": Reader(write_videos, read_video, (VideoReadError,), BYTES),
     "video_stream": Reader(write_videos, stream_video, (VideoReadError,), BYTES),
+    "video_forward": Reader(write_videos, read_forward, (VideoReadError,), BYTES),
     "video_large": Reader(write_shared_videos, read_video, (VideoReadError,), BYTES),
     "image": Reader(write_images, read_image, (VideoReadError,), BYTES),
     "flow": Reader(write_flow, read_flow, (VideoReadError,), BYTES),
@@ -361,6 +374,10 @@ READERS: dict[str, Reader] = {
         TEXT,
     ),
     "hmdb": Reader(hmdb, lambda path: read_hmdb_split(path.parent, 1, "train"), ANNOTATIONS, TEXT),
+    "boxes_of_key_frames": Reader(lines_of("boxes.csv", box_row), ListedBoxes, (BoxListError,), TEXT),
+    "list_of_sources": Reader(
+        lines_of("list.csv", lambda i: f"videos/video{i}.mp4 {i % 5}"), lambda path: find_sources([str(path)]), (), TEXT
+    ),
     "ava_boxes": Reader(write_box_lists, read_box_lists, ANNOTATIONS, TEXT),
     "ava_groundtruth": Reader(
         lines_of("groundtruth.csv", boxes_of_evaluation(7)), read_groundtruth, (BadRowsError,), TEXT
