@@ -21,6 +21,7 @@ from slowfast.cli.arguments import (
 )
 from slowfast.cli.configs import check_output_folders, load_config
 from slowfast.cli.demo_keys import predict_arguments
+from slowfast.cli.drawings import check_drawings, draw_run, draws_alone
 from slowfast.cli.errors import report_errors
 from slowfast.cli.machine import check_gpus_of
 from slowfast.cli.predict import main as predict
@@ -50,7 +51,8 @@ torchrun --nproc-per-node 8 -m slowfast run --cfg a.yaml
 STEPS = {"TRAIN.ENABLE": train, "TEST.ENABLE": test}
 # Keys of PySlowFast that ask for more: what to do instead.
 NOT_HERE = {
-    "TENSORBOARD.ENABLE": "TensorBoard shows what training and tests write; it draws nothing by itself here.",
+    "TENSORBOARD.ENABLE": "TensorBoard shows what training and tests write. Alone, it draws an earlier test "
+    "(TENSORBOARD.PREDICTIONS_PATH) or a model at work (TENSORBOARD.MODEL_VIS.ENABLE).",
 }
 
 
@@ -124,6 +126,7 @@ def load_job(name: str, args: argparse.Namespace) -> CfgNode:
         cfg = load_config(name, overrides_of(args, checkpoint=f"{group}.CHECKPOINT_FILE_PATH"))
     check_has_steps(cfg, name)
     check_parts(cfg)
+    check_drawings(cfg)
     return cfg
 
 
@@ -133,11 +136,16 @@ def check_has_steps(cfg: CfgNode, name: str) -> None:
     Raises:
         ConfigError: it would end in silence; the message says what to do.
     """
-    if any(value_of(cfg, key) for key in (*STEPS, "DEMO.ENABLE")):
+    if cfg.DEMO.ENABLE or has_job(cfg):
         return
     asked = [f"{key}: {advice}" for key, advice in NOT_HERE.items() if value_of(cfg, key)]
     advice = asked or ["Set one of them True."]
     raise ConfigError(f"{name} has nothing to run: {' and '.join(STEPS)} are False. {' '.join(advice)}")
+
+
+def has_job(cfg: CfgNode) -> bool:
+    """Whether anything is trained or tested, or drawn without either."""
+    return any(value_of(cfg, key) for key in STEPS) or draws_alone(cfg)
 
 
 def run_job(cfg: CfgNode) -> None:
@@ -152,6 +160,7 @@ def run_job(cfg: CfgNode) -> None:
         path = Path(cfg.OUTPUT_DIR, "report.html")
         write_report([cfg.OUTPUT_DIR], path)
         logger.info("wrote %s", path)
+    draw_run(cfg)
 
 
 def _log_start(cfg: CfgNode) -> None:
@@ -183,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_gpus_of(cfg, command="run", argv=argv)
     demos = [demo_words(cfg, name, args) for cfg, name in zip(configs, args.cfg, strict=True) if cfg.DEMO.ENABLE]
     for cfg in configs:
-        if any(value_of(cfg, key) for key in STEPS):
+        if has_job(cfg):
             launch(run_job, cfg, init_method=args.init_method)
     return max((_run_demo(words) for words in demos), default=0)
 

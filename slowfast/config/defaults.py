@@ -97,6 +97,7 @@ _C.DIST_BACKEND = "nccl"  # process group: "nccl" (GPUs) or "gloo" (CPU)
 _C.OUTPUT_DIR = "."  # folder of checkpoints, logs and results; where nobody sets it, `run` takes outputs/<recipe>
 _C.RNG_SEED = 1  # seed of weights, sampling and augmentation, >= 0
 _C.LOG_PERIOD = 10  # training steps from one log line to the next
+_C.LOG_WRITERS = []  # [own] registered writers of a run's numbers and pictures, beside TENSORBOARD.ENABLE's
 _C.LOG_MODEL_INFO = True  # log parameters, GFLOPs and activation memory before training
 # [own] Modules or .py files imported before building: they register models, data sets, ... Files are relative to the
 # YAML that names them.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fvcore.common.config import CfgNode
 
 _MULTIGRID = "PySlowFast writes it during training; here a stage is no setting"
-_DRAWING = "not supported yet: drawings for TensorBoard"
 _DEMO_CLASSES = "videos show the best classes: `slowfast predict VIDEO --top K --save-video FILE`"
 _DEMO_DETECTRON = "there is no Detectron2: `slowfast predict VIDEO --detector NAME --detector-weights FILE`"
 _BENCHMARK = "`slowfast benchmark` has flags of its own"
@@ -31,13 +30,6 @@ WITHOUT_EFFECT = {
     "MULTIGRID.LONG_CYCLE_SAMPLING_RATE": _MULTIGRID,
     "SOLVER.STEP_SIZE": "PySlowFast does not read it either; set SOLVER.STEPS and SOLVER.LRS",
     "SOLVER.WARMUP_FACTOR": "PySlowFast does not read it either; set SOLVER.WARMUP_START_LR",
-    "TENSORBOARD.CATEGORIES_PATH": _DRAWING,
-    "TENSORBOARD.CLASS_NAMES_PATH": "set DATA.CLASS_NAMES",
-    "TENSORBOARD.CONFUSION_MATRIX.": _DRAWING,
-    "TENSORBOARD.HISTOGRAM.": _DRAWING,
-    "TENSORBOARD.MODEL_VIS.": _DRAWING,
-    "TENSORBOARD.PREDICTIONS_PATH": _DRAWING,
-    "TENSORBOARD.WRONG_PRED_VIS.": _DRAWING,
     "TRAIN.CHECKPOINT_IN_INIT": "weights are always read after the model is built",
 }
 

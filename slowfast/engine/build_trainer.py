@@ -18,6 +18,7 @@ from slowfast.engine.batch_sizes import BatchSizes
 from slowfast.engine.best import BestFigure
 from slowfast.engine.build import build_device, train_dtype
 from slowfast.engine.build_checks import check_job
+from slowfast.engine.build_writers import build_writers
 from slowfast.engine.checkpoint import (
     find_checkpoints,
     load_for_finetuning,
@@ -273,15 +274,12 @@ def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> Non
 
 
 def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWriter:
-    """metrics.jsonl in OUTPUT_DIR, and TensorBoard if TENSORBOARD.ENABLE.
+    """metrics.jsonl in OUTPUT_DIR, and the writers of ``build_writers``.
 
     Args:
         num_records: of an earlier part of the run that stay, the rest is dropped; None for all.
     """
-    folder = None
-    if cfg.TENSORBOARD.ENABLE:
-        folder = Path(cfg.OUTPUT_DIR) / (cfg.TENSORBOARD.LOG_DIR or "tensorboard")
-    return MetricWriter(cfg.OUTPUT_DIR, tensorboard_dir=folder, start=num_records)
+    return MetricWriter(cfg.OUTPUT_DIR, writers=build_writers(cfg), start=num_records)
 
 
 def train(cfg: CfgNode) -> dict[str, float]:

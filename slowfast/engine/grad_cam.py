@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ def logit_mode(model: nn.Module) -> Iterator[None]:
     The gradient of a probability vanishes where it is near 1. Models give logits when they, and their head, are in
     train mode; the rest (batch norm, dropout) stays as it scores.
     """
-    owners = [module for module in (model, getattr(model, "head", None)) if isinstance(module, nn.Module)]
+    owners: list[Any] = [module for module in (model, getattr(model, "head", None)) if isinstance(module, nn.Module)]
     detaching = [module for module in owners if getattr(module, "detach", None) is True]
     with eval_mode(model):
         for module in owners:
@@ -214,7 +215,7 @@ def step_times(model: nn.Module, title: str, num_steps: int, num_frames: int) ->
     """
     alpha = getattr(model, "alpha", None)
     if title.split(".")[0] == "slow" and alpha and num_steps * alpha == num_frames:
-        return slow_frame_indices(num_frames, alpha, mode=model.slow_frames).float()
+        return slow_frame_indices(num_frames, alpha, mode=str(model.slow_frames)).float()
     return (torch.arange(num_steps) + 0.5) * num_frames / num_steps - 0.5
 
 

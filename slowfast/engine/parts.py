@@ -22,6 +22,7 @@ from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.solver import build_optimizer, build_schedule
 from slowfast.utils.imports import import_extensions
+from slowfast.utils.run_writers import WRITER_REGISTRY
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -50,6 +51,7 @@ def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
         yield build_clip_augment
     if cfg.TEST.ENABLE:
         yield lambda cfg: DATASET_REGISTRY.get(cfg.TEST.DATASET)
+    yield lambda cfg: [WRITER_REGISTRY.get(name) for name in cfg.LOG_WRITERS]
     if cfg.DETECTION.ENABLE:
         yield _detection_protocol
     else:

@@ -119,7 +119,7 @@ def write_set(
     return MotionSet(root=root, spec=spec, written=True, seconds=seconds)
 
 
-def write_video(path: str | Path, frames: np.ndarray, *, fps: int = 30) -> None:
+def write_video(path: str | Path, frames: np.ndarray, *, fps: int | Fraction = 30) -> None:
     """Writes frames, uint8 (F, H, W, 3) RGB, as an H.264 file in yuv420p; equal frames give equal bytes.
 
     That takes one encoder thread and a constant quantizer: x264's rate control (crf) differs from run to run at times.

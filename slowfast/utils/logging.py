@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from slowfast.utils import distributed
 from slowfast.utils.files import atomic_write, cause_of, storage_error
+from slowfast.utils.run_writers import RunWriter
 from slowfast.utils.text import printable
 
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
@@ -108,13 +109,13 @@ def format_figures(figures: Mapping[str, float]) -> str:
 
 
 class MetricWriter:
-    """Appends records of numbers to ``output_dir``/metrics.jsonl and, if asked, to TensorBoard.
+    """Appends records of numbers to ``output_dir``/metrics.jsonl, and hands their scalars to other writers.
 
     Only the main process writes. A record is one JSON object a line; numbers stay numbers, NaN and infinity
     become null (they are no JSON).
 
     Args:
-        tensorboard_dir: folder of the event files, or None for none.
+        writers: the others.
         start: records of an earlier part of this run that stay, those of after it are dropped; None for all.
 
     Raises:
@@ -125,14 +126,14 @@ class MetricWriter:
         self,
         output_dir: str | Path,
         *,
-        tensorboard_dir: str | Path | None = None,
+        writers: Sequence[RunWriter] = (),
         start: int | None = None,
     ):
         self.num_records = 0
         self._path = Path(output_dir) / "metrics.jsonl"
         self._file: TextIO | None = None
-        self._tensorboard: Any = None
-        self._tensorboard_dir = tensorboard_dir
+        self._writers = tuple(writers)
+        self._begun = False
         if not distributed.is_main():
             return
         try:
@@ -143,7 +144,7 @@ class MetricWriter:
             raise storage_error(self._path, error) from error
 
     def write(self, step: int, record: dict[str, Any]) -> None:
-        """Append one record; its scalars go to TensorBoard at ``step``."""
+        """Append one record; its scalars go to the other writers."""
         if self._file is None:
             return
         clean = {key: value.item() if hasattr(value, "item") else value for key, value in record.items()}
@@ -153,25 +154,18 @@ class MetricWriter:
         except OSError as error:
             raise storage_error(self._path, error) from error
         self.num_records += 1
-        self._write_tensorboard(step, clean)
-
-    def _write_tensorboard(self, step: int, record: dict[str, Any]) -> None:
-        if self._tensorboard_dir is None:
-            return
-        if self._tensorboard is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            # What an earlier part of the run wrote from this step on is hidden.
-            self._tensorboard = SummaryWriter(str(self._tensorboard_dir), purge_step=step)
-        for key, value in record.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                self._tensorboard.add_scalar(key, value, step)
+        scalars = {name: float(value) for name, value in clean.items() if type(value) in (int, float)}
+        for writer in self._writers:
+            if not self._begun:
+                writer.begin(step)
+            writer.scalars(step, scalars)
+        self._begun = True
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        for writer in self._writers:
+            writer.close()
 
 
 def _keep_records(path: Path, count: int | None) -> int:

@@ -172,7 +172,7 @@ def test_a_training_and_a_test_may_share_a_folder(jobs, tmp_path):
     "keys, message",
     [
         (["DEMO.ENABLE", "True"], "DEMO.ENABLE asks for a video, and neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM"),
-        (["TENSORBOARD.ENABLE", "True"], "it draws nothing by itself here"),
+        (["TENSORBOARD.ENABLE", "True"], "Alone, it draws an earlier test"),
         ([], "TRAIN.ENABLE and TEST.ENABLE are False. Set one of them True."),
     ],
 )

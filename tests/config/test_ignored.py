@@ -28,7 +28,6 @@ def test_groups_end_in_a_dot_and_keys_do_not():
         ("SOLVER.STEP_SIZE", 2),
         ("SOLVER.WARMUP_FACTOR", 0.5),
         ("DATA.PATH_TO_PRELOAD_IMDB", "imdb.pkl"),
-        ("TENSORBOARD.MODEL_VIS.GRAD_CAM.COLORMAP", "Pastel1"),
         ("DEMO.VIS_MODE", "top-k"),
         ("MULTIGRID.DEFAULT_B", 8),
     ],

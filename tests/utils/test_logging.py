@@ -10,6 +10,7 @@ import torch
 from slowfast.utils.errors import StorageError
 from slowfast.utils.logging import MetricWriter, count, format_figures, format_seconds, setup_logging
 from slowfast.utils.progress import Progress
+from slowfast.utils.run_writers import RunWriter
 
 
 def lines(folder) -> list[dict]:
@@ -88,15 +89,26 @@ def test_counted(arguments, text):
     assert count(*arguments) == text
 
 
-def test_tensorboard_gets_the_scalars(tmp_path):
-    writer = MetricWriter(tmp_path, tensorboard_dir=tmp_path / "board")
-    writer.write(4, {})
-    added = []
-    writer._tensorboard.add_scalar = lambda *arguments: added.append(arguments)
+def test_writers_get_the_scalars_after_the_step_that_they_begin_with(tmp_path):
+    class Recorder(RunWriter):
+        def __init__(self):
+            self.calls = []
+
+        def begin(self, step):
+            self.calls.append(("begin", step))
+
+        def scalars(self, step, values):
+            self.calls.append((step, values))
+
+        def close(self):
+            self.calls.append("closed")
+
+    recorder = Recorder()
+    writer = MetricWriter(tmp_path, writers=[recorder])
+    writer.write(4, {"loss": np.float32(0.5)})
     writer.write(5, {"loss": 1.5, "flag": True, "name": "x", "count": 2})
     writer.close()
-    assert added == [("loss", 1.5, 5), ("count", 2, 5)]
-    assert list((tmp_path / "board").glob("events.*"))
+    assert recorder.calls == [("begin", 4), (4, {"loss": 0.5}), (5, {"loss": 1.5, "count": 2}), "closed"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,163 @@
+"""What TENSORBOARD.* keys make of a run, read back with TensorBoard's own reader, and writers of one's own."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from slowfast.cli.run import main
+
+SEVERAL = ["MODEL.HEAD_ACT", "sigmoid", "MODEL.LOSS_FUNC", "bce_logit"]
+RECIPE = "Motion/SLOWFAST_4x4_R18"
+WRITER = '''
+from slowfast.utils.run_writers import WRITER_REGISTRY, RunWriter
+
+
+@WRITER_REGISTRY.register()
+class Notes(RunWriter):
+    """A line for each thing that it is told."""
+
+    def note(self, *what):
+        with open(self.output_dir / "notes.txt", "a") as file:
+            print(*what, file=file)
+
+    def scalars(self, step, values):
+        self.note("scalars", step, *sorted(values))
+
+    def image(self, step, name, pixels):
+        self.note("image", step, name, pixels.shape, pixels.dtype)
+
+    def close(self):
+        self.note("closed", self.config["SOLVER"]["MAX_EPOCH"])
+'''
+
+
+def board(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0, "histograms": 0})
+    events.Reload()
+    return events
+
+
+def picture(events: EventAccumulator, tag: str) -> Image.Image:
+    return Image.open(io.BytesIO(events.Images(tag)[-1].encoded_image_string))
+
+
+@pytest.fixture
+def files(tmp_path, tiny_motion) -> dict[str, Path]:
+    names = list(json.loads((tiny_motion / "classids.json").read_text()))
+    contents = {
+        "subset.txt": "\n".join(names[:3]) + "\n",
+        "groups.json": json.dumps({"first two": names[:2]}),
+        "wrong.txt": "arow\n",
+        "notes.py": WRITER,
+    }
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    return {name.partition(".")[0]: tmp_path / name for name in contents}
+
+
+def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, files, capsys):
+    out = Path(tiny_opts[tiny_opts.index("OUTPUT_DIR") + 1])
+    names = list(json.loads((tiny_motion / "classids.json").read_text()))
+    keys = {
+        "TENSORBOARD.ENABLE": True,
+        "TENSORBOARD.LOG_DIR": "board",
+        "TENSORBOARD.CATEGORIES_PATH": files["groups"],
+        "TENSORBOARD.CLASS_NAMES_PATH": tiny_motion / "classids.json",
+        "TENSORBOARD.CONFUSION_MATRIX.ENABLE": True,
+        "TENSORBOARD.CONFUSION_MATRIX.FIGSIZE": "[4, 3]",
+        "TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH": files["subset"],
+        "TENSORBOARD.HISTOGRAM.ENABLE": True,
+        "TENSORBOARD.HISTOGRAM.FIGSIZE": "[3, 2]",
+        "TENSORBOARD.HISTOGRAM.SUBSET_PATH": files["subset"],
+        "TENSORBOARD.WRONG_PRED_VIS.ENABLE": True,
+        "TENSORBOARD.WRONG_PRED_VIS.TAG": "Mistakes",
+        "TENSORBOARD.MODEL_VIS.ENABLE": True,
+        "TENSORBOARD.MODEL_VIS.MODEL_WEIGHTS": True,
+        "TENSORBOARD.MODEL_VIS.ACTIVATIONS": True,
+        "TENSORBOARD.MODEL_VIS.INPUT_VIDEO": True,
+        "TENSORBOARD.MODEL_VIS.TOPK_PREDS": 2,
+        "TENSORBOARD.MODEL_VIS.LAYER_LIST": ["s2/pathway1_res0", "slow.stem"],
+        "TENSORBOARD.MODEL_VIS.GRAD_CAM.LAYER_LIST": ["s2/pathway0_res1", "s2/pathway1_res1"],
+        "TENSORBOARD.MODEL_VIS.GRAD_CAM.USE_TRUE_LABEL": True,
+        "IMPORTS": [str(files["notes"])],
+        "LOG_WRITERS": ["Notes"],
+    }
+    opts = [str(word) for pair in keys.items() for word in pair]
+    assert main(["--cfg", RECIPE, *tiny_opts, *opts]) == 0, capsys.readouterr().err
+
+    events = board(out / "board")
+    figures = json.loads((out / "results.json").read_text())["figures"]
+    assert [(event.step, event.value) for event in events.Scalars("test/top1")] == [(2, pytest.approx(figures["top1"]))]
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2]  # not hidden by what came after the test
+    for tag in ("lr", "val/clip_top1", "data_share", "test/calibration_error"):
+        assert events.Scalars(tag), tag
+
+    tags = events.Tags()["images"]
+    assert {"Confusion matrix", "Confusion matrix/first two"} <= set(tags)
+    assert picture(events, "Confusion matrix").size == (400, 300)
+    assert {tag for tag in tags if tag.startswith("Predictions")} == {f"Predictions by class/{n}" for n in names[:3]}
+    assert picture(events, f"Predictions by class/{names[0]}").size == (300, 200)
+    predictions = np.load(out / "predictions.npz")
+    wrong = int((predictions["scores"].argmax(1) != predictions["labels"]).sum())
+    assert wrong > 0 and len([tag for tag in tags if tag.startswith("Mistakes/")]) == wrong
+
+    for prefix in (
+        "Input/",
+        "Activations/fast.res2.block0/",
+        "Activations/slow.stem/",
+        "Grad-CAM/slow/",
+        "Grad-CAM/fast/",
+    ):
+        videos = [tag for tag in tags if tag.startswith(prefix)]
+        assert len(videos) == 6, prefix
+        with picture(events, videos[0]) as shown:
+            assert (shown.format, shown.n_frames) == ("GIF", 8)
+    weights = events.Tags()["histograms"]
+    assert "Weights/slow.stem.conv.weight" in weights and all("stem" in tag or "res2.block0" in tag for tag in weights)
+
+    notes = (out / "notes.txt").read_text().splitlines()
+    assert notes.count("closed 1") == 2  # after the training and after the test
+    assert any(line.startswith("scalars 1 ") and "train/loss" in line for line in notes)
+    assert any(line.startswith("scalars 2 test/") for line in notes)
+    assert "image 2 Confusion matrix (300, 400, 3) uint8" in notes
+
+    # Alone, it draws an earlier test; what its files name wrongly is said.
+    capsys.readouterr()
+    alone = [
+        "TRAIN.ENABLE",
+        "False",
+        "TEST.ENABLE",
+        "False",
+        "TENSORBOARD.ENABLE",
+        "True",
+        "OUTPUT_DIR",
+        str(out / "x"),
+    ]
+    alone += ["TENSORBOARD.PREDICTIONS_PATH", str(out), "TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True"]
+    assert main(["--cfg", RECIPE, *tiny_opts, *alone]) == 0, capsys.readouterr().err
+    assert board(out / "x/tensorboard").Tags()["images"] == ["Confusion matrix"]
+    alone += ["TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH", str(files["wrong"])]
+    assert main(["--cfg", RECIPE, *tiny_opts, *alone]) == 2
+    assert "'arow' is no class of the test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "opts, message",
+    [
+        (
+            ["TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True", "DATA.MULTI_LABEL", "True", *SEVERAL],
+            "here are several labels a video",
+        ),
+        (["TENSORBOARD.MODEL_VIS.ENABLE", "True", "TENSORBOARD.MODEL_VIS.COLORMAP", "Pastell"], "Pastell"),
+        (["LOG_WRITERS", "['Wandb']"], "LOG_WRITERS: no writer is called 'Wandb'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_before_the_training(tiny_opts, opts, message, capsys):
+    assert main(["--cfg", RECIPE, *tiny_opts, "TENSORBOARD.ENABLE", "True", *opts]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and "training on" not in shown.out
