@@ -90,7 +90,7 @@ def check_or_write_settings(path: str | os.PathLike, settings: dict) -> None:
     path = Path(path)
     wanted = json.loads(json.dumps(settings))  # tuples become lists, as they are read back
     if not path.exists():
-        with atomic_write(path) as draft:
+        with atomic_write(path, concurrently=True) as draft:  # machines that share the folder begin together
             draft.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         return
     found = read_json(path)

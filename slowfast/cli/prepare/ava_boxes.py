@@ -11,7 +11,7 @@ import torch
 
 from slowfast.cli.arguments import add_checkpoint, add_gpus, add_workers, whole
 from slowfast.cli.machine import one_device
-from slowfast.cli.prepare.common import add_command, finish
+from slowfast.cli.prepare.common import add_command, add_shard, finish
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.person_boxes import (
@@ -84,6 +84,7 @@ def add_parser(commands) -> None:
         )
     add_gpus(parser, "GPUs that the detector runs on, one at most", default="0")
     parser.add_argument("--batch", type=whole(1), default=4, metavar="N", help="frames at a time (default 4)")
+    add_shard(parser, "which writes OUT")
     add_workers(parser, "threads that decode ahead")
 
 
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     settings |= {"first_second": args.first_second, "last_second": args.last_second}
     check_or_write_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
     videos, failures = _videos_by_part(args.videos, parts)
+    videos = dict(args.shard.of(list(videos.items())))
     with WorkProgress(sum(not part.exists() for part in videos)) as progress:
         for part, path, boxes in _detect(videos, model, args):
             if isinstance(boxes, str):
@@ -105,9 +107,12 @@ def run(args: argparse.Namespace) -> int:
                 write_boxes(part, part.stem, boxes)
             progress.step(failed=isinstance(boxes, str))
     done = [part for part in videos if part.exists()]
-    num_boxes = merge_boxes(done, args.out)
-    summary = f"{args.out}: {num_boxes:,} boxes of {len(done):,} videos, in {progress.seconds:.0f} s"
-    return finish(summary, failures, parts / "failed.csv")
+    if args.shard.count > 1:  # OUT is of all parts
+        summary = f"{parts}: {len(done):,} of {len(videos):,} videos, in {progress.seconds:.0f} s"
+    else:
+        num_boxes = merge_boxes(done, args.out)
+        summary = f"{args.out}: {num_boxes:,} boxes of {len(done):,} videos, in {progress.seconds:.0f} s"
+    return finish(summary, failures, args.shard.table(parts / "failed.csv"))
 
 
 def _videos_by_part(folder: Path, parts: Path) -> tuple[dict[Path, str], list[tuple[str, str]]]:

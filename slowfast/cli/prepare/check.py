@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from slowfast.cli.arguments import add_output, add_workers, whole
-from slowfast.cli.prepare.common import add_command, add_list_format, read_list
+from slowfast.cli.prepare.common import Shard, add_command, add_list_format, add_shard, read_list
 from slowfast.preparation.files import TEXT, find_files, write_table
 from slowfast.preparation.inspection import (
     VideoFacts,
@@ -54,6 +54,7 @@ def add_parser(commands) -> None:
         help="check the videos of LIST and write its good rows to CLEAN; may be given again",
     )
     add_list_format(parser)
+    add_shard(parser, "which puts the parts together")
     add_workers(parser)
 
 
@@ -65,17 +66,25 @@ def run(args: argparse.Namespace) -> int:
     paths = list(dict.fromkeys(paths))
     if not paths:
         raise ValueError("nothing to check: name a folder, a list or a video, or give --clean-list.")
+    if args.shard.count > 1 and args.clean_list:
+        raise ValueError(
+            "--clean-list with --shard: a clean list is of all parts. Write it in the run without --shard."
+        )
     start = time.monotonic()
-    known = read_manifest(args.output / "manifest.csv")
+    paths = args.shard.of(paths)
+    known = _known(args.output, args.shard)
+    bad_table = args.shard.table(args.output / "bad.csv")
     found = [refuse_short(facts, args.min_frames) for facts in _inspect(paths, known, args)]
     bad = [(video.path, video.error) for video in found if video.error]
-    write_table(args.output / "bad.csv", ("path", "reason"), bad)
+    write_table(bad_table, ("path", "reason"), bad)
     for path, clean in args.clean_list:
         _write_clean_list(path, clean, lists[path], {path for path, _ in bad})
     print(format_summary(found))
-    print(f"{args.output / 'manifest.csv'}: {len(found):,} videos, in {time.monotonic() - start:.0f} s")
+    print(
+        f"{args.shard.table(args.output / 'manifest.csv')}: {len(found):,} videos, in {time.monotonic() - start:.0f} s"
+    )
     if bad:
-        print(f"{len(bad):,} are bad: {args.output / 'bad.csv'} says which and why")
+        print(f"{len(bad):,} are bad: {bad_table} says which and why")
     return 1 if bad else 0
 
 
@@ -102,16 +111,25 @@ def _inspect(paths: list[str], known: dict[str, VideoFacts], args: argparse.Name
                 found[facts.path] = facts
                 progress.step(failed=bool(facts.error))
                 if time.monotonic() - saved > SAVE_SECONDS:
-                    _save(args.output, known, found)
+                    _save(args, known, found)
                     saved = time.monotonic()
     finally:
-        _save(args.output, known, found)
+        _save(args, known, found)
     return [found[path] for path in paths]
 
 
-def _save(out: Path, known: dict[str, VideoFacts], found: dict[str, VideoFacts]) -> None:
-    videos = {**known, **found}
-    write_manifest(out / "manifest.csv", (videos[path] for path in sorted(videos, key=os.fsencode)))
+def _known(out: Path, shard: Shard) -> dict[str, VideoFacts]:
+    """What earlier runs found: for one part what that part did, for the whole what all parts did, too."""
+    paths = [out / "manifest.csv"]
+    paths += [shard.table(paths[0])] if shard.count > 1 else sorted(out.glob("manifest.*-of-*.csv"))
+    return {path: facts for manifest in paths for path, facts in read_manifest(manifest).items()}
+
+
+def _save(args: argparse.Namespace, known: dict[str, VideoFacts], found: dict[str, VideoFacts]) -> None:
+    videos = {**known, **found} if args.shard.count == 1 else found
+    write_manifest(
+        args.shard.table(args.output / "manifest.csv"), (videos[path] for path in sorted(videos, key=os.fsencode))
+    )
 
 
 def _write_clean_list(path: str, clean: str, videos, bad: set[str]) -> None:

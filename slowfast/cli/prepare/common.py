@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from slowfast.cli.arguments import Parser, whole
 from slowfast.datasets.lists.path_labels import read_path_label_list
 from slowfast.preparation.files import write_table
+
+T = TypeVar("T")
 
 
 def add_command(
@@ -24,6 +29,45 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``index``, from 0, of ``count`` parts of the work, which several machines share."""
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, items: Sequence[T]) -> list[T]:
+        """The items of this part: every ``count``-th, whatever of them is done."""
+        return list(items[self.index :: self.count])
+
+    def table(self, path: Path) -> Path:
+        """``failed.csv``, or of one part of several ``failed.3-of-16.csv``."""
+        return path if self.count == 1 else path.with_name(f"{path.stem}.{self.index}-of-{self.count}{path.suffix}")
+
+
+def shard(text: str) -> Shard:
+    """The value of ``--shard``: K/N.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if found is None or not int(found[1]) < int(found[2]):
+        raise argparse.ArgumentTypeError(f"expected K/N with K from 0 to N - 1, as 0/16, got {text!r}")
+    return Shard(int(found[1]), int(found[2]))
+
+
+def add_shard(parser: argparse.ArgumentParser, rest: str) -> None:
+    """``--shard``; ``rest`` says what the run without it, after all parts, is for."""
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        default=Shard(),
+        metavar="K/N",
+        help=f"do part K (from 0) of N, on machines that share OUT; then run it once without, {rest}",
+    )
 
 
 def add_list_format(parser: argparse.ArgumentParser) -> None:

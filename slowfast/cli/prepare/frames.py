@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.arguments import add_workers, whole
-from slowfast.cli.prepare.common import add_command, finish
+from slowfast.cli.prepare.common import add_command, add_shard, finish
 from slowfast.preparation.files import check_or_write_settings, find_files, write_table
 from slowfast.preparation.frame_list_files import (
     charades_labels,
@@ -75,6 +75,7 @@ def add_parser(commands) -> None:
         metavar="N",
         help="a video with fewer is reported (default: ava 27000, charades 1)",
     )
+    add_shard(parser, "which writes the lists")
     add_workers(parser)
 
 
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out / "frames"
     check_or_write_settings(args.out / "frames.json", {"dataset": args.dataset, **asdict(layout)})
     videos, failures = _videos_by_id(args.videos)
+    videos = dict(args.shard.of(list(videos.items())))
     left = [(path, str(folder / video_id)) for video_id, path in videos.items() if not (folder / video_id).is_dir()]
     with WorkProgress(len(left)) as progress:
         for index, result in run_jobs(partial(frames_job, layout=layout), left, num_workers=args.workers):
@@ -99,12 +101,13 @@ def run(args: argparse.Namespace) -> int:
     for video_id, count in counts.items():  # also those of earlier runs
         if count < layout.min_frames and videos[video_id] not in flagged:
             failures.append((videos[video_id], f"{count:,} frames, expected at least {layout.min_frames:,}"))
-    _write_frame_lists(args, listed, counts, layout)
+    if args.shard.count == 1:  # the lists are of all parts
+        _write_frame_lists(args, listed, counts, layout)
     summary = (
         f"{folder}: {sum(counts.values()):,} frames of {len(counts):,} videos, "
         f"{sum(os.path.basename(job[1]) in counts for job in left):,} of them written now, in {progress.seconds:.0f} s"
     )
-    return finish(summary, failures, args.out / "failed.csv")
+    return finish(summary, failures, args.shard.table(args.out / "failed.csv"))
 
 
 def _read_listed(args: argparse.Namespace, layout: FrameLayout) -> dict[str, tuple[list[str], Callable]]:

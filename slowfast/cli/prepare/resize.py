@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.arguments import add_workers, whole
-from slowfast.cli.prepare.common import add_command, finish
+from slowfast.cli.prepare.common import add_command, add_shard, finish
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.preparation.resize import resize_job
@@ -52,6 +52,7 @@ def add_parser(commands) -> None:
         "--crf", type=whole(0, 51), default=20, metavar="0-51", help="quality of x264; smaller is better (default 20)"
     )
     parser.add_argument("--preset", default="fast", choices=PRESETS, help="effort of x264 (default fast)")
+    add_shard(parser, "which tries again what failed and says how it ended")
     add_workers(parser)
 
 
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     targets, clashes = _targets(videos)
     failures = [(str(args.videos / video), why) for video, why in clashes]
     jobs = [(str(args.videos / source), str(args.out / target)) for target, source in targets.items()]
+    jobs = args.shard.of(jobs)
     left = [job for job in jobs if not _is_done(*job)]
     # with few and long videos, the cores left over help each of them
     threads = max(1, num_cores() // max(1, min(args.workers, len(left))))
@@ -81,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
     before, after = (sum(os.path.getsize(job[side]) for job in done) for side in (0, 1))
     ignored = f"; {len(others):,} files that are no videos were left" if others else ""
     summary = (
-        f"{args.out}: {len(done):,} of {len(videos):,} videos, {len(left) - progress.num_failed:,} of them now, in "
+        f"{args.out}: {len(done):,} of {len(jobs):,} videos, {len(left) - progress.num_failed:,} of them now, in "
         f"{progress.seconds:.0f} s; {before / 1e6:,.1f} MB became {after / 1e6:,.1f}{ignored}"
     )
-    return finish(summary, sorted(failures), args.out / "failed.csv")
+    return finish(summary, sorted(failures), args.shard.table(args.out / "failed.csv"))
 
 
 def _targets(videos: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
