@@ -30,6 +30,7 @@ EXTRAS = {
     "plot": ["matplotlib"],  # the demo's plot and pictures
     "camera": ["opencv-python"],  # reads cameras and draws the window of slowfast predict --show
     "flow": ["opencv-python-headless"],  # optical flow for the Fast pathway (FLOW.METHOD dis, farneback)
+    "slurm": ["submitit"],  # slowfast submit: jobs of Slurm that are queued again
     # 36 MB together, 112 MB installed; a model is also exported with torch alone (--format torch)
     "export": [
         "onnx",  # the file format
@@ -42,6 +43,7 @@ EXTRAS = {
         "onnxruntime",
         "matplotlib",  # tests draw too
         "opencv-python-headless",  # and compute flow
+        "submitit",  # and jobs submitted, to its local executor
         "pytest",  # make test
         "pytest-xdist",  # on all cores
         "ruff",  # make lint

@@ -65,17 +65,7 @@ def build_parser() -> Parser:
         example=EXAMPLE,
         takes_overrides=True,
     )
-    add_cfg(parser, several="several are jobs, run in turn")
-    add_output(parser, "folder of checkpoints, logs and results (OUTPUT_DIR; default outputs/ and the recipe's name)")
-    add_checkpoint(
-        parser,
-        "weights to start training from, or to test without training: a file, a URL or a name that `slowfast zoo` "
-        "lists (TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH)",
-    )
-    add_gpus(parser, "GPUs of this machine (NUM_GPUS)")
-    parser.add_argument(
-        "--workers", type=whole(0), metavar="N", help="loading processes for each GPU (DATA_LOADER.NUM_WORKERS)"
-    )
+    add_run_arguments(parser)
     # With underscores, as PySlowFast spells them; other commands have no such flags.
     parser.add_argument("--num-shards", "--num_shards", type=whole(1), metavar="N", help="machines (NUM_SHARDS)")
     parser.add_argument(
@@ -91,14 +81,34 @@ def build_parser() -> Parser:
     return parser
 
 
+def add_run_arguments(parser: Parser) -> None:
+    """What a run is of, for `slowfast run` and for what starts it elsewhere."""
+    add_cfg(parser, several="several are jobs, run in turn")
+    add_output(parser, "folder of checkpoints, logs and results (OUTPUT_DIR; default outputs/ and the recipe's name)")
+    add_checkpoint(
+        parser,
+        "weights to start training from, or to test without training: a file, a URL or a name that `slowfast zoo` "
+        "lists (TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH)",
+    )
+    add_gpus(parser, "GPUs of this machine (NUM_GPUS)")
+    parser.add_argument(
+        "--workers", type=whole(0), metavar="N", help="loading processes for each GPU (DATA_LOADER.NUM_WORKERS)"
+    )
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parsed arguments: ``cfg`` has the names of the configs, ``opts`` the overrides behind them."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    for name in args.cfg:
+    check_config_names(args.cfg, parser)
+    return args
+
+
+def check_config_names(names: Sequence[str], parser: Parser) -> None:
+    """Return when none of ``names`` is a config key in lower case; else end as the parser does."""
+    for name in names:
         if name.partition("=")[0].upper() in key_names(get_cfg()) and existing_config(name, folder=Path()) is None:
             parser.error(f"{name!r} is no config. Keys are upper case: {name.upper()}.")
-    return args
 
 
 def overrides_of(args: argparse.Namespace, **more: str) -> list:
