@@ -98,6 +98,10 @@ def _listed(pairs: dict[str, str]) -> str:
 
 def _problems(found: dict[str, Any]) -> list[str]:
     problems = outdated_packages()
+    if found["gpus"]:
+        problems += known_faults(
+            torch_version=found["versions"]["torch"], cudnn_version=found["cudnn"], half_precision=True
+        )
     missing = [name for kind in ("decoders", "encoders") for name, has in found[kind].items() if not has]
     if missing:
         problems.append(f"this PyAV has no {', '.join(missing)}: videos of that kind cannot be read or written.")

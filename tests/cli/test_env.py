@@ -44,6 +44,21 @@ def test_what_is_broken_is_a_problem(monkeypatch, capsys):
     assert "problem    /dev/shm has 0.06 GiB" in out and "--shm-size 16g" in out
 
 
+def test_known_faults_of_a_gpus_libraries_are_problems(monkeypatch):
+    found = {
+        "versions": {"torch": "2.9.1+cu128"},
+        "gpus": [{"name": "any"}],
+        "cudnn": 91300,
+        "decoders": {},
+        "encoders": {},
+        "shm_gib": None,
+        "process_groups": {},
+    }
+    (problem,) = env._problems(found)
+    assert "torch 2.9.1 with cuDNN 9.13.0" in problem
+    assert env._problems(found | {"gpus": []}) == []
+
+
 @pytest.mark.parametrize(
     "found, says",
     [
