@@ -21,6 +21,7 @@ from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
 from slowfast.config.files import recipes_root
 from slowfast.utils.environment import num_cores, num_gpus, outdated_packages, versions
+from slowfast.utils.known_faults import known_faults
 from slowfast.utils.memory import host_memory
 
 EXTRAS = ("matplotlib", "opencv-python-headless", "onnx", "onnxscript", "onnxruntime")
