@@ -37,7 +37,16 @@ EXTRAS = {
         "onnxscript",  # torch.onnx builds its operators with it
         "onnxruntime",  # runs the file, to check it
     ],
+    "serve": [
+        "fastapi",  # the page and the JSON API of `slowfast serve`
+        "uvicorn",  # answers HTTP for it
+        "python-multipart",  # reads uploads
+    ],
     "dev": [
+        "fastapi",  # the server is tested
+        "uvicorn",
+        "python-multipart",
+        "httpx",  # starlette's test client
         "onnx",  # exported models are checked in the tests
         "onnxscript",
         "onnxruntime",
@@ -68,7 +77,7 @@ setup(
     packages=[*find_packages(include=["slowfast", "slowfast.*"]), "slowfast.configs"],
     package_dir={"slowfast.configs": "configs"},
     package_data={
-        "slowfast": ["py.typed", "models/weights/*.json", "visualization/report/page.*"],
+        "slowfast": ["py.typed", "models/weights/*.json", "visualization/report/page.*", "serving/page/*"],
         "slowfast.configs": ["**/*.yaml"],
     },
     entry_points={"console_scripts": ["slowfast = slowfast.cli.main:main"]},

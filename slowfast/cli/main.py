@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": ("predict", "say what videos, long videos and cameras show"),
     "features": ("features", "write what a layer of a model makes of videos"),
     "run": ("run", "train and test what a config describes"),
+    "serve": ("serve", "a model behind a local page and a JSON API"),
     "submit": ("submit", "hand a run to Slurm, which queues it again when it is preempted"),
     "env": ("env", "versions, devices, codecs and process groups of this machine"),
     "info": ("info", "parameters, GFLOPs, memory and shapes of a config's model"),

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast.config import CfgNode, get_cfg
-from slowfast.config.merge import key_names
+from slowfast.config import CfgNode
 from slowfast.config.rules.model import model_kind
 from slowfast.engine.training_memory import TrainingMemory
 from slowfast.utils.logging import count
@@ -274,8 +273,7 @@ def imbalance_advice(counts: Sequence[int]) -> list[str]:
     if ratio < UNEQUAL:
         return []
     said = f"the largest class has {ratio:.1f} times the training videos of the smallest. To help small ones, append"
-    known = set(key_names(get_cfg()))
-    return [said, *(f"  {key} {value}  ({why})" for key, value, why in BALANCING if key in known)]
+    return [said, *(f"  {key} {value}  ({why})" for key, value, why in BALANCING)]
 
 
 def merged(*groups: Iterable[Setting]) -> list[Setting]:

@@ -1,0 +1,158 @@
+"""``slowfast serve``: a model behind a local page and a JSON API."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from slowfast.cli.arguments import Parser, command_parser, positive, whole
+from slowfast.cli.errors import report_errors
+from slowfast.cli.pipelines import add_model, load_model
+from slowfast.engine.launch import LaunchError
+from slowfast.engine.pipeline import Pipeline
+from slowfast.prediction.boxes import DetectedBoxes, build_detector
+from slowfast.preparation.files import find_files
+from slowfast.utils.logging import setup_logging
+
+DESCRIPTION = (
+    "Open a page in the browser on which one drops a video and sees it play with the classes under it; programs ask "
+    "POST /predict. It answers on this machine alone, unless --host says otherwise."
+)
+EXAMPLE = """
+slowfast serve --checkpoint outputs/mine/checkpoints/best.pyth --samples videos
+curl -F video=@video.mp4 http://127.0.0.1:8000/predict
+"""
+NOTES = "docs/SERVE.md in the repository tells the API and the limits."
+MOST_SAMPLES = 200
+NEEDED = ("fastapi", "uvicorn", "python_multipart")
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser("serve", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True, notes=NOTES)
+    add_model(parser)
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to answer on (default 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=whole(0, 65535), default=8000, metavar="N", help="port (default 8000; 0: any that is free)"
+    )
+    parser.add_argument("--samples", type=Path, metavar="DIR", help="folder of videos that can be picked on the page")
+    parser.add_argument(
+        "--max-megabytes", type=positive, default=256.0, metavar="N", help="largest upload (default 256)"
+    )
+    parser.add_argument("--max-seconds", type=positive, default=600.0, metavar="S", help="longest video (default 600)")
+    parser.add_argument("--max-jobs", type=whole(1), default=1, metavar="N", help="videos at a time (default 1)")
+    parser.add_argument(
+        "--max-waiting", type=whole(0), default=8, metavar="N", help="videos that wait beside them (default 8)"
+    )
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="what finds boxes: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
+    )
+    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's file of the detector's weights")
+    parser.add_argument(
+        "--least-detection",
+        type=float,
+        default=0.8,
+        metavar="P",
+        help="boxes that were found with a lower score are left out (default 0.8)",
+    )
+    return parser
+
+
+def check_installed() -> None:
+    """Return when the packages of the extra are there.
+
+    Raises:
+        ValueError: they are not; says how to get them.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"`slowfast serve` needs {', '.join(missing)}: pip install 'slowfast[serve]'.")
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        LaunchError: the port is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        what = f"cannot answer on {host}:{port}: {error.strerror}"
+        raise LaunchError(f"{what}. Choose another --port or --host.") from None
+    return bound
+
+
+def find_samples(folder: Path | None) -> list:
+    """The videos of a folder, called by their path in it."""
+    from slowfast.serving.analysis import Video
+
+    if folder is None:
+        return []
+    names = find_files(folder)[0][:MOST_SAMPLES]
+    return [Video(folder.resolve() / name, name) for name in names]
+
+
+def build_boxes(args: argparse.Namespace, pipeline: Pipeline) -> DetectedBoxes | None:
+    """What finds the boxes of a model of boxes."""
+    if not args.detector:
+        return None
+    options = {"weights": args.detector_weights or "", "least_score": args.least_detection}
+    detector = build_detector(args.detector, **options, device=pipeline.device)
+    return DetectedBoxes(detector, least_score=args.least_detection)
+
+
+def build_server(args: argparse.Namespace):
+    """The application that the command line describes."""
+    from slowfast.serving.analysis import Analyst
+    from slowfast.serving.app import LOCAL_HOSTS, Limits, build_app
+    from slowfast.serving.evidence import Evidence
+
+    pipeline = load_model(args)
+    boxes = build_boxes(args, pipeline)
+    explain = None if boxes else Evidence(pipeline)
+    analyst = Analyst(pipeline, boxes=boxes, explain=explain, max_seconds=args.max_seconds)
+    limits = Limits(
+        max_bytes=int(args.max_megabytes * 1e6),
+        max_seconds=args.max_seconds,
+        num_workers=args.max_jobs,
+        max_waiting=args.max_waiting,
+    )
+    title = os.path.basename(args.checkpoint or args.cfg)
+    hosts = LOCAL_HOSTS if args.host in LOCAL else ("*",)
+    return build_app(analyst, title=title, samples=find_samples(args.samples), limits=limits, hosts=hosts)
+
+
+@report_errors
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    check_installed()
+    import uvicorn
+
+    setup_logging()
+    with bound_socket(args.host, args.port) as bound:
+        app = build_server(args)
+        shown = f"[{args.host}]" if ":" in args.host else args.host
+        print(f"http://{shown}:{bound.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+        if args.host not in LOCAL:
+            print("whoever reaches this address may use it: there is no password.", file=sys.stderr, flush=True)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        uvicorn.Server(config).run(sockets=[bound])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""What the server says of one video: its entry as ``slowfast predict --json`` writes it, and what the page draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slowfast.engine.pipeline import Pipeline, takes_boxes
+from slowfast.engine.prediction import class_name
+from slowfast.prediction.boxes import DetectedBoxes
+from slowfast.prediction.predictor import Look, VideoPredictor, moments_of_clips
+from slowfast.prediction.sources import Source
+from slowfast.prediction.windows import WindowCut, open_forward, predict_windows
+from slowfast.serving.jobs import JobError
+from slowfast.utils.text import printable
+from slowfast.video.index import read_index
+from slowfast.video.watch import VideoReadError
+
+MOST_POINTS = 60  # of a chart: windows of a long video lie further apart
+OVERLAY = "overlay.mp4"
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Video:
+    """A file that someone asks about.
+
+    Attributes:
+        path: where it lies here.
+        name: what it is called in answers, in its place.
+    """
+
+    path: Path
+    name: str
+
+    def without_path(self, text: str) -> str:
+        """``text`` with the name in place of the path."""
+        return text.replace(str(self.path), self.name).replace(str(self.path.parent), "")
+
+
+class Analyst:
+    """Says what a model sees in files; may be called from several threads.
+
+    Args:
+        boxes: for a model of boxes, what finds them.
+        explain: writes a video of where the model finds its evidence in a file, into a path; whether it could.
+        max_seconds: the longest video.
+        num_top: classes named.
+
+    Raises:
+        ValueError: a model of boxes without a detector, or a detector without such a model.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        boxes: DetectedBoxes | None = None,
+        explain: Callable[[str, Path], bool] | None = None,
+        max_seconds: float = 600,
+        num_top: int = 5,
+    ):
+        self.of_boxes = takes_boxes(pipeline.model)
+        if self.of_boxes != (boxes is not None):
+            raise ValueError(
+                "this model scores boxes: name what finds them (--detector)."
+                if self.of_boxes
+                else "this model scores whole clips: leave out --detector."
+            )
+        self.pipeline, self.look, self.max_seconds = pipeline, Look(boxes=boxes, num_top=num_top), max_seconds
+        self.explain = explain
+
+    def check(self, video: Video) -> float:
+        """Seconds that the video lasts.
+
+        Raises:
+            JobError: 415 it is no video; 413 it is too long.
+        """
+        try:
+            index = read_index(str(video.path))
+        except VideoReadError as error:
+            raise JobError(415, video.without_path(str(error))) from None
+        seconds = index.num_frames / index.fps
+        if seconds > self.max_seconds:
+            raise JobError(
+                413, f"{video.name} lasts {seconds:.0f} seconds; this server takes up to {self.max_seconds:g}."
+            )
+        return seconds
+
+    def record(self, video: Video) -> dict[str, Any]:
+        """The entry of ``videos`` that ``slowfast predict --json`` writes, "path" being the name.
+
+        Raises:
+            JobError: 415 or 413 as ``check``; 422 the video cannot be decoded.
+        """
+        self.check(video)
+        record = VideoPredictor(self.pipeline, self.look)(Source("file", str(video.path))).record
+        if record["failure"]:
+            raise JobError(422, video.without_path(record["failure"]))
+        return record | {"path": printable(video.name)}
+
+    def analyse(self, video: Video, *, explain_into: Path | None, report: Progress) -> dict[str, Any]:
+        """``{"record", "duration", "timeline", "overlay"}`` for the page.
+
+        "timeline" is ``{"start": [V], "end": [V], "classes": [{"name", "scores": [V]}]}`` of the best classes, or None
+        for a model of boxes, whose key frames are in the record.
+
+        Args:
+            explain_into: folder for the overlay video, if it is wanted.
+            report: called with a step in words and the share that is done.
+
+        Raises:
+            JobError: as ``record``.
+        """
+        report("reading", 0.02)
+        seconds = self.check(video)
+        report("looking at the whole video", 0.05)
+        record = self.record(video)
+        shares = (0.3, 0.7 if explain_into else 0.98)
+        timeline = None if self.of_boxes else self._timeline(video, seconds, report, shares)
+        overlay = False
+        if explain_into and self.explain:
+            report("looking for the evidence", shares[1])
+            overlay = self.explain(str(video.path), explain_into / OVERLAY)
+        return {"record": record, "duration": seconds, "timeline": timeline, "overlay": overlay}
+
+    def _timeline(self, video: Video, seconds: float, report: Progress, shares: tuple[float, float]) -> dict[str, Any]:
+        """Mean scores of windows of one clip's length; of the test's clips where clips have no length."""
+        span = self.pipeline.protocol.sampling.span_seconds
+        if span is None:
+            whole = self.pipeline(str(video.path))
+            rows = [(moment.start, moment.end, moment.scores) for moment in moments_of_clips(whole)]
+        else:
+            cut = WindowCut(span, max(span / 4, (seconds - span) / MOST_POINTS))
+            rows = []
+            with open_forward(self.pipeline, str(video.path)) as reader:
+                for window in predict_windows(self.pipeline, reader, cut):
+                    rows.append((window.start, window.end, window.prediction.mean_scores))
+                    share = min(1.0, window.end / max(seconds, 1e-6))
+                    report("looking along the video", shares[0] + share * (shares[1] - shares[0]))
+        scores = np.stack([row[2] for row in rows])
+        best = np.argsort(-scores.mean(0), kind="stable")[: self.look.num_top].tolist()
+        names = self.pipeline.class_names
+        return {
+            "start": [round(row[0], 4) for row in rows],
+            "end": [round(row[1], 4) for row in rows],
+            "classes": [{"name": class_name(i, names), "scores": scores[:, i].round(5).tolist()} for i in best],
+        }
