@@ -13,7 +13,7 @@ def load(path_or_name, *, model=None, config=None, device=None, overrides=(), al
         path_or_name: a checkpoint of ours, which tells all that is needed; a file that PySlowFast, PyTorchVideo or
             mmaction2 published, or one of such a network; any other file of weights, with ``config``; or a name of
             ``slowfast zoo`` ("SLOWFAST_8x8_R50", "mmaction2/slowfast_r50_8x8"), which is downloaded once.
-        model: name of the published network that the file is of; default recognised by names and shapes, where they
+        model: name of the published network that the file is of; default recognized by names and shapes, where they
             tell. It is used as its authors use it: colors, frames of a clip, crops.
         config: recipe of the weights, a file or a name such as "Kinetics/SLOWFAST_8x8_R50".
         device: default the first GPU if there is one, else the CPU.

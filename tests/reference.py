@@ -74,7 +74,7 @@ def fully_convolutional_scores(features: Sequence[Tensor], weight: Tensor, bias:
 
 
 def sub_batch_norm(x: Tensor, num_splits: int, eps: float = 1e-5) -> Tensor:
-    """Every ``num_splits``-th clip of ``x`` (B, C, T, H, W) normalised by the statistics of those clips alone."""
+    """Every ``num_splits``-th clip of ``x`` (B, C, T, H, W) normalized by the statistics of those clips alone."""
     out = torch.empty_like(x)
     for split in range(num_splits):
         for channel in range(x.shape[1]):

@@ -137,7 +137,7 @@ def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: in
         }
     ]
     if has_boxes:
-        meaning = "place of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip"
+        meaning = "index of the clip in the batch, then x1 y1 x2 y2 in pixels of the clip"
         inputs.append({"name": "boxes", "dtype": "float32", "shape": ["boxes", 5], "meaning": meaning})
     return {
         "inputs": inputs,

@@ -21,7 +21,7 @@ from slowfast.config.rules.check import check_and_infer, warnings_about
 
 
 class Config(CfgNode):
-    """All settings; the merge methods report unknown keys and wrong types with their place.
+    """All settings; the merge methods report unknown keys and wrong types with their location.
 
     Attributes:
         layers: what was merged, in order: bases, files, overrides. ``origins.py`` tells from it who set a key.

@@ -37,7 +37,7 @@ class Layer:
     is_recipe: bool = False  # a file that came with the package
     because: str = ""  # why, where a program chose these settings and not the user
 
-    def place(self, key_path: KeyPath) -> str:
+    def location(self, key_path: KeyPath) -> str:
         """``file:line: `` of a key (of the list around it, where a key has no line of its own)."""
         for length in range(len(key_path), 0, -1):
             if key_path[:length] in self.lines:
@@ -81,7 +81,7 @@ def _bases(layer: Layer, path: Path) -> Iterator[Path]:
     for name in names:
         if not isinstance(name, str):
             raise ConfigError(
-                f"{layer.place((BASE_KEY,))}{BASE_KEY} is {cut(repr(named))}; expected a path or a list of paths."
+                f"{layer.location((BASE_KEY,))}{BASE_KEY} is {cut(repr(named))}; expected a path or a list of paths."
             )
         base = existing_config(name, folder=path.parent)
         if base is None:
@@ -89,7 +89,7 @@ def _bases(layer: Layer, path: Path) -> Iterator[Path]:
             siblings = [entry for entry in _names_in(wanted.parent) if entry.endswith((".yaml", ".yml"))]
             hint = did_you_mean(wanted.name, siblings) or did_you_mean(_recipe_name(name), recipe_names())
             raise ConfigError(
-                f"{layer.place((BASE_KEY,))}{BASE_KEY} names {quoted(name)}, but there is no file {cut(str(wanted))}"
+                f"{layer.location((BASE_KEY,))}{BASE_KEY} names {quoted(name)}, but there is no file {cut(str(wanted))}"
                 f" (paths are relative to the file that names them), and no recipe is called so.{hint}"
             )
         yield base

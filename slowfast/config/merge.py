@@ -88,9 +88,9 @@ def _merge(
             elif key in cfg:
                 setattr(cfg, key, coerce(value, current))
             else:
-                problems.append(layer.place(key_path) + cut(unknown_key(key_path, value, names)))
+                problems.append(layer.location(key_path) + cut(unknown_key(key_path, value, names)))
         except ConfigError as error:
-            problems.append(f"{layer.place(key_path)}{cut('.'.join(key_path))} {error}")
+            problems.append(f"{layer.location(key_path)}{cut('.'.join(key_path))} {error}")
 
 
 def _free_form(value: Any) -> Any:

@@ -151,7 +151,7 @@ def videos_of_frame_list(path: Path, *, num_classes: int, prefix: str, check: st
     check_frame_files(lists, check, hint=hint)
     problems = RowProblems(path, f"MODEL.NUM_CLASSES is {num_classes}: raise it, or correct the list.")
     labels = np.zeros((len(lists), num_classes), dtype=np.uint8)
-    line_numbers = [int(lists.place(i).rpartition(":")[2]) for i in range(len(lists))]
+    line_numbers = [int(lists.location(i).rpartition(":")[2]) for i in range(len(lists))]
     for index, row in enumerate(labels):
         found = set().union(*set(lists.labels(index)))
         if found and max(found) >= num_classes:

@@ -281,7 +281,7 @@ class ClipDataset(Dataset):
         return torch.tensor(int(label)) if label.ndim == 0 else torch.from_numpy(label.astype(np.float32))
 
     def _reason(self, index: int, error: VideoReadError) -> str:
-        return f"{self.videos.place(index)}: {error}"
+        return f"{self.videos.location(index)}: {error}"
 
 
 def class_names_from_config(cfg: CfgNode, *, default: Path | None = None) -> list[str] | None:

@@ -36,7 +36,7 @@ class FrameSource:
         paths: one a video: a video file, or the folder of its images.
         fps: frames per second that frames are counted in.
         lists: frame lists that name the images, or None.
-        list_indices: int64 (N,), places of the videos in ``lists``.
+        list_indices: int64 (N,), indices of the videos in ``lists``.
     """
 
     kind: str
@@ -116,7 +116,7 @@ def find_source(
             "all" and "sample" also look into folders of images for holes in the numbering.
 
     Returns:
-        The frame source of the videos that are there, and their places in ``video_ids``, int64.
+        The frame source of the videos that are there, and their indices in ``video_ids``, int64.
 
     Raises:
         AnnotationError: no video is there, or not all of them with ``check`` "all".
@@ -216,7 +216,7 @@ def _check_numbering(folders: list[str], check: str) -> None:
             odd.append(f"{folder}: {hole}")
     if odd:
         logger.warning(
-            "%d of %d folders of images looked into have holes (first: %s). Frames count by their place, so what "
+            "%d of %d folders of images looked into have holes (first: %s). Frames count by their position, so what "
             "follows a hole is taken for earlier than it was.",
             len(odd),
             num_looked,
@@ -225,7 +225,7 @@ def _check_numbering(folders: list[str], check: str) -> None:
 
 
 def _hole_in(names: list[str]) -> str:
-    """The first place where the last number in the names does not count on; "" where it always does."""
+    """The first position where the last number in the names does not count on; "" where it always does."""
     numbers = [
         int(found[-1]) if (found := re.findall(r"[0-9]+", os.path.splitext(name)[0])) else None for name in names
     ]

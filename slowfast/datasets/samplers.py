@@ -44,7 +44,7 @@ def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
         labels: int64 (N,); videos with a label below 0 never come.
 
     Returns:
-        int64 (N,) places of videos, and int64 (N,) numbers from 0.
+        int64 (N,) indices of videos, and int64 (N,) numbers from 0.
     """
     classes = np.unique(labels[labels >= 0])
     counts = np.full(len(classes), len(labels) // len(classes))
@@ -189,7 +189,7 @@ class VideoBatches(Sampler):
     cannot be read, ``collate_detections`` gives it the size of the others.
 
     Args:
-        key_frames: (video, second) by place, those of a video next to each other.
+        key_frames: (video, second) by index, those of a video next to each other.
         rank, world_size: which process this is, of how many.
     """
 

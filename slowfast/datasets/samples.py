@@ -54,7 +54,7 @@ class ClipSample(_Sample):
     Attributes:
         frames: uint8 (3, T, S, S), RGB.
         label: int64 (), or float32 (K,) of 0 and 1 when a video has several labels.
-        video_index: place of the video in its list.
+        video_index: index of the video in its list.
         failures: for each video that could not be read on the way here, the reason.
         is_valid: False if no video could be read; the frames are then black.
     """
@@ -85,7 +85,7 @@ class ClipBatch(_Sample):
     Attributes:
         frames: uint8 (B, 3, T, S, S), RGB.
         labels: int64 (B,), or float32 (B, K) when a video has several labels.
-        video_indices: int64 (B,), places of the videos in their list.
+        video_indices: int64 (B,), indices of the videos in their list.
         is_valid: bool (B,), False where no video could be read.
         failures: for each video that could not be read on the way here, the reason.
     """
@@ -178,7 +178,7 @@ class DetectionSample(_Sample):
         boxes: float32 (R, 4), x1 y1 x2 y2 in pixels of ``frames``.
         labels: float32 (R, K) of 0 and 1.
         boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
-        sample_index: place of the key frame in its data set.
+        sample_index: index of the key frame in its data set.
         failures: why the clip could not be read; empty if it could.
         is_valid: False if it could not; the frames are then black, and may be of another size than those of the video.
     """
@@ -210,10 +210,10 @@ class DetectionBatch(_Sample):
 
     Attributes:
         frames: uint8 (B, 3, T, H, W), RGB; int16 where colors were changed (color.py).
-        boxes: float32 (R, 5), place of the clip in the batch, then x1 y1 x2 y2 in pixels of ``frames``.
+        boxes: float32 (R, 5), index of the clip in the batch, then x1 y1 x2 y2 in pixels of ``frames``.
         labels: float32 (R, K) of 0 and 1.
         boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
-        sample_indices: int64 (R,), place of every box's key frame in its data set.
+        sample_indices: int64 (R,), index of every box's key frame in its data set.
         is_valid: bool (B,), False where the clip could not be read.
         failures: for each clip that could not be read on the way here, the reason.
     """
@@ -240,7 +240,7 @@ class DetectionBatch(_Sample):
 
     @property
     def video_indices(self) -> Tensor:
-        """int64 (B,), places of the key frames in their data set."""
+        """int64 (B,), indices of the key frames in their data set."""
         return self.sample_indices.unique_consecutive()
 
     def split(self, num_parts: int) -> list[DetectionBatch]:
@@ -293,7 +293,7 @@ class VideoViews(_Sample):
         crops: corner (y, x) of every crop, pixels.
         crop_size: side of the crops, pixels.
         label: int64 (), or float32 (K,) when a video has several labels.
-        video_index: place of the video in its list.
+        video_index: index of the video in its list.
         path: the video, as it is called in reports.
         failure: why the video could not be read; empty if it could.
         clip_seconds: float64 (num_clips, 2), when the first frame of every clip begins and the last one ends.

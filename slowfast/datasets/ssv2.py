@@ -101,7 +101,7 @@ class SomethingSomethingTest(SomethingSomething):
 def listed(
     path: Path, rows: SomethingAnnotations, *, prefix: str, check: str = "sample"
 ) -> tuple[FrameSource, np.ndarray]:
-    """The frame source that a frame list gives of annotated videos, and their places in ``rows``, int64.
+    """The frame source that a frame list gives of annotated videos, and their indices in ``rows``, int64.
 
     Videos that only one of the two knows are passed over with a warning that counts and names them.
 

@@ -102,9 +102,9 @@ class FoldList(VideoList):
 
     class_names: tuple[str, ...] = ()
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         """``trainlist01.txt:12``, where a row stands."""
-        return super().place(index).replace("*", self.class_names[self.labels[index]])
+        return super().location(index).replace("*", self.class_names[self.labels[index]])
 
     def under(self, root: str) -> FoldList:
         """The same with the paths of the files that are in ``root``, whatever their case and their ending.

@@ -197,7 +197,7 @@ def load_for_test(model: nn.Module, path: str | os.PathLike, *, averaged: bool =
 
 
 def averaged_weights(content: dict[str, Any], path: str | os.PathLike) -> dict[str, Any]:
-    """The content of a checkpoint with the average of its weights in the place of the weights.
+    """The content of a checkpoint with the average of its weights in place of the weights.
 
     Raises:
         CheckpointError: it was trained without.
@@ -219,7 +219,7 @@ def load_for_finetuning(
     inflate: bool = False,
     min_match: float = 0.5,
 ) -> dict[str, Any]:
-    """Load what fits of ``path``'s weights (another class count re-initialises the head). Returns the contents.
+    """Load what fits of ``path``'s weights (another class count re-initializes the head). Returns the contents.
 
     Args:
         clear_patterns: text that is removed from the names first (TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN).

@@ -32,10 +32,10 @@ class BoxScores:
     """What a model gives for the boxes of a data set, in the order of its key frames.
 
     Attributes:
-        sample_indices: int64 (R,), place of every box's key frame.
+        sample_indices: int64 (R,), index of every box's key frame.
         boxes: float32 (R, 4), fractions of the frame.
         scores: float32 (R, K).
-        failures: place of a key frame that could not be read -> reason; its boxes are not among the rows.
+        failures: index of a key frame that could not be read -> reason; its boxes are not among the rows.
     """
 
     sample_indices: np.ndarray
@@ -155,7 +155,7 @@ class DetectionEvaluator:
     Args:
         pipeline: of models of this kind.
         loaders: of the same key frames, one a look (scale, flip); the scores are averaged.
-        key_frames: (video, second) by place.
+        key_frames: (video, second) by index.
         evaluate: detections -> report with "mAP" as a fraction and "protocol".
         name: what the log calls it.
         partials: where the scores so far of each look are kept, for an evaluation that is stopped.

@@ -146,7 +146,7 @@ def _name_dynamic_axes(onnx, path: Path) -> None:
 
 
 def largest_difference(pipeline: Pipeline, run: Callable[..., Tensor], clip_shape: Sequence[int]) -> float:
-    """How far ``run``, called with normalised clips, is from what a pipeline gives for their frames.
+    """How far ``run``, called with normalized clips, is from what a pipeline gives for their frames.
 
     As a share of the pipeline's largest score, over batches of CHECKED_BATCHES.
 

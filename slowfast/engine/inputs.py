@@ -14,7 +14,7 @@ from slowfast.video.augment import normalize
 
 @dataclass(frozen=True)
 class ClipPreprocessor:
-    """``preprocess(frames)``: uint8 (B, 3, T, H, W), RGB -> normalised float32 of the same shape on the device.
+    """``preprocess(frames)``: uint8 (B, 3, T, H, W), RGB -> normalized float32 of the same shape on the device.
 
     Attributes:
         mean, std: of each channel, for pixels in [0, 1].

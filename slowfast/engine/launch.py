@@ -78,7 +78,7 @@ def launch(job: Callable[[CfgNode], object], cfg: CfgNode, *, init_method: str =
         return
     if machine.num_shards > 1 and not machine.address:
         raise LaunchError(
-            f"NUM_SHARDS={machine.num_shards} machines need a place to meet: give every one of them the same "
+            f"NUM_SHARDS={machine.num_shards} machines need an address to meet at: give every one of them the same "
             "--init_method tcp://HOST:PORT (HOST is the machine with --shard_id 0), or start them by torchrun or srun."
         )
     address = machine.address or f"tcp://127.0.0.1:{_free_port()}"

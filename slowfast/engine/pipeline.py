@@ -31,7 +31,7 @@ from slowfast.engine.precision import autocast
 from slowfast.engine.prediction import Prediction
 from slowfast.models.folding import fold_batch_norms
 from slowfast.models.weights.load import CheckpointError, read_checkpoint
-from slowfast.models.weights.recognise import recognise
+from slowfast.models.weights.recognize import recognize
 from slowfast.models.weights.zoo_table import find_entry
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader
@@ -73,7 +73,7 @@ def run_model(
     """What ``model`` gives for frames, in the mode that it is in.
 
     Args:
-        prepare: uint8 frames -> normalised clip on the device.
+        prepare: uint8 frames -> normalized clip on the device.
         extra_inputs: what the model takes beside the clip.
         dtype: autocast type, or None for full precision.
     """
@@ -259,8 +259,8 @@ class Pipeline:
     def scores(self, frames: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Scores float32 (B, K) on the CPU of clips; of boxes (R, K).
 
-        The one place of inference: eval mode, moved, normalised, in the model's channel order, under autocast, and in
-        smaller batches when the memory of a GPU is short.
+        The only function that infers: eval mode, moved, normalized, in the model's channel order, under autocast, and
+        in smaller batches when the memory of a GPU is short.
 
         Args:
             frames: uint8 (B, 3, T, H, W), RGB, scaled and cropped.
@@ -276,7 +276,7 @@ class Pipeline:
         """What ``function`` gives for clips (or clips and boxes), float32 on the CPU; otherwise as ``scores``.
 
         Args:
-            function: of normalised clips on the device; a part of the model, such as its features.
+            function: of normalized clips on the device; a part of the model, such as its features.
         """
         _check_frames(frames)
         if boxes is not None and not len(boxes):
@@ -336,7 +336,7 @@ def load_pipeline(
             return Pipeline.from_checkpoint(
                 path_or_name, overrides=overrides, device=device, allow_imports=allow_imports
             )
-        entry = recognise(content["model_state"], file_name=os.fspath(path_or_name))
+        entry = recognize(content["model_state"], file_name=os.fspath(path_or_name))
         logger.info("%s is used as %s", path_or_name, entry.name)
         model = entry.name
     entry = find_entry(model)

@@ -58,7 +58,7 @@ class Trainer:
         schedule: learning rate of a fractional epoch.
         train_loader: its batch sampler has ``set_epoch(epoch, start_batch=0)``, the epoch's length, and
             ``num_batches(epoch)`` for that of any; see ``TrainSampler``.
-        preprocess: uint8 frames -> normalised clip on the device.
+        preprocess: uint8 frames -> normalized clip on the device.
         num_epochs: where training ends.
         augment: (clip, labels) -> (clip, labels), on the device, in train mode only; or None.
         evaluate: called with the model after every ``eval_period`` epochs, or after those numbers of epochs that
@@ -273,12 +273,12 @@ class Trainer:
         return self.loss_fn(self.forward(clip, batch), labels)
 
     def inputs(self, batch) -> tuple[Tensor, Tensor]:
-        """Normalised clip and labels of a batch, on the device, augmented."""
+        """Normalized clip and labels of a batch, on the device, augmented."""
         clip, labels = self.preprocess(batch.frames), batch.labels.to(self.device, non_blocking=True)
         return (clip, labels) if self.augment is None else self.augment(clip, labels)
 
     def forward(self, clip: Tensor, batch) -> Tensor:
-        """Logits of a normalised clip, in the precision of the training; ``batch`` has what goes in beside it."""
+        """Logits of a normalized clip, in the precision of the training; ``batch`` has what goes in beside it."""
         with autocast(self.device, self.amp_dtype):
             return self.parallel_model(clip, *self.extra_inputs(batch))
 

@@ -119,7 +119,7 @@ def fuse(
 
     Args:
         weights: one a member, at least 0; default equal ones. Only their ratio counts.
-        method: "mean" of the scores, or "geometric": the weighted geometric mean, which favours classes that no
+        method: "mean" of the scores, or "geometric": the weighted geometric mean, which favors classes that no
             member excludes; over a single label it is divided by its sum again.
 
     Raises:

@@ -29,7 +29,7 @@ FUSION_REGISTRY = Registry("lateral connection", key="fusion (SLOWFAST.FUSION)")
 
 
 def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
-    """The model of ``MODEL.MODEL_NAME``, freshly initialised, in train mode.
+    """The model of ``MODEL.MODEL_NAME``, freshly initialized, in train mode.
 
     It works on any machine, whatever NUM_GPUS says; moving it is the caller's choice.
 

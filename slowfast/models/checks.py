@@ -71,7 +71,7 @@ def check_clip(clip: Tensor, *, least_frames: int = 1, least_size: int = 1) -> N
     if not clip.is_floating_point():
         dtype = str(clip.dtype).removeprefix("torch.")
         raise ValueError(
-            f"expected a normalised clip of floats, received {dtype} {shape_text(clip)}. Frames 0 to 255 become one by "
+            f"expected a normalized clip of floats, received {dtype} {shape_text(clip)}. Frames 0 to 255 become one by "
             "(frames / 255 - mean) / std, with the mean and std that the weights were trained with (0.45 and 0.225 for "
             "PySlowFast's)."
         )

@@ -96,14 +96,14 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
         # With a momentum of 1, batch_norm leaves the statistics of its input in what it is given as running ones.
         means = torch.zeros(len(parts), self.num_features, dtype=self.running_mean.dtype, device=x.device)
         variances = torch.ones_like(means)
-        normalised = [
+        normalized = [
             F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
             for part, mean, variance in zip(parts, means, variances, strict=True)
         ]
         count = parts[0].numel() // self.num_features
         biased = variances * ((count - 1) / count)
         self._update(means.mean(0), biased.mean(0) + means.var(0, unbiased=False), count * len(parts))
-        return torch.cat(normalised)
+        return torch.cat(normalized)
 
     def _forward_shared(self, x: Tensor, num_processes: int) -> Tensor:
         wide = x.to(self.running_mean.dtype)  # half precision is too coarse for the sums

@@ -22,7 +22,7 @@ def per_pathway(values: Sequence, num_pathways: int, key: str) -> list:
 
 
 def norm_from_config(cfg) -> NormLayer:
-    """The normalisation of the BN keys; in multigrid training the one that keeps MULTIGRID.BN_BASE_SIZE."""
+    """The normalization of the BN keys; in multigrid training the one that keeps MULTIGRID.BN_BASE_SIZE."""
     if cfg.MULTIGRID.LONG_CYCLE or cfg.MULTIGRID.SHORT_CYCLE:
         return fixed_size_norm(cfg.MULTIGRID.BN_BASE_SIZE)
     return norm_layer(

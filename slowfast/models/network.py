@@ -60,7 +60,7 @@ class VideoNetwork(nn.Module):
         return layer_numbers(name for name, _ in self.named_parameters())
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a fresh classifier of ``num_classes`` in the place of the last layer; all else keeps its weights."""
+        """Put a fresh classifier of ``num_classes`` in place of the last layer; all else keeps its weights."""
         check_whole("num_classes", num_classes)
         old = self.head.classifier
         weight = old.weight

@@ -1,4 +1,4 @@
-"""Batch normalisation in the flavours of the recipes: plain, over several devices, over parts of a batch."""
+"""Batch normalization in the flavours of the recipes: plain, over several devices, over parts of a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NORM_TYPES = ("batchnorm", "sync_batchnorm", "sub_batchnorm")
 def norm_layer(
     norm_type: str = "batchnorm", *, num_splits: int = 1, num_sync_devices: int = 1, global_sync: bool = False
 ) -> NormLayer:
-    """A function from a channel count to a normalisation layer (eps 1e-5, momentum 0.1).
+    """A function from a channel count to a normalization layer (eps 1e-5, momentum 0.1).
 
     Args:
         norm_type: one of ``NORM_TYPES``. Without a process group "sync_batchnorm" is plain batch norm, and says so.
@@ -190,7 +190,7 @@ def fit_statistics(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[
 
 
 def join_sub_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` with plain batch norms in the place of sub-batch norms, by the statistics of the whole."""
+    """``state`` with plain batch norms in place of sub-batch norms, by the statistics of the whole."""
     state = dict(state)
     for name in [name for name in state if name.endswith("split_bn.running_mean")]:
         prefix = name.removesuffix("split_bn.running_mean")

@@ -30,7 +30,7 @@ class ResidualOptions:
 
     Args:
         drop_path: p of dropping the residual of a block, for each clip on its own, in train mode.
-        norm: from a channel count to a normalisation layer.
+        norm: from a channel count to a normalization layer.
         recompute: keep the input of every block alone in train mode, and compute what is inside of it again for the
             backward pass: less memory, about a third more time.
     """

@@ -50,7 +50,7 @@ def split_pathways(clip: Tensor, alpha: int, *, mode: str = "linspace") -> list[
 
 
 def fast_input(clip: Tensor, mode: str) -> Tensor:
-    """What the Fast pathway sees of a normalised clip (B, 3, T, H, W), or (B, 5, T, H, W) for "flow".
+    """What the Fast pathway sees of a normalized clip (B, 3, T, H, W), or (B, 5, T, H, W) for "flow".
 
     Args:
         mode: "rgb", the clip; "half_resolution", means of 2 x 2 pixels, (B, 3, T, H / 2, W / 2); "gray", the luma

@@ -23,7 +23,7 @@ def forward_twice(module: nn.Module, compute: Callable[[Tensor], Tensor], x: Ten
 
 @contextlib.contextmanager
 def unmoved_statistics(module: nn.Module) -> Iterator[None]:
-    """Batch norms in ``module`` normalise as they do in training, and do not move their running statistics inside.
+    """Batch norms in ``module`` normalize as they do in training, and do not move their running statistics inside.
 
     Not by ``track_running_stats``: what is saved for the backward pass must be what was saved the first time.
     """

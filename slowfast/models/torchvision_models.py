@@ -82,10 +82,10 @@ def torchvision_model(
     activation: str = "softmax",
     detach_features: bool = False,
 ) -> nn.Module:
-    """torchvision's network ``name``, freshly initialised as torchvision does it, in train mode.
+    """torchvision's network ``name``, freshly initialized as torchvision does it, in train mode.
 
     It takes a clip (B, 3, T, H, W) and gives logits (B, K) in train mode, scores (B, K) in eval mode. Over a clip
-    larger than that of training, S3D averages logits of several places, then activates.
+    larger than that of training, S3D averages logits of several positions, then activates.
 
     Args:
         name: one of ``FAMILIES``.

@@ -37,7 +37,7 @@ class _Methods(nn.Module):
         return layer.out_channels if isinstance(layer, nn.Conv3d) else layer.out_features
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a fresh classifier of ``num_classes`` in the place of the last layer; all else keeps its weights."""
+        """Put a fresh classifier of ``num_classes`` in place of the last layer; all else keeps its weights."""
         check_whole("num_classes", num_classes)
         old: Any = self.get_submodule(self.classifier_name)
         place = {"device": old.weight.device, "dtype": old.weight.dtype}

@@ -86,7 +86,7 @@ def draw_actors(
         shapes: of each actor.
         timelines: of each actor; the number of draws does not depend on the motions.
         size: of shapes and paths in those of the clip form. Places keep every path inside the frame; where that
-            leaves too little room the paths of neighbours overlap.
+            leaves too little room the paths of neighbors overlap.
         slow_interval, turns_per_interval: as in ``draw_scene``.
     """
     base_luma, base = draw_base_color(rng)

@@ -77,7 +77,7 @@ class MotionAvaSpec(ActorSetSpec):
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the actions; the action id is the place in this list, from 1."""
+        """Names of the actions; the action id is the index in this list, from 1."""
         return sorted(self.motions) + sorted(self.shapes)
 
     @property

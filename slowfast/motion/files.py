@@ -175,7 +175,7 @@ def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
     if not root.exists():
         return False
     if not root.is_dir():
-        raise ValueError(f"{root} is a file; the Motion set needs a folder. Name another place.")
+        raise ValueError(f"{root} is a file; the Motion set needs a folder. Name another folder.")
     if not any(root.iterdir()):
         return False
     found = read_manifest(root)

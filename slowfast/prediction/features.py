@@ -36,7 +36,7 @@ class FeatureChoice:
     Attributes:
         layer: "slow", "fast" or "both" pathways' last stage, or the name of any module of the model ("slow.res4").
         per: "video": the mean over all views; "clip": (num_clips, ...), the mean over a clip's crops; "view": (V, ...).
-        as_map: keep (C, t, h, w) instead of the mean over t, h and w; per view alone, for crops show other places.
+        as_map: keep (C, t, h, w) instead of the mean over t, h and w; per view alone, for crops show other regions.
 
     Raises:
         ValueError: a value that is none of these.
@@ -50,7 +50,9 @@ class FeatureChoice:
         if self.per not in UNITS:
             raise ValueError(f"per={self.per!r}: features are per {', '.join(UNITS)}.")
         if self.as_map and self.per == "video":
-            raise ValueError("a map per video would add up what lies at different places: choose per clip or per view.")
+            raise ValueError(
+                "a map per video would add up what lies at different positions: choose per clip or per view."
+            )
 
 
 def feature_modules(model: nn.Module, layer: str) -> dict[str, nn.Module]:
@@ -136,7 +138,7 @@ def _outputs(pipeline: Pipeline, frames: Tensor, modules: dict[str, nn.Module]) 
 
 
 def _pooled(values: Tensor, name: str) -> Tensor:
-    """The mean over time and place: (V, C)."""
+    """The mean over time and space: (V, C)."""
     if values.ndim == 2:
         return values
     if values.ndim != 5:

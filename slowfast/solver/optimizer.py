@@ -28,7 +28,7 @@ def parameter_groups(
     """Groups of the trainable parameters, empty ones left out.
 
     Args:
-        bn_weight_decay: for the scales and shifts of every normalisation layer.
+        bn_weight_decay: for the scales and shifts of every normalization layer.
         zero_decay_1d: no decay for other one-dimensional parameters (biases).
         layer_decay: factor of the learning rate from a layer to the one before it; the last layer has the whole rate.
             A group's factor is its ``lr_scale``.

@@ -1,4 +1,4 @@
-"""What happens to whole batches on the device: normalising, random erasing, mixup and cutmix.
+"""What happens to whole batches on the device: normalizing, random erasing, mixup and cutmix.
 
 Random numbers that choose what happens come from torch's global CPU generator, which checkpoints save.
 Letters: B batch, T frames, H W pixels, K classes.
@@ -32,7 +32,7 @@ def normalize(
             flow (flow.py), which is centred on zero and divided by the last of ``std``.
         mean, std: of R, G and B, for pixels in [0, 1].
         dtype: of the result; computed in float32.
-        reverse_channels: give B, G, R; each color is normalised by its own mean and std.
+        reverse_channels: give B, G, R; each color is normalized by its own mean and std.
 
     Returns:
         A new tensor, same shape and device.

@@ -62,7 +62,7 @@ def _span(num_frames: int, stride: int) -> int:
 def segment_bounds(num_video_frames: int, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """First and last source frame of each of the T segments that a video is cut into: int64 (T,) each.
 
-    With q = (N - 1) / T, segment j goes from q * j to q * (j + 1), both rounded half to even, and neighbours share
+    With q = (N - 1) / T, segment j goes from q * j to q * (j + 1), both rounded half to even, and neighbors share
     their border. A video of fewer than T frames has segments of one frame, and some frames lie in several.
 
     Raises:

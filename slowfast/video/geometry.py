@@ -138,7 +138,7 @@ def random_crop(
 
     Args:
         short_side_range: [min, max] in pixels that the scaled short side is drawn from; None leaves the frame as it is.
-        inverse_uniform: draw the reciprocal of the short side uniformly: favours the small.
+        inverse_uniform: draw the reciprocal of the short side uniformly: favors the small.
         flip_probability: of mirroring, in [0, 1].
 
     Raises:

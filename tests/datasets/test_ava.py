@@ -172,7 +172,7 @@ def test_a_training_clip_depends_on_seed_epoch_and_key_frame_alone(cfg):
     assert not torch.equal(first.boxes, build_dataset(cfg, "train")[3, 0].boxes)
 
 
-def test_small_scales_are_favoured(cfg):
+def test_small_scales_are_favored(cfg):
     """The reciprocal is uniform in [1 / 80, 1 / 40]: the mean is ln(2) / (1 / 40 - 1 / 80) = 55.5, not 60."""
     cfg.DATA.TRAIN_JITTER_SCALES = [40, 80]
     dataset = build_dataset(cfg, "train")

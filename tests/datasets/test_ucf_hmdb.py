@@ -214,7 +214,7 @@ def test_crlf_a_byte_order_mark_and_blank_lines(tmp_path):
     path.write_bytes(b"\xef\xbb\xbfYoYo/a b.avi\r\n\r\nYoYo/c.avi 1\r\n")
     found = read_ucf_list(path, ["YoYo"])
     assert list(found.paths) == ["YoYo/a b.avi", "YoYo/c.avi"]
-    assert [found.place(i) for i in range(2)] == ["testlist01.txt:1", "testlist01.txt:3"]
+    assert [found.location(i) for i in range(2)] == ["testlist01.txt:1", "testlist01.txt:3"]
 
 
 def test_classes_of_ucf101_count_from_1(tmp_path):

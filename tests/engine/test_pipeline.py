@@ -1,4 +1,4 @@
-"""The one place of inference: batches, memory, modes, boxes, and where a pipeline comes from."""
+"""The only function that infers: batches, memory, modes, boxes, and where a pipeline comes from."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Corners(nn.Module):
         return torch.cat([boxes[:, 1:3], clip[boxes[:, 0].long(), 0, 0, 0, :1]], dim=1)
 
 
-def test_scores_are_the_models_of_normalised_clips():
+def test_scores_are_the_models_of_normalized_clips():
     frames, _ = random_clips(5)
     pipeline = Pipeline(TinyNet(norm=True), PROTOCOL)
     with torch.no_grad():

@@ -322,7 +322,7 @@ def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale():
         assert not torch.equal(model.bn.weight, scale)
 
 
-def test_frozen_sub_batch_norm_normalises_by_its_aggregate_and_learns_its_scale():
+def test_frozen_sub_batch_norm_normalizes_by_its_aggregate_and_learns_its_scale():
     frames, labels = random_clips(3)  # not a multiple of the parts: frozen, these do not matter
     model = TinyNet(norm=True)
     model.bn = SubBatchNorm3d(8, num_splits=2)

@@ -69,9 +69,9 @@ def test_every_part_has_statistics_of_its_own(batch, memory_format):
     norm = norm_of(2)
     x = clips(batch).contiguous(memory_format=memory_format)
     expected = torch.cat([plain_copy(norm)(part) for part in x.split(2)])
-    normalised = norm(x)
-    torch.testing.assert_close(normalised, expected)
-    assert normalised.is_contiguous(memory_format=memory_format)
+    normalized = norm(x)
+    torch.testing.assert_close(normalized, expected)
+    assert normalized.is_contiguous(memory_format=memory_format)
 
 
 @pytest.mark.parametrize("batch", [2, 4, 8])

@@ -115,7 +115,7 @@ def test_a_misspelt_argument_gets_a_suggestion(network):
     [
         (
             torch.zeros(1, 3, 8, 32, 32, dtype=torch.uint8),
-            r"normalised clip of floats, received uint8 \(1, 3, 8, 32, 32\)",
+            r"normalized clip of floats, received uint8 \(1, 3, 8, 32, 32\)",
         ),
         (torch.zeros(3, 8, 32, 32), r"expected a clip \(B, 3, T, H, W\).* received \(3, 8, 32, 32\)"),
         (torch.zeros(1, 8, 3, 32, 32), r"expected a clip \(B, 3, T, H, W\).* received \(1, 8, 3, 32, 32\)"),

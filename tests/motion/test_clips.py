@@ -264,7 +264,7 @@ def test_command_line_is_quiet_on_request(tmp_path, capsys):
 
 
 def test_the_frames_of_a_file_are_those_of_its_scene(tiny_root):
-    """No frame is lost or moved by the encoder: frame k shows phase k, and not that of its neighbours."""
+    """No frame is lost or moved by the encoder: frame k shows phase k, and not that of its neighbors."""
     spec = MotionSpec(**TINY)
     for index in range(4):
         shown = luma(decode(tiny_root / spec.relative_path("test", index)).astype(float))

@@ -1,4 +1,4 @@
-"""Batches on the device: normalising by hand; every augmentation does what its name says, and nothing when off."""
+"""Batches on the device: normalizing by hand; every augmentation does what its name says, and nothing when off."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def batch(size: int = 6, num_classes: int = 10):
     return clip, torch.arange(size) % num_classes
 
 
-def test_normalising_by_hand():
+def test_normalizing_by_hand():
     frames = torch.tensor([0, 255, 128], dtype=torch.uint8).view(1, 3, 1, 1, 1)
     clip = normalize(frames, mean=[0.5, 0.25, 0], std=[0.5, 0.25, 1])
     assert clip.dtype == torch.float32
@@ -24,7 +24,7 @@ def test_normalising_by_hand():
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5, 6), (3, 4, 5, 6)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_normalising_any_shape(shape, dtype):
+def test_normalizing_any_shape(shape, dtype):
     frames = torch.randint(0, 256, shape, dtype=torch.uint8)
     clip = normalize(frames, [0.45] * 3, [0.225] * 3, dtype)
     assert clip.dtype == dtype

@@ -376,7 +376,7 @@ def test_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
     make_video(num_frames=2)
     (tmp_path / "val.csv").write_text("a.mp4 1\na.mp4 1\n")
     videos = read_path_label_list(tmp_path / "val.csv", prefix=str(tmp_path))
-    assert [videos.place(i) for i in range(2)] == ["val.csv:1", "val.csv:2"]
+    assert [videos.location(i) for i in range(2)] == ["val.csv:1", "val.csv:2"]
     protocol = Protocol(SecondsSampling(2, 1), short_sides=(16,), crop_size=16)
     dataset = Kinetics(videos, split="val", protocol=protocol)
     first, second = dataset[0], dataset[1]

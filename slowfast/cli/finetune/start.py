@@ -14,7 +14,7 @@ from slowfast.config.files import locate, recipes_root
 from slowfast.config.load import load_cfg_text
 from slowfast.engine.build import tells_its_model
 from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
-from slowfast.models.weights.recognise import recognise
+from slowfast.models.weights.recognize import recognize
 from slowfast.models.weights.zoo import published_config
 from slowfast.models.weights.zoo_table import ZooEntry, find_entry
 
@@ -81,7 +81,7 @@ def _find(name: str, recipe: str | None) -> Start:
         content = read_checkpoint(path)
         if tells_its_model(content):
             return _of_checkpoint(content, weights)
-        entry = recognise(content["model_state"], file_name=name)
+        entry = recognize(content["model_state"], file_name=name)
     return Start(**_of_entry(entry), weights=weights, origin=f"{name}, {entry.model} of {entry.dataset}")
 
 

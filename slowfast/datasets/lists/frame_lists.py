@@ -66,7 +66,7 @@ class FrameLists:
         return sum(len(video.paths) for video in self._videos)
 
     def index_of(self, video_id: str) -> int:
-        """Place of a video in ``video_ids``. Raises KeyError for one that is in no list."""
+        """Index of a video in ``video_ids``. Raises KeyError for one that is in no list."""
         return self._index_of[video_id]
 
     def frame_paths(self, video_index: int) -> Sequence[str]:
@@ -80,7 +80,7 @@ class FrameLists:
             return [()] * len(video.paths)
         return [self._label_sets[code] for code in video.label_codes.tolist()]
 
-    def place(self, video_index: int) -> str:
+    def location(self, video_index: int) -> str:
         """``train.csv:12``, where the first frame of a video stands."""
         video = self._videos[video_index]
         return f"{video.source}:{video.line_number}"
@@ -361,7 +361,7 @@ def check_frame_files(lists: FrameLists, which: str = "sample", *, hint: str = "
         for path in paths if which == "all" else paths[:1]:
             num_looked_for += 1
             if not os.path.exists(path):
-                missing.append(f"  {lists.place(video_index)}: {path}")
+                missing.append(f"  {lists.location(video_index)}: {path}")
     if missing:
         raise AnnotationError(
             f"{', '.join(lists.sources)}: {len(missing):,} of {num_looked_for:,} frames looked for (of "

@@ -84,7 +84,7 @@ class VideoList:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({count(len(self), 'video')} of {self.source})"
 
-    def place(self, index: int) -> str:
+    def location(self, index: int) -> str:
         """``train.csv:12``, where a row stands."""
         return f"{self.source}:{self.line_numbers[index]}"
 
@@ -294,7 +294,7 @@ def check_files(videos: VideoList, which: str = "sample") -> None:
         indices = [i * len(videos) // num_sampled for i in range(num_sampled)]
     missing = [i for i in indices if not os.path.exists(videos.paths[i])]
     if missing:
-        named = "\n".join(f"  {videos.place(i)}: {videos.paths[i]}" for i in missing[:MAX_REPORTED])
+        named = "\n".join(f"  {videos.location(i)}: {videos.paths[i]}" for i in missing[:MAX_REPORTED])
         looked = f"{len(indices):,} files" if len(indices) == len(videos) else f"{len(indices):,} files looked for"
         of = "" if len(indices) == len(videos) else f" (of {len(videos):,})"
         raise AnnotationError(

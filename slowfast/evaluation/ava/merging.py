@@ -157,6 +157,6 @@ def _examples(table: BoxTable, rows: np.ndarray) -> str:
     texts = []
     for row in rows[:_SHOWN]:
         box = ",".join(f"{value:g}" for value in table.boxes[row])
-        line = f"{table.place(row)}: " if table.line_numbers is not None else ""
+        line = f"{table.location(row)}: " if table.line_numbers is not None else ""
         texts.append(f"{line}{format_key(table.images[table.image_index[row]])},{box},{table.classes[row]}")
     return "; ".join(texts) + (f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else "")

@@ -199,8 +199,8 @@ class _Rows:
             self.dropped[reason_of_others] = num_dropped
             self.rows = self.rows[is_kept]
 
-    def place(self, position: int) -> str:
-        return self._table.place(self.rows[position])
+    def location(self, position: int) -> str:
+        return self._table.location(self.rows[position])
 
     @property
     def image(self) -> np.ndarray:
@@ -362,7 +362,7 @@ def _check_corners(truth: _Rows) -> None:
     if is_wrong.any():
         row = int(np.argmax(is_wrong))
         raise ValueError(
-            f"{truth.place(row)}: ground-truth box {boxes[row].tolist()} has x1 > x2 or y1 > y2 "
+            f"{truth.location(row)}: ground-truth box {boxes[row].tolist()} has x1 > x2 or y1 > y2 "
             f"({int(is_wrong.sum()):,} such rows). Expected x1, y1, x2, y2: the upper left and the lower right corner."
         )
 

@@ -109,7 +109,7 @@ class BoxTable:
         kept_images = [image for image, kept in zip(self.images, is_kept, strict=True) if kept]
         return replace(self, images=kept_images, **columns)
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """``groundtruth.csv:12``, or where else a row stands, for messages."""
         if self.line_numbers is not None:
             return f"{self.source}:{self.line_numbers[row]}"
@@ -139,7 +139,7 @@ class BoxTable:
         if is_wrong.any():
             row = int(np.argmax(is_wrong))
             raise ValueError(
-                f"{self.place(row)}: box {self.boxes[row].tolist()} with score {self.scores[row]} holds a value "
+                f"{self.location(row)}: box {self.boxes[row].tolist()} with score {self.scores[row]} holds a value "
                 f"that is not finite ({int(is_wrong.sum()):,} such rows). Boxes and scores must be numbers; those of a "
                 "model that diverged are not."
             )

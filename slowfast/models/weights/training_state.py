@@ -48,7 +48,7 @@ def to_pyslowfast(content: Mapping[str, Any]) -> dict[str, Any]:
     if has_training_state(content):
         names, norms = _parameters(ours), _norms(ours)
         source = _groups_of(content["optimizer_state"], ours, names, norms)
-        order = sorted(names, key=_pyslowfast_place)
+        order = sorted(names, key=_pyslowfast_order)
         target = _grouped(order, norms - _sub_norms(ours), ours, vectors_apart=_has_vectors(source, norms, ours))
         result["epoch"] = content["epoch"]
         result["optimizer_state"] = _reordered(content["optimizer_state"], source, target)
@@ -70,12 +70,12 @@ def from_pyslowfast(content: Mapping[str, Any]) -> dict[str, Any]:
     result = {**content, "model_state": ours}
     if has_training_state(content):
         optimizer, norms = content["optimizer_state"], _norms(ours)
-        order = sorted(_parameters(ours), key=_pyslowfast_place)
+        order = sorted(_parameters(ours), key=_pyslowfast_order)
         try:
             source = _groups_of(optimizer, ours, order, norms)
         except CheckpointError:  # its file holds plain norms even where the training had sub-batch norms
             source = _groups_of(optimizer, ours, order, set())
-        names = sorted(_parameters(ours), key=_our_place)
+        names = sorted(_parameters(ours), key=_our_order)
         target = _grouped(names, norms, ours, vectors_apart=_has_vectors(source, norms, ours))
         result["optimizer_state"] = _reordered(optimizer, source, target)
         for group, key in itertools.product(result["optimizer_state"]["param_groups"], _GROUP_KEYS):
@@ -131,7 +131,7 @@ def _has_vectors(groups: Groups, norms: Iterable[str], state: Mapping[str, Tenso
     return len(groups) > 1 and bool(rest) and all(state[name].ndim == 1 for name in rest)
 
 
-def _pyslowfast_place(name: str) -> tuple[int, int]:
+def _pyslowfast_order(name: str) -> tuple[int, int]:
     """Where PySlowFast registers the module of our ``name``: stage, then pathway; inside them orders are the same."""
     part, _, rest = name.partition(".")
     if part == "laterals":
@@ -142,7 +142,7 @@ def _pyslowfast_place(name: str) -> tuple[int, int]:
     return int(stage[1]) if stage else 1, int(part == "fast")
 
 
-def _our_place(name: str) -> int:
+def _our_order(name: str) -> int:
     """Where our networks register it."""
     parts = ("laterals", "slow", "pathway", "fast", "head")
     part = name.partition(".")[0]

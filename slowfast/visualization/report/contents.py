@@ -160,7 +160,7 @@ def _is_number(value: object) -> bool:
 
 
 def _curve(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
-    """(epoch, value) of the numbers called ``name``; means of neighbours where there are more than a chart shows."""
+    """(epoch, value) of the numbers called ``name``; means of neighbors where there are more than a chart shows."""
     epochs, values = series([record for record in records if _is_number(record.get(name))], name)
     points = np.array([epochs, values], dtype=np.float64)
     if len(epochs) > MAX_POINTS:

@@ -108,7 +108,7 @@ def check(*overrides):
         (["AUG.ENABLE", True, "SLOWFAST.FAST_INPUT", "flow"], r"FAST_INPUT=flow: they change colors, not optical flow"),
         (["MIXUP.ENABLE", True, "MIXUP.PROB", 2], r"MIXUP\.PROB=2"),
         (["MIXUP.ENABLE", True, "MIXUP.ALPHA", 0, "MIXUP.CUTMIX_ALPHA", 0], r"mixes nothing"),
-        # optimisation
+        # optimization
         (["SOLVER.BASE_LR", 0], r"SOLVER\.BASE_LR=0\.0: must be above 0"),
         (["SOLVER.BASE_LR", float("nan")], r"SOLVER\.BASE_LR=nan"),
         (["SOLVER.BASE_LR", float("inf")], r"SOLVER\.BASE_LR=inf: must be finite"),

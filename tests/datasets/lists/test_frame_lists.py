@@ -44,7 +44,7 @@ def test_the_example(write):
     assert list(lists.frame_paths(0)) == [f"/data/Q7ZZ1/Q7ZZ1-00000{i}.jpg" for i in (1, 2, 3)]
     assert lists.labels(0) == [(15,), (15, 61), ()]
     assert lists.index_of("Q7ZZ1") == 0 and "Q7ZZ1" in lists and "Q7" not in lists
-    assert lists.place(0) == "train.csv:2"
+    assert lists.location(0) == "train.csv:2"
     with pytest.raises(KeyError):
         lists.index_of("Q7")
 
@@ -64,7 +64,7 @@ def test_line_ends_marks_and_blank_lines_of_other_systems(write):
     odd = read_frame_lists([write(["", *ROWS[:2], "  ", ROWS[2] + "  "], "b.csv", newline="\r\n", start="\ufeff")])
     assert odd.video_ids == plain.video_ids
     assert odd.frame_paths(0) == plain.frame_paths(0) and odd.labels(0) == plain.labels(0)
-    assert odd.place(0) == "b.csv:3"
+    assert odd.location(0) == "b.csv:3"
 
 
 def test_no_line_end_at_the_end(tmp_path):
@@ -83,14 +83,14 @@ def test_rows_of_a_video_need_not_stand_together(write):
     mixed = [row for pair in zip(two, one, strict=True) for row in pair]
     lists = read_frame_lists([write(mixed)])
     assert lists.video_ids == ["two", "one"]
-    assert [lists.place(i) for i in (0, 1)] == ["train.csv:2", "train.csv:3"]
+    assert [lists.location(i) for i in (0, 1)] == ["train.csv:2", "train.csv:3"]
     assert list(lists.frame_paths(1)) == [f"one/one_{n:06d}.jpg" for n in range(1, 6)]
 
 
 def test_several_files_make_one_list(write):
     lists = read_frame_lists([write(movie("a", [1, 2]), "a.csv"), write(movie("b", [1]), "b.csv")])
     assert lists.video_ids == ["a", "b"] and lists.sources == ["a.csv", "b.csv"]
-    assert lists.place(1) == "b.csv:2"
+    assert lists.location(1) == "b.csv:2"
 
 
 def test_a_video_in_two_files_is_an_error(write):

@@ -69,7 +69,7 @@ def test_what_editors_leave_behind(read):
     assert list(videos.paths) == ["a.mp4", "f\u00fcr.mp4", "c.mp4"]
     assert videos.labels.tolist() == [0, 1, 2]
     assert videos.line_numbers.tolist() == [2, 5, 7]
-    assert videos.place(1) == "train.csv:5"
+    assert videos.location(1) == "train.csv:5"
 
 
 def test_bytes_that_are_no_utf8_are_kept(read):
@@ -102,7 +102,7 @@ def test_bad_rows_are_reported_together_with_their_lines(read):
     assert "MODEL.NUM_CLASSES is 10" in text
 
 
-def test_labels_from_one_are_recognised(read):
+def test_labels_from_one_are_recognized(read):
     with pytest.raises(AnnotationError, match=r"Labels seem to count from 1: they must count from 0, up to 2\."):
         read("a.mp4 1\nb.mp4 2\nc.mp4 3\n", num_classes=3)
 

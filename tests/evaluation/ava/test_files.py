@@ -44,7 +44,7 @@ def test_columns_of_the_golden_detections():
     table = read_detections(GOLDEN / "detections.csv")
     assert rows_of(table) == expected
     assert table.line_numbers.tolist() == list(range(1, len(expected) + 1))
-    assert table.place(3) == "detections.csv:4"
+    assert table.location(3) == "detections.csv:4"
 
 
 @pytest.mark.parametrize("block_bytes", [50, 64, 100, 1000])
@@ -165,7 +165,7 @@ def test_ten_bad_rows_are_enough_and_the_format_is_told(tmp_path):
     assert "Expected `video,second,x1,y1,x2,y2,action_id,score`, separated by commas." in str(error.value)
 
 
-def test_a_header_is_recognised(tmp_path):
+def test_a_header_is_recognized(tmp_path):
     path = written(tmp_path, "video,t,x1,y1,x2,y2,action,person\na,902,0,0,1,1,3,0\n")
     with pytest.raises(ValueError, match="If the first line is a header, delete it"):
         read_groundtruth(path)

@@ -27,7 +27,7 @@ def test_lists_become_columns():
     assert (table.boxes.dtype, table.classes.dtype, table.image_index.dtype) == (np.float64, np.int32, np.int32)
     assert len(table) == 3
     assert repr(table) == "BoxTable('boxes': 3 rows on 3 images)"
-    assert table.place(2) == "boxes, row 2 (image b,0903)"
+    assert table.location(2) == "boxes, row 2 (image b,0903)"
     assert a_table(scores=None).scores.tolist() == [1, 1, 1]
 
 

@@ -14,7 +14,7 @@ from slowfast.models.norm import norm_layer
 from slowfast.models.weights.load import CheckpointError
 from slowfast.models.weights.names import from_pyslowfast as our_name
 from slowfast.models.weights.names import num_pathways_of, rename
-from slowfast.models.weights.training_state import FIELDS, _our_place, _pyslowfast_place, from_pyslowfast, to_pyslowfast
+from slowfast.models.weights.training_state import FIELDS, _our_order, _pyslowfast_order, from_pyslowfast, to_pyslowfast
 from slowfast.solver.optimizer import make_optimizer, parameter_groups
 from tests.models.golden import case_names, load_case
 from tests.models.toys import seeded, toy_clip, toy_resnet, toy_slowfast, toy_x3d
@@ -68,14 +68,14 @@ def slot(optimizer_state: dict, name: str, index: int):
 def test_orders_are_those_of_the_modules(name):
     theirs = list(load_case(name)["state_dict"])
     ours = [our_name(key, num_pathways=num_pathways_of(theirs)) for key in theirs]
-    in_our_order = sorted(ours, key=_our_place)
-    assert sorted(in_our_order, key=_pyslowfast_place) == ours  # the reference's own order comes back
+    in_our_order = sorted(ours, key=_our_order)
+    assert sorted(in_our_order, key=_pyslowfast_order) == ours  # the reference's own order comes back
 
 
 @pytest.mark.parametrize("make", [toy_slowfast, toy_resnet, toy_x3d])
 def test_our_order_is_that_of_our_modules(make):
     names = list(make().state_dict())
-    assert sorted(sorted(names, key=_pyslowfast_place), key=_our_place) == names
+    assert sorted(sorted(names, key=_pyslowfast_order), key=_our_order) == names
 
 
 @pytest.mark.parametrize("zero_decay_1d", [False, True])
@@ -90,7 +90,7 @@ def test_every_parameter_keeps_its_state_in_pyslowfasts_order(model_name, name, 
 
     parameters = dict(model.named_parameters())
     by_their_name = dict(zip(rename(parameters, to="pyslowfast"), parameters.values(), strict=True))
-    names = sorted(parameters, key=_pyslowfast_place)
+    names = sorted(parameters, key=_pyslowfast_order)
     names = [key for key in rename(dict.fromkeys(names), to="pyslowfast")]
     is_sub = model_name == "sub-batch norm"
     norms = {key for key in names if f"{key.rpartition('.')[0]}.running_mean" in theirs["model_state"] and not is_sub}
@@ -113,7 +113,7 @@ def test_pyslowfasts_optimizer_takes_it():
     model, _, content = trained(toy_slowfast)
     theirs = to_pyslowfast(content)
     parameters = dict(model.named_parameters())
-    names = sorted(parameters, key=_pyslowfast_place)
+    names = sorted(parameters, key=_pyslowfast_order)
     norms = {name for name in names if f"{name.rpartition('.')[0]}.running_mean" in content["model_state"]}
     order = reference_groups(names, norms, set())
     copies = {name: nn.Parameter(parameters[name].detach().clone()) for name in names}

@@ -82,7 +82,7 @@ def test_an_unknown_name_gets_a_suggestion(name, nearest):
         load_pretrained(name)
 
 
-# --- loading, with a toy recipe in the place of the table ---
+# --- loading, with a toy recipe in place of the table ---
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from slowfast.models.weights.zoo_table import ZooEntry, zoo_entries
 _CLASSIFIER = "head.classifier."
 
 
-def recognise(state: Mapping[str, Tensor], *, file_name: str = "") -> ZooEntry:
+def recognize(state: Mapping[str, Tensor], *, file_name: str = "") -> ZooEntry:
     """The published network whose parameters have the names and shapes of ``state``, whatever its classes are.
 
     Several networks may: shapes do not tell how many frames a clip has. The class count decides then, the name of a
