@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -231,7 +231,7 @@ class Ava(Dataset):
 
     def _train_clip(self, index: int, rng: np.random.Generator, shape: ClipShape | None) -> DetectionSample:
         sampling = self.protocol.sampling if shape is None else self.protocol.sampling.shaped(shape, rng)
-        crop = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
+        crop: Any = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
         video_id, seconds = self._where(index)
         with self.source.open(video_id) as video:
             frames, view = cut_clip(video, sampling.indices_at(video.num_frames, video.fps, seconds), crop)

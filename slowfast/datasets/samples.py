@@ -141,16 +141,16 @@ def collate_clips(samples: Sequence[ClipSample | Sequence[ClipSample]]) -> ClipB
     Raises:
         ValueError: they have not; names the shapes.
     """
-    samples = [clip for sample in samples for clip in ([sample] if isinstance(sample, ClipSample) else sample)]
-    shapes = {tuple(sample.frames.shape) for sample in samples}
+    clips = [clip for sample in samples for clip in ([sample] if isinstance(sample, ClipSample) else sample)]
+    shapes = {tuple(clip.frames.shape) for clip in clips}
     if len(shapes) != 1:
         raise ValueError(f"clips of a batch must have one shape (3, T, S, S), got {sorted(shapes)}.")
     return ClipBatch(
-        frames=torch.stack([sample.frames for sample in samples]),
-        labels=torch.stack([sample.label for sample in samples]),
-        video_indices=torch.tensor([sample.video_index for sample in samples]),
-        is_valid=torch.tensor([sample.is_valid for sample in samples]),
-        failures=tuple(reason for sample in samples for reason in sample.failures),
+        frames=torch.stack([clip.frames for clip in clips]),
+        labels=torch.stack([clip.label for clip in clips]),
+        video_indices=torch.tensor([clip.video_index for clip in clips]),
+        is_valid=torch.tensor([clip.is_valid for clip in clips]),
+        failures=tuple(reason for clip in clips for reason in clip.failures),
     )
 
 

@@ -208,7 +208,7 @@ def _maps_of(
     return {title: found[layer] for title, layer in layers.items()}
 
 
-def step_times(model: nn.Module, title: str, num_steps: int, num_frames: int) -> Tensor:
+def step_times(model: Any, title: str, num_steps: int, num_frames: int) -> Tensor:
     """Which frame of the clip each step of a map shows, float32 (num_steps,), increasing.
 
     The Slow pathway's are its own frames. Elsewhere a step stands for an equal part of the clip, at its middle.

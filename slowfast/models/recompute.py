@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -40,7 +41,8 @@ def unmoved_statistics(module: nn.Module) -> Iterator[None]:
 
 def recompute(model: nn.Module) -> None:
     """Have every block of ``model`` that can compute its activations again do so."""
-    for module in model.modules():
+    modules: Iterable[Any] = model.modules()
+    for module in modules:
         if hasattr(module, "recompute"):
             module.recompute = True
 

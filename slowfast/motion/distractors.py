@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def draw_pair(
         height, width, slow_interval, turns_per_interval: as in ``draw_scene``.
     """
     base_luma, base = draw_base_color(rng)
-    scenery = {
+    scenery: dict[str, Any] = {
         "background": draw_background(rng, base, height, width),
         "noise_level": rng.uniform(0.0, 0.02),
         "noise_seed": int(rng.integers(2**31)),

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,7 +148,7 @@ def parse_policy(text: str, *, interpolation: str = "bicubic") -> ClipPolicy:
         raise ValueError(not_one_of("AUG.AA_TYPE", text, names))
     values = _values(text, parts, ("m", "n", "p", "mstd", "mmax", "inc") if name == "rand" else ("mstd",))
     level_std = values.get("mstd", 0.0)
-    noise = {"level_std": math.inf if level_std > 100 else level_std, "interpolation": interpolation}
+    noise: dict[str, Any] = {"level_std": math.inf if level_std > 100 else level_std, "interpolation": interpolation}
     if name != "rand":
         return ClipPolicy(OneOf(_programs(name)), **noise)
     grows = bool(values.get("inc", 0))

@@ -3,7 +3,8 @@
 A kernel is repeated along time and divided by its new length. On a video of one repeated frame the network then
 computes what the image network computes on that frame, at every position of its feature maps that no zero padding in
 time reaches: everywhere without temporal kernels (C2D), and at frames further from the ends of the clip than all
-temporal kernels before them reach together (Slow, I3D). Dividing and summing up again rounds: equal up to floating point.
+temporal kernels before them reach together (Slow, I3D). Dividing and summing up again rounds: equal up to
+floating point.
 """
 
 from __future__ import annotations
