@@ -18,7 +18,7 @@ from PIL import Image
 
 import slowfast
 from slowfast.video.container import FORMATS, create_video, silence_ffmpeg
-from slowfast.video.index import _best_stream, read_index
+from slowfast.video.index import best_stream, read_index
 from slowfast.video.reader import FrameFolderReader, VideoReader, VideoReadError
 from slowfast.video.stream import FrameStream
 from slowfast.video.watch import set_read_timeout
@@ -104,10 +104,10 @@ class LateStreams:
         raise IndexError("list index out of range")
 
 
-def test_a_best_stream_that_is_not_there_is_passed_over(make_video):
+def test_abest_stream_that_is_not_there_is_passed_over(make_video):
     with av.open(str(make_video("a.mp4", num_frames=4))) as file:
         container = SimpleNamespace(streams=LateStreams(file.streams.video))
-        assert _best_stream(container, "a.mp4") is file.streams.video[0]
+        assert best_stream(container, "a.mp4") is file.streams.video[0]
 
 
 def test_a_frame_of_too_many_pixels_is_refused(tmp_path):
