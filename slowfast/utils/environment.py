@@ -16,7 +16,7 @@ from slowfast.utils.known_faults import release
 
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "fvcore")
 # The oldest versions with which all tests pass (`make test-oldest`); setup.py asks for them.
-OLDEST = {"torch": "2.6", "torchvision": "0.21", "av": "17"}
+OLDEST = {"torch": "2.8", "torchvision": "0.23", "av": "17"}
 
 
 def num_cores() -> int:

@@ -1,6 +1,7 @@
 """``slowfast env``: one screen, the same as JSON, and a sentence for what is broken."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,12 @@ def test_versions_older_than_the_tested_are_named(monkeypatch, found, says):
     monkeypatch.setattr(environment, "versions", lambda: {**dict.fromkeys(OLDEST, "999"), **found})
     sentences = outdated_packages()
     assert (says in sentences[0] and len(sentences) == 1) if says else sentences == []
+
+
+def test_documents_name_the_oldest_versions():
+    root = Path(__file__).parents[2]
+    text = (root / "INSTALL.md").read_text(encoding="utf-8")
+    for name, shown in {"torch": "torch {}", "torchvision": "({} or newer)", "av": "PyAV {}"}.items():
+        assert shown.format(OLDEST[name]) in text, name
+    setup = (root / "setup.py").read_text(encoding="utf-8")
+    assert all(f">={{OLDEST['{name}']}}" in setup for name in OLDEST), "setup.py asks for them"
