@@ -105,9 +105,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def check_config_names(names: Sequence[str], parser: Parser) -> None:
-    """Return when none of ``names`` is a config key in lower case; else end as the parser does."""
+    """Return when none of ``names`` is a config key, in lower case or with a colon; else end as the parser does."""
+    keys = key_names(get_cfg())
     for name in names:
-        if name.partition("=")[0].upper() in key_names(get_cfg()) and existing_config(name, folder=Path()) is None:
+        if existing_config(name, folder=Path()) is not None:
+            continue
+        key, colon, value = name.partition(":")
+        if colon and key.upper() in keys:
+            parser.error(f"{name!r} is no config. Write {key.upper()}={value or 'VALUE'} or {key.upper()} VALUE.")
+        if name.partition("=")[0].upper() in keys:
             parser.error(f"{name!r} is no config. Keys are upper case: {name.upper()}.")
 
 

@@ -88,6 +88,8 @@ def test_a_flag_and_its_key_are_refused_together(jobs, capsys):
         (["--cfg", "NUM_GPUS", "0"], "'NUM_GPUS'"),
         (["--cfg", "Kinetics/SLOWFAST_8x8_R5"], "Did you mean Kinetics/SLOWFAST_8x8_R50?"),
         (["--cfg", RECIPE, "solver.base_lr", "0.1"], "Keys are upper case: SOLVER.BASE_LR."),
+        (["--cfg", RECIPE, "SOLVER.BASE_LR:0.1"], "Write SOLVER.BASE_LR=0.1 or SOLVER.BASE_LR VALUE."),
+        (["--cfg", RECIPE, "SOLVER.BASE_LR:", "0.1"], "Write SOLVER.BASE_LR=VALUE or SOLVER.BASE_LR VALUE."),
         (["--cfg", RECIPE, "SOLVER.BASE_LR"], "SOLVER.BASE_LR has no value. Write KEY value or KEY=value"),
         (["--cfg", RECIPE, "SOLVR.BASE_LR=0.1"], "Did you mean SOLVER.BASE_LR?"),
         (["--cfg", RECIPE, "--num-gpus", "1"], "there is no --num-gpus. Did you mean"),
