@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -117,3 +120,40 @@ def test_the_mean_over_windows_and_smoothing(video):
     smoothed = [smooth(window) for window in windows]
     np.testing.assert_allclose(smoothed[4].prediction.scores, scores_of(windows[2:5]).mean(0), rtol=1e-5)
     np.testing.assert_allclose(smoothed[0].prediction.scores, windows[0].prediction.scores)
+
+
+def repeated(source: Path, target: Path, times: int) -> Path:
+    """A video that shows another so many times: its packets, without a new encoding."""
+    with av.open(str(target), "w") as result:
+        offset, stream = 0, None
+        for _ in range(times):
+            with av.open(str(source)) as video:
+                stream = stream or result.add_stream_from_template(video.streams.video[0])
+                packets = [packet for packet in video.demux(video.streams.video[0]) if packet.size]
+                length = max(packet.pts + packet.duration for packet in packets)
+                for packet in packets:
+                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
+                    result.mux(packet)
+                offset += length
+    return target
+
+
+def resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of this process from /proc")
+def test_two_hours_fit_into_300_mib(tmp_path):
+    """Every frame of two hours is decoded; frames, windows and the index together stay small."""
+    minute = write_video(tmp_path / "minute.mp4", num_frames=1800, options={"bf": "0", "preset": "ultrafast"})
+    video = repeated(minute, tmp_path / "hours.mp4", 120)
+    pipeline = brightness_pipeline()
+    pipeline(str(minute))
+    before = most = resident_mib()
+    end = 0.0
+    with open_forward(pipeline, str(video)) as reader:
+        assert reader.num_frames == 216_000
+        for window in predict_windows(pipeline, reader, WindowCut(4.0, 2.0)):
+            most, end = max(most, resident_mib()), window.end
+    assert end == pytest.approx(7200) and most - before < 300
