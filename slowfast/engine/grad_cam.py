@@ -232,9 +232,14 @@ def fit_to_clip(x: Tensor, times: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def normalized(x: Tensor) -> Tensor:
-    """Maps (..., T, H, W) with their largest value at 1; an empty one stays zero."""
-    largest = x.amax((-3, -2, -1), keepdim=True)
-    return x / largest.clamp(min=torch.finfo(x.dtype).tiny)
+    """Maps (..., T, H, W) to look at, in [0, 1]: the highest hundredth of the places is 1, an empty map stays zero.
+
+    One place of a map often towers above all others, which would not be seen if it alone were 1.
+    """
+    flat = x.flatten(-3)
+    high = flat.kthvalue(max(1, round(0.99 * flat.shape[-1])), dim=-1).values
+    scale = torch.where(high > 0, high, flat.amax(-1)).clamp(min=torch.finfo(x.dtype).tiny)
+    return (x / scale[..., None, None, None]).clamp(max=1)
 
 
 def energy_in(x: Tensor, mask: Tensor) -> float:

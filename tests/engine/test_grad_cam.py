@@ -19,6 +19,7 @@ from slowfast.engine.grad_cam import (
     fit_to_clip,
     grad_cam,
     logit_mode,
+    normalized,
     step_times,
 )
 from slowfast.engine.pipeline import Pipeline
@@ -128,6 +129,18 @@ def test_steps_show_the_frames_that_they_were_made_of():
     held = fit_to_clip(x, torch.tensor([1.5, 5.5]), (8, 2, 2))[:, 0, 0]
     assert held[:2].tolist() == [0, 0] and held[6:].tolist() == [7, 7] and 0 < held[3] < held[4] < 7
     assert fit_to_clip(x[:1], torch.tensor([3.5]), (8, 2, 2)).sum() == 0
+
+
+def test_maps_to_look_at_are_scaled_without_their_peaks():
+    x = torch.zeros(2, 1, 10, 20)
+    x[0, 0, :, :10] = torch.arange(100.0).view(10, 10)
+    x[0, 0, 0, 0] = 1e6
+    shown = normalized(x)
+    assert shown[0].amax() == 1 and (shown[0] == 1).sum() == 3  # of 200, the highest hundredth and what bounds it
+    assert shown[0, 0, 5, 0] == pytest.approx(50 / 98)
+    assert not shown[1].any()
+    x[1, 0, 0, 0] = 3  # fewer than a hundredth
+    assert normalized(x)[1].amax() == 1
 
 
 def test_a_trained_fast_pathway_looks_at_the_shape_that_moves_and_a_random_one_anywhere():

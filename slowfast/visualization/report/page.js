@@ -353,7 +353,7 @@ function videos() {
     clear.hidden = !pair;
     listing.draw();
     const strips = RUNS[current].videos.filter((video) => video.frames && wanted(video));
-    gallery.replaceChildren(...(strips.length ? [el("h3", {}, "Wrong, and most confident of it"), el("div", { class: "gallery" }, strips.slice(0, 24).map((video) => el("figure", { class: "card" },
+    gallery.replaceChildren(...(strips.length ? [el("h3", {}, "Wrong, and most confident of it"), el("div", { class: "gallery" }, strips.slice(0, 12).map((video) => el("figure", { class: "card" },
       el("img", { src: video.frames, alt: `frames of ${video.path}`, loading: "lazy" }),
       el("figcaption", {}, el("b", {}, names(video.label)), " taken for ", el("b", { class: "bad" }, className(video.top[0][0])), ` (${shown(video.top[0][1])})`, el("br"), video.path))))] : []));
   }
