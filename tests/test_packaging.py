@@ -73,6 +73,7 @@ def test_the_wheel_holds_every_module_and_every_recipe(wheel):
     assert checkout_files("slowfast", ".py") <= packed
     assert {f"slowfast/{recipe}" for recipe in checkout_files("configs", ".yaml")} <= packed
     assert {"slowfast/py.typed", "slowfast/models/weights/mmaction2_zoo.json"} <= packed
+    assert {f"slowfast/visualization/report/page.{ending}" for ending in ("html", "css", "js")} <= packed
     top_level = {name.split("/")[0] for name in packed}
     assert top_level == {"slowfast", f"slowfast-{slowfast.__version__}.dist-info"}
 

@@ -100,6 +100,12 @@ def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
     assert together["paths"].tolist() == single["paths"].tolist()
     both = [json.loads((folder / "results.json").read_text())["figures"] for folder in (out, tmp_path / "alone")]
     assert both[0] == both[1]
+    analyses = [json.loads((folder / "analysis.json").read_text()) for folder in (out, tmp_path / "alone")]
+    for key in ("accuracy_by_views", "confusion", "per_class"):
+        assert analyses[0][key] == analyses[1][key]
+    assert analyses[0]["accuracy_by_views"] and both[0]["top1"] == analyses[0]["accuracy_by_views"][-1]["top1"]
+    wrong = [{row["index"] for row in analysis["wrong_videos"]} for analysis in analyses]
+    assert wrong[0] == wrong[1] and all((out / row["frames"]).is_file() for row in analyses[0]["wrong_videos"])
 
 
 def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):

@@ -142,6 +142,35 @@ def test_runs_of_other_classes_are_not_compared(tmp_path, runs):
 
 
 @needs_chromium
+def test_tests_of_boxes_and_of_several_labels_have_a_page_too(tmp_path):
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    precisions = {"run": 40.5, EVIL: None, "walk": 12.25}
+    details = {"figures": {"mAP": 26.4}, "average_precision_percent": precisions, "seconds": 1, "num_failed": 0}
+    (boxes / "results.json").write_text(json.dumps(details))
+    several = tmp_path / "several"
+    labels = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])
+    result = TestResult({"mAP": 50.0}, np.random.default_rng(0).random((3, 3), np.float32), labels, {}, 1.0)
+    write_results(several, result, paths=["a", "b", "c"], class_names=CLASSES, details={})
+    for folder, cells in ((boxes, [["run", "–", "40.50"], [EVIL, "–", "–"], ["walk", "–", "12.25"]]), (several, None)):
+        write_report([folder], folder / "report.html")
+        with Page((folder / "report.html").as_uri(), folder) as page:
+            table = (
+                "[...document.querySelectorAll('#classes tbody tr')].map(r => [...r.children].map(c => c.textContent))"
+            )
+            found = page.evaluate(table)
+            assert page.problems == []
+            if cells:
+                assert sorted(found) == sorted(cells)
+            else:
+                assert [row[:2] for row in sorted(found)] == [
+                    [name, str(n)] for name, n in sorted(zip(CLASSES, (1, 2, 0), strict=True))
+                ]
+                assert page.evaluate("document.querySelector('#videos tbody tr').children[1].textContent") is not None
+                assert page.evaluate("document.querySelector('#confusion')") is None
+
+
+@needs_chromium
 def test_in_a_browser_it_draws_sorts_and_filters(tmp_path, runs):
     path = tmp_path / "page.html"
     write_report(runs, path)
