@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import importlib.util
 import os
 import re
 import shutil
@@ -155,3 +156,13 @@ def test_ci_runs_the_two_targets():
     script = ROOT / ".ci/run"
     assert os.access(script, os.X_OK)
     assert "make lint\nmake test" in script.read_text()
+
+
+def test_wheels_for_a_machine_without_a_network_are_all_but_torchs():
+    spec = importlib.util.spec_from_file_location("collect_wheels", ROOT / "tools" / "collect_wheels.py")
+    collect = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(collect)
+    names = {collect.base_name(requirement) for requirement in collect.requirements()}
+    assert names >= {"torch", "torchvision", "av", "fvcore", "iopath", "pyyaml"}
+    assert names & collect.THERE_ALREADY == {"torch", "torchvision", "numpy", "pillow"}
+    assert set(collect.SOURCE_ONLY) <= names

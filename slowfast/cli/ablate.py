@@ -71,6 +71,7 @@ class Row:
         figures: per seed, the figure that the evaluator calls primary, in percent.
         gflops: of one test view, convolutions.
         seconds: of all its runs that this call made.
+        num_made: of these runs; the others were there already.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Row:
     gflops: float
     parameters: int
     seconds: float = 0.0
+    num_made: int = 0
 
     @property
     def mean(self) -> float:
@@ -143,6 +145,7 @@ def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequ
     start = time.perf_counter()
     if not (output / "results.json").is_file():
         launch(run_job, cfg)
+        row.num_made += 1
     row.seconds += time.perf_counter() - start
     row.figures[seed] = read_json(output / "results.json")["figures"][row.figure]
     return row
@@ -165,9 +168,15 @@ def format_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def _figures(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
+    """Figures by name, for the claims; none where two rows have the same name, for they are of different folders."""
+    figures = {row.name: row.figures for row in rows}
+    return figures if len(figures) == len(rows) else {}
+
+
 def write_report(folder: Path, rows: Sequence[Row], *, command: str) -> None:
     """Write ablation.md, ablation.json and ablation.png; called after every run."""
-    found = statements({row.name: row.figures for row in rows})
+    found = statements(_figures(rows))
     parts = [f"`{command}`", format_table(rows), "spread: standard deviation over the seeds."]
     if found:
         parts += [format_statements(found), "CI: Student's t interval of the mean of the differences seed by seed."]
@@ -179,6 +188,12 @@ def write_report(folder: Path, rows: Sequence[Row], *, command: str) -> None:
     (folder / "ablation.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     groups = {row.name: next((g for g, names in GROUPS.items() if row.name in names), "configs") for row in rows}
     plot_ablation(folder / "ablation.png", [(row.name, groups[row.name], list(row.figures.values())) for row in rows])
+
+
+def _eta(rows: dict[str, Row], start: float, done: int, total: int) -> str:
+    """The time that the missing runs will take, by those made here, such as "eta 12:30"."""
+    made = sum(row.num_made for row in rows.values())
+    return f"eta {time_left(start, made, total - done + made)}" if made else "there already"
 
 
 @report_errors
@@ -212,10 +227,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"[{done}/{total}] {failures[-1]}", file=sys.stderr, flush=True)
             continue
         write_report(args.output, list(rows.values()), command=typed_line("ablate", argv))
-        left = time_left(start, done, total)
-        print(f"[{done}/{total}] {row.name} seed {seed}: {row.figure} {row.figures[seed]:.2f}, eta {left}", flush=True)
+        figure = f"{row.figure} {row.figures[seed]:.2f}"
+        print(f"[{done}/{total}] {row.name} seed {seed}: {figure}, {_eta(rows, start, done, total)}", flush=True)
     if rows:
-        found = format_statements(statements({row.name: row.figures for row in rows.values()}))
+        found = format_statements(statements(_figures(list(rows.values()))))
         print("\n\n".join(["", format_table(list(rows.values())), found]).rstrip())
         print(f"\ntable and plot: ablation.md and ablation.png in {args.output}")
     for failure in failures:

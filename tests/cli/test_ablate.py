@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from slowfast.cli.ablate import FOLDER, GROUPS, Row, config_of, default_names, format_table, main
+from slowfast.cli.ablate import FOLDER, GROUPS, Row, config_of, default_names, format_table, main, write_report
 from slowfast.config.files import recipe_names
 
 SMALL = [
@@ -37,6 +37,18 @@ def test_the_table_gives_mean_and_spread_over_the_seeds():
     assert lines[3] == "| b | 50.0 |  | 50.0 | 1.250 | 1,000 |"
 
 
+def test_the_report_states_the_claims_whose_rows_it_has(tmp_path):
+    rows = [
+        Row("t_conv", "top1", {0: 60.0, 1: 62.0, 2: 61.0}, 1.0, 10),
+        Row("slow_only", "top1", {0: 50.0, 1: 51.0, 2: 51.5}, 1.0, 10),
+    ]
+    write_report(tmp_path, rows, command="slowfast ablate")
+    text = (tmp_path / "ablation.md").read_text()
+    assert "t_conv - slow_only = 10.2 points, 95 % CI [8.3, 12.1], 3 seeds | holds |" in text
+    write_report(tmp_path, [*rows, rows[0]], command="slowfast ablate")  # two rows of one name: whose claim would it be
+    assert "claim of the paper" not in (tmp_path / "ablation.md").read_text()
+
+
 def test_runs_are_made_once_and_reported(tiny_motion, tmp_path, capsys):
     command = ["--output", str(tmp_path), "--data", str(tiny_motion), "--seeds", "1"]
     names = ["--cfg", "slow_only", "time_difference", *SMALL]
@@ -52,6 +64,7 @@ def test_runs_are_made_once_and_reported(tiny_motion, tmp_path, capsys):
     assert (tmp_path / "ablation.png").stat().st_size > 1000
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("results.json")}
     assert main([*command, *names]) == 0
+    assert "[2/2] time_difference seed 0: top1" in (said := capsys.readouterr().out) and "there already" in said
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("results.json")}
     names[1:3] = ["slow_only"]
     assert main([*command, *names, "SOLVER.BASE_LR", "0.001"]) == 0  # another budget is another run

@@ -13,13 +13,13 @@ from tests.gpu.nets import slowfast, trainer_on, with_statistics
 from tests.gpu.test_1_numbers import PROTOCOL
 
 
-def test_an_exported_program_moves_to_the_device(device, tmp_path):
+def test_an_exported_program_moves_to_the_gpu(gpu, tmp_path):
     frames, _ = random_clips(3, num_frames=8)
     model = with_statistics(slowfast()).eval()
     expected = Pipeline(model, PROTOCOL).scores(frames)
     write_program(export_program(model, (3, 8, 32, 32)), tmp_path / "net.pt2")
-    program = move_to_device_pass(torch.export.load(tmp_path / "net.pt2"), device)
-    clip = Pipeline(model, PROTOCOL, device=device).prepare(frames)
+    program = move_to_device_pass(torch.export.load(tmp_path / "net.pt2"), gpu)
+    clip = Pipeline(model, PROTOCOL, device=gpu).prepare(frames)
     with torch.no_grad():
         scores = program.module()(clip)
     torch.testing.assert_close(scores.cpu(), expected, atol=1e-4, rtol=1e-4)
