@@ -102,7 +102,7 @@ def build_parser() -> Parser:
         takes_overrides=True,
     )
     add_output(parser, "folder for the runs, ablation.md, .json and .png", required=True)
-    add_cfg(parser, several="names in configs/Motion/ablations do, too (default: all of these)", required=False)
+    add_cfg(parser, several="or a name in configs/Motion/ablations (default: all of them)", required=False)
     parser.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="seeds 0 to N - 1 (default %(default)s)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder of the lists (default: a Motion set written into --output)"

@@ -215,7 +215,7 @@ def positive(text: str) -> float:
 
 def add_json(parser: argparse.ArgumentParser, what: str = "the figures") -> None:
     """--json: a file for the figures."""
-    parser.add_argument("--json", metavar="FILE", help=f"write {what} into FILE as JSON; - prints that alone")
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} into FILE as JSON; - prints only that")
 
 
 def write_json(target: str | None, content: Any, *, text: str) -> None:

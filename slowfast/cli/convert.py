@@ -43,7 +43,7 @@ def build_parser() -> Parser:
         "convert",
         description="Write weights in the other naming: a PySlowFast checkpoint, a Caffe2 file, a plain state dict or "
         "a checkpoint of ours. Values and their order stay as they are; for PySlowFast, sub-batch norms become plain "
-        "ones, as it saves them. Epoch and optimizer come over so that the other framework goes on with the training.",
+        "ones, as it saves them. Epoch and optimizer are converted too, for the other framework to continue.",
         example=EXAMPLE,
     )
     parser.add_argument("input", metavar="IN", help="file to read, a URL, or a name that `slowfast zoo` lists")

@@ -35,10 +35,10 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("ensemble", description=DESCRIPTION, example=EXAMPLE)
     parser.add_argument("tests", nargs="+", metavar="TEST", help="predictions.npz of a test, or the folder it is in")
-    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one a test (default: equal ones)")
+    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one per test (default: equal)")
     parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="mean of the scores (default), or theirs "
                         "in the logarithm")  # fmt: skip
-    parser.add_argument("--evaluator", metavar="NAME", help="of the figures (default: the one that the tests' "
+    parser.add_argument("--evaluator", metavar="NAME", help="evaluator (default: the one that the tests' "
                         "results.json names, or else topk or multilabel_map, as the labels are)")  # fmt: skip
     add_output(parser, "folder to write results.json and predictions into")
     return parser

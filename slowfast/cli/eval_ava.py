@@ -63,7 +63,7 @@ def build_parser() -> Parser:
     parser.add_argument("--label-map", type=Path, required=True, metavar="PBTXT", help="the classes to evaluate")
     parser.add_argument("--excluded", type=Path, metavar="CSV", help="video,second rows that are not evaluated")
     parser.add_argument("--protocol", choices=list(PROTOCOLS), default="pyslowfast", help="default: %(default)s")
-    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one a detection file (default: equal)")
+    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one per detection file (default: equal)")
     parser.add_argument(
         "--missing",
         choices=["error", "zero"],

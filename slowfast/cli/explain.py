@@ -90,7 +90,7 @@ def build_parser() -> Parser:
         help="clips shown, those with the highest scores of the class (default 1)",
     )
     parser.add_argument(
-        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: video,second,x1,y1,x2,y2 a line"
+        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: lines video,second,x1,y1,x2,y2"
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="of the key frame (default: the first one listed)")
     return parser

@@ -19,8 +19,8 @@ from slowfast.utils.text import printable
 from slowfast.video.watch import VideoReadError
 
 DESCRIPTION = (
-    "Write what a layer makes of videos, as a test looks at them, into one .npz file: an array (videos, ...) for each "
-    'layer, and "paths". Typed again after a stop, it goes on where it was.'
+    "Write the features of a layer, for the views of a test, into one .npz file: an array (videos, ...) for each "
+    'layer, and "paths". Run it again after a stop to continue.'
 )
 EXAMPLE = """
 slowfast features videos/ --checkpoint weights.pyth --output features.npz --layer both

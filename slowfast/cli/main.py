@@ -27,7 +27,7 @@ COMMANDS = {
     "explain": ("explain", "where in a video a model finds its evidence for a class"),
     "report": ("report", "one HTML page about runs, side by side"),
     "ensemble": ("ensemble", "average the scores of several tests"),
-    "finetune": ("finetune.main", "train on videos that lie in a folder for each class"),
+    "finetune": ("finetune.main", "train on videos in one folder per class"),
     "folds": ("folds", "mean accuracy over the three splits of UCF101 or HMDB51"),
     "export": ("export", "write a model as a torch.export program and as ONNX"),
     "demo": ("demo", "write Motion, train SlowFast and Slow-only on it, compare"),

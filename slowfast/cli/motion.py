@@ -81,7 +81,7 @@ def build_parser() -> Parser:
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="turns made in one such interval: a range one whole turn wide, or centred on half a turn, so that Slow "
+        help="turns made in one such interval: a range one whole turn wide, or centered on half a turn, so that Slow "
         f"frames show no direction (default {low} {high})",
     )
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help=_choices(SHAPES, DEFAULT_SHAPES))

@@ -22,7 +22,7 @@ def add_model(parser: Parser) -> None:
     """--checkpoint, --cfg, --allow-imports, --gpus: which model, and where it runs."""
     add_checkpoint(
         parser,
-        "the model: a checkpoint, which tells all that is needed, the folder of a run (its newest), or a name that "
+        "the model: a checkpoint, which holds all that is needed, the folder of a run (its newest), or a name that "
         "`slowfast zoo` lists; with --cfg, weights of any kind",
     )
     add_cfg(parser, required=False)

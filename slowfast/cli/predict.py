@@ -32,9 +32,9 @@ slowfast predict match.mp4 --checkpoint weights.pyth --window 4 --stride 1 --csv
 slowfast predict 0 --checkpoint weights.pyth --show                        (camera 0)
 slowfast predict movie.mp4 --checkpoint ava.pyth --boxes boxes.csv --save-video labelled.mp4
 """
-NOTES = "docs/PREDICT.md in the repository tells the forms of all files."
+NOTES = "docs/PREDICT.md in the repository describes all files."
 SOURCES = (
-    "video file; folder (all videos below it); glob; list file (.txt, .csv: a path a line); - for standard input; "
+    "video file; folder (all videos below it); glob; list file (.txt, .csv: one path per line); - for standard input; "
     "number of a camera; rtsp:// or http:// address of a stream"
 )
 
@@ -89,7 +89,7 @@ def _add_windows(parser: Parser) -> None:
 
 def _add_boxes(parser: Parser) -> None:
     parser.add_argument(
-        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: video,second,x1,y1,x2,y2 a line"
+        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: lines video,second,x1,y1,x2,y2"
     )
     parser.add_argument(
         "--movie-start-seconds",

@@ -60,7 +60,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "run",
-        description="Train and test what a config describes. The flags are short for config keys; the log names the "
+        description="Train and test what a config describes. The flags set config keys; the log names the "
         "folder of the results.",
         example=EXAMPLE,
         takes_overrides=True,
@@ -83,7 +83,7 @@ def build_parser() -> Parser:
 
 def add_run_arguments(parser: Parser) -> None:
     """What a run is of, for `slowfast run` and for what starts it elsewhere."""
-    add_cfg(parser, several="several are jobs, run in turn")
+    add_cfg(parser, several="several run one after the other")
     add_output(parser, "folder of checkpoints, logs and results (OUTPUT_DIR; default outputs/ and the recipe's name)")
     add_checkpoint(
         parser,

@@ -66,7 +66,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "finetune",
-        description="Train on videos that lie in a folder for each class: divide them, fit clips, batch and learning "
+        description="Train on videos in one folder per class: split them, fit clips, batch and learning "
         "rate to them and to this machine, train from given weights, keep the best checkpoint, test it. All choices "
         "are printed with their reasons and written as a config; KEY value pairs replace them.",
         example=EXAMPLE,
