@@ -24,7 +24,7 @@ from slowfast.utils.environment import num_cores, num_gpus, outdated_packages, v
 from slowfast.utils.known_faults import known_faults
 from slowfast.utils.memory import host_memory
 
-EXTRAS = ("matplotlib", "opencv-python-headless", "onnx", "onnxscript", "onnxruntime")
+EXTRAS = ("matplotlib", "opencv-python-headless", "onnx", "onnxscript", "onnxruntime", "fastapi", "uvicorn")
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4")  # of the data sets' files
 ENCODERS = ("libx264",)  # with which videos are resized and Motion is written
 LEAST_SHM_GIB = 1.0  # loading workers pass batches through it; Docker gives a container 64 MB

@@ -88,6 +88,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen()  # who comes before the server accepts waits, and is not refused
     except OSError as error:
         bound.close()
         what = f"cannot answer on {host}:{port}: {error.strerror}"

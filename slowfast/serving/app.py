@@ -121,12 +121,17 @@ class _Server:
 
     def __init__(self, analyst: Analyst, *, title: str, samples: Sequence[Video], limits: Limits):
         self.analyst, self.title, self.samples, self.limits = analyst, title, list(samples), limits
-        self.queue: JobQueue | None = None
+        self._queue: JobQueue | None = None
+
+    @property
+    def queue(self) -> JobQueue:
+        assert self._queue is not None, "the server has not started"
+        return self._queue
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: FastAPI):
         """Jobs and their files live as long as the server."""
-        self.queue = JobQueue(
+        self._queue = JobQueue(
             Path(tempfile.mkdtemp(prefix="slowfast-serve-")),
             num_workers=self.limits.num_workers,
             max_waiting=self.limits.max_waiting,
@@ -165,7 +170,7 @@ class _Server:
         """The entry of ``videos`` of ``slowfast predict --json``; answers when the video is done."""
         job = await self._enqueue(request, lambda video: lambda job: self.analyst.record(video))
         try:
-            await asyncio.wrap_future(job.future)
+            await asyncio.wrap_future(job.future)  # type: ignore[arg-type]  # set by the queue
         finally:
             await asyncio.to_thread(self.queue.remove, job)
         if job.error:
