@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from slowfast.config import CfgNode, ConfigError
+from slowfast.config.rules.common import at_least, value_of
 from slowfast.datasets import build_dataset
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.engine.build import build_device
@@ -66,12 +67,25 @@ def check_drawings(cfg: CfgNode) -> None:
             f"{' and '.join(asked)}: these are drawn for one label a video, and here are {kind}. Turn them off; "
             "`slowfast report` and `slowfast explain` show such a test."
         )
+    problems = [
+        *at_least(cfg, 1, "TENSORBOARD.HISTOGRAM.TOPK", "TENSORBOARD.MODEL_VIS.TOPK_PREDS"),
+        *_size_problems(cfg, "TENSORBOARD.CONFUSION_MATRIX.FIGSIZE", "TENSORBOARD.HISTOGRAM.FIGSIZE"),
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
     try:
         pyplot()
     except ImportError as error:
         raise ConfigError(f"{asked[0]}: {error}") from error
     for name in (cfg.TENSORBOARD.MODEL_VIS.COLORMAP, cfg.TENSORBOARD.MODEL_VIS.GRAD_CAM.COLORMAP):
         colormap(name)
+
+
+def _size_problems(cfg: CfgNode, *names: str) -> Iterator[str]:
+    for name in names:
+        size = value_of(cfg, name)
+        if len(size) != 2 or not all(isinstance(side, (int, float)) and 0 < side <= 100 for side in size):
+            yield f"{name}={size!r}: must be width and height in inches, above 0 and at most 100, as [8, 8]."
 
 
 def draw_run(cfg: CfgNode) -> None:

@@ -88,14 +88,17 @@ def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = No
     Raises:
         ValueError: a pathway has no such layer, or the model is a transformer.
     """
-    if type(pipeline.model).__name__ in TRANSFORMERS:
+    kinds = [kind.__name__ for kind in type(pipeline.model).__mro__ if kind.__name__ in TRANSFORMERS]
+    if kinds:
         raise ValueError(
-            f"{type(pipeline.model).__name__} is a transformer: its tokens are no channels of a map, which Grad-CAM "
+            f"{kinds[0]} is a transformer: its tokens are no channels of a map, which Grad-CAM "
             "weights. Explain a convolutional network."
         )
     head = {id(module) for module in getattr(pipeline.model, "head", nn.Identity()).modules()}
     # Stages, and blocks of models without stages, but not what is inside of a block.
-    named = {n: m for n, m in pipeline.model.named_modules() if n and n.count(".") <= 1 and id(m) not in head}
+    skipped = ("", *pathways_of(pipeline.model))  # the whole, whose map is its last stage's
+    named = {n: m for n, m in pipeline.model.named_modules() if n not in skipped and n.count(".") <= 1}
+    named = {n: m for n, m in named.items() if id(m) not in head}
     if boxes is not None:
         boxes = boxes[boxes[:, 0] == 0]
     with recorded(named) as outputs:

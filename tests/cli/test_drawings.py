@@ -154,6 +154,8 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
             "here are several labels a video",
         ),
         (["TENSORBOARD.MODEL_VIS.ENABLE", "True", "TENSORBOARD.MODEL_VIS.COLORMAP", "Pastell"], "Pastell"),
+        (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.FIGSIZE", "[8]"], "HISTOGRAM.FIGSIZE=[8]"),
+        (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.TOPK", "0"], "must be at least 1"),
         (["LOG_WRITERS", "['Wandb']"], "LOG_WRITERS: no writer is called 'Wandb'"),
     ],
 )

@@ -41,8 +41,9 @@ def output_of(opts: list[str]) -> Path:
 
 def test_train_test_resume_test(tiny_opts, capsys):
     out = output_of(tiny_opts)
-    first = run_net(*tiny_opts)
+    first = run_net(*tiny_opts, "TEST.REPORT", "True")
     assert first.returncode == 0, first.stderr
+    assert f"wrote {out / 'report.html'}" in first.stdout and (out / "report.html").stat().st_size > 30_000
     assert "test (2 clips x 3 crops, sum of the scores; 8 frames" in first.stdout
     results = json.loads((out / "results.json").read_text())
     assert results["num_videos"] == 6 and results["num_failed"] == 0

@@ -23,7 +23,7 @@ from slowfast.engine.grad_cam import (
     step_times,
 )
 from slowfast.engine.pipeline import Pipeline
-from slowfast.models import SlowFast
+from slowfast.models import ResNet, SlowFast
 from slowfast.motion.clips import MotionSpec
 from slowfast.motion.scene import render, shape_mask
 from slowfast.video.geometry import centre_crop
@@ -103,6 +103,11 @@ def test_layers_have_our_names_and_pyslowfasts():
         find_layers(pipeline, ["fast.rse5"])
     with pytest.raises(ValueError, match="49 places"):
         default_layers(*toy(size=16))
+    single = Pipeline(seeded(lambda: ResNet(arch="slow", depth=18, width=4, num_classes=5)), pipeline.protocol)
+    assert default_layers(single, frames) == {"pathway": "pathway.res3"}
+    transformer = type("Extended", (type("SwinTransformer3d", (torch.nn.Module,), {}),), {})
+    with pytest.raises(ValueError, match="SwinTransformer3d is a transformer"):
+        default_layers(Pipeline(transformer(), pipeline.protocol), frames)
 
 
 @pytest.mark.parametrize(
