@@ -2,7 +2,7 @@
 // Everything that comes from files reaches the page as text nodes and attributes of our own: nothing is parsed as HTML.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const RUNS = DATA.runs;
-const COLORS = ["#2b6cb0", "#d9741b", "#2f8f4e", "#b0368f", "#7a5cd0", "#0f8b8d", "#a8781a", "#777f88"];
+const COLORS = ["#3a7fd0", "#d9741b", "#2f8f4e", "#b0368f", "#7a5cd0", "#0f8b8d", "#a8781a", "#777f88"];
 const color = (i) => COLORS[i % COLORS.length];
 const several = RUNS.length > 1;
 
@@ -107,7 +107,7 @@ function ticks(low, high, count = 5) {
 }
 
 // series: {name, run, points: [[x, y]], dots, dash}
-function chart(title, series, { x: xTitle, y: yRange, ideal = false, note = "" } = {}) {
+function chart(title, series, { x: xTitle, y: yRange, ideal = false, whole = false, note = "" } = {}) {
   const [W, H, left, right, top, bottom] = [420, 240, 48, 10, 10, 32];
   const points = series.flatMap((s) => s.points);
   let [x0, x1] = [Math.min(...points.map((p) => p[0])), Math.max(...points.map((p) => p[0]))];
@@ -123,7 +123,7 @@ function chart(title, series, { x: xTitle, y: yRange, ideal = false, note = "" }
     svg.append(el("line", { class: "axis", x1: left, x2: W - right, y1: py(v), y2: py(v) }),
       el("text", { x: left - 6, y: py(v) + 4, "text-anchor": "end" }, tick(v)));
   }
-  for (const v of ticks(x0, x1, 6)) svg.append(el("text", { x: px(v), y: H - bottom + 15, "text-anchor": "middle" }, tick(v)));
+  for (const v of ticks(x0, x1, 6).filter((t) => !whole || Number.isInteger(t))) svg.append(el("text", { x: px(v), y: H - bottom + 15, "text-anchor": "middle" }, tick(v)));
   svg.append(el("text", { x: (left + W - right) / 2, y: H - 3, "text-anchor": "middle" }, xTitle));
   if (ideal) svg.append(el("line", { class: "ideal", x1: px(0), y1: py(0), x2: px(100), y2: py(100) }));
   for (const s of series) {
@@ -203,7 +203,7 @@ function confidence() {
   if (views.length) {
     const lowest = Math.min(...views.flatMap((s) => s.points.map((p) => p[1])));
     const note = views.some((s) => s.dash) ? "solid: all crops; dashed: the centre crop alone" : "";
-    charts.push(chart("top-1 (%) by number of clips", views, { x: "clips of a video", y: [Math.max(0, Math.floor(lowest / 10 - 0.5) * 10), 100], note }));
+    charts.push(chart("top-1 (%) by number of clips", views, { x: "clips of a video", whole: true, y: [Math.max(0, Math.floor(lowest / 10 - 0.5) * 10), 100], note }));
   }
   const reliability = RUNS.flatMap((run, i) => {
     const bins = run.analysis?.calibration?.bins.filter((bin) => bin.videos) ?? [];
