@@ -251,7 +251,8 @@ class TrackSegments:
 
     def finish(self) -> list[Segment]:
         """The segments that are left."""
-        return [segment for merger in self._mergers.values() for segment in merger.finish()]
+        segments = [segment for merger in self._mergers.values() for segment in merger.finish()]
+        return sorted(segments, key=lambda segment: (segment.start, segment.track or 0))
 
 
 def key_frame_spacing(boxes: ListedBoxes | DetectedBoxes, path: str) -> float:
