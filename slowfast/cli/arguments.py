@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import shlex
 import sys
@@ -22,6 +23,7 @@ from slowfast.config.files import existing_config
 from slowfast.config.merge import key_names
 from slowfast.utils.environment import num_cores
 from slowfast.utils.suggest import did_you_mean
+from slowfast.video.files import VIDEO_ENDINGS
 
 _LOOKS_LIKE_A_KEY = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*(\.\w+)*")
 
@@ -37,6 +39,7 @@ class Parser(argparse.ArgumentParser):
         defaults: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         self.takes_overrides = takes_overrides
         self._overrides: argparse.Action | None = None
+        self._takes_files = False  # by position
         super().__init__(*args, **defaults | kwargs)
         if takes_overrides:
             self._overrides = self.add_argument(
@@ -47,6 +50,7 @@ class Parser(argparse.ArgumentParser):
         """As argparse's; the overrides stay behind what a command takes by position."""
         action = super().add_argument(*args, **kwargs)
         if self._overrides is not None and not action.option_strings:
+            self._takes_files = True
             for actions in (self._actions, self._positionals._group_actions):
                 actions.remove(self._overrides)
                 actions.append(self._overrides)
@@ -79,7 +83,7 @@ class Parser(argparse.ArgumentParser):
             elif num_values:
                 num_values -= 1
                 rest.append(token)
-            elif _begins_override(token, keys):
+            elif _begins_override(token, keys) and not (self._takes_files and _is_file(token, keys)):
                 overrides.append(token)
                 if "=" not in token:
                     overrides += [value for value in [next(remaining, None)] if value is not None]
@@ -111,6 +115,13 @@ def _begins_override(token: str, keys: Iterable[str]) -> bool:
     if not _LOOKS_LIKE_A_KEY.fullmatch(name) or name.endswith((".yaml", ".yml")):
         return False
     return bool(has_value) or existing_config(token, folder=Path()) is None
+
+
+def _is_file(token: str, keys: Iterable[str]) -> bool:
+    """Whether a word that could be a key is a file: IMG_0001.MP4 as cameras call them."""
+    if token in keys or "=" in token:
+        return False
+    return os.path.lexists(token) or os.path.splitext(token)[1].lower() in VIDEO_ENDINGS
 
 
 def _meant_key(word: str) -> str:

@@ -159,6 +159,19 @@ def test_nobody_answers(predict, capsys):
     assert "cannot open http://127.0.0.1:9/a.mp4" in capsys.readouterr().out
 
 
+def test_names_in_capitals_are_files_and_keys_are_keys(place, predict, tmp_path, capsys):
+    """As cameras call their files; also one that is not there."""
+    (tmp_path / "IMG_0001.MP4").symlink_to(place / "videos/a.mp4")
+    (tmp_path / "CLIPS").symlink_to(place / "videos")
+    words = ["IMG_0001.MP4", "CLIPS", "IMG_0002.MP4", "--json", "out.json", "TEST.NUM_ENSEMBLE_VIEWS", "1"]
+    assert predict(*words) == 1
+    said = document()
+    assert [video["path"] for video in said["videos"]] == ["IMG_0001.MP4", "CLIPS/a.mp4", "CLIPS/b.mp4", "IMG_0002.MP4"]
+    assert said["protocol"]["num_clips"] == 1
+    assert predict("videos/a.mp4", "TEST.NUM_VIEWS", "1") == 2
+    assert "TEST.NUM_VIEWS is not a config key" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, message",
     [

@@ -126,3 +126,40 @@ def test_a_forward_reader_keeps_no_frame_below_the_last_request():
         reader.frames_at([1, 7])
     assert not reader.reaches(11) and reader.num_frames == 10
     assert torch.equal(reader.frames_at([9]), torch.full((1, 3, 4, 4), 9, dtype=torch.uint8))
+
+
+class FakeCamera:
+    """What OpenCV gives: blue frames, blue first; then it is unplugged."""
+
+    def __init__(self, number):
+        self.number, self.left, self.released = number, 12, False
+
+    def isOpened(self):
+        return self.number == 0
+
+    def get(self, what):
+        return 30.0
+
+    def read(self):
+        time.sleep(1 / 30)
+        self.left -= 1
+        return self.left >= 0, np.full((32, 32, 3), (255, 0, 0), np.uint8)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera_gives_rgb_until_it_is_unplugged(monkeypatch):
+    cv2 = pytest.importorskip("cv2")
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    pipeline, seen, windows = brightness_pipeline(), [], []
+    reader = open_live(pipeline, Source("camera", "0"), on_frame=lambda seconds, frame: seen.append(frame))
+    with (
+        pytest.raises(VideoReadError, match="camera 0 gives no more frames"),
+        LivePredictor(pipeline, reader, WindowCut(0.2, 0.1)) as predictor,
+    ):
+        for live in predictor:
+            windows.append(live.window)
+    assert windows and seen[0][0, 0].tolist() == [0, 0, 255]
+    with pytest.raises(VideoReadError, match="cannot open camera 1: there is none"):
+        open_live(pipeline, Source("camera", "1"))
