@@ -39,7 +39,7 @@ from slowfast.config.files import recipe_names
 from slowfast.engine.launch import launch
 from slowfast.engine.parts import check_parts
 from slowfast.engine.step_checks import NonFiniteLossError
-from slowfast.evaluation import build_evaluator
+from slowfast.engine.tasks import task_of
 from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.utils.eta import time_left
 from slowfast.utils.untrusted import read_json
@@ -153,8 +153,7 @@ def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequ
 
 def _new_row(name: str, cfg: CfgNode) -> Row:
     cost = describe(cfg, crop=cfg.DATA.TEST_CROP_SIZE)
-    figure = "mAP" if cfg.DETECTION.ENABLE else build_evaluator(cfg).primary
-    return Row(Path(name).stem, figure, {}, cost["gflops_per_view"], cost["num_parameters"])
+    return Row(Path(name).stem, task_of(cfg).primary_figure(cfg), {}, cost["gflops_per_view"], cost["num_parameters"])
 
 
 def format_table(rows: Sequence[Row]) -> str:

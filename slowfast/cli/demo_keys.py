@@ -7,6 +7,7 @@ from typing import Any
 
 from slowfast.config import CfgNode, ConfigError, get_cfg
 from slowfast.datasets.build import build_protocol
+from slowfast.datasets.sample_kinds import BOXES, sample_kind
 
 # Keys whose other values nothing here does: what to type instead.
 REFUSED = {
@@ -38,7 +39,7 @@ def predict_arguments(cfg: CfgNode, name: str, overrides: Sequence[Any] = ()) ->
     elif demo.WEBCAM >= 0:
         words.append("--show")  # PySlowFast's window
     words += _frame_size(cfg, name)
-    words += _boxes(cfg, name) if cfg.DETECTION.ENABLE else _windows(cfg)
+    words += _boxes(cfg, name) if sample_kind(cfg) is BOXES else _windows(cfg)
     words += ["DATA.CLASS_NAMES", demo.LABEL_FILE_PATH] if demo.LABEL_FILE_PATH else []
     return [*words, *map(str, overrides)]
 

@@ -14,6 +14,7 @@ from slowfast.config import CfgNode, ConfigError
 from slowfast.config.rules.common import at_least, value_of
 from slowfast.datasets import build_dataset
 from slowfast.datasets.lists.path_labels import read_class_names
+from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import build_device
 from slowfast.engine.build_writers import build_writers
 from slowfast.engine.pipeline import Pipeline
@@ -61,8 +62,9 @@ def check_drawings(cfg: CfgNode) -> None:
     asked = asked_drawings(cfg)
     if not asked:
         return
-    if cfg.DETECTION.ENABLE or cfg.DATA.MULTI_LABEL:
-        kind = "boxes" if cfg.DETECTION.ENABLE else "several labels a video"
+    has_boxes = sample_kind(cfg) is BOXES
+    if has_boxes or cfg.DATA.MULTI_LABEL:
+        kind = "boxes" if has_boxes else "several labels a video"
         raise ConfigError(
             f"{' and '.join(asked)}: these are drawn for one label a video, and here are {kind}. Turn them off; "
             "`slowfast report` and `slowfast explain` show such a test."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.utils.known_faults import known_faults
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Backends:
         """What the BACKEND keys mean for this run."""
         multigrid = cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE
         # Crops change from batch to batch in multigrid training, whole frames from movie to movie in detection.
-        keeps_shapes = not multigrid and not cfg.DETECTION.ENABLE
+        keeps_shapes = not multigrid and sample_kind(cfg) is not BOXES
         asked = {"auto": keeps_shapes, "always": True, "never": False}[cfg.BACKEND.CUDNN_BENCHMARK]
         deterministic = cfg.BACKEND.DETERMINISTIC
         return cls(asked and not deterministic, cfg.BACKEND.TF32, deterministic)

@@ -16,8 +16,7 @@ import torch
 from slowfast.config import ConfigError
 from slowfast.datasets import DATASET_REGISTRY, build_augment
 from slowfast.datasets.clip_augment import build_clip_augment
-from slowfast.evaluation import build_ensemble, build_evaluator
-from slowfast.evaluation.ava.protocols import protocol_called
+from slowfast.engine.tasks import task_of
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.solver import build_optimizer, build_schedule
@@ -52,11 +51,7 @@ def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
     if cfg.TEST.ENABLE:
         yield lambda cfg: DATASET_REGISTRY.get(cfg.TEST.DATASET)
     yield lambda cfg: [WRITER_REGISTRY.get(name) for name in cfg.LOG_WRITERS]
-    if cfg.DETECTION.ENABLE:
-        yield _detection_protocol
-    else:
-        yield build_evaluator
-        yield lambda cfg: build_ensemble(cfg, num_videos=1, num_views=1)
+    yield lambda cfg: task_of(cfg).check_evaluation(cfg)
 
 
 def _model(cfg: CfgNode) -> torch.nn.Module:
@@ -66,13 +61,6 @@ def _model(cfg: CfgNode) -> torch.nn.Module:
 
 def _model_and_optimizer(cfg: CfgNode) -> None:
     build_optimizer(cfg, _model(cfg))
-
-
-def _detection_protocol(cfg: CfgNode) -> None:
-    try:
-        protocol_called(cfg.AVA.PROTOCOL)
-    except ValueError as error:
-        raise ValueError(f"AVA.PROTOCOL: {error}") from error
 
 
 def _problem(part: Callable[[CfgNode], object], cfg: CfgNode) -> str:

@@ -29,6 +29,7 @@ from slowfast.engine.results import write_detection_results, write_pyslowfast_re
 from slowfast.engine.tester import ClipEvaluator, Tester, TestResult
 from slowfast.evaluation import ava, build_ensemble, build_evaluator, evaluator_name
 from slowfast.evaluation.ava.files import read_excluded_timestamps, read_groundtruth, read_label_map
+from slowfast.evaluation.ava.protocols import protocol_called
 from slowfast.evaluation.ava.table import BoxTable
 from slowfast.evaluation.labelled import describe_figures
 from slowfast.utils import distributed
@@ -60,6 +61,18 @@ class Task:
         """What evaluates ``model`` (or another of its kind) on the val split during training."""
         raise NotImplementedError
 
+    def check_evaluation(self, cfg: CfgNode) -> None:
+        """Return when what judges a model can be built; no file is read.
+
+        Raises:
+            ValueError: a name that nothing has.
+        """
+        raise NotImplementedError
+
+    def primary_figure(self, cfg: CfgNode) -> str:
+        """The figure that stands for a test where there is room for one."""
+        raise NotImplementedError
+
     def check_test(self, cfg: CfgNode) -> None:
         """Return when ``test`` would find its lists and rules; nothing is decoded.
 
@@ -89,6 +102,13 @@ class ClipTask(Task):
             evaluator=build_evaluator(cfg),
             partial=PartialScores(cfg.OUTPUT_DIR, name="val"),
         )
+
+    def check_evaluation(self, cfg: CfgNode) -> None:
+        build_evaluator(cfg)
+        build_ensemble(cfg, num_videos=1, num_views=1)
+
+    def primary_figure(self, cfg: CfgNode) -> str:
+        return build_evaluator(cfg).primary
 
     def check_test(self, cfg: CfgNode) -> None:
         build_dataset(cfg, "test")
@@ -143,6 +163,15 @@ class BoxTask(Task):
         reduced = not cfg.AVA.FULL_TEST_ON_VAL
         name = f"validation, 1 in {VAL_EVERY_SECONDS} seconds" if reduced else "validation"
         return self._evaluator(cfg, pipeline, "val", [dataset], name=name, reduced=reduced)
+
+    def check_evaluation(self, cfg: CfgNode) -> None:
+        try:
+            protocol_called(cfg.AVA.PROTOCOL)
+        except ValueError as error:
+            raise ValueError(f"AVA.PROTOCOL: {error}") from error
+
+    def primary_figure(self, cfg: CfgNode) -> str:
+        return "mAP"
 
     def check_test(self, cfg: CfgNode) -> None:
         build_dataset(cfg, "test")

@@ -12,6 +12,7 @@ from slowfast.cli.finetune.recipe_file import recipe_text
 from slowfast.config import CfgNode, Config, ConfigError, get_cfg, load_cfg
 from slowfast.config.files import locate, recipes_root
 from slowfast.config.load import load_cfg_text
+from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import tells_its_model
 from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
 from slowfast.models.weights.recognize import recognize
@@ -60,7 +61,7 @@ def find_start(name: str, recipe: str | None) -> Start:
         ValueError: no such name, file or recipe; a file that does not tell its network; or a network of boxes.
     """
     start = _find(name, recipe)
-    if start.cfg.DETECTION.ENABLE:
+    if sample_kind(start.cfg) is BOXES:
         raise ValueError(
             f"{start.origin} scores people in boxes, and videos by class have none. Start from a network of clips."
         )
