@@ -38,12 +38,12 @@ def command_of_header(name: str) -> str:
 
 def understand(command: str) -> None:
     """Parse the command, and load the configs that it names with its overrides."""
-    _, name, *words = shlex.split(command, comments=True)
+    _, name, *words = shlex.split(re.sub(r"\$\w+", "1", command), comments=True)  # a shell's variables
     parser = importlib.import_module(f"slowfast.cli.{COMMANDS[name][0]}").build_parser()
     args = parser.parse_args(words)
     if name not in ("run", "info", "export", "benchmark"):
         return
-    opts = [re.sub(r"^\$\w+$", "1", str(word)) for word in config_overrides(args)]  # a shell's variable
+    opts = [str(word) for word in config_overrides(args)]
     for cfg in args.cfg if isinstance(args.cfg, list) else [args.cfg]:
         load_cfg(cfg, opts, warn=False)
 

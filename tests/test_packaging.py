@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKED = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "slowfast", "configs")
 # Extras: what is imported without them must not need them.
 OPTIONAL = ("cv2", "matplotlib", "onnx", "onnxruntime", "onnxscript", "pytest", "ruff", "build", "setuptools", "wheel")
-OPTIONAL += ("fastapi", "starlette", "uvicorn", "python_multipart", "httpx")
+OPTIONAL += ("fastapi", "starlette", "uvicorn", "python_multipart", "httpx", "submitit")
 # The web application itself: nothing but the command `serve` imports it, once it has seen that the extra is there.
 OF_AN_EXTRA = ("slowfast.serving.app", "slowfast.serving.uploads")
 
@@ -90,7 +90,8 @@ def test_the_wheel_says_what_it_needs(wheel):
     assert metadata["Version"] == slowfast.__version__
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License"] == "Apache-2.0" or metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"dev", "export", "flow", "plot", "serve"}
+    extras = {"camera", "dev", "export", "flow", "plot", "serve", "slurm"}
+    assert set(metadata.get_all("Provides-Extra")) == extras
     needed = {re.match(r"[\w-]+", line).group() for line in metadata.get_all("Requires-Dist") if "extra" not in line}
     assert needed == set(required())
     scripts = configparser.ConfigParser()
