@@ -45,8 +45,13 @@ def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
 
     Returns:
         int64 (N,) indices of videos, and int64 (N,) numbers from 0.
+
+    Raises:
+        ValueError: no video has a label.
     """
     classes = np.unique(labels[labels >= 0])
+    if not len(classes):
+        raise ValueError(f"TRAIN.BALANCE_CLASSES: none of the {len(labels)} training videos has a label.")
     counts = np.full(len(classes), len(labels) // len(classes))
     counts[rng.permutation(len(classes))[: len(labels) % len(classes)]] += 1
     indices, repeats = [], []

@@ -198,3 +198,8 @@ def test_the_balanced_order_is_that_of_one_process_and_no_clip_comes_twice(world
     assert len(set(keys)) == len(keys)  # a video that comes again is another sample
     draws = {tuple(clip_rng(3, *key).integers(0, 2**62, 2)) for key in keys}
     assert len(draws) == len(keys)
+
+
+def test_without_labels_there_are_no_classes_to_balance():
+    with pytest.raises(ValueError, match=r"TRAIN\.BALANCE_CLASSES: none of the 3 training videos has a label"):
+        balanced_order(np.full(3, -1), np.random.default_rng(0))
