@@ -130,7 +130,8 @@ def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
         boxes = DetectedBoxes(detector, stride_seconds=args.stride or 1.0, least_score=args.least_detection)
     asks_for_windows = args.window or (args.stride and boxes is None)
     cut = WindowCut.of(pipeline.protocol, args.window, args.stride) if asks_for_windows else None
-    return Look(num_top=args.top, cut=cut, threshold=args.threshold, smooth=args.smooth or 1, boxes=boxes)
+    num_top = args.top if pipeline.class_names is None else min(args.top, len(pipeline.class_names))
+    return Look(num_top=num_top, cut=cut, threshold=args.threshold, smooth=args.smooth or 1, boxes=boxes)
 
 
 @report_errors
