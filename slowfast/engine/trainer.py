@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.engine import weight_average
+from slowfast.engine.after_epoch import due_after_epoch, refresh_batch_norms
 from slowfast.engine.agreement import Wish, in_agreement
 from slowfast.engine.bad_videos import BadVideos
 from slowfast.engine.best import BestFigure
 from slowfast.engine.checkpoint import CheckpointFolder, find_checkpoints
 from slowfast.engine.memory import explained, is_out_of_memory
 from slowfast.engine.parallel import ParallelOptions, parallelize, without_exchange
-from slowfast.engine.pipeline import run_model
-from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.engine.precision import autocast, grad_scaler, guard_small_inputs
 from slowfast.engine.step_checks import LossExplosion, check_step, check_weights, largest_gradient
 from slowfast.engine.train_log import RecordWriter, TrainLog
@@ -31,18 +29,13 @@ from slowfast.models.freezing import is_frozen
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed, liveness
 from slowfast.utils.errors import StoppedError
-from slowfast.utils.logging import count, format_seconds
 from slowfast.utils.progress import Progress
 from slowfast.utils.registry import Registry
-from slowfast.utils.seeding import generator_states, restore_generators
 from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)
 
 TRAINER_REGISTRY = Registry("trainer", key="TRAIN.TRAINER")
-
-# Precise BN reads clips of its own: an epoch that no training reaches seeds their augmentation.
-_PRECISE_BN_EPOCH = 1_000_000
 
 
 @TRAINER_REGISTRY.register()
@@ -210,14 +203,14 @@ class Trainer:
 
     def train_epoch(self) -> None:
         """Train on the rest of the present epoch; afterwards ``epoch`` counts it, and ``due`` is what follows it."""
-        self._set_train_mode()
+        self.set_train_mode()
         self.train_loader.batch_sampler.set_epoch(self.epoch, start_batch=self.batch)
         self.log.begin_epoch("" if self.describe_epoch is None else self.describe_epoch(self.epoch))
         num_left, name = self.steps_per_epoch - self.batch, f"epoch {self.epoch + 1}/{self.num_epochs}"
         with Progress(self.train_loader, total=num_left, name=name) as progress:
-            for batch, wish in in_agreement(progress, bad_videos=self.bad_videos, wish=self._wish):
+            for batch, wish in in_agreement(progress, bad_videos=self.bad_videos, wish=self.wish):
                 if wish is not Wish.GO_ON:
-                    self._interrupt(wish)
+                    self.interrupt(wish)
                 self.log.mark_data()
                 self._set_lr(self._fractional_epoch)
                 loss = self._step_within_memory(batch)
@@ -229,8 +222,8 @@ class Trainer:
                     self._log_line(progress)
         self.log.end_epoch(self.epoch + 1, lr=self._lr)
         self.epoch, self.batch = self.epoch + 1, 0
-        self.due = self._due_after_epoch()
-        for model in self._models():
+        self.due = due_after_epoch(self)
+        for model in self.models():
             distributed.share_buffers(model)  # the main process's are evaluated and saved
 
     # --- a step ---
@@ -311,38 +304,8 @@ class Trainer:
         Raises:
             StoppedError: a signal asked for the end; the state is saved as before the first of these batches.
         """
-        self._set_train_mode()
-        models = self._models()
-        if self.ema is not None:
-            self.ema.imitate_mode(self.model)
-        self.train_loader.batch_sampler.set_epoch(_PRECISE_BN_EPOCH + self.epoch)
-        num_batches = min(self.precise_bn_batches, self.steps_per_epoch)
-        start, generators = time.perf_counter(), generator_states()
-
-        def forward(batch) -> None:
-            for model in models:
-                run_model(model, self.preprocess, batch.frames, batch.extra_inputs, dtype=self.amp_dtype)
-
-        batches = itertools.islice(self.train_loader, num_batches)
-        try:
-            with Progress(batches, total=num_batches, name="precise BN") as progress:
-                done = update_precise_statistics(nn.ModuleList(models), self._until_stopped(progress), forward)
-        except StoppedError:
-            restore_generators(generators)
-            self._interrupt(Wish.STOP)
-        finally:
-            for average in models[1:]:
-                average.eval()
+        refresh_batch_norms(self)
         self.due.discard("precise_bn")
-        logger.info(
-            "precise batch norm over %s in %s", count(done, "batch"), format_seconds(time.perf_counter() - start)
-        )
-
-    def _until_stopped(self, batches: Iterable) -> Iterator:
-        for batch, wish in in_agreement(batches, bad_videos=self.bad_videos, wish=self._wish):
-            if wish is Wish.STOP:
-                raise StoppedError
-            yield batch
 
     def run_evaluation(self) -> None:
         """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
@@ -391,26 +354,9 @@ class Trainer:
             distributed.on_main(lambda: folder.keep_best(find_checkpoints(folder.output_dir)[0]))
         self.due.discard("keep_best")
 
-    def _due_after_epoch(self) -> set[str]:
-        """What follows the epochs so far."""
-        evaluates = self.evaluate is not None and self._evaluation_is_due()
-        saves = self.checkpoints is not None and self._is_due(self.checkpoint_period)
-        precise = self.precise_bn_batches and (evaluates or saves)
-        averages = evaluates and self.ema is not None
-        names = {"precise_bn": precise, "evaluate": evaluates, "evaluate_ema": averages, "save": saves}
-        return {name for name, is_due in names.items() if is_due}
-
-    def _evaluation_is_due(self) -> bool:
-        if self.eval_epochs is None:
-            return self._is_due(self.eval_period)
-        return self.epoch == self.num_epochs or self.epoch in self.eval_epochs
-
-    def _is_due(self, period: int) -> bool:
-        return self.epoch == self.num_epochs or (period > 0 and self.epoch % period == 0)
-
     # --- stopping, saving and going on ---
 
-    def _wish(self) -> Wish:
+    def wish(self) -> Wish:
         """What this process wants before the next step."""
         if stop_requested():
             return Wish.STOP
@@ -418,7 +364,7 @@ class Trainer:
         is_due = self.checkpoints is not None and 0 < self.checkpoint_minutes <= minutes
         return Wish.SAVE if is_due else Wish.GO_ON
 
-    def _interrupt(self, wish: Wish) -> None:
+    def interrupt(self, wish: Wish) -> None:
         """Save where the training is and, if asked to, stop."""
         path = self._save_inside()
         if wish is Wish.STOP:
@@ -470,11 +416,12 @@ class Trainer:
             progress=progress,
         )
 
-    def _models(self) -> list[nn.Module]:
+    def models(self) -> list[nn.Module]:
         """The model, and the average of its weights where there is one."""
         return [self.model] if self.ema is None else [self.model, self.ema.model]
 
-    def _set_train_mode(self) -> None:
+    def set_train_mode(self) -> None:
+        """Put the model into train mode, but for what stays as it is."""
         self.parallel_model.train()
         for module in self.model.modules():
             is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d))

@@ -329,7 +329,7 @@ def test_frozen_sub_batch_norm_normalizes_by_its_aggregate_and_learns_its_scale(
     model.bn.split_bn.running_mean.copy_(torch.arange(16.0) / 10)
     before = {name: value.clone() for name, value in model.bn.split_bn.state_dict().items()}
     trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=3), freeze_bn=True)
-    trainer._set_train_mode()
+    trainer.set_train_mode()
     x = torch.randn(3, 8, 1, 2, 2)
     mean = torch.arange(8.0) / 10 + 0.4  # of 0 .. 0.7 and 0.8 .. 1.5; their variance is 0.16, beside the parts' own 1
     expected = (x - mean.view(-1, 1, 1, 1)) / (1.16 + 1e-5) ** 0.5
