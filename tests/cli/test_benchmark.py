@@ -79,3 +79,11 @@ def test_the_steps_of_a_detection_model_from_the_command_line(tmp_path, capsys):
     assert "train step of 2 clips" in capsys.readouterr().out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["train"]["fp32 contiguous"] > 0 and figures["eval"]["fp32 channels-last folded"] > 0
+
+
+def test_training_is_measured_by_its_own_records(tmp_path, tiny_motion):
+    video = next((tiny_motion / "train").rglob("*.mp4"))
+    sizes = ["DATA.TRAIN_JITTER_SCALES", [32, 36], "DATA_LOADER.NUM_WORKERS", 0, "NUM_GPUS", 0]
+    found = measure_training(load_cfg(RECIPE, [*TINY, *sizes]), tmp_path, video, batch=1, steps=2)
+    assert found["clips per second"] == pytest.approx(1000 / found["milliseconds a step"])
+    assert 0 <= found["waiting for data, percent"] <= 100 and found["loader workers"] == 0
