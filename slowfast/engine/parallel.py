@@ -35,6 +35,13 @@ class ParallelOptions:
             raise ValueError(f"compression={self.compression!r} is not one of {', '.join(COMPRESSIONS)}.")
 
 
+class _OnCpu(DistributedDataParallel):
+    """Takes sync batch norm, too: torch refuses its own on CPUs, and ours (``models/norm.py``) works there."""
+
+    def _passing_sync_batchnorm_handle(self, module: nn.Module) -> None:
+        pass
+
+
 def parallelize(model: nn.Module, device: torch.device, options: ParallelOptions) -> nn.Module:
     """``model`` itself when alone, else wrapped so that its gradients are the mean over all processes."""
     if distributed.world_size() == 1:
@@ -43,7 +50,7 @@ def parallelize(model: nn.Module, device: torch.device, options: ParallelOptions
     detaches = any(getattr(module, "detach", None) is True for module in model.modules())
     # Of a 1x1x1 kernel both layouts are the same memory.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    wrapped = DistributedDataParallel(
+    wrapped = (DistributedDataParallel if device.type == "cuda" else _OnCpu)(
         model,
         device_ids=[device] if device.type == "cuda" else None,
         find_unused_parameters=detaches and not options.static_graph,

@@ -111,6 +111,8 @@ def everything(rank: int, size: int, folder: str) -> dict:
     found["stopped"] = stop_at_the_wish_of_one(rank, size, folder)
     found["failed"] = fail_on_one(rank, size)
     found["detached"] = train_a_head_alone(rank, size)
+    found["averaged"] = averaged(rank, size)
+    found["recomputed"] = [statistics_of_a_step(rank, size, recompute=recompute) for recompute in (False, True)]
     return found
 
 
@@ -237,6 +239,26 @@ def train_a_head_alone(rank: int, size: int) -> bool:
     return torch.equal(model.slow.stem.conv.weight, before)
 
 
+def averaged(rank: int, size: int) -> dict[str, torch.Tensor]:
+    """The average of the weights of a training that starts from other weights on every process."""
+    trainer = trained(rank, size, ema_decay=0.9)
+    trainer.train()
+    return {name: value.clone() for name, value in trainer.ema.model.state_dict().items()}
+
+
+def statistics_of_a_step(rank: int, size: int, *, recompute: bool) -> dict[str, torch.Tensor]:
+    """Weights and running statistics after a step with sync batch norm, maybe with blocks that are computed twice."""
+    torch.manual_seed(0)
+    model = SlowFast(
+        **{"depth": 18, "width": 8, "alpha": 2, "beta": 1 / 2, "num_classes": 4, "pool_size": 1, "dropout": 0.0},
+        norm=norm_layer("sync_batchnorm", global_sync=True),
+        recompute=recompute,
+    )
+    loader = ShardedLoader(2 * size, rank=rank, world_size=size, whole_batch=2 * size)
+    make_trainer(model, loader, num_epochs=1).train()
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
 # --- what comes out ---
 
 
@@ -246,6 +268,7 @@ def alone() -> dict:
     trainer.train()
     return {
         "trained": weights(trainer),
+        "averaged": averaged(0, 1),
         "order": [sorted(rows) for rows in epoch_rows()],
         "precise": precise_statistics(0, 1),
         "sync": sync_batch_norm(0, 1),
@@ -282,6 +305,20 @@ def test_gradients_in_16_bit_are_rounded(group, name):
     assert any(not torch.equal(value, found[name][key]) for key, value in found["plain"].items())
     for key, value in found["plain"].items():
         torch.testing.assert_close(found[name][key], value, rtol=0.05, atol=0.02)
+
+
+def test_the_average_of_the_weights_is_that_of_one(group, alone):
+    for part in group[0]:
+        for key, value in alone["averaged"].items():
+            torch.testing.assert_close(part["averaged"][key], value, rtol=1e-5, atol=1e-6)
+            assert torch.equal(part["averaged"][key], group[0][0]["averaged"][key])
+
+
+def test_blocks_that_are_computed_twice_learn_alike(group):
+    for part in group[0]:
+        plain, twice = part["recomputed"]
+        for key, value in plain.items():
+            torch.testing.assert_close(twice[key], value, rtol=0, atol=0)
 
 
 def test_they_share_the_batches_of_one(group, alone):
