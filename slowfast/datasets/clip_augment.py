@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from slowfast.video.auto_augment import parse_policy
@@ -30,4 +31,19 @@ def build_clip_augment(cfg: CfgNode) -> ClipAugment | None:
         return None
     if aug.AA_TYPE:
         return parse_policy(aug.AA_TYPE, interpolation=aug.INTERPOLATION)
-    return ColorAugment(strength=aug.COLOR_JITTER, lighting_std=0.0) if aug.COLOR_JITTER else None
+    return ColorJitter(aug.COLOR_JITTER) if aug.COLOR_JITTER else None
+
+
+class ColorJitter:
+    """Brightness, contrast and saturation of ``ColorAugment``; colors beyond black or white are cut off.
+
+    Args:
+        strength: of the three, in [0, 1).
+    """
+
+    def __init__(self, strength: float):
+        self.colors = ColorAugment(strength=strength, lighting_std=0.0)
+
+    def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
+        """uint8 (3, T, H, W) to the same."""
+        return self.colors(frames, rng).clamp_(0, 255).to(torch.uint8)
