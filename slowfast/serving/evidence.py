@@ -45,7 +45,8 @@ class Evidence:
             views = read_views(reader, protocol)
         scores = pipeline.scores_of(views)
         best = int(scores.mean(0).argmax())
-        chosen = np.sort(np.argsort(-scores[:, best], kind="stable")[:MOST_CLIPS])
+        ranked = np.argsort(-scores[:, best], kind="stable")[:MOST_CLIPS]
+        chosen = np.sort(ranked[scores[ranked, best] >= scores[ranked[0], best] / 2])  # not where the class is not
         frames, seconds = views.views(chosen.tolist()), views.view_seconds.numpy()[chosen]
         try:
             maps = grad_cam(pipeline, frames, [best] * len(chosen), default_layers(pipeline, frames))

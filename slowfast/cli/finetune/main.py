@@ -10,7 +10,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,7 @@ class Plan:
 def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequence[Any], output: Path) -> Plan:
     """All settings over ``start``: the network's, the videos', the machine's, and last ``overrides``."""
     given = _given(start.cfg, overrides)
+    machine = replace(machine, num_gpus=given.get("NUM_GPUS", machine.num_gpus))
     cfg = with_overrides(start.cfg, overrides)
     num_train = len(videos.lists.rows["train"])
     from_weights = bool(start.weights)
@@ -148,6 +149,8 @@ def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequ
         from_weights=from_weights,
         keeps_rate=start.keeps_rate or cfg.MODEL.DETACH_FINAL_FC,
         norm_frozen=cfg.MODEL.FROZEN_BN,
+        rate=given.get("SOLVER.BASE_LR"),
+        epochs=given.get("SOLVER.MAX_EPOCH"),
     )
     choose("schedule", schedule)
     sections["files"] = list(_file_settings(start, output))
@@ -221,11 +224,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Plan, write, train, test."""
     argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(argv)
+    config_overrides(args, output="OUTPUT_DIR", gpus="NUM_GPUS")  # refuses a flag together with its key
+    overrides = args.opts
     start = find_start(args.weights, args.cfg)
     machine = _machine(args)
     videos = find_videos(args.videos, split=args.split, seed=args.seed, num_workers=args.workers)
     print(describe_videos(videos, args.videos), flush=True)
-    plan = make_plan(start, videos, machine, overrides=config_overrides(args), output=args.output)
+    plan = make_plan(start, videos, machine, overrides=overrides, output=args.output)
     print(describe_plan(plan), flush=True)
     recipe = args.output / RECIPE
     _write(args, argv, start, videos, plan)
@@ -259,16 +264,15 @@ def _write(args: argparse.Namespace, argv: Sequence[str], start: Start, videos: 
 
 def finish(output: Path) -> str:
     """Write the report; the figures of the test, where it is, and how to use the model, in words."""
-    figures = read_json(output / "results.json")["figures"]
-    shown = ", ".join(f"{name} {value:.1f}" for name, value in figures.items() if isinstance(value, float))
-    best = output / "checkpoints" / BEST_NAME
+    lines = []
+    if (output / "results.json").is_file():  # TEST.ENABLE False leaves none
+        figures = read_json(output / "results.json")["figures"]
+        shown = ", ".join(f"{name} {value:.1f}" for name, value in figures.items() if isinstance(value, float))
+        lines.append(f"tested: {shown} (results.json and predictions.csv in {output})")
     report = output / "report.html"
     write_report([output], report)
-    return (
-        f"tested: {shown} (results.json and predictions.csv in {output})\n"
-        f"report: {report}\n"
-        f"predict: slowfast predict VIDEO --checkpoint {shlex.quote(str(best))}"
-    )
+    best = shlex.quote(str(output / "checkpoints" / BEST_NAME))
+    return "\n".join([*lines, f"report: {report}", f"predict: slowfast predict VIDEO --checkpoint {best}"])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ SLOW_LAYERS = 300  # below which they learn, but more slowly than the later ones
 LAYER_DECAY = 0.9  # of the learning rate from a residual block to the one before it
 EPOCHS = 30  # from weights, as configs/_base_/schedule/finetune.yaml; early stopping makes them fewer
 LOWER_RATE = 0.1  # of the rate that trained the weights
-PATIENCE = 6  # validations without a better figure; from zero a tenth of the epochs, which may begin on a plateau
+PATIENCE = 6  # validations without a better figure; from zero a fifth of the epochs, which may begin on a plateau
+STEPS_FROM_ZERO = 600  # at least: the recipe's epochs of a small set would be too few
 _SIDES = re.compile(r"(?<![a-z])(left|right|(counter|anti)?-?clockwise|c?cw|leftwards?|rightwards?)(?![a-z])", re.I)
 _EARLY_STAGES = ("*.stem", "*.res2", "*.res3")
 
@@ -78,6 +79,10 @@ def task_settings(cfg: CfgNode, class_names: Sequence[str]) -> Iterator[Setting]
         ("TEST.ENABLE", True, "and test"),
         ("TRAIN.DATASET", "kinetics", "lists of video files"),
         ("TEST.DATASET", "kinetics", "lists of video files"),
+        ("DATA.CLASS_NAMES", "", "classids.json, beside the lists"),
+        ("DATA.PATH_PREFIX", "", "paths in the lists are absolute"),
+        ("DATA.SKIP_ROWS", 0, "the lists have no header"),
+        ("TEST.NUM_TEMPORAL_CLIPS", [], "one test"),
         ("DATA.MULTI_LABEL", False, "a video has one class, that of its folder"),
         ("MODEL.HEAD_ACT", "softmax", "a video has one class"),
         ("TRAIN.BEST_FIGURE", "top1", "checkpoints/best.pyth has the best weights by it"),
@@ -173,7 +178,15 @@ def _gib(num_bytes: int) -> str:
 
 
 def schedule_settings(
-    cfg: CfgNode, *, batch: int, num_train: int, from_weights: bool, keeps_rate: bool = False, norm_frozen: bool = False
+    cfg: CfgNode,
+    *,
+    batch: int,
+    num_train: int,
+    from_weights: bool,
+    keeps_rate: bool = False,
+    norm_frozen: bool = False,
+    rate: float | None = None,
+    epochs: int | None = None,
 ) -> list[Setting]:
     """The learning rate by the linear rule, epochs, validations, and when to stop.
 
@@ -181,21 +194,22 @@ def schedule_settings(
         cfg: of the recipe, whose rate is for its TRAIN.BATCH_SIZE.
         keeps_rate: trained weights need no lower one: the recipe's is low already, or the classifier alone learns.
         norm_frozen: no statistics are taken.
+        rate, epochs: those that the user chose.
     """
     is_lower = from_weights and not keeps_rate
     factor = batch / cfg.TRAIN.BATCH_SIZE * (LOWER_RATE if is_lower else 1.0)
     why = f"the recipe's {cfg.SOLVER.BASE_LR:g} for {cfg.TRAIN.BATCH_SIZE} clips, by the linear rule"
     why += ", and a tenth of it because the weights are trained" if is_lower else ""
-    rate = _digits(cfg.SOLVER.BASE_LR * factor)
-    epochs = EPOCHS if from_weights else cfg.SOLVER.MAX_EPOCH
-    warm_up = 1.0 if from_weights else cfg.SOLVER.WARMUP_EPOCHS
-    patience = PATIENCE if from_weights else max(PATIENCE, epochs // 10)
+    rate = rate or _digits(cfg.SOLVER.BASE_LR * factor)
     steps = max(1, num_train // batch)
+    epochs = epochs or (EPOCHS if from_weights else max(cfg.SOLVER.MAX_EPOCH, -(-STEPS_FROM_ZERO // steps)))
+    warm_up = 1.0 if from_weights else cfg.SOLVER.WARMUP_EPOCHS
+    patience = PATIENCE if from_weights else max(PATIENCE, epochs // 5)
     settings = [
         Setting("SOLVER.BASE_LR", rate, why),
         Setting("SOLVER.LR_POLICY", "cosine", "falls smoothly, whenever training ends"),
         Setting("SOLVER.COSINE_END_LR", _digits(cfg.SOLVER.COSINE_END_LR * factor), "where the cosine ends"),
-        Setting("SOLVER.MAX_EPOCH", epochs, "at most"),
+        Setting("SOLVER.MAX_EPOCH", epochs, f"at most: {epochs * steps:,} steps"),
         Setting("SOLVER.WARMUP_EPOCHS", warm_up, "the rate rises first"),
         Setting("SOLVER.WARMUP_START_LR", _digits(rate / 10), "a tenth of BASE_LR"),
         Setting("TRAIN.EVAL_PERIOD", 1, "epochs between validations"),

@@ -102,8 +102,15 @@ def test_learning_rate_by_the_linear_rule(options, rate, epochs):
     assert found["SOLVER.BASE_LR"] == pytest.approx(rate)
     assert found["SOLVER.WARMUP_START_LR"] == pytest.approx(rate / 10)
     assert found["SOLVER.MAX_EPOCH"] == epochs and found["SOLVER.LR_POLICY"] == "cosine"
-    assert found["TRAIN.EARLY_STOPPING"] == (6 if options["from_weights"] else 19)
+    assert found["TRAIN.EARLY_STOPPING"] == (6 if options["from_weights"] else 39)
     assert found["BN.NUM_BATCHES_PRECISE"] == 20  # half of 40 steps
+
+
+def test_a_small_set_from_zero_takes_more_epochs():
+    motion = load_cfg("Motion/SLOWFAST_4x4_R18", warn=False)  # 8 epochs, of 80 steps on the whole set
+    found = values(schedule_settings(motion, batch=16, num_train=224, from_weights=False))
+    assert found["SOLVER.MAX_EPOCH"] == 43 and found["TRAIN.EARLY_STOPPING"] == 8  # of 14 steps
+    assert values(schedule_settings(motion, batch=16, num_train=1280, from_weights=False))["SOLVER.MAX_EPOCH"] == 8
 
 
 def test_few_videos_change_little_of_trained_weights():
