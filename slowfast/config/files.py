@@ -67,7 +67,12 @@ def _collect(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, Layer]) 
         raise ConfigError(f"{shown(path)}: {BASE_KEY} goes round in a circle: {cycle}. Remove one of them.")
     if resolved in layers:
         return
-    layer = read_layer(path)
+    try:
+        layer = read_layer(path)
+    except ConfigError as error:
+        if not chain:
+            raise
+        raise ConfigError(f"{error} {shown(chain[-1])} names it as {BASE_KEY}.") from error
     for base in _bases(layer, path):
         _collect(base, chain=(*chain, resolved), layers=layers)
     layer.tree.pop(BASE_KEY, None)

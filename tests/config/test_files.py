@@ -282,3 +282,10 @@ def test_find_works_in_a_package_that_holds_its_recipes(tmp_path):
         check=True,
     )
     assert done.stdout.strip() == str(package / "configs/Kinetics/SLOWFAST_8x8_R50.yaml")
+
+
+def test_a_base_that_is_no_config_is_told_with_the_file_that_names_it(tmp_path):
+    (tmp_path / "leaf.yaml").write_text("_BASE_: notes.txt\n")
+    (tmp_path / "notes.txt").write_text("just a text\n")
+    with pytest.raises(ConfigError, match=r"notes\.txt: expected .* settings.*leaf\.yaml names it as _BASE_\.$"):
+        load_cfg(tmp_path / "leaf.yaml")
