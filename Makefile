@@ -30,7 +30,7 @@ endif
 GPU_PARTS := 1 2 3 4 5
 PART ?= $(GPU_PARTS)
 
-.PHONY: venv demo test test-oldest gpu wheels lint clean
+.PHONY: venv demo test test-slow test-oldest gpu wheels lint clean
 
 venv: $(INSTALLED)
 
@@ -46,7 +46,11 @@ demo: $(INSTALLED)
 
 # One process a core, each with one thread: a test's networks are too small for more.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu" -n auto --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu and not slow" -n auto --dist worksteal $(ARGS)
+
+# The long ones: trainings until they learn, 20 kills, 20 elastic restarts, two hours of video.
+test-slow: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not gpu" -n auto --dist worksteal $(ARGS)
 
 $(OLDEST)/.installed: setup.py slowfast/utils/environment.py
 	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
@@ -56,7 +60,7 @@ $(OLDEST)/.installed: setup.py slowfast/utils/environment.py
 	touch $@
 
 test-oldest: $(OLDEST)/.installed
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -m "not gpu" -n auto --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -m "not gpu and not slow" -n auto --dist worksteal $(ARGS)
 
 $(GPU_PACKAGES)/.installed: $(wildcard wheels/*.whl)
 	$(PYTHON) -m pip --disable-pip-version-check install --quiet --no-index --no-deps --upgrade --target $(GPU_PACKAGES) \
