@@ -1,11 +1,13 @@
 """Every config key has a reader in the package, or stands in a table that says why it has none."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import slowfast
+from slowfast.cli import demo_keys
 from slowfast.config import CfgNode, get_cfg
 from slowfast.config.ignored import ALWAYS_MET, reason_without_effect
 from slowfast.config.merge import key_names
@@ -15,6 +17,7 @@ from slowfast.config.rules.common import value_of
 PACKAGE = Path(slowfast.__file__).parent
 # Read where the config itself is made: refused or inferred there.
 READ_IN_CONFIG = {"TASK", "SOLVER.BASE_LR_SCALE_NUM_SHARDS"}
+READ_BY_NAME = {f"DEMO.{key}" for key in demo_keys.REFUSED}
 
 
 def keys_read_in(source: str, groups: set[str]) -> set[str]:
@@ -22,10 +25,10 @@ def keys_read_in(source: str, groups: set[str]) -> set[str]:
     tree = ast.parse(source)
     aliases = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            value = ast.unparse(node.value).rpartition("cfg.")[2]
-            if value in groups:
-                aliases[node.targets[0].id] = value
+        for target, value in assigned(node):
+            group = ast.unparse(value).rpartition("cfg.")[2]
+            if group in groups:
+                aliases[target] = group
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
@@ -36,6 +39,18 @@ def keys_read_in(source: str, groups: set[str]) -> set[str]:
             elif "cfg." in whole:
                 found.add(whole.rpartition("cfg.")[2])
     return found
+
+
+def assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """(name, value) of an assignment, also of several at once."""
+    if not isinstance(node, ast.Assign):
+        return
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=True)
+    else:
+        pairs = [(target, value)]
+    yield from ((name.id, part) for name, part in pairs if isinstance(name, ast.Name))
 
 
 def readable_names() -> list[str]:
@@ -54,7 +69,7 @@ def keys_read() -> set[str]:
 
 
 def test_every_key_has_a_reader_or_a_reason(keys_read):
-    explained = READ_IN_CONFIG | ALWAYS_MET.keys() | REFUSED_KEYS.keys()
+    explained = READ_IN_CONFIG | READ_BY_NAME | ALWAYS_MET.keys() | REFUSED_KEYS.keys()
     unread = [
         name
         for name in readable_names()
