@@ -26,7 +26,7 @@ from slowfast.engine.checkpoint import (
     training_differences,
 )
 from slowfast.engine.inputs import ClipPreprocessor
-from slowfast.engine.memory import StepMemory
+from slowfast.engine.memory import MOMENTS, StepMemory
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.placement import place_model
@@ -146,8 +146,8 @@ def step_memory(cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
     with torch.device("meta"):
         model = build_model(cfg)
     num_bytes = 4 * sum(p.numel() for p in model.parameters())
+    copies = 1 + MOMENTS[cfg.SOLVER.OPTIMIZING_METHOD]  # the gradient, and what the optimizer remembers
     learnt = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    moments = 1 if cfg.SOLVER.OPTIMIZING_METHOD == "sgd" else 2
     shape = (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
     clip_bytes, recomputed = measure(model, shape).activation_bytes, None
     if not cfg.MODEL.ACT_CHECKPOINT:
@@ -161,7 +161,7 @@ def step_memory(cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
         clip_bytes=clip_bytes,
         recomputed_bytes=recomputed,
         half_precision=cfg.TRAIN.MIXED_PRECISION,
-        state_bytes=num_bytes * (2 if cfg.TRAIN.EMA_DECAY else 1) + learnt * (1 + moments),
+        state_bytes=num_bytes * (2 if cfg.TRAIN.EMA_DECAY else 1) + learnt * copies,
     )
 
 

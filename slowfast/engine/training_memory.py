@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from slowfast.engine.memory import HALF_PRECISION, MOMENTS
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.utils.memory import available_memory
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 USABLE = 0.8  # share of the free memory that is planned with: the rest is for workspaces, fragments and loading
-HALF_PRECISION = 0.6  # share of the activations' bytes in 16 bit: some stay float32
-# Numbers beside each weight: its gradient, one to add gradients up in, and what the optimizer remembers.
-COPIES = {"sgd": 3, "adam": 4, "adamw": 4, "mt_adamw": 4}
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class TrainingMemory:
             model = build_model(cfg)
         cost = measure(model, (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE))
         share = HALF_PRECISION if cfg.TRAIN.MIXED_PRECISION else 1.0
-        copies = 1 + COPIES[cfg.SOLVER.OPTIMIZING_METHOD]
+        # The weight, its gradient, one to add gradients up in, and what the optimizer remembers.
+        copies = 3 + MOMENTS[cfg.SOLVER.OPTIMIZING_METHOD]
         return cls(4 * copies * cost.num_parameters, int(share * cost.activation_bytes))
 
     def clips_in(self, free_bytes: int) -> int:

@@ -25,7 +25,7 @@ def test_the_arithmetic_and_what_helps():
         "8 clips of 32x224x224 at once keep about 32.0 GiB of activations (4.0 GiB each), beside"
     )
     assert "0.5 GiB of weights" in lines[0]
-    assert lines[1].strip() == "TRAIN.MIXED_PRECISION True: about 16.0 GiB"
+    assert lines[1].strip() == "TRAIN.MIXED_PRECISION True: about 19.2 GiB"
     assert lines[2].strip().startswith("MODEL.ACT_CHECKPOINT True: about 8.0 GiB")
     assert lines[3].strip().startswith("TRAIN.ACCUMULATE 2: 4 clips at once, 16.0 GiB")
     assert lines[4].strip().startswith("a smaller TRAIN.BATCH_SIZE (now 64)")
