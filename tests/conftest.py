@@ -20,15 +20,19 @@ def pytest_addoption(parser):
 
 @pytest.fixture(autouse=True)
 def package_logger():
-    """``setup_logging`` (any command called in-process) turns propagation off; here it ends with its test."""
+    """As in a program that does not set it up: commands that run in this process do, in tests and in their fixtures."""
     logger = logging.getLogger("slowfast")
-    before = logger.propagate, logger.level, list(logger.handlers)
+    _forget_set_up(logger)
     yield logger
-    for handler in logger.handlers:
-        if handler not in before[2]:
-            handler.close()
-    logger.setLevel(before[1])  # not by assignment: loggers below it remember what is enabled
-    logger.propagate, logger.handlers[:] = before[0], before[2]
+    _forget_set_up(logger)
+
+
+def _forget_set_up(logger: logging.Logger) -> None:
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(logging.NOTSET)  # not by assignment: loggers below it remember what is enabled
+    logger.propagate = True
 
 
 @pytest.fixture(autouse=True)

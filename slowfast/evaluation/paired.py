@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     return PairedDifference(mean, mean - reach, mean + reach, len(seeds))
 
 
+@functools.cache
 def t_quantile(level: float, degrees: int) -> float:
     """The t with P(|T| < t) = ``level`` for Student's distribution of ``degrees`` >= 1 degrees of freedom.
 

@@ -103,7 +103,7 @@ def test_predictions_are_probabilities_and_no_formulas(run, tmp_path):
 
 def test_results_hold_the_config_as_data(run):
     results = run()
-    assert results["config"]["DATA"]["NUM_FRAMES"] == 8 and "DEMO" not in results["config"]
+    assert results["config"]["DATA"]["NUM_FRAMES"] == 8 and "CONTRASTIVE" not in results["config"]
     cfg = load_cfg_text(json.dumps(results["config"]), source="results.json")
     assert cfg.MODEL.NUM_CLASSES == 8
     assert results["lists"]["test"]["rows"] == 6 and len(results["lists"]["test"]["sha256"]) == 64

@@ -23,7 +23,7 @@ def test_it_has_no_key_of_a_part_that_does_not_exist():
         for part in name.split("."):
             node = node.get(part) if isinstance(node, dict) else None
         assert node is None, name
-    assert "DEMO" not in data and data["DATA"]["ARGS"] == {}
+    assert "CONTRASTIVE" not in data and data["DATA"]["ARGS"] == {}
 
 
 def test_a_text_with_an_unknown_key_is_named():

@@ -225,8 +225,8 @@ def test_command_line(tmp_path, capsys):
                "--width", "32"]  # fmt: skip
     root, sheet = tmp_path / "set", tmp_path / "sheet.png"
     assert main([str(root), *options, "--sheet", str(sheet)]) == 0
-    out = capsys.readouterr().out
-    assert "wrote 1 train, 1 val movies of 6 classes" in out and "2 of 2 movies" in out
+    shown = capsys.readouterr()
+    assert "wrote 1 train, 1 val movies of 6 classes" in shown.out and "2 of 2 movies" in shown.err
     assert sheet.stat().st_size > 1000
     assert main([str(root), *options]) == 0
     assert "there already with these arguments" in capsys.readouterr().out
