@@ -80,7 +80,9 @@ class _CallCounter:
         code = frame.f_code
         if event != "call" or not code.co_filename.startswith(_PLACES):
             return
-        self.is_counting = self.is_counting or code.co_qualname == "Trainer.train"
+        self.is_counting = self.is_counting or (
+            code.co_name == "train" and code.co_filename.endswith("engine/trainer.py")
+        )
         if not self.is_counting:
             return
         if code.co_filename == torch.serialization.__file__:  # one of 50: it calls itself for every tensor
