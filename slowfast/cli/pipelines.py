@@ -34,6 +34,23 @@ def add_model(parser: Parser) -> None:
     add_gpus(parser, "GPU to run on: 1 or 0", default="the first, where there is one")
 
 
+def add_detector(parser: Parser) -> None:
+    """--detector, --detector-weights, --least-detection: what finds the boxes of a model of boxes."""
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="what finds boxes: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
+    )
+    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's file of the detector's weights")
+    parser.add_argument(
+        "--least-detection",
+        type=float,
+        default=0.8,
+        metavar="P",
+        help="boxes that were found with a lower score are left out (default 0.8)",
+    )
+
+
 def load_model(args: argparse.Namespace) -> Pipeline:
     """The pipeline of the flags that ``add_model`` adds, with the overrides of the command line.
 

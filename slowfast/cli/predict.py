@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slowfast.cli.arguments import Parser, add_json, command_parser, positive, whole
 from slowfast.cli.errors import report_errors
-from slowfast.cli.pipelines import add_model, load_model
+from slowfast.cli.pipelines import add_detector, add_model, load_model
 from slowfast.cli.predict_live import predict_live
 from slowfast.cli.predict_output import CsvOutput, Terminal, output_paths, write_records
 from slowfast.engine.pipeline import Pipeline
@@ -98,19 +98,7 @@ def _add_boxes(parser: Parser) -> None:
         metavar="S",
         help="what the clock of --boxes shows when a video starts (default 0; AVA's movies: 900)",
     )
-    parser.add_argument(
-        "--detector",
-        metavar="NAME",
-        help="what finds boxes: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
-    )
-    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's file of the detector's weights")
-    parser.add_argument(
-        "--least-detection",
-        type=float,
-        default=0.8,
-        metavar="P",
-        help="boxes that were found with a lower score are left out (default 0.8)",
-    )
+    add_detector(parser)
 
 
 def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slowfast.cli.arguments import Parser, command_parser, positive, whole
 from slowfast.cli.errors import report_errors
-from slowfast.cli.pipelines import add_model, load_model
+from slowfast.cli.pipelines import add_detector, add_model, load_model
 from slowfast.engine.launch import LaunchError
 from slowfast.engine.pipeline import Pipeline
 from slowfast.prediction.boxes import DetectedBoxes, build_detector
@@ -50,19 +50,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--max-waiting", type=whole(0), default=8, metavar="N", help="videos that wait beside them (default 8)"
     )
-    parser.add_argument(
-        "--detector",
-        metavar="NAME",
-        help="what finds boxes: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
-    )
-    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's file of the detector's weights")
-    parser.add_argument(
-        "--least-detection",
-        type=float,
-        default=0.8,
-        metavar="P",
-        help="boxes that were found with a lower score are left out (default 0.8)",
-    )
+    add_detector(parser)
     return parser
 
 
