@@ -1,5 +1,6 @@
 # make demo   train SlowFast and Slow-only on a small built-in set, test both, print one table
-# make test   all tests that need no GPU
+# make test   all tests that need no GPU and little time
+# make test-slow  those marked slow: trainings that learn, 20 kills, elastic restarts, two hours of video
 # make test-oldest  the same with the oldest torch, torchvision and PyAV that are claimed, in .venv-oldest (several GB)
 # make gpu    tests marked gpu, then the benchmark into gpu_benchmark.json; make gpu PART=1 to PART=5 one piece of it
 # make wheels what a machine with torch but without a network needs for make gpu, into wheels/ (WHEELS_PYTHON=3.12)
@@ -48,7 +49,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not gpu and not slow" -n auto --dist worksteal $(ARGS)
 
-# The long ones: trainings until they learn, 20 kills, 20 elastic restarts, two hours of video.
+# Minutes each.
 test-slow: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not gpu" -n auto --dist worksteal $(ARGS)
 
