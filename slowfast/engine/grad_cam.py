@@ -243,12 +243,3 @@ def normalized(x: Tensor) -> Tensor:
     high = flat.kthvalue(max(1, round(0.99 * flat.shape[-1])), dim=-1).values
     scale = torch.where(high > 0, high, flat.amax(-1)).clamp(min=torch.finfo(x.dtype).tiny)
     return (x / scale[..., None, None, None]).clamp(max=1)
-
-
-def energy_in(x: Tensor, mask: Tensor) -> float:
-    """Share of a map (T, H, W) that lies in a mask, bool of its shape (Wang et al., Score-CAM, 2020, section 4.4).
-
-    NaN for an empty map. A map that knows nothing has the mask's share of the area.
-    """
-    total = float(x.sum())
-    return float(x[mask].sum()) / total if total > 0 else float("nan")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from slowfast.models.checks import check_whole
 from slowfast.models.heads import RoIHead
@@ -71,10 +70,3 @@ class VideoNetwork(nn.Module):
     def forward_features(self, clip: Any) -> Any:
         """Feature maps of the last stage, one (B, C, T, H, W) tensor, or a list of one for each pathway."""
         raise NotImplementedError
-
-
-def features_by_pathway(model: Any, clip: Tensor | list[Tensor]) -> dict[str, Tensor]:
-    """``model.forward_features(clip)`` by the name of the pathway: {"slow": (B, C, t, H, W), "fast": ...}."""
-    maps = model.forward_features(clip)
-    maps = [maps] if isinstance(maps, torch.Tensor) else maps
-    return dict(zip(getattr(model, "pathway_names", ("pathway",)), maps, strict=True))

@@ -14,7 +14,6 @@ from slowfast.datasets.clip_sampling import SecondsSampling
 from slowfast.datasets.protocol import Protocol
 from slowfast.engine.grad_cam import (
     default_layers,
-    energy_in,
     find_layers,
     fit_to_clip,
     grad_cam,
@@ -30,6 +29,15 @@ from slowfast.video.geometry import centre_crop
 from tests.models.toys import randomize_batch_norms, seeded
 
 WEIGHTS = Path(__file__).parents[2] / "docs/data/motion_slowfast.pth"
+
+
+def energy_in(x: torch.Tensor, mask: torch.Tensor) -> float:
+    """Share of a map (T, H, W) that lies in a mask, bool of its shape (Wang et al., Score-CAM, 2020, section 4.4).
+
+    NaN for an empty map. A map that knows nothing has the mask's share of the area.
+    """
+    total = float(x.sum())
+    return float(x[mask].sum()) / total if total > 0 else float("nan")
 
 
 def toy(*, size: int = 64, **options) -> tuple[Pipeline, torch.Tensor]:
