@@ -249,7 +249,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.item()
+        return mean_loss
 
     def _step_within_memory(self, batch) -> float:
         """``train_step``, whose lack of memory is explained."""
