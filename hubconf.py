@@ -1,9 +1,9 @@
 """torch.hub entry points: ``torch.hub.load(REPOSITORY, "slowfast_r50", pretrained=True)``.
 
-Without ``pretrained`` a model comes freshly initialised, in train mode; with it in eval mode, with the weights that
+Without ``pretrained`` a model comes freshly initialized, in train mode; with it in eval mode, with the weights that
 PySlowFast's authors published (docs/MODEL_ZOO.md says where they lie and quotes their accuracy).
 
-Input: a normalised clip (B, 3, T, H, W), RGB: pixels / 255, minus 0.45, divided by 0.225. Output: logits (B, K) in
+Input: a normalized clip (B, 3, T, H, W), RGB: pixels / 255, minus 0.45, divided by 0.225. Output: logits (B, K) in
 train mode, scores (B, K) in eval mode.
 """
 

@@ -27,7 +27,7 @@ from slowfast.utils.suggest import did_you_mean
 from slowfast.utils.untrusted import read_json, read_text
 from slowfast.visualization.comparison import pyplot, read_metrics
 from slowfast.visualization.figures import colormap, confusion_figure, prediction_figure
-from slowfast.visualization.model_pictures import ModelPictures, centre_view
+from slowfast.visualization.model_pictures import ModelPictures, center_view
 from slowfast.visualization.report.contents import find_runs
 
 logger = logging.getLogger(__name__)
@@ -239,7 +239,7 @@ def _draw_model(cfg: CfgNode, writers: Sequence[RunWriter], step: int) -> None:
         if views.failure:
             logger.warning("%s It is not shown.", views.failure)
             continue
-        frames, name = centre_view(views), Path(views.path).name
+        frames, name = center_view(views), Path(views.path).name
         scores = pipeline.scores(frames)[0].numpy()
         if vis.INPUT_VIDEO:
             pictures.clip(name, frames, scores, top=vis.TOPK_PREDS, colors=colormap(vis.COLORMAP))

@@ -15,7 +15,7 @@ from slowfast.cli.errors import report_errors
 from slowfast.engine.results import write_results
 from slowfast.engine.tester import TestResult
 from slowfast.evaluation import EVALUATOR_REGISTRY
-from slowfast.evaluation.labelled import labelled_figures
+from slowfast.evaluation.labeled import labeled_figures
 from slowfast.evaluation.late_fusion import METHODS, FusionError, Predictions, fuse, read_predictions
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import setup_logging
@@ -95,7 +95,7 @@ def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
     """
     evaluate_scores = EVALUATOR_REGISTRY.get(evaluator)()
     try:
-        return labelled_figures(evaluate_scores, predictions.scores, predictions.labels)
+        return labeled_figures(evaluate_scores, predictions.scores, predictions.labels)
     except (IndexError, ValueError) as error:
         kind = "one label a video" if predictions.labels.ndim == 1 else "several labels a video"
         raise FusionError(f"{predictions.name} has {kind}, which {evaluator} cannot evaluate ({error}).") from error

@@ -152,7 +152,7 @@ def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: in
         "resize": {
             "short_side": min(height, width),
             "crop": [height, width],
-            "interpolation": "bilinear, half-pixel centres, no antialiasing",
+            "interpolation": "bilinear, half-pixel centers, no antialiasing",
         },
         "output": {
             "name": "scores",

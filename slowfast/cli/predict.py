@@ -30,7 +30,7 @@ slowfast predict video.mp4 --checkpoint outputs/mine/checkpoints/checkpoint_epoc
 slowfast predict videos/ "more/*.webm" list.txt --checkpoint SLOWFAST_8x8_R50 --json predictions.json
 slowfast predict match.mp4 --checkpoint weights.pyth --window 4 --stride 1 --csv segments.csv --plot scores.png
 slowfast predict 0 --checkpoint weights.pyth --show                        (camera 0)
-slowfast predict movie.mp4 --checkpoint ava.pyth --boxes boxes.csv --save-video labelled.mp4
+slowfast predict movie.mp4 --checkpoint ava.pyth --boxes boxes.csv --save-video labeled.mp4
 """
 NOTES = "docs/PREDICT.md in the repository describes all files."
 SOURCES = (

@@ -200,7 +200,7 @@ _C.TEST.BATCH_SIZE = 8  # views in one forward pass on one machine, shared by it
 _C.TEST.CHECKPOINT_FILE_PATH = ""  # file, URL or zoo name to test; "": the newest in OUTPUT_DIR, else TRAIN's
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10  # clips of a video, evenly spread over time
 _C.TEST.EVALUATOR = ""  # [own] registered evaluator; "": "multilabel_map" for DATA.MULTI_LABEL, else "topk"
-_C.TEST.NUM_SPATIAL_CROPS = 3  # crops of a clip along its longer side: 3, or 1 in the centre
+_C.TEST.NUM_SPATIAL_CROPS = 3  # crops of a clip along its longer side: 3, or 1 in the center
 # "++" of the paper: the scores of all scales, mirrored and not, are fused. Crops grow with the scale.
 _C.TEST.SCALES = []  # [own] short sides that a test of clips looks at, pixels; []: the one of the crops
 _C.TEST.FLIP = False  # [own] look at mirrored clips, too
@@ -405,7 +405,7 @@ _C.BENCHMARK.SHUFFLE = True  # in the order of training
 
 _C.DETECTION = CfgNode()
 _C.DETECTION.ENABLE = False  # the head scores boxes, not clips
-_C.DETECTION.ALIGNED = True  # RoIAlign with half-pixel centres; the converted Caffe2 weights want False
+_C.DETECTION.ALIGNED = True  # RoIAlign with half-pixel centers; the converted Caffe2 weights want False
 _C.DETECTION.SPATIAL_SCALE_FACTOR = 16  # pixels of a feature's side
 _C.DETECTION.ROI_XFORM_RESOLUTION = 7  # side of an aligned box, features
 
@@ -511,7 +511,7 @@ _C.DEMO.BUFFER_SIZE = 0  # frames that two clips share
 _C.DEMO.OUTPUT_FILE = ""  # video written; "": a window
 _C.DEMO.OUTPUT_FPS = -1  # frames per second; -1: as the input
 _C.DEMO.INPUT_FORMAT = "BGR"  # channel order of the frames
-_C.DEMO.CLIP_VIS_SIZE = 10  # frames drawn on around a clip's centre
+_C.DEMO.CLIP_VIS_SIZE = 10  # frames drawn on around a clip's center
 _C.DEMO.NUM_VIS_INSTANCES = 2  # drawing processes
 _C.DEMO.PREDS_BOXES = ""  # file of detected boxes
 _C.DEMO.THREAD_ENABLE = False  # read and write in threads

@@ -1,6 +1,6 @@
 """AVA: people in movies and what they do, second by second; a sample is one key frame with a box, and its clip.
 
-Train: a scaled, cropped, maybe mirrored clip. Val: the centre crop. Test: the whole frame, so that widths differ from
+Train: a scaled, cropped, maybe mirrored clip. Val: the center crop. Test: the whole frame, so that widths differ from
 movie to movie. Boxes move with their pixels, in continuous coordinates and by the exact scale. PySlowFast clips boxes
 to the last pixel's index, W - 1, and scales both axes by the ratio of the long sides: up to a pixel away.
 """
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
 
 VAL_EVERY_SECONDS = 4  # validation while training looks at the seconds that this divides, as in PySlowFast
-UNUSED_KEYS = (  # of clips that are labelled as a whole
+UNUSED_KEYS = (  # of clips that are labeled as a whole
     *("TEST.NUM_TEMPORAL_CLIPS", "TEST.SAVE_RESULTS_PATH", "TEST.EVALUATOR"),
     *("DATA.TARGET_FPS", "DATA.TRAIN_JITTER_FPS", "DATA.USE_OFFSET_SAMPLING", "DATA.RESIZE_IN_DECODER"),
     *("DATA.TRAIN_JITTER_SCALES_RELATIVE", "DATA.TRAIN_JITTER_ASPECT_RELATIVE"),

@@ -296,7 +296,7 @@ class KeyFrameSampling(ClipSampling):
 
     kind: ClassVar[str] = "key frame"
     rule: ClassVar[str] = (
-        "a clip is centred on the key frame g, on which the boxes lie: frames range(g - half, g + half, "
+        "a clip is centered on the key frame g, on which the boxes lie: frames range(g - half, g + half, "
         "sampling_rate) of the video at fps frames per second, with half = num_frames * sampling_rate / 2; "
         "before the first and past the last frame of the video these repeat"
     )
@@ -331,7 +331,7 @@ class KeyFrameSampling(ClipSampling):
         return f"{self.num_frames} frames around a key frame, {stride}"
 
     def shaped(self, shape: ClipShape, rng: np.random.Generator) -> KeyFrameSampling:
-        """As of the base class; of the rates that may be drawn, those with which a clip can be centred."""
+        """As of the base class; of the rates that may be drawn, those with which a clip can be centered."""
         rate = self.sampling_rate
         if shape.max_sampling_rate > rate:
             rates = np.arange(rate, shape.max_sampling_rate + 1)

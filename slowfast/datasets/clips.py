@@ -1,6 +1,6 @@
 """Clips of listed videos: what Kinetics, Charades, Something-Something and the other sets of clips share.
 
-Train: a random clip, scaled, cropped and mirrored at random. Val: the clip in the middle and its centre crop, always
+Train: a random clip, scaled, cropped and mirrored at random. Val: the clip in the middle and its center crop, always
 the same. Test: all views of a video as one sample, decoded once. Pixels stay uint8.
 """
 

@@ -22,7 +22,7 @@ from slowfast.video.geometry import (
     Crop,
     DriftingCrop,
     WholeFrame,
-    centre_crop,
+    center_crop,
     mirror,
     resize,
     uniform_crops,
@@ -138,10 +138,10 @@ def _view_side(protocol: Protocol) -> int:
 
 
 def key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop | WholeFrame:
-    """What a protocol of boxes shows of a frame of height x width: all of it, or the centre crop."""
+    """What a protocol of boxes shows of a frame of height x width: all of it, or the center crop."""
     if protocol.crop_size is None:
         return whole_frame(height=height, width=width, short_side=protocol.short_side, flip=protocol.flip)
-    crop = centre_crop(height=height, width=width, size=protocol.crop_size, short_side=protocol.short_side)
+    crop = center_crop(height=height, width=width, size=protocol.crop_size, short_side=protocol.short_side)
     return replace(crop, flip=protocol.flip)
 
 

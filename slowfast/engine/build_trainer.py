@@ -147,7 +147,7 @@ def step_memory(cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
         model = build_model(cfg)
     num_bytes = 4 * sum(p.numel() for p in model.parameters())
     copies = 1 + MOMENTS[cfg.SOLVER.OPTIMIZING_METHOD]  # the gradient, and what the optimizer remembers
-    learnt = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    learned = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
     shape = (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
     clip_bytes, recomputed = measure(model, shape).activation_bytes, None
     if not cfg.MODEL.ACT_CHECKPOINT:
@@ -161,7 +161,7 @@ def step_memory(cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
         clip_bytes=clip_bytes,
         recomputed_bytes=recomputed,
         half_precision=cfg.TRAIN.MIXED_PRECISION,
-        state_bytes=num_bytes * (2 if cfg.TRAIN.EMA_DECAY else 1) + learnt * copies,
+        state_bytes=num_bytes * (2 if cfg.TRAIN.EMA_DECAY else 1) + learned * copies,
     )
 
 

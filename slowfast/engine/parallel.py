@@ -65,7 +65,7 @@ def parallelize(model: nn.Module, device: torch.device, options: ParallelOptions
 def without_exchange(model: nn.Module, *, is_first_step: bool) -> contextlib.AbstractContextManager:
     """Backward passes inside leave the gradients of this process as they are, to be exchanged with later ones.
 
-    A static graph is learnt in the first step of a process, and torch wants an exchange in every pass of that one: the
+    A static graph is learned in the first step of a process, and torch wants an exchange in every pass of that one: the
     result is the same.
     """
     if not isinstance(model, DistributedDataParallel) or (is_first_step and model.static_graph):

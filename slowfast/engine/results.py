@@ -17,9 +17,9 @@ from slowfast.engine.detection import DetectionResult
 from slowfast.engine.prediction import class_name
 from slowfast.engine.tester import TestResult
 from slowfast.engine.wrong_videos import write_strips
-from slowfast.evaluation.analysis import analyse
+from slowfast.evaluation.analysis import analyze
 from slowfast.evaluation.ava.merging import write_detections
-from slowfast.evaluation.labelled import is_labelled
+from slowfast.evaluation.labeled import is_labeled
 from slowfast.utils.text import spreadsheet_cell
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def write_results(
     - predictions.csv: one row a video: path, label, the five best classes by name with their mean scores, or the reason
       of a failure. For people and their spreadsheets: no cell is a formula, control characters are escaped.
     - predictions.npz: scores float32 (N, K) as fused, labels, paths, for fusion with other models.
-    - analysis.json: class names, what ``evaluation.analysis.analyse`` gives, accuracy by the number of views, and the
+    - analysis.json: class names, what ``evaluation.analysis.analyze`` gives, accuracy by the number of views, and the
       files of frames of wrong videos, in wrong_videos/.
 
     Args:
@@ -50,7 +50,7 @@ def write_results(
     content = {
         "figures": _json_figures(result.figures),
         "num_videos": len(paths),
-        "num_labelled": int(is_labelled(result.labels).sum()),
+        "num_labelled": int(is_labeled(result.labels).sum()),
         "num_failed": len(failures),
         "seconds": round(result.seconds, 2),
         **details,
@@ -69,7 +69,7 @@ def write_results(
     strips = write_strips(output_dir, result.wrong_strips)
     analysis = {
         "class_names": None if class_names is None else list(class_names),
-        **analyse(scores, result.labels),
+        **analyze(scores, result.labels),
         "accuracy_by_views": result.accuracy_by_views,
         "wrong_videos": [{"index": i, "video": str(paths[i]), "frames": file} for i, file in strips.items()],
     }

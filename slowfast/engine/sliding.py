@@ -35,7 +35,7 @@ class ScoresOverTime:
 def sliding_views(
     reader: FrameReader, pipeline: Pipeline, *, stride_seconds: float | None = None, clips_at_a_time: int | None = None
 ) -> Iterator[VideoViews]:
-    """Clips that begin every ``stride_seconds`` along an open video, some at a time: one centre crop of each.
+    """Clips that begin every ``stride_seconds`` along an open video, some at a time: one center crop of each.
 
     Memory does not grow with the video. Frames that clips read together share are decoded once.
 

@@ -16,7 +16,7 @@ from slowfast.engine.partial_scores import PartialScores, evaluation_key
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.wrong_videos import WrongVideos
 from slowfast.evaluation.ensemble import ViewEnsemble, fuse_views
-from slowfast.evaluation.labelled import describe_figures, labelled_figures
+from slowfast.evaluation.labeled import describe_figures, labeled_figures
 from slowfast.evaluation.view_counts import AccuracyByViews
 from slowfast.utils import distributed
 from slowfast.utils.eta import with_log_lines
@@ -116,7 +116,7 @@ class Tester:
         for collector in collected:
             collector.gather()
         fused = self.ensemble.scores()
-        figures = labelled_figures(self.evaluator, fused, self.labels)
+        figures = labeled_figures(self.evaluator, fused, self.labels)
         self.partial.finish()
         return TestResult(
             figures,
@@ -186,11 +186,11 @@ class ClipEvaluator:
                     break
         self.partial.write_and_stop("evaluation")
         ensemble.gather()
-        figures = labelled_figures(self.evaluator, ensemble.scores(), self.labels)
+        figures = labeled_figures(self.evaluator, ensemble.scores(), self.labels)
         self.partial.finish()
         if distributed.is_main():
             logger.info(
-                "validation, one centre clip a video: %s  (%d videos, %s)",
+                "validation, one center clip a video: %s  (%d videos, %s)",
                 describe_figures(figures, self.labels),
                 len(self.labels),
                 format_seconds(time.perf_counter() - start),

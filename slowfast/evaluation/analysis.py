@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast.evaluation.labelled import is_labelled
+from slowfast.evaluation.labeled import is_labeled
 from slowfast.evaluation.metrics import average_precision, in_top_k
 
 NUM_BINS = 15  # of calibration, as in Guo et al. 2017
@@ -122,7 +122,7 @@ def calibration(confidences: ArrayLike, is_correct: ArrayLike, *, num_bins: int 
     }
 
 
-def analyse(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
+def analyze(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
     """All of the above for one test, as plain data; empty where no video has a label.
 
     Args:
@@ -135,7 +135,7 @@ def analyse(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
         ``confused_pairs``, at most 100.
     """
     all_scores, all_labels = np.asarray(scores, np.float64), np.asarray(labels)
-    known = is_labelled(all_labels)
+    known = is_labeled(all_labels)
     own, truth = all_scores[known], all_labels[known]
     if not len(own):
         return {}

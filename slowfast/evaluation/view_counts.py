@@ -15,7 +15,7 @@ MAX_CLIP_COUNTS = 10
 class AccuracyByViews:
     """Collects, for several subsets of the views, the rank that a video's label has in the scores fused over them.
 
-    The subsets are 1, 2, ... C clips spread over the video (at most ten numbers of them), with the centre crop alone
+    The subsets are 1, 2, ... C clips spread over the video (at most ten numbers of them), with the center crop alone
     and with all crops. The last one is the whole test.
 
     Args:

@@ -1,4 +1,4 @@
-"""Losses: what training minimises, by name."""
+"""Losses: what training minimizes, by name."""
 
 from slowfast.losses.build import LOSS_REGISTRY, build_loss
 

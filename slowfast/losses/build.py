@@ -142,7 +142,7 @@ def _decisions(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 @LOSS_REGISTRY.register("softmax_focal")
 class SoftmaxFocal(WeightedLoss):
-    """Mean of -(1 - p)^gamma log p of the right class's softmax(logits): what is learnt already counts less.
+    """Mean of -(1 - p)^gamma log p of the right class's softmax(logits): what is learned already counts less.
 
     The focal loss of Lin et al. (ICCV 2017, arXiv 1708.02002, equation 4) for one label a clip. Labels are int64 (B,),
     or class probabilities float (B, K), over which the classes' terms are averaged.
@@ -161,7 +161,7 @@ class SoftmaxFocal(WeightedLoss):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits, labels = _widen(logits, labels)
         log_p = logits.log_softmax(1)
-        # Powers below 1 have no finite slope at 0, where a clip is learnt to the last digit.
+        # Powers below 1 have no finite slope at 0, where a clip is learned to the last digit.
         terms = -((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p
         weights = self.weights_for(logits)
         terms = terms if weights is None else terms * weights

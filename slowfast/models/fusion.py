@@ -49,7 +49,7 @@ class TimeStridedConv(nn.Module):
         check_whole("channel_ratio", channel_ratio)
         check_whole("kernel_size", kernel_size)
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size} must be odd, centred on a frame.")
+            raise ValueError(f"kernel_size={kernel_size} must be odd, centered on a frame.")
         channels = fast_channels * channel_ratio
         self.out_channels = slow_channels + channels
         self.conv = nn.Conv3d(

@@ -123,7 +123,7 @@ class RoIHead(nn.Module):
         in_channels: channels of every pathway.
         resolution: side of an aligned box, in samples.
         spatial_scale: feature-map pixels per pixel of the clip, for every pathway alike.
-        aligned: half-pixel centres; the converted Caffe2 weights were trained without.
+        aligned: half-pixel centers; the converted Caffe2 weights were trained without.
     """
 
     def __init__(

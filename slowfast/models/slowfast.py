@@ -82,7 +82,7 @@ class SlowFast(VideoNetwork):
         check_registered("fusion", fusion, FUSION_REGISTRY)
         check_whole("fusion_kernel", fusion_kernel)
         if fusion_kernel % 2 == 0:
-            raise ValueError(f"fusion_kernel={fusion_kernel!r} must be odd, centred on a frame.")
+            raise ValueError(f"fusion_kernel={fusion_kernel!r} must be odd, centered on a frame.")
         check_whole("fusion_channel_ratio", fusion_channel_ratio)
         check_choice("slow_frames", slow_frames, SLOW_FRAMES)
         check_choice("fast_input", fast_input, FAST_INPUTS)

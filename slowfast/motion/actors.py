@@ -102,7 +102,7 @@ def draw_actors(
             direction=1,
             phase=0.0,
             turns_per_frame=0.0,
-            centre=_draw_centre(rng, place, len(shapes), reach=radius + path_radius, width=width / height),
+            center=_draw_center(rng, place, len(shapes), reach=radius + path_radius, width=width / height),
             path_radius=path_radius,
             path_angle=0.0,
             orientation=0.0,
@@ -126,10 +126,10 @@ def render_actors(actors: Sequence[Actor]) -> np.ndarray:
     return paint_frames(actors[0].scene, [(actor.scene, actor.poses()) for actor in actors])
 
 
-def _draw_centre(
+def _draw_center(
     rng: np.random.Generator, place: int, num_actors: int, *, reach: float, width: float
 ) -> tuple[float, float]:
-    """Centre of the path of an actor: anywhere in its share of the width that keeps the path in share and frame."""
+    """Center of the path of an actor: anywhere in its share of the width that keeps the path in share and frame."""
     share = width / num_actors
     slack_x, slack_y = max(0.0, share / 2 - reach), max(0.0, 0.5 - reach)
     x = share * (place + 0.5) + slack_x * rng.uniform(-1.0, 1.0)

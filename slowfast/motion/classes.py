@@ -138,7 +138,7 @@ def _check_turns(spec) -> None:
     if not 0 <= low < high or not (_is_whole(high - low) or _is_whole(low + high)):
         raise ValueError(
             f"{turns}: Slow frames would show the direction. It takes 0 <= low < high and a range that is a whole "
-            "number of turns wide, as (0.25, 1.25), or centred on a multiple of half a turn, as (0.25, 0.75)."
+            "number of turns wide, as (0.25, 1.25), or centered on a multiple of half a turn, as (0.25, 0.75)."
         )
     if high / spec.slow_interval >= 0.5:
         raise ValueError(

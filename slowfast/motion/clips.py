@@ -61,7 +61,7 @@ class MotionSpec(SetSpec):
 
     ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for
     16 consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns
-    made meanwhile: a whole number of turns wide, or centred on a multiple of half a turn (scene.py says why).
+    made meanwhile: a whole number of turns wide, or centered on a multiple of half a turn (scene.py says why).
     A narrower range is learned sooner.
 
     With ``colors``, a class is a color, a shape and a motion; without, shapes have any hue.

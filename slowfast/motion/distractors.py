@@ -85,8 +85,8 @@ def _in_lane(rng: np.random.Generator, scene: Scene, lane: int, width: float) ->
     room = 0.25 - radius
     middle = 0.25 + 0.5 * lane
     if scene.family == "slide":
-        centre, path_radius, path_angle = (width / 2, middle + rng.uniform(-room, room)), width / 2 - radius, 0.0
+        center, path_radius, path_angle = (width / 2, middle + rng.uniform(-room, room)), width / 2 - radius, 0.0
     else:
         x = rng.uniform(0.25, width - 0.25)
-        centre, path_radius, path_angle = (x, middle), room, scene.path_angle
-    return replace(scene, radius=radius, centre=centre, path_radius=path_radius, path_angle=path_angle)
+        center, path_radius, path_angle = (x, middle), room, scene.path_angle
+    return replace(scene, radius=radius, center=center, path_radius=path_radius, path_angle=path_angle)

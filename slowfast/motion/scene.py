@@ -7,7 +7,7 @@ the sign of the phase and nothing else, so reversing it leaves every other prope
 Why Slow frames cannot show the direction. Let d source frames lie between two Slow frames and theta be the turns made
 meanwhile: uniform on [low, high), independent of the direction and of the start phase p. A pose repeats every turn, so
 Slow frames show p, p + s theta, p + 2 s theta, ... modulo 1, with s = +1 or -1. Let the range be n whole turns wide,
-or centred on a multiple m / 2 of half a turn. Then theta -> theta' with theta' = -theta (mod 1) maps it onto itself
+or centered on a multiple m / 2 of half a turn. Then theta -> theta' with theta' = -theta (mod 1) maps it onto itself
 (theta' = m - theta in the second case) and keeps the uniform distribution: the reversed scene with theta' shows the
 very same Slow frames and is equally likely. Fast frames lie d times denser and turn by theta / d < 1/2 from one to the
 next, which fits one direction only.
@@ -39,7 +39,7 @@ class Scene:
     direction: int
     phase: float
     turns_per_frame: float
-    centre: tuple[float, float]
+    center: tuple[float, float]
     path_radius: float
     path_angle: float
     orientation: float
@@ -63,7 +63,7 @@ class Scene:
 
 def _on_path(scene: Scene, angle: np.ndarray | float) -> tuple:
     turn = 2 * np.pi * np.asarray(angle)
-    return scene.centre[0] + scene.path_radius * np.cos(turn), scene.centre[1] + scene.path_radius * np.sin(turn)
+    return scene.center[0] + scene.path_radius * np.cos(turn), scene.center[1] + scene.path_radius * np.sin(turn)
 
 
 def _spin(scene: Scene, phase: np.ndarray) -> tuple:
@@ -75,7 +75,7 @@ def _orbit(scene: Scene, phase: np.ndarray) -> tuple:
 
 
 def _slide(scene: Scene, phase: np.ndarray) -> tuple:
-    x = scene.centre[0] + 2 * scene.path_radius * (phase - 0.5)
+    x = scene.center[0] + 2 * scene.path_radius * (phase - 0.5)
     return x, _on_path(scene, scene.path_angle)[1], scene.orientation, scene.radius
 
 
@@ -121,7 +121,7 @@ def draw_scene(
     path_radius = rng.uniform(0.14, 0.18)
     # The whole path stays inside the frame, and near its middle, so that any crop shows most of it.
     slack = max(0.0, 0.5 - path_radius - radius)
-    centre = (width / height / 2 + rng.uniform(-1.5, 1.5) * slack, 0.5 + rng.uniform(-1.0, 1.0) * slack)
+    center = (width / height / 2 + rng.uniform(-1.5, 1.5) * slack, 0.5 + rng.uniform(-1.0, 1.0) * slack)
     base_luma, base = draw_base_color(rng)
     fill, outline = draw_shape_colors(rng, base_luma, base, color=color)
     return Scene(
@@ -130,7 +130,7 @@ def draw_scene(
         direction=direction,
         phase=phase,
         turns_per_frame=turns / slow_interval,
-        centre=centre,
+        center=center,
         path_radius=path_radius,
         path_angle=path_angle,
         orientation=orientation,
@@ -275,21 +275,21 @@ def _clouds(rng: np.random.Generator, height: int, width: int, cells: int = 6) -
 
 def _distractor(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, aspect: float) -> np.ndarray:
     """Coverage in [0, 1] of a still disc, bar or ring somewhere in the frame, (H, W)."""
-    centre_x, centre_y, angle = rng.uniform(0, aspect), rng.uniform(0, 1), rng.uniform(0, np.pi)
+    center_x, center_y, angle = rng.uniform(0, aspect), rng.uniform(0, 1), rng.uniform(0, np.pi)
     size, kind = rng.uniform(0.06, 0.2), rng.integers(3)
-    u = (x - centre_x) * np.cos(angle) + (y - centre_y) * np.sin(angle)
-    v = (y - centre_y) * np.cos(angle) - (x - centre_x) * np.sin(angle)
+    u = (x - center_x) * np.cos(angle) + (y - center_y) * np.sin(angle)
+    v = (y - center_y) * np.cos(angle) - (x - center_x) * np.sin(angle)
     distance = (np.hypot(u, v) - size, _box(u, v, 0, 0, 2 * size, 0.03), np.abs(np.hypot(u, v) - size) - 0.02)[kind]
     return np.clip(0.5 - distance * len(x), 0.0, 1.0)
 
 
-def _box(x: np.ndarray, y: np.ndarray, centre_x: float, centre_y: float, half_x: float, half_y: float) -> np.ndarray:
+def _box(x: np.ndarray, y: np.ndarray, center_x: float, center_y: float, half_x: float, half_y: float) -> np.ndarray:
     """Signed distance to an axis-parallel box (negative inside; exact on the edges, a bound at outer corners)."""
-    return np.maximum(np.abs(x - np.float32(centre_x)) - half_x, np.abs(y - np.float32(centre_y)) - half_y)
+    return np.maximum(np.abs(x - np.float32(center_x)) - half_x, np.abs(y - np.float32(center_y)) - half_y)
 
 
-def _disc(x: np.ndarray, y: np.ndarray, centre_x: float, radius: float) -> np.ndarray:
-    return np.hypot(x - np.float32(centre_x), y) - radius
+def _disc(x: np.ndarray, y: np.ndarray, center_x: float, radius: float) -> np.ndarray:
+    return np.hypot(x - np.float32(center_x), y) - radius
 
 
 def _arrow(x: np.ndarray, y: np.ndarray) -> np.ndarray:

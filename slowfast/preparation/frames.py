@@ -41,7 +41,7 @@ class FrameLayout:
     min_frames: int = 1
 
 
-# Qualities: the least of 85, 87, 90, 92, 95 and 97 that reaches the PSNR of FFmpeg's quantiser 1 (AVA) or 3 (Charades),
+# Qualities: the least of 85, 87, 90, 92, 95 and 97 that reaches the PSNR of FFmpeg's quantizer 1 (AVA) or 3 (Charades),
 # on 60 frames each of two videos.
 LAYOUTS = {
     # 900 s to 1801 s; a complete cut has 27,030 frames. The size stays: smaller frames cost mAP.

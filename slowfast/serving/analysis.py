@@ -103,7 +103,7 @@ class Analyst:
             raise JobError(422, video.without_path(record["failure"]))
         return record | {"path": printable(video.name)}
 
-    def analyse(self, video: Video, *, explain_into: Path | None, report: Progress) -> dict[str, Any]:
+    def analyze(self, video: Video, *, explain_into: Path | None, report: Progress) -> dict[str, Any]:
         """``{"record", "duration", "timeline", "overlay"}`` for the page.
 
         "timeline" is ``{"start": [V], "end": [V], "classes": [{"name", "scores": [V]}]}`` of the best classes, or None

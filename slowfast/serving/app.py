@@ -181,7 +181,7 @@ class _Server:
         """``{"id"}`` of a job for the page."""
 
         def work(video: Video, explains: bool) -> Callable[[Job], Any]:
-            return lambda job: self.analyst.analyse(
+            return lambda job: self.analyst.analyze(
                 video, explain_into=job.folder if explains else None, report=job.report
             )
 

@@ -51,16 +51,16 @@ class Job:
     error: tuple[int, str] | None = None
     ended: float = 0.0
     future: Future | None = field(default=None, repr=False)
-    is_cancelled: bool = False
+    is_canceled: bool = False
 
     def report(self, step: str, progress: float) -> None:
         """Note how far the work is.
 
         Raises:
-            JobError: the job was cancelled: the work ends here.
+            JobError: the job was canceled: the work ends here.
         """
-        if self.is_cancelled:
-            raise JobError(410, "this job was cancelled")
+        if self.is_canceled:
+            raise JobError(410, "this job was canceled")
         self.step, self.progress = step, min(1.0, max(0.0, progress))
 
     @property
@@ -129,9 +129,9 @@ class JobQueue:
 
     def remove(self, job: Job) -> None:
         """End the job as soon as that is possible, and remove what it left."""
-        job.is_cancelled = True
+        job.is_canceled = True
         if job.future is not None and job.future.cancel():
-            job.state, job.error = "failed", (410, "this job was cancelled")
+            job.state, job.error = "failed", (410, "this job was canceled")
         with self._lock:
             self._jobs.pop(job.id, None)
         if job.is_finished:  # else the thread does it
@@ -171,5 +171,5 @@ class JobQueue:
             job.ended = time.monotonic()
             job.progress, job.step = 1.0, ""
             job.state = "done" if job.error is None else "failed"
-            if job.is_cancelled:
+            if job.is_canceled:
                 shutil.rmtree(job.folder, ignore_errors=True)

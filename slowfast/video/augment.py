@@ -29,7 +29,7 @@ def normalize(
 
     Args:
         frames: uint8, or int16 of changed colors (color.py), (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical
-            flow (flow.py), which is centred on zero and divided by the last of ``std``.
+            flow (flow.py), which is centered on zero and divided by the last of ``std``.
         mean, std: of R, G and B, for pixels in [0, 1].
         dtype: of the result; computed in float32.
         reverse_channels: give B, G, R; each color is normalized by its own mean and std.
@@ -202,7 +202,7 @@ class Mixup:
 
 
 def _cut(side: int, share: float, rng: np.random.Generator) -> tuple[int, int]:
-    """[start, end) of a stretch of side * sqrt(1 - share) pixels around a random centre, clipped to the side."""
+    """[start, end) of a stretch of side * sqrt(1 - share) pixels around a random center, clipped to the side."""
     length = int(side * math.sqrt(1 - share))
-    centre = int(rng.integers(0, side))
-    return max(centre - length // 2, 0), min(centre + length // 2, side)
+    center = int(rng.integers(0, side))
+    return max(center - length // 2, 0), min(center + length // 2, side)

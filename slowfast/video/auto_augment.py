@@ -1,9 +1,9 @@
 """RandAugment and AutoAugment of training clips, written as in timm ("rand-m9-mstd0.5-inc1", "v0").
 
-RandAugment (Cubuk et al., 2020, arXiv 1909.13719) applies operations drawn at random, AutoAugment (Cubuk et al., 2019,
-arXiv 1805.09501) one of 25 learnt pairs. How strongly is a level, 0 to 10. All frames of a clip get the same operations
-with the same arguments; what is measured (contrast, histograms) is measured in each frame, as on an image.
-Kernels are torchvision's; moving pixels is done here, as torchvision has no bicubic one for tensors.
+RandAugment (Cubuk et al., 2020, arXiv 1909.13719) draws operations at random; AutoAugment (Cubuk et al., 2019,
+arXiv 1805.09501) draws one of 25 learned pairs. A level from 0 to 10 sets their strength. All frames of a clip get the
+same operations with the same arguments; operations that measure contrast or histograms measure each frame, as an image.
+Kernels are torchvision's, except for operations that move pixels: torchvision has no bicubic kernel for tensors.
 Letters: T frames, H W pixels.
 """
 
@@ -242,7 +242,7 @@ Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 def _rotation(share: float, height: int, width: int) -> Matrix:
-    """Counterclockwise around the centre, by up to 30 degrees."""
+    """Counterclockwise around the center, by up to 30 degrees."""
     angle = math.radians(30 * share)
     cos, sin, x, y = math.cos(angle), math.sin(angle), width / 2, height / 2
     return (cos, -sin, x - cos * x + sin * y), (sin, cos, y - sin * x - cos * y)
@@ -262,7 +262,7 @@ _MOVES: dict[str, Callable[[float, int, int], Matrix]] = {
 def warp(images: Tensor, matrix: Matrix, *, mode: str) -> Tensor:
     """uint8 images (T, C, H, W) whose pixel at (x, y) comes from ``matrix`` @ (x, y, 1); gray from outside.
 
-    Coordinates are of pixels' centres, continuous: the first is at (0.5, 0.5).
+    Coordinates are of pixels' centers, continuous: the first is at (0.5, 0.5).
     """
     num_frames, channels, height, width = images.shape
     (a, b, c), (d, e, f) = matrix

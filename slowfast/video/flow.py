@@ -120,7 +120,7 @@ class FlowStore:
                     np.lib.format.write_array(member, flow)
 
     def _flows(self, video: FrameReader):
-        """Quantised flow, uint8 (2, H, W), frame by frame."""
+        """Quantized flow, uint8 (2, H, W), frame by frame."""
         self._estimate = self._estimate or self._estimator()
         last, num_frames = None, video.num_frames
         for start in range(0, num_frames, CHUNK - 1):
@@ -166,7 +166,7 @@ def quantize(flow: np.ndarray, bound: float) -> np.ndarray:
 
 
 def scale_and_mirror(flow: Tensor, *, scale_x: float = 1.0, scale_y: float = 1.0, flip: bool = False) -> Tensor:
-    """Quantised flow (F, 2, H, W) whose frame is scaled, and then mirrored, by as much."""
+    """Quantized flow (F, 2, H, W) whose frame is scaled, and then mirrored, by as much."""
     factor = flow.new_tensor([-scale_x if flip else scale_x, scale_y], dtype=torch.float32).view(2, 1, 1)
     if (factor == 1).all():
         return flow

@@ -1,7 +1,7 @@
 """Where a crop lies, drawn once as a value, and then applied to pixels and boxes alike.
 
 Order: a region of the frame (mostly all of it) is scaled, a square window of the result is cut out, maybe mirrored.
-Resizing is bilinear with half-pixel centres and no antialiasing, as in PySlowFast; frames stay uint8.
+Resizing is bilinear with half-pixel centers and no antialiasing, as in PySlowFast; frames stay uint8.
 Randomness comes from the ``numpy.random.Generator`` that is passed in. Letters: T frames, H W pixels, R boxes.
 """
 
@@ -184,12 +184,12 @@ def random_resized_crop(
             region = (top, left, region_height, region_width)
             break
     if region is None:
-        region = _centred_region(height, width, aspect_ratios)
+        region = _centered_region(height, width, aspect_ratios)
     return Crop(region, size, size, 0, 0, size, bool(rng.random() < flip_probability))
 
 
-def _centred_region(height: int, width: int, aspect_ratios: Sequence[float]) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of the largest centred region whose width / height is within ``aspect_ratios``."""
+def _centered_region(height: int, width: int, aspect_ratios: Sequence[float]) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the largest centered region whose width / height is within ``aspect_ratios``."""
     ratio = min(max(width / height, aspect_ratios[0]), aspect_ratios[1])
     region_height = max(1, min(height, round(width / ratio)))
     region_width = max(1, min(width, round(height * ratio)))
@@ -197,7 +197,7 @@ def _centred_region(height: int, width: int, aspect_ratios: Sequence[float]) -> 
 
 
 def uniform_crops(*, height: int, width: int, size: int, num_crops: int, short_side: int | None = None) -> list[Crop]:
-    """Test crops along the longer side: both ends and the centre for ``num_crops`` 3, the centre for 1.
+    """Test crops along the longer side: both ends and the center for ``num_crops`` 3, the center for 1.
 
     Args:
         short_side: pixels that the frame's short side is scaled to first; default: ``size``.
@@ -213,7 +213,7 @@ def uniform_crops(*, height: int, width: int, size: int, num_crops: int, short_s
     return [Crop(region, scaled_height, scaled_width, top, left, size) for top, left in zip(tops, lefts, strict=True)]
 
 
-def centre_crop(*, height: int, width: int, size: int, short_side: int | None = None) -> Crop:
+def center_crop(*, height: int, width: int, size: int, short_side: int | None = None) -> Crop:
     """The window in the middle of the frame after its short side was scaled to ``short_side`` (default ``size``)."""
     return uniform_crops(height=height, width=width, size=size, num_crops=1, short_side=short_side)[0]
 

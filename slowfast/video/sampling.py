@@ -143,26 +143,26 @@ def scaled_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def uniform_crop_offsets(side: int, *, size: int, num_crops: int) -> list[int]:
-    """Offset in pixels of every crop along one side: start, centre, end for three, the centre for one.
+    """Offset in pixels of every crop along one side: start, center, end for three, the center for one.
 
     Raises:
         ValueError: ``num_crops`` other than 1 or 3, or a crop larger than the side.
     """
     if side < size:
         raise ValueError(f"a crop of {size} pixels does not fit into a side of {side} pixels.")
-    centre = math.ceil((side - size) / 2)
+    center = math.ceil((side - size) / 2)
     if num_crops == 1:
-        return [centre]
+        return [center]
     if num_crops == 3:
-        return [0, centre, side - size]
-    raise ValueError(f"num_crops must be 1 (centre) or 3 (start, centre, end), got {num_crops}.")
+        return [0, center, side - size]
+    raise ValueError(f"num_crops must be 1 (center) or 3 (start, center, end), got {num_crops}.")
 
 
 def crop_offsets(height: int, width: int, size: int) -> list[tuple[int, int]]:
     """(y, x) of the three test crops of size x size, in a frame after its short side was scaled to ``size``.
 
-    The crops go along the longer side (a square frame gives the same one three times): top, centre, bottom of a
-    portrait frame, left, centre, right otherwise.
+    The crops go along the longer side (a square frame gives the same one three times): top, center, bottom of a
+    portrait frame, left, center, right otherwise.
 
     Args:
         height, width: size of the frame before scaling, in pixels.

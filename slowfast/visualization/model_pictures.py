@@ -93,7 +93,7 @@ class ModelPictures:
             writer.video(self.step, name, frames, fps=self.fps)
 
 
-def centre_view(views: VideoViews) -> Tensor:
+def center_view(views: VideoViews) -> Tensor:
     """The view in the middle of a video, uint8 (1, 3, T, S, S)."""
     clip, crop = len(views.clip_indices) // 2, len(views.crops) // 2
     return views.views([clip * len(views.crops) + crop])

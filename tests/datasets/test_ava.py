@@ -186,14 +186,14 @@ def test_small_scales_are_favored(cfg):
 def test_flips_are_off_when_asked(cfg):
     cfg.DATA.TRAIN_CROP_SIZE = 48
     dataset = build_dataset(cfg, "train")
-    right_of_centre = {dataset[epoch, 2].boxes[0, 2].item() > 36 for epoch in range(20)}
-    assert right_of_centre == {False, True}  # the actor stands left of it, and crops move by 16 pixels at most
+    right_of_center = {dataset[epoch, 2].boxes[0, 2].item() > 36 for epoch in range(20)}
+    assert right_of_center == {False, True}  # the actor stands left of it, and crops move by 16 pixels at most
     cfg.DATA.RANDOM_FLIP = False
     dataset = build_dataset(cfg, "train")
     assert {dataset[epoch, 2].boxes[0, 2].item() > 36 for epoch in range(20)} == {False}
 
 
-def test_the_val_sample_is_the_centre_crop_and_never_changes(cfg):
+def test_the_val_sample_is_the_center_crop_and_never_changes(cfg):
     cfg.DATA.TEST_CROP_SIZE = 48  # the short side as it is
     dataset = build_dataset(cfg, "val")
     sample = dataset[0]
@@ -290,7 +290,7 @@ def test_multigrid_shapes(cfg):
     assert min(gaps) >= 5 and max(gaps) <= 13 and len(gaps) > 4
     sampling = dataset.protocol.sampling
     odd = [sampling.shaped(ClipShape(3, 32, 9), clip_rng(0, epoch, 0)) for epoch in range(30)]
-    assert {drawn.sampling_rate for drawn in odd} == {6, 8}  # three frames can be centred with an even rate alone
+    assert {drawn.sampling_rate for drawn in odd} == {6, 8}  # three frames can be centered with an even rate alone
 
 
 def test_colors_change_in_training_when_asked(cfg):
@@ -423,7 +423,7 @@ CLIP_KEYS = {
 
 
 @pytest.mark.parametrize("trains", [True, False])
-def test_keys_of_labelled_clips_are_said_once_to_have_no_effect(cfg, caplog, trains):
+def test_keys_of_labeled_clips_are_said_once_to_have_no_effect(cfg, caplog, trains):
     cfg.TRAIN.ENABLE = trains
     for split in ("train", "val", "test"):
         build_dataset(cfg, split)

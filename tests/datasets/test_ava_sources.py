@@ -54,7 +54,7 @@ def test_offsets_are_as_many_as_frames_and_hold_the_key_frame(num_frames, rate):
         assert offsets[num_frames // 2] == 0
 
 
-def test_a_clip_that_cannot_be_centred_is_refused():
+def test_a_clip_that_cannot_be_centered_is_refused():
     with pytest.raises(ValueError, match=r"num_frames=3 times sampling_rate=5 is odd: .*DATA\.SAMPLING_RATE even"):
         KeyFrameSampling(3, 5)
 

@@ -128,7 +128,7 @@ def test_inception_crops(cfg):
     assert dataset[0, 0].frames.shape == (3, 4, 32, 32)
 
 
-def test_the_val_clip_is_the_centre_and_never_changes(cfg):
+def test_the_val_clip_is_the_center_and_never_changes(cfg):
     dataset = build_dataset(cfg, "val")
     sample = dataset[1]
     assert sample.frames.shape == (3, 4, 32, 32)
@@ -167,7 +167,7 @@ def test_a_test_video_is_decoded_once(cfg, monkeypatch):
     assert len(calls) == 1
 
 
-def test_one_test_crop_is_the_centre_of_the_training_scale(cfg):
+def test_one_test_crop_is_the_center_of_the_training_scale(cfg):
     cfg.TEST.NUM_SPATIAL_CROPS = 1
     cfg.DATA.TRAIN_JITTER_SCALES = [44, 60]
     video = build_dataset(cfg, "test")[0]

@@ -25,7 +25,7 @@ from slowfast.engine.pipeline import Pipeline
 from slowfast.models import ResNet, SlowFast
 from slowfast.motion.clips import MotionSpec
 from slowfast.motion.scene import render, shape_mask
-from slowfast.video.geometry import centre_crop
+from slowfast.video.geometry import center_crop
 from tests.models.toys import randomize_batch_norms, seeded
 
 WEIGHTS = Path(__file__).parents[2] / "docs/data/motion_slowfast.pth"
@@ -170,7 +170,7 @@ def test_a_trained_fast_pathway_looks_at_the_shape_that_moves_and_a_random_one_a
     for index in range(8):  # one of each class
         scene = spec.scene("test", index)
         shown = slice(10, 10 + 16)
-        window = centre_crop(height=64, width=80, size=size, short_side=trained.protocol.short_sides[0])
+        window = center_crop(height=64, width=80, size=size, short_side=trained.protocol.short_sides[0])
         frames = torch.from_numpy(render(scene, 48)[shown]).permute(0, 3, 1, 2)
         clips.append(window.apply_to_frames(frames).permute(1, 0, 2, 3))
         mask = torch.from_numpy(np.stack([shape_mask(scene, pose) for pose in scene.poses(48)[shown]]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slowfast.evaluation.analysis import (
-    analyse,
+    analyze,
     calibration,
     confused_pairs,
     confusion_matrix,
@@ -77,13 +77,13 @@ def test_scores_as_likely_as_they_say_are_calibrated():
 
 
 def test_an_analysis_is_plain_data_and_says_why_something_is_missing():
-    found = json.loads(json.dumps(analyse(SCORES, LABELS)))
+    found = json.loads(json.dumps(analyze(SCORES, LABELS)))
     assert found["confusion"] == [[0, 0, 1], [0, 1, 1], [1, 1, 1], [2, 2, 1]]
     assert found["calibration"]["bins"][-1]["high"] == 1
-    assert analyse(10 * SCORES, LABELS)["calibration_reason"] == "the scores are no probabilities"
-    assert "do not sum to 1" in analyse(SCORES / 2, LABELS)["calibration_reason"]
-    assert analyse(SCORES, np.full(6, -1)) == {}
-    several = analyse(SCORES, np.eye(3, dtype=int)[[0, 0, 1, 1, 1, 0]])
+    assert analyze(10 * SCORES, LABELS)["calibration_reason"] == "the scores are no probabilities"
+    assert "do not sum to 1" in analyze(SCORES / 2, LABELS)["calibration_reason"]
+    assert analyze(SCORES, np.full(6, -1)) == {}
+    several = analyze(SCORES, np.eye(3, dtype=int)[[0, 0, 1, 1, 1, 0]])
     assert [row["videos"] for row in several["per_class"]] == [3, 3, 0] and several["per_class"][2]["ap"] is None
     assert "confusion" not in several and several["calibration"]["ece"] > 0
 

@@ -1,4 +1,4 @@
-"""Classes that count differently, and losses in which what is learnt already counts less."""
+"""Classes that count differently, and losses in which what is learned already counts less."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_both_time_to_channel_connections_carry_all_fast_frames():
 
 
 @pytest.mark.parametrize("kernel", [1, 5, 7])
-def test_strided_conv_is_centred_on_every_alphath_frame(kernel):
+def test_strided_conv_is_centered_on_every_alphath_frame(kernel):
     """An impulse in Fast frame alpha * t reaches Slow frame t through the middle of the kernel."""
     fusion = make("TimeStridedConv", kernel_size=kernel, channel_ratio=3).eval()
     assert fusion.out_channels == SLOW + 3 * FAST

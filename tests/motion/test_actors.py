@@ -43,7 +43,7 @@ def test_actors_share_the_scenery_and_differ_in_all_else():
     one, other = (actor.scene for actor in draw(shapes=("arrow", "arrow")))
     assert one.background is other.background
     assert (one.noise_level, one.noise_seed) == (other.noise_level, other.noise_seed)
-    assert one.centre[0] < other.centre[0]
+    assert one.center[0] < other.center[0]
     assert not np.allclose(one.fill, other.fill) and one.radius != other.radius
 
 
@@ -52,7 +52,7 @@ def test_the_scenery_does_not_depend_on_the_motions():
     mirrored = [(0, 10, "spin-ccw"), (10, 24, "orbit-cw"), (24, 40, None)]
     one, other = draw(5), draw(5, timelines=[mirrored] * 2)
     for actor, twin in zip(one, other, strict=True):
-        assert actor.scene.centre == twin.scene.centre
+        assert actor.scene.center == twin.scene.center
         for act, twin_act in zip(actor.acts, twin.acts, strict=True):
             assert act.scene.phase == twin_act.scene.phase
     assert np.array_equal(render_actors(one)[0], render_actors(other)[0])
@@ -88,11 +88,11 @@ def test_actors_with_room_keep_apart():
     for seed in range(10):
         left, right = draw(seed, width=128)
         reach = left.scene.radius + left.scene.path_radius + right.scene.radius + right.scene.path_radius
-        assert right.scene.centre[0] - left.scene.centre[0] > reach
+        assert right.scene.center[0] - left.scene.center[0] > reach
 
 
 def test_the_later_actor_is_in_front():
-    in_the_middle = {"centre": (0.5, 0.5), "path_radius": 0.0}
+    in_the_middle = {"center": (0.5, 0.5), "path_radius": 0.0}
     behind, front = (
         Actor((replace(actor.acts[1], start=0, stop=1, scene=replace(actor.acts[1].scene, **in_the_middle)),))
         for actor in still(draw(0, shapes=("pie", "pie"), width=64))

@@ -78,7 +78,7 @@ def test_files_are_h264_and_show_the_scene(tiny_root):
         assert (stream.average_rate, stream.width, stream.height, stream.frames) == (30, 40, 32, 12)
     frames, drawn = decode(path), render(spec.scene("train", 1), 12)
     assert frames.shape == (12, 32, 40, 3)
-    assert np.abs(luma(frames.astype(float)) - luma(drawn.astype(float))).mean() < 6  # grey levels lost to coding
+    assert np.abs(luma(frames.astype(float)) - luma(drawn.astype(float))).mean() < 6  # gray levels lost to coding
 
 
 def test_same_arguments_give_the_same_bytes_however_many_workers(tiny_root, tmp_path):

@@ -201,8 +201,8 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one():
 
 
 def test_splits_share_no_movie(spec):
-    centres = {spec.actors(split, index)[0].scene.centre for split in spec.splits for index in range(2)}
-    assert len(centres) == 4
+    centers = {spec.actors(split, index)[0].scene.center for split in spec.splits for index in range(2)}
+    assert len(centers) == 4
 
 
 @pytest.mark.parametrize(

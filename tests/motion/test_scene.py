@@ -52,7 +52,7 @@ def test_clockwise_is_clockwise_and_right_is_right():
     spin, orbit = scene_of("arrow-spin-cw"), scene_of("arrow-orbit-cw")
     angles = np.unwrap(spin.poses(3)[:, 2])
     assert (np.diff(angles) > 0).all()  # y points down, so growing angles turn clockwise
-    x, y = (orbit.poses(2)[:, :2] - orbit.centre).T
+    x, y = (orbit.poses(2)[:, :2] - orbit.center).T
     assert x[0] * y[1] - y[0] * x[1] > 0
     assert np.diff(scene_of("arrow-slide-right", phase=0.1).poses(2)[:, 0]) > 0
     assert np.diff(scene_of("arrow-zoom-in", phase=0.1).poses(2)[:, 3]) > 0

@@ -67,7 +67,7 @@ def test_a_removed_job_ends_at_its_next_report(queue):
     queue.remove(job)
     go.set()
     job.future.result(30)
-    assert job.error == (410, "this job was cancelled") == waiting.error
+    assert job.error == (410, "this job was canceled") == waiting.error
     assert queue.get(job.id) is None and not job.folder.exists() and not waiting.folder.exists()
 
 

@@ -92,7 +92,7 @@ def test_a_video_is_sent_played_and_charted(video, tmp_path):
 
 
 @needs_chromium
-def test_errors_are_shown_and_jobs_are_cancelled(video, tmp_path):
+def test_errors_are_shown_and_jobs_are_canceled(video, tmp_path):
     go = threading.Event()
     analyst = Analyst(slowfast_pipeline())
     usual = analyst.record

@@ -47,7 +47,7 @@ def test_one_matrix_does_what_the_steps_do(frames, strength, seed):
 
 
 def test_colors_are_not_cut_off(frames):
-    """PySlowFast normalises what jitter gives, be it darker than black."""
+    """PySlowFast normalizes what jitter gives, be it darker than black."""
     found = [ColorAugment()(frames, np.random.default_rng(seed)) for seed in range(20)]
     assert min(clip.min() for clip in found) < 0 and max(clip.max() for clip in found) > 255
 

@@ -1,4 +1,4 @@
-"""Optical flow: quantised, cached by frame, moved with its pixels."""
+"""Optical flow: quantized, cached by frame, moved with its pixels."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from slowfast.video.augment import normalize
 from slowfast.video.geometry import (
     Crop,
-    centre_crop,
+    center_crop,
     random_crop,
     random_resized_crop,
     resize,
@@ -97,7 +97,7 @@ def test_crop_by_hand():
 @pytest.mark.parametrize("shape", [(5, 3, 64, 96), (3, 5, 64, 96)])
 def test_time_may_stand_before_or_after_the_channels(shape):
     frames = torch.randint(0, 256, shape, dtype=torch.uint8)
-    crop = centre_crop(height=64, width=96, size=48)
+    crop = center_crop(height=64, width=96, size=48)
     cut = crop.apply_to_frames(frames)
     assert cut.shape == (*shape[:2], 48, 48) and cut.dtype == torch.uint8
     other = crop.apply_to_frames(frames.transpose(0, 1)).transpose(0, 1)
@@ -106,7 +106,7 @@ def test_time_may_stand_before_or_after_the_channels(shape):
 
 def test_a_crop_of_everything_changes_nothing():
     frames = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
-    assert torch.equal(centre_crop(height=40, width=40, size=40).apply_to_frames(frames), frames)
+    assert torch.equal(center_crop(height=40, width=40, size=40).apply_to_frames(frames), frames)
     mirrored = Crop((0, 0, 40, 40), 40, 40, 0, 0, 40, flip=True)
     assert torch.equal(mirrored.apply_to_frames(mirrored.apply_to_frames(frames)), frames)
 
@@ -128,7 +128,7 @@ def test_jitter_stays_in_its_range_and_reaches_every_place():
     assert all(crop.scaled_width == int(340 / 256 * crop.scaled_height) for crop in crops)
 
 
-def test_inverse_uniform_jitter_favours_the_small():
+def test_inverse_uniform_jitter_favors_the_small():
     rng = np.random.default_rng(0)
     window = {"height": 256, "width": 340, "size": 224, "short_side_range": (256, 512)}
     sides = [random_crop(**window, rng=rng, inverse_uniform=True).scaled_height for _ in range(4000)]
@@ -161,7 +161,7 @@ def test_inception_crops_are_regions_of_the_frame(height, width):
         assert (crop.scaled_height, crop.scaled_width, crop.size) == (32, 32, 32)
 
 
-def test_inception_crop_falls_back_to_the_centre():
+def test_inception_crop_falls_back_to_the_center():
     crop = random_resized_crop(
         height=10, width=1000, size=8, rng=np.random.default_rng(0), area_fractions=(1, 1), aspect_ratios=(0.5, 2)
     )
@@ -172,11 +172,11 @@ def test_inception_crop_falls_back_to_the_centre():
 def test_uniform_crops_lie_at_the_offsets(height, width):
     crops = uniform_crops(height=height, width=width, size=256, num_crops=3)
     assert [(crop.top, crop.left) for crop in crops] == crop_offsets(height, width, 256)
-    assert centre_crop(height=height, width=width, size=256) == crops[1]
+    assert center_crop(height=height, width=width, size=256) == crops[1]
 
 
 def test_one_crop_may_be_cut_from_a_larger_frame():
-    crop = centre_crop(height=256, width=340, size=224, short_side=256)
+    crop = center_crop(height=256, width=340, size=224, short_side=256)
     assert (crop.top, crop.left) == (16, 58)
 
 

@@ -109,7 +109,7 @@ def test_training_clips_cover_the_video():
     assert max(clip[-1] for clip in clips) >= 98
 
 
-def test_centre_clip_is_in_the_centre():
+def test_center_clip_is_in_the_center():
     clip = center_clip_indices(300, 30, 32, 2, 30)
     assert (clip[0], clip[-1]) == (118, 181)
 
@@ -123,10 +123,10 @@ def test_test_crops_are_pyslowfasts(case):
 
 @pytest.mark.parametrize("long_side", [256, 257, 340, 455])
 def test_three_crops_reach_both_edges_and_mirror(long_side):
-    left, centre, right = uniform_crop_offsets(long_side, size=256, num_crops=3)
+    left, center, right = uniform_crop_offsets(long_side, size=256, num_crops=3)
     assert (left, right) == (0, long_side - 256)  # no border stays unseen
-    assert abs((long_side - 256 - centre) - centre) <= 1  # a mirrored video gets the same crops
-    assert uniform_crop_offsets(long_side, size=256, num_crops=1) == [centre]
+    assert abs((long_side - 256 - center) - center) <= 1  # a mirrored video gets the same crops
+    assert uniform_crop_offsets(long_side, size=256, num_crops=1) == [center]
 
 
 def test_crops_that_do_not_exist_are_refused():

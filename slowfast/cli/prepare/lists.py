@@ -91,9 +91,9 @@ def _summary(lists: DatasetLists, out: Path) -> str:
         lines.append(f"missing videos are listed in {out / 'missing.csv'}")
     if lists.unlisted:
         lines.append(f"{len(lists.unlisted):,} files are in no list: {out / 'unlisted.csv'} says why")
-    unlabelled = sum(label is None for label in (row[1] for rows in lists.rows.values() for row in rows))
-    if unlabelled:
-        lines.append(f"{unlabelled:,} rows have no label: the annotations hold it back")
+    unlabeled = sum(label is None for label in (row[1] for rows in lists.rows.values() for row in rows))
+    if unlabeled:
+        lines.append(f"{unlabeled:,} rows have no label: the annotations hold it back")
     absent = [f"{split}.csv" for split in SPLITS if not lists.rows[split]]
     if absent:
         lines.append(f"not written, for want of videos: {', '.join(absent)}")

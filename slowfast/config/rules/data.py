@@ -66,8 +66,8 @@ def view_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"TEST.SCALES={cfg.TEST.SCALES}: expected short sides in pixels, integers of at least 1."
     if cfg.TEST.NUM_SPATIAL_CROPS not in (1, 3):
         yield (
-            f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the centre of the "
-            "longer side) or 1 (the centre)."
+            f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the center of the "
+            "longer side) or 1 (the center)."
         )
 
 

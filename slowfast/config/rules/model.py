@@ -116,7 +116,7 @@ def slowfast_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 1, "SLOWFAST.BETA_INV")
     yield from fast_input_problems(cfg)
     if cfg.SLOWFAST.FUSION_KERNEL_SZ % 2 == 0:
-        yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centred on a frame."
+        yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centered on a frame."
     alpha, num_frames = cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
     if alpha >= 1 and num_frames >= 1 and num_frames % alpha:
         yield alpha_problem(alpha, num_frames)

@@ -157,7 +157,7 @@ class _BoxReader:
         ] = {}  # (key frame, text of its coordinates) -> box, -1 for an empty one
         self._key_frame_of_box = array("q")
         self._coordinates = array("f")
-        self._labelled_boxes, self._labels = array("q"), array("h")
+        self._labeled_boxes, self._labels = array("q"), array("h")
 
     def read(self, path: Path, *, has_scores: bool) -> None:
         """Add the boxes of a file."""
@@ -218,7 +218,7 @@ class _BoxReader:
             box = self._box_of[key] = self._new_box(key_frame, fields[2:6])
         label = self._label(fields[6])
         if label and box >= 0:
-            self._labelled_boxes.append(box)
+            self._labeled_boxes.append(box)
             self._labels.append(label)
 
     def _is_certain(self, text: str, key_frame: int, line_number: int) -> bool:
@@ -268,7 +268,7 @@ class _BoxReader:
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         labels = np.array(self._labels, dtype=np.int64)
-        labelled = np.unique(rank[np.array(self._labelled_boxes, dtype=np.int64)] << 16 | labels)  # sorted, none twice
+        labeled = np.unique(rank[np.array(self._labeled_boxes, dtype=np.int64)] << 16 | labels)  # sorted, none twice
         boxes = np.array(self._coordinates, dtype=np.float32).reshape(-1, 4)[order]
         result = KeyFrames(
             video_ids=self.video_ids,
@@ -276,8 +276,8 @@ class _BoxReader:
             seconds=(key_frames & (1 << _SECOND_BITS) - 1).astype(np.int32),
             boxes=boxes,
             box_starts=np.append(box_starts, len(order)),
-            labels=(labelled & 0xFFFF).astype(np.int16),
-            label_starts=np.searchsorted(labelled >> 16, np.arange(len(order) + 1)),
+            labels=(labeled & 0xFFFF).astype(np.int16),
+            label_starts=np.searchsorted(labeled >> 16, np.arange(len(order) + 1)),
             missing_videos=tuple(self.videos_without_frames),
         )
         left_out = self._left_out(key_frames)
@@ -310,10 +310,10 @@ class _BoxReader:
 
     def _kept(self, result: KeyFrames) -> str:
         """``2 videos, 5 key frames, 9 boxes (1 beyond the frame's border, 2 without label), 14 labels``."""
-        num_unlabelled = int((np.diff(result.label_starts) == 0).sum())
+        num_unlabeled = int((np.diff(result.label_starts) == 0).sum())
         return (
             f"{len(np.unique(result.videos)):,} videos, {len(result):,} key frames, {len(result.boxes):,} boxes "
-            f"({self.num_beyond_frame:,} beyond the frame's border, {num_unlabelled:,} without label), "
+            f"({self.num_beyond_frame:,} beyond the frame's border, {num_unlabeled:,} without label), "
             f"{len(result.labels):,} labels"
         )
 

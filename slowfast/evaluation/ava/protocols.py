@@ -46,7 +46,7 @@ class Protocol:
         max_rows_per_image: only so many of the best rows (box x class) of an image count; None for all.
         min_score: rows with this score or less are dropped; None for none.
         excluded: what an excluded timestamp takes out: "rows" (of both files), "detections", or "nothing".
-        unlabelled_images: detections on an image without an evaluated ground-truth box are "wrong", "wrong if listed"
+        unlabeled_images: detections on an image without an evaluated ground-truth box are "wrong", "wrong if listed"
             (some row of the ground truth file, of any class or bare, names the image; else ignored), or "ignored".
         is_undetected_class_zero: a class with boxes but no detection has average precision 0; else it is left out.
     """
@@ -56,7 +56,7 @@ class Protocol:
     max_rows_per_image: int | None
     min_score: float | None
     excluded: str
-    unlabelled_images: str
+    unlabeled_images: str
     is_undetected_class_zero: bool
 
 
@@ -69,7 +69,7 @@ PROTOCOLS = {
             max_rows_per_image=None,
             min_score=None,
             excluded="rows",
-            unlabelled_images="wrong",
+            unlabeled_images="wrong",
             is_undetected_class_zero=True,
         ),
         Protocol(  # of the ActivityNet challenge's evaluation program
@@ -78,7 +78,7 @@ PROTOCOLS = {
             max_rows_per_image=50,
             min_score=None,
             excluded="nothing",
-            unlabelled_images="wrong if listed",
+            unlabeled_images="wrong if listed",
             is_undetected_class_zero=True,
         ),
         Protocol(  # its arithmetic in float32 is not imitated
@@ -87,7 +87,7 @@ PROTOCOLS = {
             max_rows_per_image=None,
             min_score=0.002,
             excluded="detections",
-            unlabelled_images="ignored",
+            unlabeled_images="ignored",
             is_undetected_class_zero=False,
         ),
     )
@@ -166,7 +166,7 @@ def evaluate(
     found = _Rows(detections, found_image, class_ids)
     _check_known_images(images, truth_image, found_image)
     num_listed = len(set(groundtruth.images))  # they were numbered first
-    _drop_detections(found, rules, is_excluded, _is_labelled(rules, len(images), num_listed, truth))
+    _drop_detections(found, rules, is_excluded, _is_labeled(rules, len(images), num_listed, truth))
 
     is_right = _is_right(found, truth, by_score=rules.claims_by_score)
     return _result(rules, list(class_names.values()), truth, found, is_right)
@@ -224,7 +224,7 @@ class _Rows:
         return self.image.astype(np.int64) * self.num_classes + self.class_index
 
 
-def _drop_detections(found: _Rows, rules: Protocol, is_excluded: np.ndarray, is_labelled: np.ndarray) -> None:
+def _drop_detections(found: _Rows, rules: Protocol, is_excluded: np.ndarray, is_labeled: np.ndarray) -> None:
     if rules.max_rows_per_image is not None:
         is_best = _is_among_best(found.image, found.scores, rules.max_rows_per_image)
         found.keep(is_best, f"not among the best {rules.max_rows_per_image} rows of its image")
@@ -232,7 +232,7 @@ def _drop_detections(found: _Rows, rules: Protocol, is_excluded: np.ndarray, is_
         found.keep(found.scores > rules.min_score, f"score of {rules.min_score} or less")
     if rules.excluded != "nothing":
         found.keep(~is_excluded[found.image], "excluded timestamp")
-    found.keep(is_labelled[found.image], "image not in the ground truth")
+    found.keep(is_labeled[found.image], "image not in the ground truth")
     x1, y1, x2, y2 = found.boxes.T
     found.keep((x1 < x2) & (y1 < y2), "degenerate box")
 
@@ -247,13 +247,13 @@ def _is_among_best(image: np.ndarray, scores: np.ndarray, count: int) -> np.ndar
     return is_best
 
 
-def _is_labelled(rules: Protocol, num_images: int, num_listed: int, truth: _Rows) -> np.ndarray:
+def _is_labeled(rules: Protocol, num_images: int, num_listed: int, truth: _Rows) -> np.ndarray:
     """Whether the detections of an image count."""
-    is_labelled = np.full(num_images, rules.unlabelled_images == "wrong")
-    is_labelled[truth.image] = True
-    if rules.unlabelled_images == "wrong if listed":
-        is_labelled[:num_listed] = True
-    return is_labelled
+    is_labeled = np.full(num_images, rules.unlabeled_images == "wrong")
+    is_labeled[truth.image] = True
+    if rules.unlabeled_images == "wrong if listed":
+        is_labeled[:num_listed] = True
+    return is_labeled
 
 
 def _is_right(found: _Rows, truth: _Rows, *, by_score: bool) -> np.ndarray:

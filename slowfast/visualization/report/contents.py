@@ -16,7 +16,7 @@ import simplejson
 
 from slowfast.config.files import parse_yaml
 from slowfast.datasets.protocol import Protocol
-from slowfast.evaluation.analysis import analyse, predicted_classes
+from slowfast.evaluation.analysis import analyze, predicted_classes
 from slowfast.evaluation.late_fusion import read_prediction_arrays
 from slowfast.utils.untrusted import read_bytes, read_json, read_text
 from slowfast.visualization.comparison import read_metrics, series
@@ -186,7 +186,7 @@ def _predictions(folder: Path, results: Mapping[str, Any], stored: Mapping[str, 
     scores, labels, paths = read_prediction_arrays(folder / "predictions.npz")
     if isinstance(results.get("protocol"), dict):
         scores = Protocol.from_dict(results["protocol"]).mean_scores(scores)
-    analysis = analyse(scores, labels)
+    analysis = analyze(scores, labels)
     classes = analysis.pop("per_class", [])
     rows = _videos(scores, labels, paths, _failures(results), _strips(folder, stored))
     return {"analysis": analysis or None, "classes": classes, "videos": rows}

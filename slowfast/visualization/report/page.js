@@ -202,7 +202,7 @@ function confidence() {
   });
   if (views.length) {
     const lowest = Math.min(...views.flatMap((s) => s.points.map((p) => p[1])));
-    const note = views.some((s) => s.dash) ? "solid: all crops; dashed: the centre crop alone" : "";
+    const note = views.some((s) => s.dash) ? "solid: all crops; dashed: the center crop alone" : "";
     charts.push(chart("top-1 (%) by number of clips", views, { x: "clips of a video", whole: true, y: [Math.max(0, Math.floor(lowest / 10 - 0.5) * 10), 100], note }));
   }
   const reliability = RUNS.flatMap((run, i) => {

@@ -110,11 +110,11 @@ def slow_evaluate(groundtruth, detections, class_names, excluded, protocol):
         found = [row for row in found if row[3] > rules.min_score]
     if rules.excluded != "nothing":
         found = [row for row in found if row[0] not in excluded]
-    labelled = {row[0] for row in truth}
-    if rules.unlabelled_images == "wrong if listed":
+    labeled = {row[0] for row in truth}
+    if rules.unlabeled_images == "wrong if listed":
         found = [row for row in found if row[0] in listed]
-    if rules.unlabelled_images == "ignored":
-        found = [row for row in found if row[0] in labelled]
+    if rules.unlabeled_images == "ignored":
+        found = [row for row in found if row[0] in labeled]
     found = [row for row in found if row[1][0] < row[1][2] and row[1][1] < row[1][3]]
     return {name: slow_ap(truth, found, class_id, rules) for class_id, name in class_names.items()}
 

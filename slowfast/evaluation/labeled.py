@@ -9,7 +9,7 @@ import numpy as np
 from slowfast.utils.logging import format_figures
 
 
-def is_labelled(labels: np.ndarray) -> np.ndarray:
+def is_labeled(labels: np.ndarray) -> np.ndarray:
     """bool (N,): which videos have a label.
 
     Of labels (N,), those that are not negative. Of labels (N, K) of 0 and 1 all, for a video may have none of the
@@ -20,17 +20,17 @@ def is_labelled(labels: np.ndarray) -> np.ndarray:
     return np.full(len(labels), bool(labels.any()))
 
 
-def labelled_figures(
+def labeled_figures(
     evaluator: Callable[[np.ndarray, np.ndarray], dict[str, float]], scores: np.ndarray, labels: np.ndarray
 ) -> dict[str, float]:
     """What ``evaluator`` gives for scores (N, K) and labels of the videos with a label; nothing where none has."""
-    known = is_labelled(labels)
+    known = is_labeled(labels)
     return evaluator(scores[known], labels[known]) if known.any() else {}
 
 
 def describe_figures(figures: dict[str, float], labels: np.ndarray) -> str:
     """The figures in words, and of how many videos they are where some have no label."""
-    num_known = int(is_labelled(labels).sum())
+    num_known = int(is_labeled(labels).sum())
     if not num_known:
         return "no figures, for the list gives no labels"
     of = "" if num_known == len(labels) else f" over the {num_known:,} of {len(labels):,} videos with a label"
