@@ -43,7 +43,7 @@ $(INSTALLED): setup.py
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python -m slowfast.cli.demo $(ARGS)
+	$(BIN)/python -m slowfast demo $(ARGS)
 
 # One process a core, each with one thread: a test's networks are too small for more.
 test: $(INSTALLED)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -232,7 +231,3 @@ def _measure_data(args: argparse.Namespace, cfg: CfgNode, folder: Path, video: P
     if "throughput" in args.parts:
         figures["throughput"] = measure_training(cfg, folder, video, batch=args.batch, steps=args.steps)
         print(format_figures(f"training, batches of {args.batch}", figures["throughput"]), flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

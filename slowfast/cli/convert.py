@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,3 @@ def naming_of(state: dict[str, Any]) -> str:
     if any(rename({name: None}, to="pyslowfast").keys() != {name} for name in names):
         return "this framework's names"
     return _NEITHER
-
-
-if __name__ == "__main__":
-    sys.exit(main())

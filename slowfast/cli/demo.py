@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -155,7 +154,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{100 / len(class_names):.1f} % top-1 and 50 % direction. Pictures: {args.output / 'samples.png'}, {picture}"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,7 +139,3 @@ def format_table(
 
 def _shown(figure: float) -> str:
     return str(figure) if isinstance(figure, int) else f"{figure:.2f}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

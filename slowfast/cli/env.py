@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -201,7 +200,3 @@ def check_nccl() -> str | None:
         raise RuntimeError(f"a sum over {len(values)} GPUs is {[value.item() for value in values]}, not {expected}")
     version = ".".join(map(str, torch.cuda.nccl.version()))
     return f"{version} works (a sum over {len(values)} GPU{'s' * (len(values) > 1)})"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

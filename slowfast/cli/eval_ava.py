@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,7 +150,3 @@ def _record(result: dict, args: argparse.Namespace) -> dict:
         "missing": args.missing,
         "deduplicate": args.deduplicate,
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -194,7 +193,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(line)
     print(f"{args.output}: overlay.mp4, sheet.png, maps.npz")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -207,7 +206,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{item.path}: {size_mib:.1f} MiB, differs from the model by {item.difference:.1e} of its largest score")
     print(f"{facts_path}: what the input must be, the classes, the config")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

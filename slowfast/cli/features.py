@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 
@@ -115,7 +114,3 @@ def extract(
                 text = "there already" if was_there else f"{time.perf_counter() - start:.2f} s"
             print_above(f"{printable(source.path)}  {printable(text)}")
     return done, failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +114,3 @@ def format_table(results: Sequence[FoldResult], means: dict[str, float]) -> str:
     if len(results) != 3:
         lines.append(f"These are {len(results)} of 3 splits: published figures are means over all three.")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import torch
@@ -87,7 +86,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     info = describe(load_cfg(args.cfg, args.opts), crop=args.crop)
     write_json(args.json, info, text=format_tables(info))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

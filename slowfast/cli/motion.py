@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -141,7 +140,3 @@ def _summary(result: MotionSet) -> str:
         return f"{result.root}: there already with these arguments ({what}); nothing to do"
     num_bytes = sum(path.stat().st_size for path in result.root.rglob("*") if path.suffix in (".mp4", ".jpg"))
     return f"{result.root}: wrote {what}, {num_bytes / 2**20:.1f} MiB, in {result.seconds:.0f} s"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

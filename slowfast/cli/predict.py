@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -193,7 +192,3 @@ def draw(pipeline: Pipeline, result: VideoResult, args: argparse.Namespace, vide
         save_captioned_video(video, pipeline, result, k=min(3, args.top), size=size)
     if plot is not None:
         plot_result(plot, result, pipeline.class_names, k=args.top)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +36,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = write_report(args.runs, path)
     print(f"{path}: {', '.join(names)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -223,7 +223,3 @@ def _run_demo(words: Sequence[str]) -> int:
     """Do what DEMO keys say, and show how to type it."""
     print(f"DEMO.ENABLE: slowfast predict {shlex.join(words)}", flush=True)
     return predict(words)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

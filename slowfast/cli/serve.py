@@ -141,7 +141,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         uvicorn.Server(config).run(sockets=[bound])
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -170,7 +170,3 @@ def job_arguments(args: argparse.Namespace) -> list[str]:
     flags["--num-shards"] = args.num_shards
     given = [str(word) for flag, value in flags.items() if value is not None for word in (flag, value)]
     return ["--cfg", *args.cfg, *given, *map(str, args.opts)]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -47,7 +46,3 @@ def build_parser() -> Parser:
     )
     add_json(parser, "the list")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,7 +19,7 @@ def test_crops_down_to_single_pixels_of_features_train(tiny_opts, tmp_path, crop
     """
     opts = [*tiny_opts, "NUM_GPUS", "0", "TRAIN.MIXED_PRECISION", "True", "DATA_LOADER.NUM_WORKERS", "0"]
     opts += ["DATA.TRAIN_CROP_SIZE", str(crop), "RESNET.WIDTH_PER_GROUP", "16", "DATA.NUM_FRAMES", "16"]
-    command = [sys.executable, "-m", "slowfast.cli.run", "--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]
+    command = [sys.executable, "-m", "slowfast", "run", "--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]
     done = subprocess.run([*command, "TEST.ENABLE", "False"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]

@@ -273,7 +273,3 @@ def finish(output: Path) -> str:
     write_report([output], report)
     best = shlex.quote(str(output / "checkpoints" / BEST_NAME))
     return "\n".join([*lines, f"report: {report}", f"predict: slowfast predict VIDEO --checkpoint {best}"])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

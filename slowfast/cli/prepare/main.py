@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from slowfast.cli.arguments import Parser, command_parser
@@ -31,7 +30,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 if all went well, 1 if a video failed, 2 if the command cannot run."""
     args = build_parser().parse_args(argv)
     return args.run(args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
