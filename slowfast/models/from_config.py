@@ -47,8 +47,7 @@ def resnet_arguments(cfg, *, lengths: Sequence[int]) -> dict:
         return [per_pathway(stage, num_pathways, key) for stage in values]
 
     return {
-        **head_arguments(cfg),
-        **init_arguments(cfg),
+        **shared_arguments(cfg),
         "depth": cfg.RESNET.DEPTH,
         "width": cfg.RESNET.WIDTH_PER_GROUP,
         "groups": cfg.RESNET.NUM_GROUPS,
@@ -62,28 +61,22 @@ def resnet_arguments(cfg, *, lengths: Sequence[int]) -> dict:
         # A global pool for the short cycle of multigrid training, whose crops change from batch to batch.
         "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
         "roi_head": _roi_head(cfg),
-        "drop_path": cfg.MODEL.DROPCONNECT_RATE,
-        "recompute": cfg.MODEL.ACT_CHECKPOINT,
-        "norm": norm_from_config(cfg),
     }
 
 
-def head_arguments(cfg) -> dict:
-    """Keyword arguments of ``HeadOptions`` that every network reads alike: all but the pooling window."""
+def shared_arguments(cfg) -> dict:
+    """Keyword arguments that every network reads alike: of its head but for the pooling window, blocks and start."""
     return {
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "dropout": cfg.MODEL.DROPOUT_RATE,
         "activation": cfg.MODEL.HEAD_ACT,
         "detach_features": cfg.MODEL.DETACH_FINAL_FC,
-    }
-
-
-def init_arguments(cfg) -> dict:
-    """Keyword arguments of ``InitOptions``."""
-    return {
         "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
         "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
         "fc_init_std": cfg.MODEL.FC_INIT_STD,
+        "drop_path": cfg.MODEL.DROPCONNECT_RATE,
+        "recompute": cfg.MODEL.ACT_CHECKPOINT,
+        "norm": norm_from_config(cfg),
     }
 
 

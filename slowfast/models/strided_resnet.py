@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from slowfast.models.from_config import head_arguments, init_arguments, norm_from_config
+from slowfast.models.from_config import shared_arguments
 from slowfast.models.heads import ClipHead
 from slowfast.models.network import VideoNetwork
 from slowfast.models.pathways import single_clip
@@ -61,15 +61,11 @@ class StridedResNet(VideoNetwork):
     def from_config(cls, cfg) -> dict:
         """Keyword arguments for the config's RESNET, MODEL and DATA keys."""
         return {
-            **head_arguments(cfg),
-            **init_arguments(cfg),
+            **shared_arguments(cfg),
             "depth": cfg.RESNET.DEPTH,
             "width": cfg.RESNET.WIDTH_PER_GROUP,
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
             "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
-            "drop_path": cfg.MODEL.DROPCONNECT_RATE,
-            "recompute": cfg.MODEL.ACT_CHECKPOINT,
-            "norm": norm_from_config(cfg),
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:

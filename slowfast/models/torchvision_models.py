@@ -73,52 +73,6 @@ FAMILIES = {
 }
 
 
-def torchvision_model(
-    name: str,
-    *,
-    num_classes: int = 400,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-    activation: str = "softmax",
-    detach_features: bool = False,
-) -> nn.Module:
-    """torchvision's network ``name``, freshly initialized as torchvision does it, in train mode.
-
-    It takes a clip (B, 3, T, H, W) and gives logits (B, K) in train mode, scores (B, K) in eval mode. Over a clip
-    larger than that of training, S3D averages logits of several positions, then activates.
-
-    Args:
-        name: one of ``FAMILIES``.
-        dropout: p of dropping a feature before the classifier (S3D, MViT); default torchvision's.
-        drop_path: p of dropping a residual in the last block, less in earlier ones (MViT, Swin); default torchvision's.
-        activation: "softmax", "sigmoid" or "none".
-        detach_features: only the classifier learns.
-
-    Raises:
-        ValueError: an argument that the network does not have.
-    """
-    from torchvision.models import get_model  # a second of imports that other models do without
-
-    from slowfast.models.torchvision_networks import with_methods
-
-    family = FAMILIES[name]
-    check_whole("num_classes", num_classes)
-    check_choice("activation", activation, ACTIVATIONS)
-    if dropout is not None and not family.has_dropout:
-        raise ValueError(f"torchvision/{name} has no dropout before its classifier, got dropout={dropout}.")
-    if drop_path is not None and not family.drop_path:
-        raise ValueError(f"torchvision/{name} drops no residuals, got drop_path={drop_path}.")
-    options = {} if dropout is None else {"dropout": dropout}
-    model: Any = with_methods(get_model(name, weights=None, num_classes=num_classes, **options))
-    model.classifier_name, model.features_name, model.detaches = family.classifier, family.features, detach_features
-    if drop_path is not None:
-        _scale_drop_path(model, drop_path / family.drop_path)
-    model.register_forward_pre_hook(partial(_check_clip, name=name))
-    model.register_forward_hook(partial(_scores_in_eval_mode, activation=activation))
-    model.detach_if_asked()
-    return model
-
-
 def _scale_drop_path(model: nn.Module, factor: float) -> None:
     """Multiply every block's p of dropping its residual; not all of torchvision's builders take it as an argument."""
     from torchvision.ops import StochasticDepth
@@ -146,7 +100,7 @@ def _scores_in_eval_mode(module: nn.Module, _inputs, logits: Tensor, *, activati
 
 
 class TorchvisionBuilder:
-    """The registry's entry for one network: called with keyword arguments, it makes the network."""
+    """The registry's entry for one of ``FAMILIES``: called with keyword arguments, it makes the network."""
 
     def __init__(self, name: str):
         self.name = name
@@ -162,14 +116,41 @@ class TorchvisionBuilder:
         activation: str = "softmax",
         detach_features: bool = False,
     ) -> nn.Module:
-        return torchvision_model(
-            self.name,
-            num_classes=num_classes,
-            dropout=dropout,
-            drop_path=drop_path,
-            activation=activation,
-            detach_features=detach_features,
-        )
+        """The network, freshly initialized as torchvision does it, in train mode.
+
+        It takes a clip (B, 3, T, H, W) and gives logits (B, K) in train mode, scores (B, K) in eval mode. Over a clip
+        larger than that of training, S3D averages logits of several positions, then activates.
+
+        Args:
+            dropout: p of dropping a feature before the classifier (S3D, MViT); default torchvision's.
+            drop_path: p of dropping a residual in the last block, less in earlier ones (MViT, Swin); default
+                torchvision's.
+            activation: "softmax", "sigmoid" or "none".
+            detach_features: only the classifier learns.
+
+        Raises:
+            ValueError: an argument that the network does not have.
+        """
+        from torchvision.models import get_model  # a second of imports that other models do without
+
+        from slowfast.models.torchvision_networks import with_methods
+
+        name, family = self.name, self.family
+        check_whole("num_classes", num_classes)
+        check_choice("activation", activation, ACTIVATIONS)
+        if dropout is not None and not family.has_dropout:
+            raise ValueError(f"torchvision/{name} has no dropout before its classifier, got dropout={dropout}.")
+        if drop_path is not None and not family.drop_path:
+            raise ValueError(f"torchvision/{name} drops no residuals, got drop_path={drop_path}.")
+        options = {} if dropout is None else {"dropout": dropout}
+        model: Any = with_methods(get_model(name, weights=None, num_classes=num_classes, **options))
+        model.classifier_name, model.features_name, model.detaches = family.classifier, family.features, detach_features
+        if drop_path is not None:
+            _scale_drop_path(model, drop_path / family.drop_path)
+        model.register_forward_pre_hook(partial(_check_clip, name=name))
+        model.register_forward_hook(partial(_scores_in_eval_mode, activation=activation))
+        model.detach_if_asked()
+        return model
 
     def from_config(self, cfg) -> dict:
         """Keyword arguments for the config's MODEL keys.

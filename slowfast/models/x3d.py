@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 
 from slowfast.models.build import MODEL_REGISTRY
 from slowfast.models.checks import check_above, check_whole
-from slowfast.models.from_config import head_arguments, init_arguments, norm_from_config
+from slowfast.models.from_config import shared_arguments
 from slowfast.models.heads import mean_over_windows
 from slowfast.models.network import VideoNetwork
 from slowfast.models.norm import NormLayer
@@ -259,8 +259,7 @@ class X3D(VideoNetwork):
     def from_config(cls, cfg) -> dict:
         """Keyword arguments for the config's X3D, MODEL and RESNET keys."""
         return {
-            **head_arguments(cfg),
-            **init_arguments(cfg),
+            **shared_arguments(cfg),
             "width_factor": cfg.X3D.WIDTH_FACTOR,
             "depth_factor": cfg.X3D.DEPTH_FACTOR,
             "bottleneck_factor": cfg.X3D.BOTTLENECK_FACTOR,
@@ -271,9 +270,6 @@ class X3D(VideoNetwork):
             "norm_lin5": cfg.X3D.BN_LIN5,
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
             "pool_size": math.ceil(cfg.DATA.TRAIN_CROP_SIZE / 32),
-            "drop_path": cfg.MODEL.DROPCONNECT_RATE,
-            "recompute": cfg.MODEL.ACT_CHECKPOINT,
-            "norm": norm_from_config(cfg),
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:

@@ -195,11 +195,17 @@ def _shown(chunks: Iterable[bytes], *, start: int, total: int | None, name: str)
             progress.step(len(chunk))
 
 
-def _verify(path: Path, sha256: str, advice: str) -> None:
-    """Raise, with ``advice``, unless the file has this checksum."""
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal, lower case."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
-    if digest.hexdigest() != sha256.lower():
-        raise DownloadError(f"{path} has the SHA-256 {digest.hexdigest()}, expected {sha256}. {advice}")
+    return digest.hexdigest()
+
+
+def _verify(path: Path, sha256: str, advice: str) -> None:
+    """Raise, with ``advice``, unless the file has this checksum."""
+    found = sha256_of(path)
+    if found != sha256.lower():
+        raise DownloadError(f"{path} has the SHA-256 {found}, expected {sha256}. {advice}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from slowfast.video.container import open_address, open_pipe, pyav_errors, set_threads, silence_ffmpeg
-from slowfast.video.frame_reader import FrameReader
+from slowfast.video.frame_reader import Change, FrameReader, Numbers
 from slowfast.video.index import FALLBACK_FPS, best_stream
 from slowfast.video.reader import FrameCounter, RgbConverter
 from slowfast.video.stream import FrameStream
@@ -56,7 +56,7 @@ class ForwardReader(FrameReader):
         fps: float,
         *,
         num_frames: int | None = None,
-        scale: Callable[[Tensor], Tensor] | None = None,
+        scale: Change | None = None,
         on_frame: Callable[[float, np.ndarray], None] | None = None,
         frame_numbers: Callable[[np.ndarray], np.ndarray] | None = None,
         close: Callable[[], None] | None = None,
@@ -87,7 +87,7 @@ class ForwardReader(FrameReader):
         """Frames of the whole; as long as that is not known, those that have come."""
         return self._next if self.known_frames is None else self.known_frames
 
-    def expect(self, indices: Sequence[int] | np.ndarray | Tensor) -> None:
+    def expect(self, indices: Numbers) -> None:
         """Keep no other frames than these: all that will be asked for."""
         self._expected = set(self._numbers_of(np.asarray(indices, dtype=np.int64).reshape(-1)).tolist())
 
@@ -106,13 +106,7 @@ class ForwardReader(FrameReader):
         for number in [number for number in self._kept if number < before]:
             del self._kept[number]
 
-    def frames_at(
-        self,
-        indices: Sequence[int] | np.ndarray | Tensor,
-        short_side: int | None = None,
-        *,
-        apply: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
+    def frames_at(self, indices: Numbers, short_side: int | None = None, *, apply: Change | None = None) -> Tensor:
         """As of ``FrameReader``; the decoder's short side was chosen when the source was opened.
 
         Raises:
@@ -154,7 +148,7 @@ def open_file(
     path: str,
     *,
     short_side: int | None = None,
-    scale: Callable[[Tensor], Tensor] | None = None,
+    scale: Change | None = None,
     num_threads: int = 1,
     pace: Callable[[float], None] | None = None,
     on_frame: Callable[[float, np.ndarray], None] | None = None,
@@ -201,7 +195,7 @@ def open_stream(
     name: str,
     fps: float | None = None,
     short_side: int | None = None,
-    scale: Callable[[Tensor], Tensor] | None = None,
+    scale: Change | None = None,
     num_threads: int = 1,
     on_frame: Callable[[float, np.ndarray], None] | None = None,
 ) -> ForwardReader:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from slowfast.video.watch import Deadline, VideoReadError, reading
 
+Numbers = Sequence[int] | np.ndarray | Tensor  # of frames, counted from 0
+Change = Callable[[Tensor], Tensor]  # of frames (F, 3, H, W), which keeps their number
 CHUNK = 8  # frames converted at a time: large enough for the resize kernel, small enough for the cache
 CHUNK_BYTES = 2**27  # of them at most: of large frames fewer are converted at a time
 
@@ -48,13 +50,7 @@ class FrameReader:
         """Pixels, after rotation."""
         return self._size[1]
 
-    def frames_at(
-        self,
-        indices: Sequence[int] | np.ndarray | Tensor,
-        short_side: int | None = None,
-        *,
-        apply: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
+    def frames_at(self, indices: Numbers, short_side: int | None = None, *, apply: Change | None = None) -> Tensor:
         """Frames by number, as RGB.
 
         Args:
@@ -101,9 +97,7 @@ class FrameReader:
         return VideoReadError(f"cannot decode {self}: wanted {frames}, {problem}.")
 
 
-def _assemble(
-    frames: Iterator[tuple[int, np.ndarray]], num_frames: int, apply: Callable[[Tensor], Tensor] | None
-) -> Tensor:
+def _assemble(frames: Iterator[tuple[int, np.ndarray]], num_frames: int, apply: Change | None) -> Tensor:
     """One tensor (F, 3, h, w), stored color by color, of frames that come one by one as (position, pixels)."""
     result: Tensor | None = None
     buffer: np.ndarray | None = None

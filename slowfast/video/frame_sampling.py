@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from slowfast.video.sampling import check_at_least_one
+
 
 def strided_clip_indices(start: int, *, num_frames: int, stride: int, num_video_frames: int) -> Tensor:
     """Source frames, int64 (T,), of a clip: start, start + stride, ...; the first and the last frame repeat outside.
@@ -23,7 +25,7 @@ def strided_clip_indices(start: int, *, num_frames: int, stride: int, num_video_
     Raises:
         ValueError: ``num_frames``, ``stride`` or ``num_video_frames`` below 1.
     """
-    _check_at_least_one(num_frames=num_frames, stride=stride, num_video_frames=num_video_frames)
+    check_at_least_one(num_frames=num_frames, stride=stride, num_video_frames=num_video_frames)
     return (start + stride * torch.arange(num_frames)).clamp(0, num_video_frames - 1)
 
 
@@ -47,7 +49,7 @@ def eval_strided_indices(num_video_frames: int, num_frames: int, stride: int, nu
     Raises:
         ValueError: ``num_views`` or another argument below 1.
     """
-    _check_at_least_one(num_views=num_views)
+    check_at_least_one(num_views=num_views)
     slack = max(num_video_frames - _span(num_frames, stride), 0)
     starts = [round(k * slack / (num_views - 1)) for k in range(num_views)] if num_views > 1 else [round(slack / 2)]
     clip = {"num_frames": num_frames, "stride": stride, "num_video_frames": num_video_frames}
@@ -68,7 +70,7 @@ def segment_bounds(num_video_frames: int, num_frames: int) -> tuple[np.ndarray, 
     Raises:
         ValueError: an argument below 1.
     """
-    _check_at_least_one(num_video_frames=num_video_frames, num_frames=num_frames)
+    check_at_least_one(num_video_frames=num_video_frames, num_frames=num_frames)
     borders = np.rint((num_video_frames - 1) / num_frames * np.arange(num_frames + 1)).astype(np.int64)
     return borders[:-1], borders[1:]
 
@@ -83,9 +85,3 @@ def center_segment_indices(num_video_frames: int, num_frames: int) -> Tensor:
     """Source frames, int64 (T,): the middle one of every segment, rounded down."""
     first, last = segment_bounds(num_video_frames, num_frames)
     return torch.from_numpy((first + last) // 2)
-
-
-def _check_at_least_one(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.video.reader import FrameReader
+from slowfast.video.frame_reader import Change, FrameReader, Numbers
 
 
 class MemoryReader(FrameReader):
@@ -32,13 +30,7 @@ class MemoryReader(FrameReader):
     def __repr__(self) -> str:
         return f"{self.num_frames} frames in memory"
 
-    def frames_at(
-        self,
-        indices: Sequence[int] | np.ndarray | Tensor,
-        short_side: int | None = None,
-        *,
-        apply: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
+    def frames_at(self, indices: Numbers, short_side: int | None = None, *, apply: Change | None = None) -> Tensor:
         """As of ``FrameReader``; there is no decoder that could scale, so ``short_side`` changes nothing."""
         numbers = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
         if not len(numbers) or numbers.min() < 0 or numbers.max() >= self.num_frames:

@@ -18,6 +18,13 @@ import torch
 from torch import Tensor
 
 
+def check_at_least_one(**values: float) -> None:
+    """Return when every value is 1 or more."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+
+
 def clip_span(num_frames: int, sampling_rate: float, fps: float, target_fps: float) -> float:
     """Source frames that a clip covers: num_frames * sampling_rate * fps / target_fps, at least 1.
 
@@ -56,10 +63,7 @@ def clip_frame_indices(start: float, *, span: float, num_frames: int, num_video_
     Raises:
         ValueError: ``span``, ``num_frames`` or ``num_video_frames`` below 1, ``start`` below 0.
     """
-    values = {"span": span, "num_frames": num_frames, "num_video_frames": num_video_frames}
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
+    check_at_least_one(span=span, num_frames=num_frames, num_video_frames=num_video_frames)
     if start < 0:
         raise ValueError(f"start must not be negative, got {start}.")
     points = torch.linspace(start, start + span - 1, num_frames, dtype=torch.float32, device="cpu")
@@ -86,8 +90,7 @@ def eval_clip_indices(
     Raises:
         ValueError: ``num_views`` or another argument below 1.
     """
-    if num_views < 1:
-        raise ValueError(f"num_views must be at least 1, got {num_views}.")
+    check_at_least_one(num_views=num_views)
     span = clip_span(num_frames, sampling_rate, fps, target_fps)
     slack = max(num_video_frames - span, 0)
     if not offset:
@@ -96,19 +99,8 @@ def eval_clip_indices(
         starts = [math.floor(slack / 2)]
     else:
         starts = [k * math.floor(slack / (num_views - 1)) for k in range(num_views)]
-    return torch.stack(
-        [
-            clip_frame_indices(start, span=span, num_frames=num_frames, num_video_frames=num_video_frames)
-            for start in starts
-        ]
-    )
-
-
-def center_clip_indices(
-    num_video_frames: int, fps: float, num_frames: int, sampling_rate: float, target_fps: float
-) -> Tensor:
-    """Source-frame indices, int64 (num_frames,), of the clip in the middle of the video: what validation looks at."""
-    return eval_clip_indices(num_video_frames, fps, num_frames, sampling_rate, target_fps, 1, offset=True)[0]
+    clip = {"span": span, "num_frames": num_frames, "num_video_frames": num_video_frames}
+    return torch.stack([clip_frame_indices(start, **clip) for start in starts])
 
 
 def train_clip_indices(
@@ -156,19 +148,3 @@ def uniform_crop_offsets(side: int, *, size: int, num_crops: int) -> list[int]:
     if num_crops == 3:
         return [0, center, side - size]
     raise ValueError(f"num_crops must be 1 (center) or 3 (start, center, end), got {num_crops}.")
-
-
-def crop_offsets(height: int, width: int, size: int) -> list[tuple[int, int]]:
-    """(y, x) of the three test crops of size x size, in a frame after its short side was scaled to ``size``.
-
-    The crops go along the longer side (a square frame gives the same one three times): top, center, bottom of a
-    portrait frame, left, center, right otherwise.
-
-    Args:
-        height, width: size of the frame before scaling, in pixels.
-        size: side of the crops and the short side after scaling, in pixels.
-    """
-    scaled_height, scaled_width = scaled_size(height, width, size)
-    if scaled_height > scaled_width:
-        return [(y, 0) for y in uniform_crop_offsets(scaled_height, size=size, num_crops=3)]
-    return [(0, x) for x in uniform_crop_offsets(scaled_width, size=size, num_crops=3)]

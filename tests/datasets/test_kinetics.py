@@ -16,7 +16,7 @@ from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, read
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.video.reader import VideoReader, VideoReadError
-from slowfast.video.sampling import center_clip_indices
+from slowfast.video.sampling import eval_clip_indices
 from slowfast.video.sampling import eval_clip_indices as clip_indices_for_test
 
 NUM_VIDEOS = 6
@@ -136,7 +136,7 @@ def test_the_val_clip_is_the_center_and_never_changes(cfg):
     cfg.DATA.TRAIN_JITTER_SCALES = [48, 60]  # no scaling: compare with the video itself
     sample = build_dataset(cfg, "val")[1]
     with VideoReader(dataset.paths[1]) as video:
-        frames = video.frames_at(center_clip_indices(video.num_frames, video.fps, 4, 4, 30))
+        frames = video.frames_at(eval_clip_indices(video.num_frames, video.fps, 4, 4, 30, 1, True)[0])
     assert torch.equal(sample.frames, frames[..., 16:48, 8:40].permute(1, 0, 2, 3))
 
 

@@ -10,7 +10,7 @@ from slowfast.datasets import HMDB51, UCF101, build_dataset
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.ucf_hmdb import read_hmdb_split, read_ucf_classes, read_ucf_list
 from slowfast.video.reader import VideoReader
-from slowfast.video.sampling import center_clip_indices
+from slowfast.video.sampling import eval_clip_indices
 
 # The class that differs in case between folder and files is in the real set.
 UCF_VIDEOS = [
@@ -113,7 +113,7 @@ def test_clips_are_cut_as_on_kinetics(ucf):
     dataset = build_dataset(ucf_config(ucf), "val")
     sample = dataset[0]
     with VideoReader(dataset.paths[0]) as video:
-        frames = video.frames_at(center_clip_indices(30, video.fps, 4, 4, 30))
+        frames = video.frames_at(eval_clip_indices(30, video.fps, 4, 4, 30, 1, True)[0])
     assert torch.equal(sample.frames, frames[..., 8:40, 16:48].permute(1, 0, 2, 3))
     assert build_dataset(ucf_config(ucf), "train")[0, 0].frames.shape == (3, 4, 32, 32)
     assert build_dataset(ucf_config(ucf), "test")[0].num_views == 6

@@ -17,7 +17,7 @@ from slowfast.cli.run import main as run_net
 from slowfast.config import find, load_cfg
 from slowfast.models import MODEL_REGISTRY, build_model
 from slowfast.models.complexity import measure
-from slowfast.models.torchvision_models import FAMILIES, torchvision_model
+from slowfast.models.torchvision_models import FAMILIES, TorchvisionBuilder
 from tests.models.toys import seeded, toy_clip
 
 PUBLISHED = {name: get_model_weights(name)["KINETICS400_V1"] for name in FAMILIES}
@@ -25,7 +25,7 @@ PUBLISHED = {name: get_model_weights(name)["KINETICS400_V1"] for name in FAMILIE
 
 def on_meta(name: str, **arguments):
     with torch.device("meta"):
-        return torchvision_model(name, **arguments)
+        return TorchvisionBuilder(name)(**arguments)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -48,7 +48,7 @@ def test_names_are_torchvisions(name):
 
 @pytest.mark.parametrize("name, frames", [("mc3_18", 4), ("swin3d_t", 2)])
 def test_the_numbers_are_torchvisions(name, frames):
-    ours = seeded(lambda: torchvision_model(name, num_classes=5)).eval()
+    ours = seeded(lambda: TorchvisionBuilder(name)(num_classes=5)).eval()
     theirs = get_model(name, weights=None, num_classes=5).eval()
     theirs.load_state_dict(ours.state_dict())
     clip = toy_clip(frames=frames)
@@ -56,13 +56,13 @@ def test_the_numbers_are_torchvisions(name, frames):
         expected = theirs(clip)
         torch.testing.assert_close(ours(clip), expected.softmax(1))
         assert torch.equal(ours([clip]), ours(clip))  # a list of one, as PySlowFast gives it
-        logits = torchvision_model(name, num_classes=5, activation="none").eval()
+        logits = TorchvisionBuilder(name)(num_classes=5, activation="none").eval()
         logits.load_state_dict(ours.state_dict())
         torch.testing.assert_close(logits(clip), expected)
 
 
 def test_train_mode_gives_logits():
-    model = seeded(lambda: torchvision_model("mc3_18", num_classes=5))
+    model = seeded(lambda: TorchvisionBuilder("mc3_18")(num_classes=5))
     logits = model(toy_clip(frames=4))
     assert logits.shape == (2, 5) and (logits < 0).any()
 
@@ -90,7 +90,7 @@ def test_arguments_that_a_network_does_not_have(name, argument, message):
 
 
 def test_detached_features_teach_the_classifier_alone():
-    model = seeded(lambda: torchvision_model("mc3_18", num_classes=5, detach_features=True))
+    model = seeded(lambda: TorchvisionBuilder("mc3_18")(num_classes=5, detach_features=True))
     model(toy_clip(frames=4)).sum().backward()
     assert {name for name, p in model.named_parameters() if p.grad is not None} == {"fc.weight", "fc.bias"}
 
@@ -230,7 +230,7 @@ def test_features_are_a_map(name, shape):
 
 @pytest.mark.parametrize("name, frames", [("mc3_18", 4), ("swin3d_t", 2)])
 def test_features_lead_to_the_scores(name, frames):
-    model = seeded(lambda: torchvision_model(name, num_classes=5, activation="none")).eval()
+    model = seeded(lambda: TorchvisionBuilder(name)(num_classes=5, activation="none")).eval()
     clip = toy_clip(frames=frames)
     with torch.no_grad():
         pooled = model.forward_features(clip).mean((2, 3, 4))
@@ -251,7 +251,7 @@ def test_a_new_classifier(name):
 
 
 def test_copies_keep_their_methods():
-    model = seeded(lambda: torchvision_model("mc3_18", num_classes=5)).eval()
+    model = seeded(lambda: TorchvisionBuilder("mc3_18")(num_classes=5)).eval()
     clip = toy_clip(frames=4, size=16)
     copied = copy.deepcopy(model)
     pickled = pickle.loads(pickle.dumps(model))
@@ -266,7 +266,7 @@ def test_copies_keep_their_methods():
 @pytest.mark.filterwarnings("ignore:NOTE. The nodes obtained by tracing")
 @pytest.mark.parametrize("name, node, frames", [("mc3_18", "layer3", 4), ("swin3d_t", "features.2", 2)])
 def test_features_are_extracted_by_name(name, node, frames):
-    model = seeded(lambda: torchvision_model(name, num_classes=5)).eval()
+    model = seeded(lambda: TorchvisionBuilder(name)(num_classes=5)).eval()
     seen = []
     clip = toy_clip(frames=frames)
     extract = create_feature_extractor(model, {node: "features"})

@@ -18,7 +18,7 @@ from slowfast.video.geometry import (
     uniform_crops,
     whole_frame,
 )
-from slowfast.video.sampling import crop_offsets, scaled_size
+from slowfast.video.sampling import scaled_size
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"  # PySlowFast 287ec00 (tests/data/README.md)
 MEAN, STD = [0.45] * 3, [0.225] * 3
@@ -168,10 +168,12 @@ def test_inception_crop_falls_back_to_the_center():
     assert crop.region == (0, 490, 10, 20)
 
 
-@pytest.mark.parametrize("height, width", [(240, 320), (848, 480), (256, 256), (256, 340)])
-def test_uniform_crops_lie_at_the_offsets(height, width):
+@pytest.mark.parametrize(
+    "height, width, last", [(240, 320, (0, 85)), (848, 480, (196, 0)), (256, 256, (0, 0)), (256, 340, (0, 84))]
+)
+def test_uniform_crops_lie_at_both_ends_and_in_the_center(height, width, last):
     crops = uniform_crops(height=height, width=width, size=256, num_crops=3)
-    assert [(crop.top, crop.left) for crop in crops] == crop_offsets(height, width, 256)
+    assert [(crop.top, crop.left) for crop in crops] == [(0, 0), tuple(-(-side // 2) for side in last), last]
     assert center_crop(height=height, width=width, size=256) == crops[1]
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slowfast.video.geometry import uniform_crops
 from slowfast.video.sampling import (
-    center_clip_indices,
     clip_frame_indices,
     clip_span,
-    crop_offsets,
     scaled_size,
     train_clip_indices,
     uniform_crop_offsets,
@@ -98,7 +97,7 @@ def test_any_training_clip_is_full_ordered_and_inside(seed):
 def test_a_video_as_long_as_the_clip_leaves_one_choice():
     clips = [train_clip_indices(64, 30, 32, 2, 30, np.random.default_rng(seed)).tolist() for seed in range(5)]
     assert all(clip == clips[0] for clip in clips)
-    assert center_clip_indices(64, 30, 32, 2, 30).tolist() == clips[0]
+    assert clip_indices_for_test(64, 30, 32, 2, 30, 1, True)[0].tolist() == clips[0]
     assert clip_indices_for_test(64, 30, 32, 2, 30, 3).tolist() == [clips[0]] * 3
 
 
@@ -110,7 +109,7 @@ def test_training_clips_cover_the_video():
 
 
 def test_center_clip_is_in_the_center():
-    clip = center_clip_indices(300, 30, 32, 2, 30)
+    clip = clip_indices_for_test(300, 30, 32, 2, 30, 1, True)[0]
     assert (clip[0], clip[-1]) == (118, 181)
 
 
@@ -118,7 +117,8 @@ def test_center_clip_is_in_the_center():
 def test_test_crops_are_pyslowfasts(case):
     size = case["height"], case["width"], case["crop"]
     assert list(scaled_size(*size)) == case["scaled"]
-    assert [list(corner) for corner in crop_offsets(*size)] == case["crops"]
+    crops = uniform_crops(height=size[0], width=size[1], size=size[2], num_crops=3)
+    assert [[crop.top, crop.left] for crop in crops] == case["crops"]
 
 
 @pytest.mark.parametrize("long_side", [256, 257, 340, 455])

@@ -5,7 +5,6 @@ They lie in torchvision's own cache ($TORCH_HOME/hub/checkpoints), so what anoth
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 import torch
 
 from slowfast.models.torchvision_models import FAMILIES
-from slowfast.utils.download import DownloadError, fetch
+from slowfast.utils.download import DownloadError, fetch, sha256_of
 from slowfast.utils.suggest import did_you_mean
 
 _SCHEME = "torchvision://"
@@ -35,7 +34,7 @@ def torchvision_weights(address: str) -> Path:
     file_name = Path(urlsplit(url).path).name
     path = fetch(url, Path(torch.hub.get_dir()) / "checkpoints" / file_name)
     expected = Path(file_name).stem.rpartition("-")[2]  # r3d_18-b3b3357e.pth
-    found = _sha256(path)[: len(expected)]
+    found = sha256_of(path)[: len(expected)]
     if found != expected:
         raise DownloadError(
             f"{path} is cut short or another file: its SHA-256 begins with {found}, not {expected}. "
@@ -58,11 +57,3 @@ def _entry(address: str):
         hint = did_you_mean(entry, known)
         raise DownloadError(f"{address}: {name} has no weights {entry!r}.{hint} Known: {', '.join(known)}.")
     return entries[entry or "DEFAULT"]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from slowfast.engine.checkpoint import load_for_finetuning, load_for_test
-from slowfast.models.torchvision_models import torchvision_model
+from slowfast.models.torchvision_models import TorchvisionBuilder
 from slowfast.models.weights import torchvision as torchvision_weights
 from slowfast.models.weights.load import CheckpointError, read_checkpoint
 from slowfast.utils import download
@@ -28,7 +28,7 @@ def cached_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "urlopen", refuse)
 
     def put(name: str = "mc3_18", *, damage: bool = False) -> dict:
-        state = seeded(lambda: torchvision_model(name, num_classes=3)).state_dict()
+        state = seeded(lambda: TorchvisionBuilder(name)(num_classes=3)).state_dict()
         folder = tmp_path / "hub" / "checkpoints"
         folder.mkdir(parents=True)
         torch.save(state, folder / "new.pth")
@@ -45,14 +45,14 @@ def cached_weights(tmp_path, monkeypatch):
 
 def test_weights_come_from_torchvisions_cache(cached_weights):
     state = cached_weights()
-    model = torchvision_model("mc3_18", num_classes=3)
+    model = TorchvisionBuilder("mc3_18")(num_classes=3)
     load_for_test(model, "torchvision://mc3_18")
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
 def test_another_class_count_begins_with_a_new_head_and_is_refused_in_a_test(cached_weights, caplog):
     state = cached_weights()
-    model = torchvision_model("mc3_18", num_classes=5)
+    model = TorchvisionBuilder("mc3_18")(num_classes=5)
     load_for_finetuning(model, "torchvision://mc3_18")
     assert torch.equal(model.stem[0].weight, state["stem.0.weight"])
     assert "fc.weight (file [3, 512], model [5, 512])" in caplog.text
