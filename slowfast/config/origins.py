@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fvcore.common.config import CfgNode
+
+from slowfast.config.files import Layer
 from slowfast.config.merge import OVERRIDES
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
-
-    from slowfast.config.files import Layer
 
 
 def setters(cfg: CfgNode, name: str) -> list[Layer]:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -37,9 +38,6 @@ from slowfast.evaluation.ava.label_map import names_of_labels, read_label_map
 from slowfast.video.color import ColorAugment
 from slowfast.video.geometry import whole_frame
 from slowfast.video.reader import VideoReadError
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 VAL_EVERY_SECONDS = 4  # validation while training looks at the seconds that this divides, as in PySlowFast
 UNUSED_KEYS = (  # of clips that are labeled as a whole

@@ -15,10 +15,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import clips_per_video, value_of
@@ -37,9 +38,6 @@ from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs, filter_kwargs
 from slowfast.video.augment import BatchAugment, Mixup, RandomErasing
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import re
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from slowfast.datasets.build import DATASET_REGISTRY
@@ -28,9 +28,6 @@ from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, r
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.row_problems import RowProblems
 from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 

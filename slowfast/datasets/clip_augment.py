@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from slowfast.video.auto_augment import parse_policy
 from slowfast.video.color import ColorAugment
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 ClipAugment = Callable[[Tensor, np.random.Generator], Tensor]
 

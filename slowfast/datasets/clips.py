@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -29,9 +30,6 @@ from slowfast.datasets.train_crop import TrainCrop
 from slowfast.datasets.views import black_clip, cut_clips, failed_views, read_views, with_flow
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader, VideoReadError, open_video_file
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 SPLITS = ("train", "val", "test")
 _TEST_ALONE = ("num_clips", "num_crops", "single_crop")  # options of the protocol that validation does not have

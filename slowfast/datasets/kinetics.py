@@ -6,14 +6,12 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, class_names_from_config
 from slowfast.datasets.lists.path_labels import VideoList, check_files, read_path_label_list
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.clip_sampling import ClipSampling, sampling_from_dict
 from slowfast.evaluation.ensemble import METHODS, ViewEnsemble
 from slowfast.utils.signature import check_kwargs
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.contract import KeyFrameDataset, VideoDataset
 from slowfast.datasets.samplers import EvalSampler, VideoBatches
 from slowfast.datasets.samples import collate_clips, collate_detections
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.clips import ClipDataset
 from slowfast.datasets.frame_source import FrameSource
 from slowfast.datasets.lists.path_labels import VideoList
 from slowfast.video.reader import FrameReader
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 

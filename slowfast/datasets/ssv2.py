@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clip_sampling import SegmentSampling
@@ -22,9 +22,6 @@ from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_li
 from slowfast.datasets.lists.path_labels import AnnotationError
 from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
 from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 logger = logging.getLogger(__name__)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.protocol import with_fields
 from slowfast.video.geometry import Crop, DriftingCrop, random_crop, random_resized_crop
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 
 @dataclass(frozen=True)

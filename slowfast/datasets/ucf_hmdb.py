@@ -11,18 +11,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from fvcore.common.config import CfgNode
 
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, check_num_classes, class_names_from_config
 from slowfast.datasets.lists.path_labels import AnnotationError, PackedStrings, VideoList, check_files
 from slowfast.datasets.lists.row_problems import RowProblems, read_text
 from slowfast.utils.untrusted import quoted
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 UCF_FOLDERS = ("", "ucfTrainTestlist")  # in which the annotation files are looked for
 HMDB_FOLDERS = ("", "testTrainMulti_7030_splits", "test_train_splits/testTrainMulti_7030_splits")

@@ -7,17 +7,14 @@ A registered evaluator is a class; its instances are called as ``evaluator(score
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from fvcore.common.config import CfgNode
 
 from slowfast.evaluation.ensemble import ViewEnsemble
 from slowfast.evaluation.metrics import mean_average_precision, topk_accuracy, ungrouped_average_precision
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 EVALUATOR_REGISTRY = Registry("evaluator", key="TEST.EVALUATOR")
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from slowfast.losses.class_weights import POWERS, class_weights
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 LOSS_REGISTRY = Registry("loss", key="MODEL.LOSS_FUNC")
 

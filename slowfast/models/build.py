@@ -11,8 +11,9 @@ A registered fusion takes ``slow_channels``, ``fast_channels`` and ``alpha``, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.models.argument_keys import with_keys
@@ -20,9 +21,6 @@ from slowfast.models.recompute import recomputes
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs, filter_kwargs
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 MODEL_REGISTRY = Registry("model", key="MODEL.MODEL_NAME")
 FUSION_REGISTRY = Registry("lateral connection", key="fusion (SLOWFAST.FUSION)")

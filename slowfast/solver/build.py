@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.solver.optimizer import make_optimizer, parameter_groups
 from slowfast.solver.schedule import LearningRateSchedule
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.config import load_cfg
@@ -12,9 +13,6 @@ from slowfast.models.build import build_model
 from slowfast.models.weights.load import CheckpointError, load_exactly
 from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError
-
-if TYPE_CHECKING:
-    from fvcore.common.config import CfgNode
 
 
 def load_pretrained(name: str, *, num_classes: int | None = None, device=None) -> nn.Module:
