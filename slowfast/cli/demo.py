@@ -24,7 +24,8 @@ from slowfast.cli.run import run_job
 from slowfast.config import CfgNode
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.engine.launch import launch
-from slowfast.motion.clips import MotionSpec, direction_of, shape_of, write_motion
+from slowfast.motion.classes import direction_of, shape_of
+from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.motion.sheet import sample_sheet
 from slowfast.visualization.comparison import plot_comparison
 

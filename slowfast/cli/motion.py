@@ -9,7 +9,8 @@ from pathlib import Path
 
 from slowfast.cli.arguments import Parser, add_workers, command_parser
 from slowfast.cli.errors import report_errors
-from slowfast.motion.clips import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS, MotionSpec
+from slowfast.motion.classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS
+from slowfast.motion.clips import MotionSpec
 from slowfast.motion.detection import MotionAvaSpec
 from slowfast.motion.files import MotionSet, SetSpec, write_set
 from slowfast.motion.multilabel import MotionCharadesSpec

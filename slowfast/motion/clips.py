@@ -14,10 +14,10 @@ detection.py and multilabel.py write the same shapes in the layouts of AVA and C
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from slowfast.motion.classes import (
     check_looks,
     check_spec,
     color_of,
-    direction_of,
     motion_of,
     opposite_of,
     shape_of,
@@ -37,27 +36,16 @@ from slowfast.motion.distractors import Part, draw_pair, render_pair
 from slowfast.motion.files import MotionSet, SetSpec, write_set, write_video
 from slowfast.motion.scene import SHAPES, Scene, draw_scene, render
 
-__all__ = [
-    "DEFAULT_MOTIONS",
-    "DEFAULT_SHAPES",
-    "MOTIONS",
-    "SPLITS",
-    "MotionSet",
-    "MotionSpec",
-    "color_of",
-    "direction_of",
-    "motion_of",
-    "shape_of",
-    "write_motion",
-    "write_video",
-]
-
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class MotionSpec(SetSpec):
     """All that decides what the files of a Motion set show.
+
+    Classes take turns among the ``num_train``, ``num_val`` and ``num_test`` videos. ``height`` and ``width`` are
+    pixels, even (H.264 in yuv420p); ``shapes`` and ``motions`` names of SHAPES and MOTIONS, both directions of each
+    pair.
 
     ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for
     16 consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns
@@ -177,52 +165,20 @@ class MotionSpec(SetSpec):
 def write_motion(
     root: str | Path,
     *,
-    num_train: int = MotionSpec.num_train,
-    num_val: int = MotionSpec.num_val,
-    num_test: int = MotionSpec.num_test,
-    height: int = MotionSpec.height,
-    width: int = MotionSpec.width,
-    num_frames: int = MotionSpec.num_frames,
-    fps: int = MotionSpec.fps,
-    seed: int = MotionSpec.seed,
-    shapes: Sequence[str] = DEFAULT_SHAPES,
-    motions: Sequence[str] = DEFAULT_MOTIONS,
-    slow_interval: int = MotionSpec.slow_interval,
-    turns_per_interval: tuple[float, float] = MotionSpec.turns_per_interval,
-    colors: Sequence[str] = (),
-    distractors: Sequence[str] = (),
     num_workers: int | None = None,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    **arguments: Any,
 ) -> MotionSet:
     """The Motion set in ``root``: written there, or found there with the same arguments.
 
     Args:
-        num_train, num_val, num_test: videos per split; classes take turns.
-        height, width: pixels, even (H.264 in yuv420p).
-        num_frames, fps: length and rate of each video.
-        seed: the same seed and arguments give the same frames; other ones give another set.
-        shapes, motions: names from SHAPES and MOTIONS; motions with both directions of each pair.
-        slow_interval, turns_per_interval, colors, distractors: see MotionSpec.
         num_workers, overwrite, on_progress: see ``write_set``.
+        arguments: those of ``MotionSpec``; the same ones give the same frames.
 
     Raises:
         ValueError: an argument does not fit, or ``root`` holds something else than this set.
+        TypeError: ``MotionSpec`` has no such argument.
     """
-    spec = MotionSpec(
-        num_train=num_train,
-        num_val=num_val,
-        num_test=num_test,
-        height=height,
-        width=width,
-        num_frames=num_frames,
-        fps=fps,
-        seed=seed,
-        shapes=tuple(shapes),
-        motions=tuple(motions),
-        slow_interval=slow_interval,
-        turns_per_interval=(turns_per_interval[0], turns_per_interval[1]),
-        colors=tuple(colors),
-        distractors=tuple(distractors),
-    )
+    spec = MotionSpec(**arguments)
     return write_set(root, spec, num_workers=num_workers, overwrite=overwrite, on_progress=on_progress)

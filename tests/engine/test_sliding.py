@@ -14,7 +14,7 @@ from slowfast.datasets.protocol import Protocol
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.sliding import scores_over_time
-from slowfast.motion.clips import write_video
+from slowfast.motion.files import write_video
 from slowfast.video.reader import VideoReader
 
 PROTOCOL = Protocol(SecondsSampling(4, 2), num_clips=10, num_crops=3, short_sides=(32,), crop_size=32)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from slowfast.models.pathways import slow_frame_indices
-from slowfast.motion.clips import MOTIONS, MotionSpec, direction_of, motion_of, shape_of
+from slowfast.motion.classes import MOTIONS, direction_of, motion_of, shape_of
+from slowfast.motion.clips import MotionSpec
 from slowfast.motion.scene import FAMILIES, SHAPES, draw_scene, luma, render
 from slowfast.video import sampling
 

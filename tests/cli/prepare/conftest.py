@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slowfast.motion.clips import write_video
+from slowfast.motion.files import write_video
 
 
 @pytest.fixture
