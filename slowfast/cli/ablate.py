@@ -114,7 +114,7 @@ def build_parser() -> Parser:
         metavar="N",
         help="training videos of the Motion set (default %(default)s)",
     )
-    add_gpus(parser, "GPUs of a run", default="0")
+    add_gpus(parser, "GPUs per run", default="0")
     return parser
 
 
@@ -178,7 +178,7 @@ def write_report(folder: Path, rows: Sequence[Row], *, command: str) -> None:
     found = statements(_figures(rows))
     parts = [f"`{command}`", format_table(rows), "spread: standard deviation over the seeds."]
     if found:
-        parts += [format_statements(found), "CI: Student's t interval of the mean of the differences seed by seed."]
+        parts += [format_statements(found), "CI: Student's t interval for the mean of the per-seed differences."]
     text = "\n\n".join(parts) + "\n"
     (folder / "ablation.md").write_text(text, encoding="utf-8")
     content = [
@@ -210,7 +210,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         cfg = load_config(config_of(name), overrides)  # all of them before the first run starts
         if len(cfg.TEST.NUM_TEMPORAL_CLIPS) > 1:
-            raise ValueError(f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: a run has one test here.")
+            raise ValueError(
+                f"{name}: TEST.NUM_TEMPORAL_CLIPS={cfg.TEST.NUM_TEMPORAL_CLIPS}: an ablation runs one test per config."
+            )
         check_parts(cfg)
     rows: dict[str, Row] = {}
     failures: list[str] = []

@@ -191,15 +191,15 @@ def add_output(parser: Parser, what: str, *, required: bool = False, default: Pa
     parser.add_argument("--output", type=Path, required=required, default=default, metavar="PATH", help=what + shown)
 
 
-def add_workers(parser: argparse.ArgumentParser, what: str = "processes that work side by side") -> None:
-    """--workers: processes or threads; by default one a core."""
+def add_workers(parser: argparse.ArgumentParser, what: str = "number of parallel processes") -> None:
+    """--workers: processes or threads; by default one per core."""
     cores = num_cores()
     parser.add_argument(
         "--workers",
         type=whole(0),
         default=cores,
         metavar="N",
-        help=f"{what} (default {cores}, the cores there are; 0 does all in this process)",
+        help=f"{what} (default {cores}, the number of cores; 0: no extra processes)",
     )
 
 
@@ -254,7 +254,7 @@ def config_overrides(args: argparse.Namespace, **keys: str) -> list[Any]:
         name = str(entry).partition("=")[0]
         if name in given:
             flag = "--" + given[name][0].replace("_", "-")
-            raise ValueError(f"{flag} and {name} are one setting, and both are given. Leave one out.")
+            raise ValueError(f"{flag} and {name} are the same setting. Give only one of them.")
     values = [(key, str(value) if isinstance(value, Path) else value) for key, (_, value) in given.items()]
     return [*(entry for pair in values for entry in pair), *args.opts]
 

@@ -56,16 +56,14 @@ def build_parser() -> Parser:
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure (default: everything)"
     )
     for flag, number, what in (
-        ("--batch", 2, "clips of a training step, and views of a test step"),
-        ("--repeats", 5, "timed rounds, after one of warm-up"),
+        ("--batch", 2, "clips per training step and views per test step"),
+        ("--repeats", 5, "timed rounds, after one warm-up round"),
         ("--steps", 8, "training steps of the throughput part"),
     ):
         parser.add_argument(flag, type=whole(1), default=number, metavar="N", help=f"{what} (default %(default)s)")
-    parser.add_argument("--compile", action="store_true", help="time torch.compile too (minutes of compilation)")
-    add_gpus(parser, "GPUs for model steps and throughput, one at most", default="0")
-    parser.add_argument(
-        "--video", metavar="FILE", help="video to load (default: one written here, 340x256, 300 frames)"
-    )
+    parser.add_argument("--compile", action="store_true", help="also time torch.compile (takes minutes to compile)")
+    add_gpus(parser, "GPUs for model steps and throughput, at most one", default="0")
+    parser.add_argument("--video", metavar="FILE", help="video to load (default: a generated one, 340x256, 300 frames)")
     add_json(parser)
     return parser
 
@@ -185,7 +183,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def format_steps(title: str, seconds: dict[str, float], batch: int) -> str:
-    """A table of variants: milliseconds, clips a second, and times faster than the first."""
+    """A table of variants: milliseconds, clips per second, and times faster than the first."""
     first = next(iter(seconds.values()))
     lines = [title, f"  {'variant':<36}{'ms':>9}{'clips/s':>10}{'speed-up':>10}"]
     for name, value in seconds.items():

@@ -45,7 +45,7 @@ def check_data_config(cfg: Config) -> None:
     ):
         if has_other_data:
             raise ValueError(
-                f"{key}: loading and throughput are measured on clips of RGB video alone. Set --parts train eval."
+                f"{key}: loading and throughput are measured only on clips of RGB video. Set --parts train eval."
             )
 
 

@@ -28,7 +28,7 @@ CLAIMS = (
     Claim("Fast needs the frame rate: alpha 4 beats 1", "t_conv", "alpha_1"),
     Claim("alpha 4 beats 2", "t_conv", "alpha_2"),
     Claim("Fast needs few channels: beta 1/8 is no worse than 1/2", "beta_8", "beta_2", strict=False),
-    Claim("but some: beta 1/8 beats 1/32", "beta_8", "beta_32"),
+    Claim("but not too few: beta 1/8 beats 1/32", "beta_8", "beta_32"),
     Claim("gray Fast input costs nothing", "gray", "t_conv", strict=False),
     Claim("half resolution costs something", "t_conv", "half_resolution"),
     Claim("time difference costs something", "t_conv", "time_difference"),
@@ -77,4 +77,4 @@ def format_statements(found: list[dict]) -> str:
     if not found:
         return ""
     rows = [f"| {row['claim']} | {row['difference']} | {row['verdict']} |" for row in found]
-    return "\n".join(["| claim of the paper | difference over paired seeds | verdict |", "| --- " * 3 + "|", *rows])
+    return "\n".join(["| the paper's claim | difference over paired seeds | verdict |", "| --- " * 3 + "|", *rows])

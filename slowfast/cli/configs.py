@@ -66,8 +66,8 @@ def check_output_folders(configs: Sequence[Config], names: Sequence[str]) -> Non
             if cfg[what].ENABLE and folder in owners:
                 raise ConfigError(
                     f"{owners[folder]} and {name} would both {what.lower()} in OUTPUT_DIR={cfg.OUTPUT_DIR}, and the "
-                    "second overwrite the first. Set OUTPUT_DIR in each file (without it, each goes into a folder of "
-                    f"its own below {OUTPUTS}/), or run them one by one."
+                    f"second would overwrite the first. Set OUTPUT_DIR in each file (by default, each gets its own "
+                    f"folder below {OUTPUTS}/), or run them one by one."
                 )
             if cfg[what].ENABLE:
                 owners[folder] = name

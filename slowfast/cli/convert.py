@@ -40,13 +40,14 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "convert",
-        description="Write weights in the other naming: a PySlowFast checkpoint, a Caffe2 file, a plain state dict or "
-        "a checkpoint of ours. Values and their order stay as they are; for PySlowFast, sub-batch norms become plain "
-        "ones, as it saves them. Epoch and optimizer are converted too, for the other framework to continue.",
+        description="Convert weights to the other naming: a PySlowFast checkpoint, a Caffe2 file, a plain state dict "
+        "or one of our checkpoints. Values and their order do not change; for PySlowFast, sub-batch norms become "
+        "plain ones, as it saves them. Epoch and optimizer are converted too, so that the other framework can "
+        "resume training.",
         example=EXAMPLE,
     )
     parser.add_argument("input", metavar="IN", help="file to read, a URL, or a name that `slowfast zoo` lists")
-    parser.add_argument("output", metavar="OUT", type=Path, help="file to write, a .pyth for both frameworks")
+    parser.add_argument("output", metavar="OUT", type=Path, help="file to write, .pyth for both frameworks")
     parser.add_argument("--to", choices=NAMING, default="slowfast", help="naming to write (default slowfast)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     return parser
@@ -73,7 +74,7 @@ def convert(content: dict[str, Any], *, to: str, source: str) -> tuple[dict[str,
     naming = naming_of(state)
     if naming == _NEITHER:
         raise CheckpointError(
-            f"{source} has names of neither framework, e.g. {next(iter(state))}: there is nothing to convert."
+            f"{source} has the names of neither framework, e.g. {next(iter(state))}: there is nothing to convert."
         )
     plain = {name.removeprefix("module."): value for name, value in state.items()}
     num_names = len(rename(plain, to=to))
@@ -91,9 +92,9 @@ def _with_training(content: dict[str, Any], *, to: str) -> tuple[dict[str, Any],
         result, note = translate(content), ""
     except CheckpointError as error:
         content = {name: value for name, value in content.items() if name != "optimizer_state"}
-        result, note = translate(content), f"The optimizer is left out: {error}"
+        result, note = translate(content), f"The optimizer is not converted: {error}"
     if not note and to == "pyslowfast" and has_training_state(content):
-        note = f"PySlowFast goes on with the training, at the start of epoch {content['epoch'] + 2}."
+        note = f"PySlowFast can resume the training at the start of epoch {content['epoch'] + 2}."
     others = {name: value for name, value in content.items() if name not in (*FIELDS, *OF_OUR_TRAINING)}
     # In the order of the file; what the other framework alone needs comes last.
     order = [*(name for name in content if name in result or name in others), *result]
@@ -116,7 +117,7 @@ def _summary(args: argparse.Namespace, kind: str, content: dict[str, Any], conve
         *([note] if note else []),
     ]
     if left_out:
-        lines.append(f"Left out: {', '.join(name for name in content if name in left_out)}.")
+        lines.append(f"Not converted: {', '.join(name for name in content if name in left_out)}.")
     return "\n".join(lines)
 
 

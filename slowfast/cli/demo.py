@@ -63,7 +63,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="half a minute instead of five: fewer, smaller videos of one shape that slides",
+        help="half a minute instead of five: fewer and smaller videos of one sliding shape",
     )
     for flag, number, what in (
         ("--num-train", MotionSpec.num_train, "training"),
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs[name] = folder / "metrics.jsonl"
     bars = {name: {key: row[key] for key in ("top1", "shape", "direction")} for name, row in rows.items()}
     picture = args.output / "comparison.png"
-    plot_comparison(picture, runs, bars, title="Motion: the direction of a turn is seen by the Fast pathway alone")
+    plot_comparison(picture, runs, bars, title="Motion: only the Fast pathway sees the direction of a turn")
     (args.output / "demo.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     print(f"\n{format_table(rows)}\n")
     print(

@@ -11,9 +11,9 @@ from slowfast.datasets.sample_kinds import BOXES, sample_kind
 
 # Keys whose other values nothing here does: what to type instead.
 REFUSED = {
-    "GT_BOXES": "true boxes are not drawn; draw those of a list with `slowfast predict VIDEO --boxes FILE`",
-    "OUTPUT_FPS": "videos keep their frame rate; bring them to another with ffmpeg",
-    "SLOWMO": "videos keep their speed; slow the file down that `slowfast predict VIDEO --save-video FILE` writes",
+    "GT_BOXES": "ground-truth boxes are not drawn; draw a list of boxes with `slowfast predict VIDEO --boxes FILE`",
+    "OUTPUT_FPS": "videos keep their frame rate; change it with ffmpeg",
+    "SLOWMO": "videos keep their speed; slow down the file that `slowfast predict VIDEO --save-video FILE` writes",
 }
 
 
@@ -50,8 +50,8 @@ def _source(cfg: CfgNode, name: str) -> str:
     if cfg.DEMO.INPUT_VIDEO:
         return str(cfg.DEMO.INPUT_VIDEO)
     raise ConfigError(
-        f"{name}: DEMO.ENABLE asks for a video, and neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM names one. "
-        f"Or type it: slowfast predict VIDEO --cfg {name}"
+        f"{name}: DEMO.ENABLE needs a video, but neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM names one. Set one of them, "
+        f"or run: slowfast predict VIDEO --cfg {name}"
     )
 
 
@@ -74,7 +74,8 @@ def _windows(cfg: CfgNode) -> list[str]:
     frames = cfg.DATA.NUM_FRAMES * cfg.DATA.SAMPLING_RATE
     if cfg.DEMO.BUFFER_SIZE >= frames:
         raise ConfigError(
-            f"DEMO.BUFFER_SIZE={cfg.DEMO.BUFFER_SIZE}: clips of {frames} frames cannot share as many. Make it smaller."
+            f"DEMO.BUFFER_SIZE={cfg.DEMO.BUFFER_SIZE}: clips of {frames} frames cannot share that many. Make it "
+            f"smaller."
         )
     stride = span * (1 - cfg.DEMO.BUFFER_SIZE / frames) * (1 + cfg.DEMO.NUM_CLIPS_SKIP)
     return ["--window", f"{span:.6g}", "--stride", f"{stride:.6g}"]
@@ -83,8 +84,8 @@ def _windows(cfg: CfgNode) -> list[str]:
 def _boxes(cfg: CfgNode, name: str) -> list[str]:
     if not cfg.DEMO.PREDS_BOXES:
         raise ConfigError(
-            f"{name}: DEMO of a model of boxes: set DEMO.PREDS_BOXES to a list of boxes, or have torchvision's "
-            f"detector find them (there is no Detectron2 here): slowfast predict {cfg.DEMO.INPUT_VIDEO or 'VIDEO'} "
+            f"{name}: DEMO with a detection model: set DEMO.PREDS_BOXES to a list of boxes, or find them with "
+            f"torchvision's detector (Detectron2 is not supported): slowfast predict {cfg.DEMO.INPUT_VIDEO or 'VIDEO'} "
             f"--cfg {name} --detector fasterrcnn_resnet50_fpn_v2 --detector-weights FILE"
         )
     start = ["--movie-start-seconds", f"{cfg.DEMO.STARTING_SECOND:g}"]

@@ -64,10 +64,10 @@ def check_drawings(cfg: CfgNode) -> None:
         return
     has_boxes = sample_kind(cfg) is BOXES
     if has_boxes or cfg.DATA.MULTI_LABEL:
-        kind = "boxes" if has_boxes else "several labels a video"
+        kind = "boxes" if has_boxes else "several labels per video"
         raise ConfigError(
-            f"{' and '.join(asked)}: these are drawn for one label a video, and here are {kind}. Turn them off; "
-            "`slowfast report` and `slowfast explain` show such a test."
+            f"{' and '.join(asked)}: these are drawn only for one label per video, but this test has {kind}. Turn "
+            f"them off; `slowfast report` and `slowfast explain` show such a test."
         )
     problems = [
         *at_least(cfg, 1, "TENSORBOARD.HISTOGRAM.TOPK", "TENSORBOARD.MODEL_VIS.TOPK_PREDS"),
@@ -87,7 +87,7 @@ def _size_problems(cfg: CfgNode, *names: str) -> Iterator[str]:
     for name in names:
         size = value_of(cfg, name)
         if len(size) != 2 or not all(isinstance(side, (int, float)) and 0 < side <= 100 for side in size):
-            yield f"{name}={size!r}: must be width and height in inches, above 0 and at most 100, as [8, 8]."
+            yield f"{name}={size!r}: must be width and height in inches, above 0 and at most 100, such as [8, 8]."
 
 
 def draw_run(cfg: CfgNode) -> None:
@@ -143,7 +143,7 @@ class _TestPictures:
         scores, self.labels, _ = read_prediction_arrays(predictions)
         self.predicted = predicted_classes(scores)
         if self.labels.ndim != 1:
-            raise ValueError(f"{predictions} has several labels a video, of which no confusion matrix is drawn.")
+            raise ValueError(f"{predictions} has several labels per video, for which there is no confusion matrix.")
         self.folder = predictions.parent
         self.analysis: dict[str, Any] = {}
         if (self.folder / "analysis.json").is_file():
@@ -156,7 +156,7 @@ class _TestPictures:
         names = read_class_names(path) if path else self.analysis.get("class_names")
         if names is not None and len(names) != num_classes:
             raise ValueError(
-                f"{path or self.folder / 'analysis.json'} names {len(names)} classes, and the test has {num_classes}."
+                f"{path or self.folder / 'analysis.json'} names {len(names)} classes, but the test has {num_classes}."
             )
         return [class_name(k, names) for k in range(num_classes)]
 
@@ -193,7 +193,10 @@ class _TestPictures:
         classes = set(self._subset("WRONG_PRED_VIS.SUBSET_PATH", self.cfg.TENSORBOARD.WRONG_PRED_VIS.SUBSET_PATH))
         rows = self.analysis.get("wrong_videos", [])
         if not rows and (self.labels != self.predicted).any():
-            logger.warning("no frames of wrong videos lie in %s: set TEST.NUM_WRONG_VIDEOS, and test.", self.folder)
+            logger.warning(
+                "there are no frames of misclassified videos in %s: set TEST.NUM_WRONG_VIDEOS and test again.",
+                self.folder,
+            )
         for row in rows:
             label, predicted = int(self.labels[row["index"]]), int(self.predicted[row["index"]])
             if label in classes:
@@ -203,7 +206,7 @@ class _TestPictures:
                 self._image(f"{self.cfg.TENSORBOARD.WRONG_PRED_VIS.TAG}/{what}", pixels)
 
     def _subset(self, key: str, path: str) -> list[int]:
-        """The classes that a file names, one a line; all without a file."""
+        """The classes that a file names, one per line; all without a file."""
         if not path:
             return list(range(len(self.names)))
         return self._ids([line.strip() for line in read_text(path).splitlines() if line.strip()], key, path)
@@ -221,7 +224,7 @@ class _TestPictures:
         for name in names:
             if name not in self.names:
                 hint = did_you_mean(str(name), self.names)
-                raise ValueError(f"{path} (TENSORBOARD.{key}): {name!r} is no class of the test.{hint}")
+                raise ValueError(f"{path} (TENSORBOARD.{key}): {name!r} is not a class of the test.{hint}")
         return [self.names.index(str(name)) for name in names]
 
 

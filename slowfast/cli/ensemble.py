@@ -21,8 +21,7 @@ from slowfast.utils.logging import setup_logging
 from slowfast.utils.untrusted import read_json
 
 DESCRIPTION = (
-    "Average the scores of several tests of the same videos, which are matched by path, and evaluate each and the "
-    "fusion."
+    "Average the scores of several tests on the same videos (matched by path), and evaluate each test and the fusion."
 )
 EXAMPLE = """
 slowfast ensemble outputs/rgb/predictions.npz outputs/flow/predictions.npz --weights 1 1.5
@@ -33,13 +32,13 @@ slowfast ensemble outputs/slowfast outputs/swin outputs/x3d --method geometric -
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("ensemble", description=DESCRIPTION, example=EXAMPLE)
-    parser.add_argument("tests", nargs="+", metavar="TEST", help="predictions.npz of a test, or the folder it is in")
+    parser.add_argument("tests", nargs="+", metavar="TEST", help="predictions.npz of a test, or its folder")
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one per test (default: equal)")
-    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="mean of the scores (default), or theirs "
-                        "in the logarithm")  # fmt: skip
-    parser.add_argument("--evaluator", metavar="NAME", help="evaluator (default: the one that the tests' "
-                        "results.json names, or else topk or multilabel_map, as the labels are)")  # fmt: skip
-    add_output(parser, "folder to write results.json and predictions into")
+    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="arithmetic (default) or geometric mean "
+        "of the scores")  # fmt: skip
+    parser.add_argument("--evaluator", metavar="NAME", help="evaluator (default: the one named in the tests' "
+        "results.json, or else topk or multilabel_map, depending on the labels)")  # fmt: skip
+    add_output(parser, "folder for results.json and predictions")
     return parser
 
 
@@ -80,8 +79,8 @@ def find_evaluator(members: Sequence[Predictions]) -> str:
     """
     named = {name: member.name for member in members if (name := read_results(member).get("evaluator"))}
     if len(named) > 1:
-        tested = ", ".join(f"{file} was tested with {name}" for name, file in named.items())
-        raise FusionError(f"{tested}: choose one for all with --evaluator {' or --evaluator '.join(named)}.")
+        tested = ", ".join(f"{file} used {name}" for name, file in named.items())
+        raise FusionError(f"{tested}: choose a common one with --evaluator {' or --evaluator '.join(named)}.")
     default = "topk" if members[0].labels.ndim == 1 else "multilabel_map"
     return next(iter(named), default)
 
@@ -90,13 +89,13 @@ def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
     """The figures that the evaluator of that name gives.
 
     Raises:
-        FusionError: it is for other labels: for one a video and not for several, or the other way round.
+        FusionError: it is for other labels: for one per video and not for several, or the other way round.
     """
     evaluate_scores = EVALUATOR_REGISTRY.get(evaluator)()
     try:
         return labeled_figures(evaluate_scores, predictions.scores, predictions.labels)
     except (IndexError, ValueError) as error:
-        kind = "one label a video" if predictions.labels.ndim == 1 else "several labels a video"
+        kind = "one label per video" if predictions.labels.ndim == 1 else "several labels per video"
         raise FusionError(f"{predictions.name} has {kind}, which {evaluator} cannot evaluate ({error}).") from error
 
 
@@ -105,7 +104,7 @@ def read_results(member: Predictions) -> dict:
     path = Path(member.name).with_name("results.json")
     content = read_json(path, error=FusionError) if path.is_file() else {}
     if not isinstance(content, dict):
-        raise FusionError(f"{path} is no results.json of a test: expected an object.")
+        raise FusionError(f"{path} is not a test's results.json: expected an object.")
     return content
 
 

@@ -34,7 +34,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "env",
-        description="Show versions, devices, codecs, shared memory, and whether processes can talk to each other.",
+        description="Show versions, devices, codecs, shared memory, and whether processes can communicate.",
         example="slowfast env --json env.json",
     )
     add_json(parser, "what is shown")
@@ -82,7 +82,7 @@ def format_screen(found: dict[str, Any]) -> str:
         "CPU": f"{cpu['cores']} cores, torch uses {cpu['torch_threads']} threads",
         "memory": f"{memory['total']:.1f} GiB, {memory['available']:.1f} available" if memory else "unknown",
         "GPUs": "; ".join(map(_gpu_text, found["gpus"])) or f"none that torch can use (device: {device})",
-        "CUDA": f"{found['cuda'] or 'not in this torch'}, cuDNN {found['cudnn'] or 'none'}",
+        "CUDA": f"{found['cuda'] or 'not in this build of torch'}, cuDNN {found['cudnn'] or 'none'}",
         "decoders": _listed({name: "yes" if has else "NO" for name, has in found["decoders"].items()}),
         "encoders": _listed({name: "yes" if has else "NO" for name, has in found["encoders"].items()}),
         "/dev/shm": f"{shm['total']:.1f} GiB, {shm['free']:.1f} free" if shm else "not on this system",
@@ -104,10 +104,10 @@ def _problems(found: dict[str, Any]) -> list[str]:
         )
     missing = [name for kind in ("decoders", "encoders") for name, has in found[kind].items() if not has]
     if missing:
-        problems.append(f"this PyAV has no {', '.join(missing)}: videos of that kind cannot be read or written.")
+        problems.append(f"this PyAV has no {', '.join(missing)}: such videos cannot be read or written.")
     if found["shm_gib"] and found["shm_gib"]["total"] < LEAST_SHM_GIB:
         problems.append(
-            f"/dev/shm has {found['shm_gib']['total']:.2f} GiB: loading workers will fail. Start the container with "
+            f"/dev/shm has {found['shm_gib']['total']:.2f} GiB: loader workers will fail. Start the container with "
             "--shm-size 16g, or set DATA_LOADER.NUM_WORKERS 0."
         )
     problems += [f"{name}: {one['detail']}" for name, one in found["process_groups"].items() if one["ok"] is False]
@@ -167,7 +167,7 @@ def _outcome(check: Callable[[], str | None]) -> dict[str, Any]:
         detail = check()
     except Exception as error:  # any: the screen is for finding out what is broken
         return {"ok": False, "detail": f"fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"}
-    return {"ok": None if detail is None else True, "detail": detail or "nothing to check here"}
+    return {"ok": None if detail is None else True, "detail": detail or "nothing to check"}
 
 
 def check_gloo() -> str | None:

@@ -24,9 +24,9 @@ slowfast eval-ava ava_val_v2.2.csv detections.csv --excluded ava_val_excluded_ti
     --label-map ava_action_list_v2.2_for_activitynet_2019.pbtxt
 slowfast eval-ava ava_val_v2.2.csv a/detections.csv b/detections.csv --weights 2 1 --output merged.csv --label-map ...
 """
-NOTES = """protocols (figures of different ones must not be compared):
-  pyslowfast  as published SlowFast figures; detections claim boxes in file order
-  official    as the ActivityNet challenge; by score, best 50 rows (box x class) of an image, no exclusion file
+NOTES = """protocols (do not compare figures of different ones):
+  pyslowfast  as in published SlowFast figures; detections claim boxes in file order
+  official    as in the ActivityNet challenge; by score, best 50 rows (box x class) per image, no exclusion file
   mmaction2   by score, scores above 0.002, images without ground truth ignored"""
 
 
@@ -50,7 +50,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "eval-ava",
-        description="Frame mAP at IoU 0.5 of AVA detections. Several detection files are evaluated as one: scores of "
+        description="Compute the frame mAP at IoU 0.5 of AVA detections. Several detection files are fused: scores of "
         "the same image, box and class are averaged.",
         example=EXAMPLE,
         notes=NOTES,
@@ -60,21 +60,21 @@ def build_parser() -> Parser:
         "detections", type=Path, nargs="+", help="CSV: video,second,x1,y1,x2,y2,action_id,score; boxes as fractions"
     )
     parser.add_argument("--label-map", type=Path, required=True, metavar="PBTXT", help="the classes to evaluate")
-    parser.add_argument("--excluded", type=Path, metavar="CSV", help="video,second rows that are not evaluated")
+    parser.add_argument("--excluded", type=Path, metavar="CSV", help="rows video,second to exclude from evaluation")
     parser.add_argument("--protocol", choices=list(PROTOCOLS), default="pyslowfast", help="default: %(default)s")
     parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one per detection file (default: equal)")
     parser.add_argument(
         "--missing",
         choices=["error", "zero"],
         default="error",
-        help="a box that some detection file lacks is an error (default), or has score 0 there",
+        help="treat a box missing from a detection file as an error (default), or as score 0",
     )
     parser.add_argument(
         "--deduplicate",
         action="store_true",
-        help="drop rows that repeat an earlier one of their file; PySlowFast counts both, the second as wrong",
+        help="drop rows that repeat an earlier row of the same file; PySlowFast counts both, the second as wrong",
     )
-    add_output(parser, "CSV file for the detections, merged")
+    add_output(parser, "CSV file for the fused detections")
     add_json(parser)
     parser.add_argument("--sort", choices=["class", "ap"], default="class", help="order of the table of classes")
     return parser
@@ -115,7 +115,7 @@ def _report(result: dict, class_names: dict[int, str], args: argparse.Namespace)
 
 
 def _table(result: dict, class_names: dict[int, str], order: str) -> list[str]:
-    """One line a class; those without ground truth show a dash and stand last when sorted by average precision."""
+    """One line per class; those without ground truth show a dash and stand last when sorted by average precision."""
     rows = list(class_names.items())
     ap = result["ap"]
     if order == "ap":

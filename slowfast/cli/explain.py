@@ -25,7 +25,7 @@ from slowfast.utils.text import printable
 from slowfast.visualization.heatmaps import contact_sheet, with_boxes, with_heat, write_overlay
 
 DESCRIPTION = (
-    "Show where and when a model finds its evidence for a class, for each pathway: the heat over the frames as a video "
+    "Show where and when each pathway of a model finds evidence for a class: heatmaps over the frames as a video "
     "(overlay.mp4) and a picture (sheet.png), and the maps as arrays (maps.npz)."
 )
 EXAMPLE = """
@@ -73,25 +73,28 @@ def build_parser() -> Parser:
         "--layer",
         action="append",
         metavar="NAME",
-        help="such as fast.res4; several may be given (default: of each pathway the last with a map of 7 x 7 or more)",
+        help="layers such as fast.res4 (default: for each pathway, the last one with a map of at least 7 x 7)",
     )
     parser.add_argument(
         "--method",
         choices=METHODS,
         default=METHODS[0],
-        help="whether gradients weight channels place by place (default) or by their mean; the same at the last layer",
+        help="whether gradients weight channels at each position (default) or by their mean; both agree at the last "
+        "layer",
     )
     parser.add_argument(
         "--clips",
         type=whole(1),
         default=1,
         metavar="N",
-        help="clips shown, those with the highest scores of the class (default 1)",
+        help="number of clips to show, those with the highest scores for the class (default 1)",
     )
     parser.add_argument(
-        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: lines video,second,x1,y1,x2,y2"
+        "--boxes", metavar="FILE", help="boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2"
     )
-    parser.add_argument("--seconds", type=float, metavar="S", help="of the key frame (default: the first one listed)")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="time of the key frame (default: the first one listed)"
+    )
     return parser
 
 
@@ -106,7 +109,7 @@ def class_id_of(name: str, pipeline: Pipeline, num_classes: int) -> int:
         return names.index(name)
     if name.isdecimal() and int(name) < num_classes:
         return int(name)
-    raise ValueError(f"--class {name!r} is none of the model's {num_classes} classes.{did_you_mean(name, names)}")
+    raise ValueError(f"--class {name!r} is not one of the model's {num_classes} classes.{did_you_mean(name, names)}")
 
 
 def look_at_clips(pipeline: Pipeline, args: argparse.Namespace) -> tuple[Looked, list[int]]:
@@ -185,9 +188,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     pipeline = load_model(args)
     if takes_boxes(pipeline.model) != (args.boxes is not None):
         raise ValueError(
-            "this model scores boxes: give a list of them (--boxes)."
+            "this is a detection model: give a list of boxes (--boxes)."
             if takes_boxes(pipeline.model)
-            else "this model scores whole clips: leave out --boxes."
+            else "this model scores whole clips: omit --boxes."
         )
     for line in explain(pipeline, args):
         print(line)

@@ -44,9 +44,9 @@ FORMATS: dict[str, tuple[str, Callable]] = {
     "onnx": ("model.onnx", write_onnx),
 }
 DESCRIPTION = (
-    "Write a model as a torch.export program (model.pt2) and as ONNX (model.onnx), check that both give the model's "
-    "scores, and store beside them what their input must be (preprocessing.json). The batch may vary; the size of a "
-    "clip may not."
+    "Write a model as a torch.export program (model.pt2) and as ONNX (model.onnx), check that both reproduce the "
+    "model's scores, and describe the required input in preprocessing.json. The batch size may vary, but not the size "
+    "of a clip."
 )
 EXAMPLE = """
 slowfast export --cfg Kinetics/SLOWFAST_8x8_R50 --checkpoint weights.pyth --output exported
@@ -68,7 +68,7 @@ def build_parser() -> Parser:
     parser = command_parser("export", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True)
     add_cfg(parser)
     add_checkpoint(
-        parser, "weights: a file, a URL or a name that `slowfast zoo` lists (default: those a test would take)"
+        parser, "weights: a file, a URL or a name that `slowfast zoo` lists (default: those that a test would use)"
     )
     add_output(parser, "folder for the files", required=True)
     parser.add_argument(
@@ -78,13 +78,13 @@ def build_parser() -> Parser:
         default=list(FORMATS),
         help="what to write (default: all); onnx needs the extra [export]",
     )
-    parser.add_argument("--fold-bn", action="store_true", help="multiply batch norms into convolutions")
+    parser.add_argument("--fold-bn", action="store_true", help="fold batch norms into convolutions")
     parser.add_argument(
         "--size",
         type=whole(1),
         nargs=2,
         metavar=("H", "W"),
-        help="of a clip, pixels (default: DATA.TEST_CROP_SIZE squared)",
+        help="size of a clip in pixels (default: DATA.TEST_CROP_SIZE squared)",
     )
     return parser
 
@@ -204,5 +204,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     for item in written:
         size_mib = item.path.stat().st_size / 2**20
         print(f"{item.path}: {size_mib:.1f} MiB, differs from the model by {item.difference:.1e} of its largest score")
-    print(f"{facts_path}: what the input must be, the classes, the config")
+    print(f"{facts_path}: the required input, the classes, the config")
     return 0

@@ -18,8 +18,8 @@ from slowfast.utils.text import printable
 from slowfast.video.watch import VideoReadError
 
 DESCRIPTION = (
-    "Write the features of a layer, for the views of a test, into one .npz file: an array (videos, ...) for each "
-    'layer, and "paths". Run it again after a stop to continue.'
+    "Write the features of a layer for the views of a test to one .npz file: an array (videos, ...) per layer, and "
+    '"paths". After a stop, run the command again to continue.'
 )
 EXAMPLE = """
 slowfast features videos/ --checkpoint weights.pyth --output features.npz --layer both
@@ -32,7 +32,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("features", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True)
     parser.add_argument(
-        "sources", nargs="*", metavar="SOURCE", help="video file, folder, glob, or list file (as of slowfast predict)"
+        "sources", nargs="*", metavar="SOURCE", help="video file, folder, glob, or list file (as for slowfast predict)"
     )
     add_model(parser)
     add_output(parser, "the .npz file", required=True)
@@ -40,7 +40,7 @@ def build_parser() -> Parser:
         "--layer",
         required=True,
         metavar="NAME",
-        help="slow, fast or both: the last stage of a pathway; or any module of the model, such as slow.res4",
+        help="slow, fast or both: the last stage of each pathway; or any module of the model, such as slow.res4",
     )
     parser.add_argument(
         "--per",
@@ -75,13 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     sources = find_sources(args.sources)
     streams = [source.path for source in sources if source.is_stream]
     if streams:
-        raise ValueError(f"{streams[0]}: features are of files. Write the stream into one first.")
+        raise ValueError(f"{streams[0]}: features are computed from files. Save the stream to a file first.")
     pipeline = load_model(args)
     feature_modules(pipeline.model, choice.layer)  # before the first video is read
     store = FeatureStore(args.output, settings_of(pipeline, choice))
     done, failed = extract(pipeline, sources, choice, store)
     if not done:
-        raise ValueError(f"none of {count(len(sources), 'video')} could be read: {args.output} is not written.")
+        raise ValueError(f"none of {count(len(sources), 'video')} could be read: {args.output} was not written.")
     shapes = store.finish(done)
     size = os.path.getsize(args.output) / 2**20
     shown = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:4])

@@ -59,7 +59,7 @@ def read_result(path: str | Path) -> FoldResult:
         return FoldResult(path, cfg["DATA"]["FOLD"], setting, figures, content["num_videos"], content["num_failed"])
     except (LookupError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {cut(str(error))}"
-        raise ValueError(f"{path} is no results.json of a test ({problem}).") from error
+        raise ValueError(f"{path} is not a test's results.json ({problem}).") from error
 
 
 def mean_over_folds(results: Sequence[FoldResult]) -> dict[str, float]:
@@ -95,10 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
-        "folds", description="Average the figures of tests on the splits of UCF101 or HMDB51.", example=EXAMPLE
+        "folds", description="Average the figures of the tests on the splits of UCF101 or HMDB51.", example=EXAMPLE
     )
-    parser.add_argument("results", nargs="+", metavar="RESULT", help="results.json of a split, or the folder it is in")
-    add_json(parser, "the means, and the figures of each split,")
+    parser.add_argument("results", nargs="+", metavar="RESULT", help="results.json of a split, or its folder")
+    add_json(parser, "the means and the figures of each split")
     return parser
 
 

@@ -17,7 +17,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "info",
-        description="Parameters, GFLOPs (multiply-adds), activation memory and shapes of a config's model.",
+        description="Show parameters, GFLOPs (multiply-adds), activation memory and shapes of a config's model.",
         example="slowfast info --cfg Kinetics/SLOWFAST_8x8_R50 SLOWFAST.BETA_INV 16",
         takes_overrides=True,
     )
@@ -57,9 +57,9 @@ def format_tables(info: dict) -> str:
     """The figures as a person reads them, with a table of shapes like the paper's table 1."""
     lines = [
         f"{_name(info)}: {info['num_parameters']:,} parameters",
-        f"{info['gflops_per_view']:.2f} GFLOPs a view (multiply-adds of the convolutions; "
+        f"{info['gflops_per_view']:.2f} GFLOPs per view (multiply-adds of the convolutions; "
         f"{info['gflops_per_view_all_operators']:.2f} of all operators) for a clip of {_shape(info['clip'])}",
-        f"{info['gflops_per_video']:,.0f} GFLOPs a video of {info['num_views']} views",
+        f"{info['gflops_per_video']:,.0f} GFLOPs per video of {info['num_views']} views",
         f"{info['activation_gib_per_training_clip']:.2f} GiB of activations a training clip "
         f"(float32, {info['train_crop']} x {info['train_crop']})",
         "",

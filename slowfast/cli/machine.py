@@ -35,7 +35,7 @@ def one_device(gpus: int | str | None) -> torch.device:
         LaunchError: more than one is asked for, or there is none.
     """
     if gpus not in (None, 0, 1, "auto"):
-        raise LaunchError(f"--gpus {gpus}: this command uses one GPU at most.")
+        raise LaunchError(f"--gpus {gpus}: this command uses at most one GPU.")
     wanted = min(1, num_gpus()) if gpus == "auto" else int(gpus or 0)
     check_gpus(wanted)
     return torch.device("cuda", 0) if wanted else torch.device("cpu")

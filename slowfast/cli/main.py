@@ -10,27 +10,27 @@ import slowfast
 
 # command: (module of this folder, what it does)
 COMMANDS = {
-    "predict": ("predict", "say what videos, long videos and cameras show"),
-    "features": ("features", "write what a layer of a model makes of videos"),
+    "predict": ("predict", "predict what videos, long videos and cameras show"),
+    "features": ("features", "write the features that a layer computes from videos"),
     "run": ("run", "train and test what a config describes"),
-    "serve": ("serve", "a model behind a local page and a JSON API"),
-    "submit": ("submit", "hand a run to Slurm, which queues it again when it is preempted"),
-    "env": ("env", "versions, devices, codecs and process groups of this machine"),
-    "info": ("info", "parameters, GFLOPs, memory and shapes of a config's model"),
+    "serve": ("serve", "serve a model as a local page and a JSON API"),
+    "submit": ("submit", "submit a run to Slurm and requeue it when it is preempted"),
+    "env": ("env", "show versions, devices, codecs and process groups of this machine"),
+    "info": ("info", "show parameters, GFLOPs, memory and shapes of a config's model"),
     "motion": ("motion", "write the built-in Motion data set of video files"),
-    "ablate": ("ablate", "train and test configs with several seeds into one table"),
-    "prepare-data": ("prepare.main", "lists, checks, smaller copies and frames of videos"),
+    "ablate": ("ablate", "train and test configs with several seeds, and write one table"),
+    "prepare-data": ("prepare.main", "prepare lists, checks, smaller copies and frames of videos"),
     "benchmark": ("benchmark", "measure model steps and data loading on this machine"),
-    "convert": ("convert", "write weights in PySlowFast's naming or ours"),
+    "convert": ("convert", "convert weights to PySlowFast's naming or ours"),
     "zoo": ("zoo", "list the published weights by name"),
-    "eval-ava": ("eval_ava", "frame mAP of AVA detection files and their ensembles"),
-    "explain": ("explain", "where in a video a model finds its evidence for a class"),
-    "report": ("report", "one HTML page about runs, side by side"),
+    "eval-ava": ("eval_ava", "compute the frame mAP of AVA detection files and their ensembles"),
+    "explain": ("explain", "show where in a video a model finds evidence for a class"),
+    "report": ("report", "write one HTML page that compares runs"),
     "ensemble": ("ensemble", "average the scores of several tests"),
     "finetune": ("finetune.main", "train on videos in one folder per class"),
-    "folds": ("folds", "mean accuracy over the three splits of UCF101 or HMDB51"),
+    "folds": ("folds", "average the accuracy over the three splits of UCF101 or HMDB51"),
     "export": ("export", "write a model as a torch.export program and as ONNX"),
-    "demo": ("demo", "write Motion, train SlowFast and Slow-only on it, compare"),
+    "demo": ("demo", "write Motion, train SlowFast and Slow-only on it, and compare them"),
 }
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"slowfast {slowfast.__version__}")
         return 0
     if argv[0] not in COMMANDS:
-        print(f"slowfast: no command is called {argv[0]!r}.\n\n{usage()}", file=sys.stderr)
+        print(f"slowfast: there is no command {argv[0]!r}.\n\n{usage()}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"slowfast.cli.{COMMANDS[argv[0]][0]}")
     return module.main(argv[1:]) or 0

@@ -29,12 +29,12 @@ HELP = {
     "num_train": "training videos",
     "num_val": "validation videos",
     "num_test": "test videos",
-    "num_seconds": "seconds of a video; of ava, key seconds of a movie",
+    "num_seconds": "seconds per video; for ava, key seconds per movie",
     "height": "pixels, even",
-    "width": "pixels, even, at least the height",
+    "width": "pixels; even, and at least the height",
     "num_frames": "frames per video",
     "fps": "frames per second",
-    "seed": "another seed gives another set",
+    "seed": "a different seed gives a different set",
     "slow_interval": "source frames between two Slow frames of the model",
 }
 
@@ -66,13 +66,16 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "motion",
-        description="Write the Motion data set: H.264 videos whose class is a shape and a direction of motion, in the "
-        "Kinetics layout. Sparse frames show the shape, only dense ones the direction. Other forms: videos with "
-        "several labels in the layout of Charades, and movies with several actors, boxes and labels in that of AVA.",
+        description="Write the Motion data set: H.264 videos each class a shape and a direction of motion, in the "
+        "Kinetics layout. Sparse frames show the shape, but only dense ones the direction. Other forms: videos "
+        "with several labels in the layout of Charades, and movies with several actors, boxes and labels in the "
+        "layout of AVA.",
         example=EXAMPLE,
     )
     parser.add_argument("root", type=Path, help="folder to write; it must be absent, empty, or hold the same set")
-    parser.add_argument("--form", choices=FORMS, default="clips", help="layout (default clips: that of Kinetics)")
+    parser.add_argument(
+        "--form", choices=FORMS, default="clips", help="layout (default: clips, the layout of Kinetics)"
+    )
     for name, text in HELP.items():
         parser.add_argument(_flag(name), type=int, metavar="N", help=f"{text} ({_defaults(name)})")
     low, high = MotionSpec.turns_per_interval
@@ -81,7 +84,7 @@ def build_parser() -> Parser:
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="turns made in one such interval: a range one whole turn wide, or centered on half a turn, so that Slow "
+        help="turns per such interval: a range that is one whole turn wide or centered on half a turn, so that Slow "
         f"frames show no direction (default {low} {high})",
     )
     parser.add_argument("--shapes", nargs="+", metavar="NAME", help=_choices(SHAPES, DEFAULT_SHAPES))
@@ -91,11 +94,12 @@ def build_parser() -> Parser:
         "--distractors",
         nargs="+",
         metavar="NAME",
-        help="shapes or colors of no class; one is beside that of the class, in the opposite motion (default none)",
+        help="shapes or colors of no class; each video shows one, with the motion opposite to that of its class "
+        "(default none)",
     )
     add_workers(parser, "threads that write")
     parser.add_argument("--overwrite", action="store_true", help="replace a Motion set made with other arguments")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw sample frames into this file")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw sample frames to this file")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     return parser
 
@@ -113,7 +117,7 @@ def _spec(args: argparse.Namespace) -> SetSpec:
     for name in given:
         if name not in names:
             flags = ", ".join(map(_flag, names))
-            raise ValueError(f"{_flag(name)}: a set of form {args.form} has no such thing. It has {flags}.")
+            raise ValueError(f"{_flag(name)}: the form {args.form} does not have this option. It has {flags}.")
     return spec(**given)
 
 

@@ -22,16 +22,16 @@ def add_model(parser: Parser) -> None:
     """--checkpoint, --cfg, --allow-imports, --gpus: which model, and where it runs."""
     add_checkpoint(
         parser,
-        "the model: a checkpoint, which holds all that is needed, the folder of a run (its newest), or a name that "
-        "`slowfast zoo` lists; with --cfg, weights of any kind",
+        "the model: one of our checkpoints, the folder of a run (its newest checkpoint), or a name that `slowfast "
+        "zoo` lists; with --cfg, any weights",
     )
     add_cfg(parser, required=False)
     parser.add_argument(
         "--allow-imports",
         action="store_true",
-        help="run the Python files that the checkpoint's config names (IMPORTS); for files that you trust",
+        help="run the Python files that the checkpoint's config names (IMPORTS); only for files that you trust",
     )
-    add_gpus(parser, "GPU to run on: 1 or 0", default="the first, where there is one")
+    add_gpus(parser, "GPU to run on: 1 or 0", default="1 if there is one")
 
 
 def add_detector(parser: Parser) -> None:
@@ -39,15 +39,15 @@ def add_detector(parser: Parser) -> None:
     parser.add_argument(
         "--detector",
         metavar="NAME",
-        help="what finds boxes: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
+        help="person detector: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
     )
-    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's file of the detector's weights")
+    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's weights file for the detector")
     parser.add_argument(
         "--least-detection",
         type=float,
         default=0.8,
         metavar="P",
-        help="boxes that were found with a lower score are left out (default 0.8)",
+        help="minimum score of a detected box (default 0.8)",
     )
 
 

@@ -21,8 +21,8 @@ from slowfast.utils.logging import setup_logging
 from slowfast.visualization.results import plot_result, save_captioned_video
 
 DESCRIPTION = (
-    "Say what videos show: one line each, with the best classes. The scores are those of a test. What cannot be "
-    "read is reported, the rest goes on, and the exit code is 1."
+    "Predict what videos show: one line each, with the best classes. The scores equal those of a test. Unreadable "
+    "videos are reported and the others still predicted; the exit code is then 1."
 )
 EXAMPLE = """
 slowfast predict video.mp4 --checkpoint outputs/mine/checkpoints/checkpoint_epoch_00196.pyth
@@ -34,7 +34,7 @@ slowfast predict movie.mp4 --checkpoint ava.pyth --boxes boxes.csv --save-video 
 NOTES = "docs/PREDICT.md in the repository describes all files."
 SOURCES = (
     "video file; folder (all videos below it); glob; list file (.txt, .csv: one path per line); - for standard input; "
-    "number of a camera; rtsp:// or http:// address of a stream"
+    "camera number; rtsp:// or http:// address of a stream"
 )
 
 
@@ -44,7 +44,7 @@ def build_parser() -> Parser:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help=SOURCES)
     add_model(parser)
     parser.add_argument(
-        "--top", type=whole(1), default=5, metavar="K", help="classes named, the best first (default 5)"
+        "--top", type=whole(1), default=5, metavar="K", help="number of classes to show, best first (default 5)"
     )
     _add_outputs(parser)
     _add_windows(parser)
@@ -54,48 +54,54 @@ def build_parser() -> Parser:
 
 def _add_outputs(parser: Parser) -> None:
     add_json(parser, "all scores and segments")
-    parser.add_argument("--csv", metavar="FILE", help="write the best classes, or segments, as a table")
+    parser.add_argument("--csv", metavar="FILE", help="write the best classes or segments as a table")
     parser.add_argument(
-        "--save-video", type=Path, metavar="PATH", help="write the video with its labels drawn; of several, a folder"
+        "--save-video", type=Path, metavar="PATH", help="write the video with its labels drawn; a folder for several"
     )
     parser.add_argument(
-        "--plot", type=Path, metavar="PATH", help="write scores over time as PNG; of several videos, a folder"
+        "--plot", type=Path, metavar="PATH", help="write scores over time as PNG; a folder for several videos"
     )
     parser.add_argument(
-        "--frame-size", type=whole(2), nargs=2, metavar=("W", "H"), help="of saved videos and windows, pixels"
+        "--frame-size", type=whole(2), nargs=2, metavar=("W", "H"), help="size of saved videos and windows, pixels"
     )
 
 
 def _add_windows(parser: Parser) -> None:
     parser.add_argument(
-        "--window", type=positive, metavar="S", help="slide along the video in windows of S seconds, as long ones need"
+        "--window", type=positive, metavar="S", help="slide along the video in windows of S seconds, for long videos"
     )
     parser.add_argument(
         "--stride",
         type=positive,
         metavar="S",
-        help="seconds from window to window (default: half of one), or from key frame to key frame (default: 1)",
+        help="seconds between windows (default: half a window), or between key frames (default: 1)",
     )
     parser.add_argument(
-        "--threshold", type=positive, default=0.5, metavar="P", help="score from which a segment has a class (0.5)"
+        "--threshold",
+        type=positive,
+        default=0.5,
+        metavar="P",
+        help="minimum score of a class in a segment (default 0.5)",
     )
     parser.add_argument("--smooth", type=whole(1), metavar="N", help="average the newest N windows (default 1; live 3)")
     parser.add_argument(
-        "--live", action="store_true", help="play files at their own speed, as a camera: late windows are dropped"
+        "--live",
+        action="store_true",
+        help="play files at their own frame rate, like a camera: late windows are dropped",
     )
     parser.add_argument("--show", action="store_true", help="show a live source in a window (OpenCV, with a display)")
 
 
 def _add_boxes(parser: Parser) -> None:
     parser.add_argument(
-        "--boxes", metavar="FILE", help="boxes of key frames, for models of boxes: lines video,second,x1,y1,x2,y2"
+        "--boxes", metavar="FILE", help="boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2"
     )
     parser.add_argument(
         "--movie-start-seconds",
         type=float,
         default=0.0,
         metavar="S",
-        help="what the clock of --boxes shows when a video starts (default 0; AVA's movies: 900)",
+        help="time in --boxes at the start of a video (default 0; AVA's movies: 900)",
     )
     add_detector(parser)
 
@@ -107,7 +113,7 @@ def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
         ValueError: they contradict each other or the model.
     """
     if args.boxes and args.detector:
-        raise ValueError("--boxes and --detector: boxes come from one of them. Leave one out.")
+        raise ValueError("--boxes and --detector: give only one of them.")
     boxes: ListedBoxes | DetectedBoxes | None = None
     if args.boxes:
         boxes = ListedBoxes(args.boxes, start_second=args.movie_start_seconds, least_score=args.least_detection)
@@ -146,13 +152,13 @@ def check_flags(args: argparse.Namespace, sources: Sequence[Source], live: Seque
         ValueError: they do not; says why.
     """
     if live and len(sources) > 1:
-        raise ValueError(f"{live[0].path} is live, and goes alone: start one command for each source.")
+        raise ValueError(f"{live[0].path} is live, so it must be the only source: start one command for each.")
     if live and (args.boxes or args.detector):
-        raise ValueError(f"{live[0].path} is live: boxes are looked at in files alone. Record it first (--save-video).")
+        raise ValueError(f"{live[0].path} is live: boxes are scored only in files. Record it first (--save-video).")
     if live and args.plot:
-        raise ValueError(f"{live[0].path} is live: --plot is for files. --json and --csv write its segments.")
+        raise ValueError(f"{live[0].path} is live: --plot works only for files. --json and --csv write its segments.")
     if args.show and not live:
-        raise ValueError("--show is for cameras and live streams; to play a file so, add --live.")
+        raise ValueError("--show works for cameras and live streams; to show a file, add --live.")
 
 
 def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[Source]) -> list[dict]:

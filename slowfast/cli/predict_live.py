@@ -132,7 +132,9 @@ def live_look(args: argparse.Namespace, pipeline: Pipeline) -> Look:
         ValueError: the model cannot look at one.
     """
     if takes_boxes(pipeline.model):
-        raise ValueError("this model scores boxes, which a live source has not. Record it, then --boxes or --detector.")
+        raise ValueError(
+            "this is a detection model, which needs a file. Record the source, then use --boxes or --detector."
+        )
     if pipeline.flow is not None:
         raise ValueError("this model needs optical flow, which is computed from files. Record the source first.")
     return Look(num_top=args.top, threshold=args.threshold, smooth=args.smooth or LIVE_SMOOTHING)

@@ -34,7 +34,7 @@ def output_paths(target: Path | None, sources: Sequence[Source], ending: str) ->
         return {}
     if target.suffix.lower() == ending:
         if len(sources) > 1:
-            raise ValueError(f"{target} is one file, and there are {len(sources)} videos: name a folder.")
+            raise ValueError(f"{target} is one file, but there are {len(sources)} videos: name a folder.")
         target.parent.mkdir(parents=True, exist_ok=True)
         return {0: target}
     target.mkdir(parents=True, exist_ok=True)

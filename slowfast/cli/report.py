@@ -11,8 +11,8 @@ from slowfast.visualization.report.page import write_report
 
 DESCRIPTION = (
     "Write one HTML page about a run, or about several side by side: figures with their protocol, training curves, "
-    "accuracy by views, calibration, classes, confusions, videos with frames of the wrong ones, config and versions. "
-    "The page needs no network."
+    "accuracy by views, calibration, classes, confusions, videos with frames of the misclassified ones, config and "
+    "versions. The page needs no network."
 )
 EXAMPLE = """
 slowfast report outputs/SLOWFAST_8x8_R50
@@ -23,7 +23,7 @@ slowfast report outputs/slowfast outputs/slow_only --output comparison.html
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("report", description=DESCRIPTION, example=EXAMPLE)
-    parser.add_argument("runs", nargs="+", metavar="OUTPUT_DIR", help="folder that a run wrote into")
+    parser.add_argument("runs", nargs="+", metavar="OUTPUT_DIR", help="output folder of a run")
     add_output(parser, "HTML file (default: report.html in the first folder)")
     return parser
 

@@ -60,8 +60,8 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "run",
-        description="Train and test what a config describes. The flags set config keys; the log names the "
-        "folder of the results.",
+        description="Train and test the model that a config describes. The flags set config keys; the log names the "
+        "folder with the results.",
         example=EXAMPLE,
         takes_overrides=True,
     )
@@ -76,7 +76,7 @@ def build_parser() -> Parser:
         "--init_method",
         default="",
         metavar="URL",
-        help="where the processes meet, tcp://HOST:PORT (default: a free port here)",
+        help="address where the processes meet, tcp://HOST:PORT (default: a free port on this machine)",
     )
     return parser
 
@@ -84,15 +84,15 @@ def build_parser() -> Parser:
 def add_run_arguments(parser: Parser) -> None:
     """What a run is of, for `slowfast run` and for what starts it elsewhere."""
     add_cfg(parser, several="several run one after the other")
-    add_output(parser, "folder of checkpoints, logs and results (OUTPUT_DIR; default outputs/ and the recipe's name)")
+    add_output(parser, "folder for checkpoints, logs and results (OUTPUT_DIR; default: outputs/ and the recipe's name)")
     add_checkpoint(
         parser,
         "weights to start training from, or to test without training: a file, a URL or a name that `slowfast zoo` "
         "lists (TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH)",
     )
-    add_gpus(parser, "GPUs of this machine (NUM_GPUS)")
+    add_gpus(parser, "GPUs on this machine (NUM_GPUS)")
     parser.add_argument(
-        "--workers", type=whole(0), metavar="N", help="loading processes for each GPU (DATA_LOADER.NUM_WORKERS)"
+        "--workers", type=whole(0), metavar="N", help="loader processes per GPU (DATA_LOADER.NUM_WORKERS)"
     )
 
 
@@ -112,9 +112,9 @@ def check_config_names(names: Sequence[str], parser: Parser) -> None:
             continue
         key, colon, value = name.partition(":")
         if colon and key.upper() in keys:
-            parser.error(f"{name!r} is no config. Write {key.upper()}={value or 'VALUE'} or {key.upper()} VALUE.")
+            parser.error(f"{name!r} is not a config. Write {key.upper()}={value or 'VALUE'} or {key.upper()} VALUE.")
         if name.partition("=")[0].upper() in keys:
-            parser.error(f"{name!r} is no config. Keys are upper case: {name.upper()}.")
+            parser.error(f"{name!r} is not a config. Keys are upper case: {name.upper()}.")
 
 
 def overrides_of(args: argparse.Namespace, **more: str) -> list:

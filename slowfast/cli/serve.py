@@ -20,14 +20,14 @@ from slowfast.preparation.files import find_files
 from slowfast.utils.logging import setup_logging
 
 DESCRIPTION = (
-    "Open a page in the browser on which one drops a video and sees it play with the classes under it; programs ask "
-    "POST /predict. It answers on this machine alone, unless --host says otherwise."
+    "Serve a web page: drop a video on it to see it play with its classes below. Programs call POST /predict. The "
+    "server answers only on this machine unless --host says otherwise."
 )
 EXAMPLE = """
 slowfast serve --checkpoint outputs/mine/checkpoints/best.pyth --samples videos
 curl -F video=@video.mp4 http://127.0.0.1:8000/predict
 """
-NOTES = "docs/SERVE.md in the repository tells the API and the limits."
+NOTES = "docs/SERVE.md in the repository describes the API and the limits."
 MOST_SAMPLES = 200
 NEEDED = ("fastapi", "uvicorn", "python_multipart")
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -37,18 +37,20 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("serve", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True, notes=NOTES)
     add_model(parser)
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to answer on (default 127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (default 127.0.0.1)")
     parser.add_argument(
-        "--port", type=whole(0, 65535), default=8000, metavar="N", help="port (default 8000; 0: any that is free)"
+        "--port", type=whole(0, 65535), default=8000, metavar="N", help="port (default 8000; 0: any free port)"
     )
-    parser.add_argument("--samples", type=Path, metavar="DIR", help="folder of videos that can be picked on the page")
+    parser.add_argument("--samples", type=Path, metavar="DIR", help="folder of videos to choose from on the page")
     parser.add_argument(
         "--max-megabytes", type=positive, default=256.0, metavar="N", help="largest upload (default 256)"
     )
     parser.add_argument("--max-seconds", type=positive, default=600.0, metavar="S", help="longest video (default 600)")
-    parser.add_argument("--max-jobs", type=whole(1), default=1, metavar="N", help="videos at a time (default 1)")
     parser.add_argument(
-        "--max-waiting", type=whole(0), default=8, metavar="N", help="videos that wait beside them (default 8)"
+        "--max-jobs", type=whole(1), default=1, metavar="N", help="videos processed at a time (default 1)"
+    )
+    parser.add_argument(
+        "--max-waiting", type=whole(0), default=8, metavar="N", help="videos waiting in the queue (default 8)"
     )
     add_detector(parser)
     return parser
@@ -79,7 +81,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
         bound.listen()  # who comes before the server accepts waits, and is not refused
     except OSError as error:
         bound.close()
-        what = f"cannot answer on {host}:{port}: {error.strerror}"
+        what = f"cannot listen on {host}:{port}: {error.strerror}"
         raise LaunchError(f"{what}. Choose another --port or --host.") from None
     return bound
 
@@ -137,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = f"[{args.host}]" if ":" in args.host else args.host
         print(f"http://{shown}:{bound.getsockname()[1]} (Ctrl-C ends it)", flush=True)
         if args.host not in LOCAL:
-            print("whoever reaches this address may use it: there is no password.", file=sys.stderr, flush=True)
+            print("anyone who can reach this address may use it: there is no password.", file=sys.stderr, flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         uvicorn.Server(config).run(sockets=[bound])
     return 0

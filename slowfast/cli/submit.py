@@ -33,31 +33,44 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "submit",
-        description="Submit a run to Slurm, one process a GPU (pip install 'slowfast[slurm]'). The job saves and is "
-        "queued again when it is preempted or its time is over, and goes on to the step. All that `slowfast run` "
-        "takes goes here, too.",
+        description="Submit a run to Slurm, one process per GPU (pip install 'slowfast[slurm]'). When the job is "
+        "preempted or out of time, it saves, is requeued, and resumes at the same step. All arguments of "
+        "`slowfast run` work, too.",
         example=EXAMPLE,
         takes_overrides=True,
     )
     add_run_arguments(parser)
     parser.add_argument("--num-shards", type=whole(1), metavar="N", help="machines (NUM_SHARDS; default 1)")
-    parser.add_argument("--hours", type=float, default=24.0, metavar="H", help="time of one stay (default %(default)g)")
-    parser.add_argument("--cpus", type=whole(1), metavar="N", help="cores a process (default: its workers and 2 more)")
-    parser.add_argument("--memory", type=whole(1), metavar="GB", help="of a machine (default: the cluster's)")
     parser.add_argument(
-        "--requeues", type=whole(0), default=20, metavar="N", help="most stays that end by time (default %(default)s)"
+        "--hours",
+        type=float,
+        default=24.0,
+        metavar="H",
+        help="hours that one stay may take (default %(default)g)",
+    )
+    parser.add_argument("--cpus", type=whole(1), metavar="N", help="cores per process (default: its workers plus 2)")
+    parser.add_argument("--memory", type=whole(1), metavar="GB", help="memory per machine (default: the cluster's)")
+    parser.add_argument(
+        "--requeues",
+        type=whole(0),
+        default=20,
+        metavar="N",
+        help="how often a job that runs out of time is requeued (default %(default)s)",
     )
     parser.add_argument(
         "--slurm",
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="whatever else sbatch takes: partition, account, qos, constraint, ... (a dash is written as _)",
+        help="any other options of sbatch: partition, account, qos, constraint, ... (write a dash as _)",
     )
     parser.add_argument(
-        "--cluster", choices=("slurm", "local"), default="slurm", help="local: as a process here, to try it"
+        "--cluster",
+        choices=("slurm", "local"),
+        default="slurm",
+        help="local: run as a process on this machine, to try it",
     )
-    parser.add_argument("--wait", action="store_true", help="until the job ends")
+    parser.add_argument("--wait", action="store_true", help="wait until the job ends")
     return parser
 
 
@@ -100,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
     check_config_names(args.cfg, build_parser())
     if len(args.cfg) > 1:
-        raise ValueError(f"--cfg {' '.join(args.cfg)}: a job has one config. Submit each by itself.")
+        raise ValueError(f"--cfg {' '.join(args.cfg)}: a job has one config. Submit each one separately.")
     args.shard_id = None
     cfg = load_job(args.cfg[0], args)
     executor = make_executor(cfg, args)
@@ -156,7 +169,7 @@ def slurm_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, has_value, value = pair.partition("=")
         if not has_value or not key:
-            raise ValueError(f"--slurm {pair!r}: expected KEY=VALUE, as partition=gpu.")
+            raise ValueError(f"--slurm {pair!r}: expected KEY=VALUE, such as partition=gpu.")
         if key in known:
             parameters[f"slurm_{key}"] = value
         else:

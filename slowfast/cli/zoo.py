@@ -27,8 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _listing() -> str:
-    """A line an entry."""
-    lines = ["name, model, trained on, what its authors published (not measured by this project); * is on this disk"]
+    """A line per entry."""
+    lines = [
+        "name, model, trained on, the figures its authors published (we have not measured them); * is on this disk"
+    ]
     for entry in zoo_entries():
         mark = "*" if cache_path(entry.url).is_file() else " "
         trained_on = entry.dataset + (f" ({entry.training})" if entry.training else "")
@@ -40,8 +42,8 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
         "zoo",
-        description="List the published weights, as --checkpoint, TRAIN.CHECKPOINT_FILE_PATH, load_pretrained and "
-        "torch.hub take them.",
+        description="List the published weights under the names that --checkpoint, TRAIN.CHECKPOINT_FILE_PATH, "
+        "load_pretrained and torch.hub accept.",
         example=EXAMPLE,
     )
     add_json(parser, "the list")

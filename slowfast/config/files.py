@@ -64,7 +64,7 @@ def _collect(path: Path, *, chain: tuple[Path, ...], layers: dict[Path, Layer]) 
     resolved = path.resolve()
     if resolved in chain:
         cycle = " -> ".join(shown(link) for link in (*chain[chain.index(resolved) :], resolved))
-        raise ConfigError(f"{shown(path)}: {BASE_KEY} goes round in a circle: {cycle}. Remove one of them.")
+        raise ConfigError(f"{shown(path)}: {BASE_KEY} forms a circle: {cycle}. Remove one of them.")
     if resolved in layers:
         return
     try:
@@ -95,7 +95,7 @@ def _bases(layer: Layer, path: Path) -> Iterator[Path]:
             hint = did_you_mean(wanted.name, siblings) or did_you_mean(_recipe_name(name), recipe_names())
             raise ConfigError(
                 f"{layer.location((BASE_KEY,))}{BASE_KEY} names {quoted(name)}, but there is no file {cut(str(wanted))}"
-                f" (paths are relative to the file that names them), and no recipe is called so.{hint}"
+                f" (paths are relative to the file that names them), and no recipe has this name.{hint}"
             )
         yield base
 
@@ -170,7 +170,7 @@ def parse_yaml(text: str, *, source: str) -> Any:
         ConfigError: no YAML, or beyond the limits of a config file.
     """
     if len(text) > MAX_BYTES:
-        raise ConfigError(f"{source}: {len(text):,} characters of YAML, more than the {MAX_BYTES:,} that are read.")
+        raise ConfigError(f"{source}: {len(text):,} characters of YAML, more than the limit of {MAX_BYTES:,}.")
     with _yaml_errors(text, source):
         return _BoundedLoader(text).get_single_data()
 
@@ -208,7 +208,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self._num_nodes += self._sizes.get(id(node), 1) if is_alias else 1
         if self._num_nodes > MAX_NODES:
             raise yaml.composer.ComposerError(
-                None, None, f"it holds more than {MAX_NODES:,} values, aliases written out", mark
+                None, None, f"it holds more than {MAX_NODES:,} values, with aliases expanded", mark
             )
         if not is_alias:
             self._sizes[id(node)] = self._num_nodes - before
@@ -219,7 +219,7 @@ class _BoundedLoader(yaml.SafeLoader):
         if not isinstance(node, yaml.ScalarNode):
             return super().construct_object(node, deep)
         kind = node.tag.rpartition(":")[2]
-        problem = f"{quoted(node.value, length=60)} is no {kind}"
+        problem = f"{quoted(node.value, length=60)} is not a valid {kind}"
         if kind in ("int", "float") and len(node.value) > MAX_DIGITS:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{problem} of up to {MAX_DIGITS} digits", node.start_mark
@@ -238,7 +238,7 @@ def _key_lines(node: yaml.Node, prefix: KeyPath, source: str, above: tuple[int, 
     around this one.
     """
     if id(node) in above:
-        raise ConfigError(f"{source}:{node.start_mark.line + 1}: {'.'.join(prefix)} holds itself, through an alias.")
+        raise ConfigError(f"{source}:{node.start_mark.line + 1}: {'.'.join(prefix)} contains itself, through an alias.")
     above = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
@@ -298,7 +298,8 @@ def find(name: str | os.PathLike) -> Path:
     if path.is_file():
         return path
     raise ConfigError(
-        f"there is no file {str(name)!r}, and no recipe is called so in {root}.{did_you_mean(relative, recipe_names())}"
+        f"there is no file {str(name)!r}, and no recipe in {root} has this "
+        f"name.{did_you_mean(relative, recipe_names())}"
     )
 
 

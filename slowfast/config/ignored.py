@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fvcore.common.config import CfgNode
 
-_MULTIGRID = "PySlowFast writes it during training; here a stage is no setting"
+_MULTIGRID = "PySlowFast writes it during training; here a stage is not a setting"
 _DEMO_CLASSES = "videos show the best classes: `slowfast predict VIDEO --top K --save-video FILE`"
 _DEMO_DETECTRON = "there is no Detectron2: `slowfast predict VIDEO --detector NAME --detector-weights FILE`"
-_BENCHMARK = "`slowfast benchmark` has flags of its own"
+_BENCHMARK = "`slowfast benchmark` has its own flags"
 
 # A key, or a group with a dot at its end -> why a value there changes nothing.
 WITHOUT_EFFECT = {
@@ -17,7 +17,7 @@ WITHOUT_EFFECT = {
     "DATA.LOADER_CHUNK_SIZE": "lists are read whole",
     "DATA.PATH_TO_PRELOAD_IMDB": "PySlowFast does not read it either",
     "DATA_LOADER.ENABLE_MULTI_THREAD_DECODE": "set DATA.DECODER_THREADS",
-    "DEMO.CLIP_VIS_SIZE": "boxes are drawn until half-way to the next key frame: `slowfast predict --boxes FILE`",
+    "DEMO.CLIP_VIS_SIZE": "boxes are drawn until halfway to the next key frame: `slowfast predict --boxes FILE`",
     "DEMO.COMMON_CLASS_NAMES": _DEMO_CLASSES,
     "DEMO.COMMON_CLASS_THRES": _DEMO_CLASSES,
     "DEMO.DETECTRON2_CFG": _DEMO_DETECTRON,
@@ -36,9 +36,9 @@ WITHOUT_EFFECT = {
 # Keys without effect whose every value gets what it asks for: nothing to warn of.
 ALWAYS_MET = {
     "AVA.IMG_PROC_BACKEND": "there is one way to read and resize images",
-    "DATA.DECODING_BACKEND": "there is one reader; every old value means it",
-    "DEMO.FPS": "a video tells its frame rate",
-    "DEMO.INPUT_FORMAT": "frames are RGB; the model gets the order that it was trained with",
+    "DATA.DECODING_BACKEND": "there is only one reader; every old value selects it",
+    "DEMO.FPS": "the frame rate is read from the video",
+    "DEMO.INPUT_FORMAT": "frames are RGB; the model gets the channel order that it was trained with",
     "DEMO.NUM_VIS_INSTANCES": "drawing takes one process; the pictures are the same",
     "DEMO.THREAD_ENABLE": "cameras are always read in a thread",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",

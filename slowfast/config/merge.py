@@ -118,7 +118,7 @@ def coerce(value: Any, expected: Any) -> Any:
         ConfigError: any other type; the message continues the key's name.
     """
     if isinstance(expected, CfgNode):
-        raise ConfigError(f"is a group of keys, got {cut(repr(value))}. Write its keys below it.")
+        raise ConfigError(f"is a group of keys, got {cut(repr(value))}. Set the keys in it.")
     if isinstance(expected, str):
         return _as_text(value, expected)
     value = decode(value) if isinstance(value, str) else value
@@ -147,7 +147,7 @@ def _as_text(value: Any, expected: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _wrong_type(value, f"text (str), as the default {expected!r}; write it in quotes")
+        raise _wrong_type(value, f"text (str), like the default {expected!r}; write it in quotes")
     decoded = decode(value)
     return decoded if isinstance(decoded, str) else value
 
@@ -223,7 +223,7 @@ def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
     for entry in entries:
         key, has_value, value = entry.partition("=") if isinstance(entry, str) else (entry, "", "")
         if not isinstance(key, str) or not _KEY.fullmatch(key):
-            raise ConfigError(f"overrides: {cut(repr(entry))} stands where a key was expected. {_PAIRS_HINT}")
+            raise ConfigError(f"overrides: expected a key, got {cut(repr(entry))}. {_PAIRS_HINT}")
         if not has_value:
             value = next(entries, _MISSING)
         if value is _MISSING:

@@ -74,7 +74,10 @@ def unknown_key(key_path: tuple[str, ...], value: Any, names: list[str]) -> str:
         reason = f"{REFUSED_GROUPS[key_path[0]]} not part of slowfast"
         return f"{name}: {reason}; remove the group {key_path[0]}, or use PySlowFast for it."
     if any("." in part for part in key_path):
-        return f"{name} is not a config key as written: in a file, a dot is a level: `GROUP: {{KEY: value}}`."
+        return (
+            f"{name} is not a config key as written: in a file, nest it instead of using a dot: `GROUP: "
+            f"{{KEY: value}}`."
+        )
     namesakes = [known for known in names if known.rpartition(".")[2] == last]
     if namesakes:
         namesakes.sort(key=lambda known: -SequenceMatcher(None, name, known).ratio())

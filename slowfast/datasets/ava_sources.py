@@ -123,7 +123,7 @@ class MovieFiles:
         if num_lacking:
             video_id = next(video_id for video_id, outside in lacking.items() if outside)
             logger.warning(
-                "%s of %s key frames of the %d movies looked into (of %s) lie outside their files (first: %s,%04d). "
+                "%s of %s key frames of %d inspected movies (of %s) lie outside their files (first: %s,%04d). "
                 "Their clips show the file's first or last frame.",
                 *(f"{num_lacking:,}", f"{sum(len(seconds[video_id]) for video_id in looked):,}", num_looked),
                 *(f"{len(video_ids):,}", video_id, lacking[video_id][0]),
@@ -135,7 +135,7 @@ class MovieFiles:
             with self.open(video_id) as video:
                 numbers = frames_on_screen(torch.tensor(seconds) - self.start_seconds, video.fps).tolist()
         except VideoReadError as error:
-            logger.warning("%s: %s Its key frames will count as not readable.", video_id, error)
+            logger.warning("%s: %s Its key frames will count as unreadable.", video_id, error)
             return []
         outside = [second for second, i in zip(seconds, numbers, strict=True) if not 0 <= i < video.num_frames]
         if 2 * len(outside) > len(seconds):
@@ -161,7 +161,7 @@ def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
     made = content.get("fps") if isinstance(content, dict) else None
     if isinstance(made, int | float) and made != fps:
         raise AnnotationError(
-            f"{settings}: these frames were extracted at {made:g} a second, but AVA.FPS is {fps:g}. Set "
+            f"{settings}: these frames were extracted at {made:g} per second, but AVA.FPS is {fps:g}. Set "
             f"AVA.FPS {made:g}, or DATA.CHECK_FILES none to start without looking."
         )
 
@@ -176,7 +176,7 @@ def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found
         named = "\n".join(f"  {os.path.join(folder, video_id)}.*" for video_id in missing[:MAX_REPORTED])
         raise AnnotationError(
             f"{len(missing):,} of the {len(missing) + num_found:,} movies with boxes are missing:\n{named}\n"
-            "Put them into AVA.MOVIE_DIR, or set DATA.CHECK_FILES none to go without them."
+            "Put them into AVA.MOVIE_DIR, or set DATA.CHECK_FILES none to start without them."
         )
 
 

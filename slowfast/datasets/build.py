@@ -219,12 +219,12 @@ def _check_clip_options(cfg: CfgNode, dataset: VideoDataset) -> None:
         return
     if clips_per_video(cfg) > 1:
         raise ValueError(
-            f"AUG.NUM_SAMPLE and DATA.TRAIN_CROP_NUM_* ask for {clips_per_video(cfg)} clips of a video, but "
-            f"{type(dataset).__name__} is no ClipDataset and gives one. Set them to 1."
+            f"AUG.NUM_SAMPLE and DATA.TRAIN_CROP_NUM_* ask for {clips_per_video(cfg)} clips per video, but "
+            f"{type(dataset).__name__} is not a ClipDataset and gives one. Set them to 1."
         )
     if build_clip_augment(cfg) is not None:
         logger.warning(
-            "No effect on %s, which is no ClipDataset: AUG.AA_TYPE=%r, AUG.COLOR_JITTER=%s.",
+            "No effect on %s, which is not a ClipDataset: AUG.AA_TYPE=%r, AUG.COLOR_JITTER=%s.",
             *(type(dataset).__name__, cfg.AUG.AA_TYPE, cfg.AUG.COLOR_JITTER),
         )
 

@@ -91,8 +91,8 @@ class Charades(SourcedDataset):
         """
         if not cfg.DATA.MULTI_LABEL:
             raise ValueError(
-                "Charades has several labels a video, but DATA.MULTI_LABEL is False: the loss and the figures would "
-                "be those of one label. Set DATA.MULTI_LABEL True, MODEL.LOSS_FUNC bce_logit, MODEL.HEAD_ACT sigmoid "
+                "Charades has several labels per video, but DATA.MULTI_LABEL is False: the loss and the figures would "
+                "assume one label. Set DATA.MULTI_LABEL True, MODEL.LOSS_FUNC bce_logit, MODEL.HEAD_ACT sigmoid "
                 "and DATA.ENSEMBLE_METHOD max, as configs/Charades does."
             )
         folder = Path(cfg.DATA.PATH_TO_DATA_DIR)

@@ -431,6 +431,6 @@ class OwnSampling(ClipSampling):
 
     def eval_indices(self, num_video_frames: int, fps: float, num_clips: int) -> Tensor:
         raise ValueError(
-            f"the data set {self.dataset} does not tell which frames make a clip, so a video cannot be read as it "
-            "reads them. Give its class a classmethod protocol_from_config(cfg, split)."
+            f"the data set {self.dataset} does not say which frames make a clip, so videos cannot be read in the same "
+            f"way. Give its class a classmethod protocol_from_config(cfg, split)."
         )

@@ -86,7 +86,8 @@ class ClipDataset(Dataset):
             raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
         if split != "test" and (len(protocol.short_sides) > 1 or protocol.flips != (False,)):
             raise ValueError(
-                f"{split} clips are looked at once, at one scale and not mirrored, not so: {protocol.describe()}."
+                f"{split} clips are read once, at one scale and not mirrored; the protocol differs: "
+                f"{protocol.describe()}."
             )
         if (flow is None) != (protocol.flow is None):
             raise ValueError(f"flow={flow} does not go with a protocol that has flow={protocol.flow}.")

@@ -33,7 +33,7 @@ class FrameSource:
 
     Attributes:
         kind: what was found, in words.
-        paths: one a video: a video file, or the folder of its images.
+        paths: one per video: a video file, or the folder of its images.
         fps: frames per second that frames are counted in.
         lists: frame lists that name the images, or None.
         list_indices: int64 (N,), indices of the videos in ``lists``.
@@ -46,7 +46,7 @@ class FrameSource:
     list_indices: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        return f"FrameSource({self.kind}: {count(len(self.paths), 'video')} at {self.fps:g} frames a second)"
+        return f"FrameSource({self.kind}: {count(len(self.paths), 'video')} at {self.fps:g} frames per second)"
 
     def open(self, index: int, *, num_threads: int = 1) -> FrameReader:
         """The frames of a video at ``fps``.
@@ -77,7 +77,9 @@ def open_frames(
     """
     if os.path.isdir(path):
         if image_fps is None:
-            raise VideoReadError(f"cannot open {path}: a folder of images has no frame rate, and clips last seconds.")
+            raise VideoReadError(
+                f"cannot open {path}: a folder of images has no frame rate, but the length of clips is in seconds."
+            )
         return FrameFolderReader(image_files(path), image_fps)
     video = open_video_file(path, num_threads=num_threads)
     return video if fps is None or abs(video.fps / fps - 1) < _SAME_RATE else ResampledReader(video, fps)
@@ -132,14 +134,14 @@ def find_source(
     else:
         looked = ", ".join(folders)
         raise AnnotationError(
-            f"{source} names {len(video_ids):,} videos, and none of them is in {looked}: neither a folder of images "
+            f"{source} names {len(video_ids):,} videos, but none of them is in {looked}: neither a folder of images "
             f"such as {video_ids[0]}/ nor a file such as {video_ids[0]}.mp4. DATA.PATH_PREFIX names the folder."
         )
     missing = [video_id for video_id in video_ids if video_id not in entries]
     if missing and check == "all":
         raise AnnotationError(
             f"{source}: {len(missing):,} of its {len(video_ids):,} videos are not in {root}: {_first_of(missing)}. "
-            "DATA.CHECK_FILES sample goes on with the others."
+            "DATA.CHECK_FILES sample continues with the others."
         )
     warn_of_missing(missing, source, root)
     names = [entries[video_ids[i]] for i in present]
@@ -168,7 +170,7 @@ def _videos_in(root: str) -> dict[str, str]:
 def warn_of_missing(video_ids: Sequence[str], source: str, place: str) -> None:
     """Count and name videos of ``source`` that ``place`` lacks; nothing where there are none."""
     if video_ids:
-        text = "%s: %s of its videos are not in %s and are passed over: %s. Figures are of the others alone."
+        text = "%s: %s of its videos are not in %s and are skipped: %s. Figures cover only the others."
         logger.warning(text, source, f"{len(video_ids):,}", place, _first_of(video_ids))
 
 
@@ -216,8 +218,8 @@ def _check_numbering(folders: list[str], check: str) -> None:
             odd.append(f"{folder}: {hole}")
     if odd:
         logger.warning(
-            "%d of %d folders of images looked into have holes (first: %s). Frames count by their position, so what "
-            "follows a hole is taken for earlier than it was.",
+            "%d of %d inspected folders of images have gaps (first: %s). Frames count by their position, so the "
+            "frames after a gap count as earlier than they were.",
             len(odd),
             num_looked,
             odd[0],

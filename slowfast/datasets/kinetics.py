@@ -54,7 +54,7 @@ def _read_list(cfg: CfgNode, split: str) -> VideoList:
     check_files(videos, cfg.DATA.CHECK_FILES)
     if not cfg.DATA.MULTI_LABEL and (videos.labels < 0).any():
         unknown = int((videos.labels < 0).sum())
-        what = "figures are of the others" if unknown < len(videos) else "no figures"
+        what = "figures cover only the others" if unknown < len(videos) else "no figures"
         counts = (f"{unknown:,}", f"{len(videos):,}")
         logger.warning("%s gives no label for %s of %s videos: %s.", videos.source, *counts, what)
     return videos

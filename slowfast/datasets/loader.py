@@ -150,7 +150,7 @@ class _Batches:
         self._num_restarts += 1
         if not death.path or self._num_restarts > MAX_RESTARTS:
             raise WorkerError(death.how) from cause
-        logger.error("%s: %s. It counts as unreadable from now on; the workers start anew.", death.path, death.how)
+        logger.error("%s: %s. It counts as unreadable from now on; the workers are restarted.", death.path, death.how)
         self._loader.unreadable[death.path] = death.how
         self._begin(partial(self._loader.begin_rest, self._order, self._num_given))
 
@@ -243,7 +243,7 @@ class _Watch(threading.Thread):
             how = exit_text(process.exitcode)
             if read.seconds:
                 return _Death(read.path, f"a data worker ended while reading it ({how})")
-            advice = " SIGKILL often means that the machine's memory was full." if how == "SIGKILL" else ""
-            last = f"the last file that it had read is {read.path}" if read.path else "it had read no file"
+            advice = " SIGKILL often means that the machine ran out of memory." if how == "SIGKILL" else ""
+            last = f"the last file that it read is {read.path}" if read.path else "it had read no file"
             return _Death("", f"a data worker (process {read.pid}) ended between two files ({how}); {last}.{advice}")
         return None

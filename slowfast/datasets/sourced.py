@@ -50,8 +50,8 @@ class SourcedDataset(ClipDataset):
         is_first = split == ("train" if cfg.TRAIN.ENABLE else "test")  # said once, though a run builds all three
         if is_first and options["protocol"].channel_order == "BGR" and not data.REVERSE_INPUT_CHANNEL:
             logger.warning(
-                "%s: clips are fed as BGR, as PySlowFast reads the images of this set. Weights of Kinetics want RGB: "
-                "set DATA.REVERSE_INPUT_CHANNEL True.",
+                "%s: clips are fed as BGR, as PySlowFast reads the images of this set. Kinetics weights need RGB: set "
+                "DATA.REVERSE_INPUT_CHANNEL True.",
                 cls.__name__,
             )
         return {**options, "target_fps_jitter": 0.0}

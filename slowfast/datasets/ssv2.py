@@ -1,7 +1,7 @@
 """Something-Something V2: short videos of 174 things done to objects, where the order of time tells the class.
 
 A clip spreads over the whole video: one frame from each of T equal segments, a random one in training, else the middle
-one. Frames come from frame lists, folders of images, or video files; these are seen at 30 frames a second, at
+one. Frames come from frame lists, folders of images, or video files; these are seen at 30 frames per second, at
 which the published frames were taken.
 """
 
@@ -68,7 +68,10 @@ class SomethingSomething(SourcedDataset):
         num_annotated = len(rows.video_ids)
         rows = rows.take(present)
         if (rows.labels < 0).any():
-            logger.warning("%s gives no labels, and test-answers.csv is not beside it: no figures.", rows.source)
+            logger.warning(
+                "%s gives no labels, and there is no test-answers.csv next to it, so there will be no figures.",
+                rows.source,
+            )
         columns = (rows.source, source.paths, rows.labels, rows.line_numbers)
         return {
             "videos": SourcedVideos(*columns, source, num_annotated=num_annotated),
@@ -115,7 +118,8 @@ def listed(
     present = np.array([i for i, video_id in enumerate(rows.video_ids) if video_id in lists], dtype=np.int64)
     if not len(present):
         raise AnnotationError(
-            f"{path} has no video of {rows.source}: its first is {lists.video_ids[0]}, theirs {rows.video_ids[0]}."
+            f"{path} shares no video with {rows.source}: its first video is {lists.video_ids[0]}, theirs is "
+            f"{rows.video_ids[0]}."
         )
     without_frames = [video_id for video_id in rows.video_ids if video_id not in lists]
     known = set(rows.video_ids)
@@ -128,12 +132,14 @@ def listed(
 def _check_settings(cfg: CfgNode, split: str) -> None:
     """Raise for what would make figures wrong, warn of what makes them odd."""
     if cfg.DATA.MULTI_LABEL:
-        raise ValueError("Something-Something has one label a video: set DATA.MULTI_LABEL False.")
+        raise ValueError("Something-Something has one label per video: set DATA.MULTI_LABEL False.")
     if split == "train" and cfg.DATA.RANDOM_FLIP:
-        logger.warning("DATA.RANDOM_FLIP mirrors Something-Something, where left and right tell classes. Set it False.")
+        logger.warning(
+            "DATA.RANDOM_FLIP mirrors Something-Something, where left and right distinguish classes. Set it False."
+        )
     if split == "test" and cfg.TEST.NUM_ENSEMBLE_VIEWS > 1:
         logger.warning(
-            "TEST.NUM_ENSEMBLE_VIEWS=%d: the clips of a Something-Something video are all the same, so more than 1 "
-            "only costs time.",
+            "TEST.NUM_ENSEMBLE_VIEWS=%d: all clips of a Something-Something video are the same, so more than 1 only "
+            "costs time.",
             cfg.TEST.NUM_ENSEMBLE_VIEWS,
         )

@@ -44,7 +44,7 @@ class _FoldDataset(ClipDataset):
             AnnotationError: the annotations, or the videos, are not usable.
         """
         if cfg.DATA.MULTI_LABEL:
-            raise ValueError(f"{cls.__name__} has one label a video: set DATA.MULTI_LABEL False.")
+            raise ValueError(f"{cls.__name__} has one label per video: set DATA.MULTI_LABEL False.")
         folder = Path(cfg.DATA.PATH_TO_DATA_DIR)
         names, videos = cls._read(folder, cfg.DATA.FOLD, "train" if split == "train" else "test")
         check_num_classes(folder, names, cfg.MODEL.NUM_CLASSES)
@@ -91,7 +91,7 @@ class HMDB51(_FoldDataset):
 
 @dataclass(frozen=True, repr=False)
 class FoldList(VideoList):
-    """Videos of one part of a split. A ``*`` in ``source`` stands for the class: one file a class.
+    """Videos of one part of a split. A ``*`` in ``source`` stands for the class: one file per class.
 
     Attributes:
         class_names: by label.
@@ -186,7 +186,7 @@ def read_ucf_list(path: Path, class_names: list[str]) -> FoldList:
         match = _UCF_ROW.fullmatch(line)
         label = label_of.get(match["folder"].lower()) if match else None
         if not match:
-            problems.add(line_number, f"no class and file: {quoted(line)}")
+            problems.add(line_number, f"not a class and a file: {quoted(line)}")
         elif label is None:
             problems.add(line_number, f"class {match['folder']} is not in classInd.txt")
         elif match["label"] and int(match["label"]) != label + 1:
@@ -216,7 +216,7 @@ def read_hmdb_split(folder: Path, fold: int, part: str) -> tuple[list[str], Fold
         for line_number, line in rows:
             match = _HMDB_ROW.fullmatch(line)
             if not match or match["code"] not in HMDB_CODES:
-                problems.add(line_number, f"no file and code: {quoted(line)}")
+                problems.add(line_number, f"not a file and a code: {quoted(line)}")
             elif HMDB_CODES[match["code"]] == part:
                 paths.append(f"{name}/{match['name']}")
                 labels.append(label)

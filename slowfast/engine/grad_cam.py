@@ -159,7 +159,7 @@ def grad_cam(
 
     Args:
         frames: uint8 (B, 3, T, H, W), as of ``Pipeline.scores``.
-        class_ids: one a clip, or one a box.
+        class_ids: one per clip, or one per box.
         layers: title -> name of a module of the model.
         boxes: float32 (R, 5), for a model of boxes.
         method: "hirescam" or "grad-cam".

@@ -57,7 +57,7 @@ def check_cores(num_workers: int) -> None:
     cores = num_cores()
     if num_workers > cores:
         logger.warning(
-            "%d loading processes on %s: more than one a core take memory and time from each other. "
+            "%d loading processes on %s: more than one per core take memory and time from each other. "
             "Set DATA_LOADER.NUM_WORKERS lower.",
             num_workers,
             count(cores, "CPU core"),

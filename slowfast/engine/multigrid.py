@@ -58,7 +58,7 @@ def describe_stage(epoch: int, *, schedule: ShapeSchedule, sampler: TrainSampler
     return (
         f"stage {number} of {len(spans)} (epochs {start + 1} to {end}): clips of {stage.num_frames} frames, "
         f"crops of {crops} pixels in batches of {sizes}{' in turn' if len(batches) > 1 else ''}, "
-        f"{sampler.num_batches(epoch)} steps an epoch"
+        f"{sampler.num_batches(epoch)} steps per epoch"
     )
 
 

@@ -31,7 +31,7 @@ def check_parts(cfg: CfgNode) -> None:
     """Return when all parts of training and test can be built.
 
     Raises:
-        ConfigError: what each of them objects to, one a line.
+        ConfigError: what each of them objects to, one per line.
     """
     import_extensions(cfg.IMPORTS)
     problems = [problem for part in _parts_of(cfg) if (problem := _problem(part, cfg))]

@@ -73,7 +73,7 @@ def from_torchrun(environ: Mapping[str, str]) -> Membership | None:
 def from_slurm(environ: Mapping[str, str], *, num_gpus: int) -> Membership | Machine | None:
     """What srun says this process is; None outside of an srun step of several tasks.
 
-    One task a GPU is a process; one task a machine of several GPUs is a machine, which starts them.
+    One task per GPU is a process; one task per machine of several GPUs is a machine, which starts them.
 
     Raises:
         LaunchError: tasks and GPUs do not go together.
@@ -91,8 +91,8 @@ def from_slurm(environ: Mapping[str, str], *, num_gpus: int) -> Membership | Mac
     per_node = num_tasks // num_nodes
     if num_tasks % num_nodes or (num_gpus > 0 and per_node != num_gpus):
         raise LaunchError(
-            f"srun started {num_tasks} tasks on {num_nodes} machines, but NUM_GPUS={num_gpus}: start one task a GPU "
-            f"(srun --ntasks-per-node {max(1, num_gpus)}) or one a machine (--ntasks-per-node 1)."
+            f"srun started {num_tasks} tasks on {num_nodes} machines, but NUM_GPUS={num_gpus}: start one task per GPU "
+            f"(srun --ntasks-per-node {max(1, num_gpus)}) or one per machine (--ntasks-per-node 1)."
         )
     return Membership(rank, num_tasks, int(environ.get("SLURM_LOCALID", 0)), per_node, address)
 

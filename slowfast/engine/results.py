@@ -37,8 +37,8 @@ def write_results(
     """Write the files of one test into ``output_dir``.
 
     - results.json: figures, counts, failures, and ``details`` (protocol, config, versions, weights).
-    - predictions.csv: one row a video: path, label, the five best classes by name with their mean scores, or the reason
-      of a failure. For people and their spreadsheets: no cell is a formula, control characters are escaped.
+    - predictions.csv: one row per video: path, label, the names and mean scores of the five best classes, or the reason
+        of a failure. It is meant for people and spreadsheets: no cell is a formula, and control characters are escaped.
     - predictions.npz: scores float32 (N, K) as fused, labels, paths, for fusion with other models.
     - analysis.json: class names, what ``evaluation.analysis.analyze`` gives, accuracy by the number of views, and the
       files of frames of wrong videos, in wrong_videos/.

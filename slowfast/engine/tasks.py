@@ -90,7 +90,7 @@ class ClipTask(Task):
     """Classes of whole clips; a test sees several views of a video."""
 
     samples = CLIPS
-    figure_prefix = "val/clip_"  # of one clip a video, where a test sees several
+    figure_prefix = "val/clip_"  # of one clip per video, where a test sees several
 
     def validation(self, cfg: CfgNode, model: nn.Module) -> ClipEvaluator:
         dataset: ClipsDataset = build_dataset(cfg, "val")
@@ -257,7 +257,7 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
     """A ``Tester`` of ``model``, or of the weights that the config names.
 
     Args:
-        num_clips: clips a video; default TEST.NUM_ENSEMBLE_VIEWS.
+        num_clips: clips per video; default TEST.NUM_ENSEMBLE_VIEWS.
     """
     dataset: ClipsDataset = build_dataset(cfg, "test", num_clips=num_clips)
     return Tester(

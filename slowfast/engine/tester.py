@@ -37,7 +37,7 @@ class TestResult:
         labels: (N,), -1 where none is known, or (N, K).
         failures: video number -> reason.
         seconds: of the whole test.
-        accuracy_by_views: rows of ``AccuracyByViews``; empty for one view, or several labels a video.
+        accuracy_by_views: rows of ``AccuracyByViews``; empty for one view, or several labels per video.
         wrong_strips: video number -> JPEG of its frames, for some videos that were got wrong.
     """
 
@@ -139,7 +139,7 @@ class Tester:
 
 
 class ClipEvaluator:
-    """Evaluates a model on one deterministic clip a video, as during training: ``evaluate(model) -> figures``.
+    """Evaluates a model on one deterministic clip per video, as during training: ``evaluate(model) -> figures``.
 
     Args:
         pipeline: of models of this kind.
@@ -190,7 +190,7 @@ class ClipEvaluator:
         self.partial.finish()
         if distributed.is_main():
             logger.info(
-                "validation, one center clip a video: %s  (%d videos, %s)",
+                "validation, one center clip per video: %s  (%d videos, %s)",
                 describe_figures(figures, self.labels),
                 len(self.labels),
                 format_seconds(time.perf_counter() - start),

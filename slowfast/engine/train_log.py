@@ -1,4 +1,4 @@
-"""What a training says of itself: log lines, records of numbers, one line an epoch."""
+"""What a training says of itself: log lines, records of numbers, one line per epoch."""
 
 from __future__ import annotations
 

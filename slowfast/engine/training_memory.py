@@ -1,7 +1,7 @@
 """How many clips a device can train on at once.
 
 Estimated on the meta device before anything is built. On a CPU the estimate is within 3 % of the measured peak for
-SLOWFAST_8x8_R50 (32 frames of 224 pixels: 1,079 MiB a clip in float32, 620 in bfloat16) and for X3D_M.
+SLOWFAST_8x8_R50 (32 frames of 224 pixels: 1,079 MiB per clip in float32, 620 in bfloat16) and for X3D_M.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, num_classes: int) 
 
 
 def per_class(scores: ArrayLike, labels: ArrayLike) -> list[dict[str, Any]]:
-    """One row a class: ``class``, ``videos`` (with its label), and its figures in percent.
+    """One row per class: ``class``, ``videos`` (with its label), and its figures in percent.
 
     For labels (N,): ``accuracy`` (None without a video), ``top5`` where there are more than five classes, ``predicted``
     (videos that were taken for it), ``precision`` (None where none was). For labels (N, K): ``ap``, average precision
@@ -92,8 +92,8 @@ def calibration(confidences: ArrayLike, is_correct: ArrayLike, *, num_bins: int 
 
     Returns:
         ``ece``, the expected calibration error: the mean over videos of |accuracy - confidence| of their bin, in
-        percent points; ``mce``, the largest one; ``confidence`` and ``accuracy`` over all, percent; ``bins``, one a row
-        with ``low``, ``high``, ``videos``, ``confidence``, ``accuracy`` (percent; None in an empty bin).
+        percentage points; ``mce``, the largest gap; ``confidence`` and ``accuracy`` over all, percent; ``bins``, one
+        per row with ``low``, ``high``, ``videos``, ``confidence``, ``accuracy`` (percent; None in an empty bin).
 
     Raises:
         ValueError: no video, or a confidence outside [0, 1].
@@ -131,7 +131,7 @@ def analyze(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
 
     Returns:
         ``per_class``; ``calibration``, or None and ``calibration_reason`` where scores are no probabilities; for one
-        label a video also ``confusion``, the cells of the matrix that are not zero as [label, predicted, videos], and
+        label per video also ``confusion``, the cells of the matrix that are not zero as [label, predicted, videos], and
         ``confused_pairs``, at most 100.
     """
     all_scores, all_labels = np.asarray(scores, np.float64), np.asarray(labels)
@@ -148,7 +148,7 @@ def analyze(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
 
 
 def _calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Of the predicted class for one label a video; of every pair of video and class for several."""
+    """Of the predicted class for one label per video; of every pair of video and class for several."""
     has_scores = ~np.isnan(scores).any(1)
     scores, labels = scores[has_scores], labels[has_scores]
     if not len(scores):

@@ -142,7 +142,7 @@ def _decisions(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 class SoftmaxFocal(WeightedLoss):
     """Mean of -(1 - p)^gamma log p of the right class's softmax(logits): what is learned already counts less.
 
-    The focal loss of Lin et al. (ICCV 2017, arXiv 1708.02002, equation 4) for one label a clip. Labels are int64 (B,),
+    The focal loss of Lin et al. (ICCV 2017, arXiv 1708.02002, eq. 4) for one label per clip. Labels are int64 (B,),
     or class probabilities float (B, K), over which the classes' terms are averaged.
 
     Args:

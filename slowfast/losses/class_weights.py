@@ -15,7 +15,7 @@ def class_weights(kind: str, *, labels: np.ndarray | None, num_classes: int) -> 
     """The weight of every class, (K,).
 
     Args:
-        kind: "inverse" or "inverse_sqrt" of the videos of a class, or a file of K numbers, one a line. The first two
+        kind: "inverse" or "inverse_sqrt" of the videos of a class, or a file of K numbers, one per line. The first two
             are scaled so that the mean over the videos is 1: the loss keeps its size, and so does the learning rate.
         labels: of the training videos, int64 (N,), below 0 where there is none, or 0 and 1 (N, K); a file needs none.
 
@@ -34,7 +34,7 @@ def class_weights(kind: str, *, labels: np.ndarray | None, num_classes: int) -> 
 def _from_file(path: str, num_classes: int) -> list[float]:
     if not Path(path).is_file():
         choices = ", ".join(map(repr, POWERS))
-        raise ValueError(f"LOSS.CLASS_WEIGHTS={path!r} is neither {choices} nor a file of numbers, one a line.")
+        raise ValueError(f"LOSS.CLASS_WEIGHTS={path!r} is neither {choices} nor a file of numbers, one per line.")
     weights = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
         try:

@@ -7,7 +7,7 @@ a clip of up to 30 frames around a key frame shows one act. Clips are to be samp
 
     <root>/frames/<video>/<video>_000001.jpg ...    30 a second, the first at second 900
     <root>/movies/<video>.mp4                       the same frames
-    <root>/frame_lists/train.csv, val.csv           one row a frame
+    <root>/frame_lists/train.csv, val.csv           one row per frame
     <root>/annotations/ava_{train,val}_v2.2.csv     video,second,x1,y1,x2,y2,action,person
     <root>/annotations/ava_{train,val}_excluded_timestamps_v2.2.csv, ava_file_names_trainval_v2.1.txt
     <root>/annotations/ava_action_list_v2.2.pbtxt, ava_action_list_v2.2_for_activitynet_2019.pbtxt

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MISSED = 0.03  # probability that a box is not found
-FALSE_ALARM = 0.06  # expected number a key frame, of scores as if they were right
-DOUBTFUL = 0.3  # expected number a key frame, of scores below any threshold
+FALSE_ALARM = 0.06  # expected number per key frame, of scores as if they were right
+DOUBTFUL = 0.3  # expected number per key frame, of scores below any threshold
 JITTER = 0.02  # standard deviation of every edge, in sides of the box
 LEAST_OVERLAP = 0.9  # of a found box with the true one
 MOST_OVERLAP = 0.3  # of a false alarm with any true one

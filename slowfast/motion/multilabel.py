@@ -7,9 +7,9 @@ to be sampled as in the clip form, 16 consecutive frames at alpha 4: their Slow 
 
     <root>/Charades_v1_rgb/<video>/<video>-000001.jpg ...   24 a second
     <root>/videos/<video>.mp4                               the same frames
-    <root>/Charades_v1_train.csv, Charades_v1_test.csv      one row a video, with "c003 0.50 2.13;..." as its actions
+    <root>/Charades_v1_train.csv, Charades_v1_test.csv      one row per video, with "c003 0.50 2.13;..." as its actions
     <root>/Charades_v1_classes.txt                          "c003 arrow-spin-cw"
-    <root>/frame_lists/train.csv, val.csv                   one row a frame, with its labels; val is Charades' test
+    <root>/frame_lists/train.csv, val.csv                   one row per frame, with its labels; val is Charades' test
     <root>/manifest.json                                    the arguments: writing the same set again does nothing
 """
 

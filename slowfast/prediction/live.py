@@ -102,7 +102,7 @@ class LivePredictor:
     Args:
         reader: of the source.
         capacity: windows that may wait.
-        idle: called about 30 times a second while there is nothing to score, to keep a window alive.
+        idle: called about 30 times per second while there is nothing to score, to keep a window alive.
     """
 
     def __init__(

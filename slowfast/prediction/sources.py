@@ -57,7 +57,7 @@ def find_sources(words: Iterable[str]) -> list[Source]:
     """The videos that the words of a command line name, each once, in their order.
 
     A word is a video file; a folder (all videos below it, or the folders of images); a glob; a list file (.txt, .csv,
-    .list: a path a line, behind it perhaps a label); ``-`` for standard input; a number for a camera; an address.
+    .list: a path per line, behind it perhaps a label); ``-`` for standard input; a number for a camera; an address.
     What is not there is a source with a ``failure``.
     """
     found: dict[tuple[str, str], Source] = {}

@@ -51,7 +51,7 @@ def write_frame_list(
 
 
 def read_video_ids(path: str | os.PathLike) -> list[str]:
-    """Video ids in order of first appearance: of an AVA or Charades CSV file (its first column), or one a line.
+    """Video ids in order of first appearance: of an AVA or Charades CSV file (its first column), or one per line.
 
     File names are ids with an ending, which is taken off; the header of Charades' file is passed over.
 
@@ -66,7 +66,7 @@ def read_video_ids(path: str | os.PathLike) -> list[str]:
         raise ValueError(f"cannot read the video ids {os.fspath(path)}: {error.strerror}.") from error
     names = names[1:] if names[:1] == ["id"] else names
     if not names:
-        raise ValueError(f"{os.fspath(path)} names no video: expected one id a line, or a CSV file with ids in front.")
+        raise ValueError(f"{os.fspath(path)} names no video: expected one id per line, or a CSV file of ids.")
     return list(dict.fromkeys(re.sub(r"\.[A-Za-z0-9]{2,5}$", "", name) for name in names))
 
 

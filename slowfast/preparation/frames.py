@@ -24,7 +24,7 @@ class FrameLayout:
 
     Attributes:
         name: of the files, with ``{id}`` and ``{number}``, which counts from 1.
-        fps: images a second.
+        fps: images per second.
         start_seconds: where in the file to begin.
         duration_seconds: how much to keep; 0 for all of it.
         long_side: scale down to this longer side; 0 keeps the size.

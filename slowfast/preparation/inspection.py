@@ -27,7 +27,7 @@ class VideoFacts:
     Attributes:
         frames: in the file, as training counts them.
         width, height: pixels of the first frame, upright.
-        fps: average frames a second.
+        fps: average frames per second.
         keyframe_interval: average frames from one keyframe to the next.
         variable_rate: whether frames are shown for unequal times.
         bytes, mtime_ns: of the file, by which a later run knows it again.

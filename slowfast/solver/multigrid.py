@@ -133,7 +133,7 @@ def short_cycle(base_crop: int, *, crop_size: int, factors: Sequence[float]) -> 
 
 
 def evaluation_epochs(stages: Sequence[Stage], *, per_stage: int) -> set[int]:
-    """Numbers of epochs done when an evaluation is due: ``per_stage`` times a stage at most, the last at its end."""
+    """Numbers of epochs done when an evaluation is due: ``per_stage`` times per stage at most, the last at its end."""
     due, start = set(), 0
     for stage in stages:
         period = (stage.until_epoch - start) // per_stage + 1

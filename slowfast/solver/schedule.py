@@ -25,7 +25,7 @@ class LearningRateSchedule:
 
     Attributes:
         steps: epochs, not descending, the first 0.
-        lrs: factors, at least one a step.
+        lrs: factors, at least one per step.
     """
 
     base_lr: float

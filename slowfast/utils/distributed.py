@@ -45,7 +45,7 @@ def device_index() -> int:
 
 
 def processes_per_machine(num_gpus: int) -> int:
-    """How many processes share a machine: one a GPU, or on CPUs as many as torchrun started (1 when alone)."""
+    """How many processes share a machine: one per GPU, or on CPUs as many as torchrun started (1 when alone)."""
     return num_gpus if num_gpus > 0 else int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if is_initialized() else 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 def import_extensions(names: Iterable[str]) -> None:
     """Import each entry of the config key IMPORTS: a module name, or the path of a .py file.
 
-    A file is imported once a process, however often it is named.
+    A file is imported once per process, however often it is named.
 
     Raises:
         ValueError: no such file or module; the message names it.

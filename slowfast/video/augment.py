@@ -178,7 +178,7 @@ class Mixup:
             ValueError: labels of another kind.
         """
         if labels.ndim != 1 or labels.is_floating_point():
-            raise ValueError(f"mixup takes one label a clip, int64 (B,), got {labels.dtype} {tuple(labels.shape)}.")
+            raise ValueError(f"mixup takes one label per clip, int64 (B,), got {labels.dtype} {tuple(labels.shape)}.")
         share = 1.0
         if rng.random() < self.probability:
             clip, share = self._blend(clip, rng)

@@ -99,7 +99,7 @@ class FlowStore:
         at which rate, by which method (RAFT: with which weights) and to which bound.
 
         Args:
-            fps: frames a second that it is read at; a data set may read a file at another rate than its own.
+            fps: frames per second that it is read at; a data set may read a file at another rate than its own.
         """
         path = Path(os.path.abspath(path))
         status = path.stat()

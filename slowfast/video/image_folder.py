@@ -18,7 +18,7 @@ IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names;
 
 
 class FrameFolderReader(FrameReader):
-    """Frames that are image files, one a frame; turned as their EXIF data says, gray and CMYK ones made RGB.
+    """Frames that are image files, one per frame; turned as their EXIF data says, gray and CMYK ones made RGB.
 
     Args:
         paths: the files, in order of time.

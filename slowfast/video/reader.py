@@ -41,7 +41,7 @@ class VideoReader(FrameReader):
 
     Args:
         path: the file.
-        num_threads: decoder threads, 0 for one a core. More than one may hang in DataLoader workers.
+        num_threads: decoder threads, 0 for one per core. More than one may hang in DataLoader workers.
 
     Raises:
         VideoReadError: no such file, no video, or one without frames.

@@ -46,7 +46,7 @@ def test_the_report_states_the_claims_whose_rows_it_has(tmp_path):
     text = (tmp_path / "ablation.md").read_text()
     assert "t_conv - slow_only = 10.2 points, 95 % CI [8.3, 12.1], 3 seeds | holds |" in text
     write_report(tmp_path, [*rows, rows[0]], command="slowfast ablate")  # two rows of one name: whose claim would it be
-    assert "claim of the paper" not in (tmp_path / "ablation.md").read_text()
+    assert "the paper's claim" not in (tmp_path / "ablation.md").read_text()
 
 
 def test_runs_are_made_once_and_reported(tiny_motion, tmp_path, capsys):

@@ -54,7 +54,7 @@ def test_every_clip_has_a_box_within_its_crop():
 @pytest.mark.parametrize(
     "recipe, opts, message",
     [
-        (DETECTION, [], "DETECTION.ENABLE=True: loading and throughput are measured on clips of RGB video alone"),
+        (DETECTION, [], "DETECTION.ENABLE=True: loading and throughput are measured only on clips of RGB video"),
         (RECIPE, FLOW, "SLOWFAST.FAST_INPUT='flow': loading and throughput .* Set --parts train eval"),
     ],
 )

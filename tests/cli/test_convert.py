@@ -71,7 +71,7 @@ def test_pyslowfast_goes_on_with_a_training(model_name, tmp_path, capsys):
     assert (found["epoch"], found["scaler_state"]["scale"]) == (6, 65536.0)
     assert found["protocol"] == {"x": 1} and "batch" not in found and "processes" not in found
     said = capsys.readouterr().out
-    assert "PySlowFast goes on with the training, at the start of epoch 8.\nLeft out: batch, processes." in said
+    assert "PySlowFast can resume the training at the start of epoch 8.\nNot converted: batch, processes." in said
     assert ("sub-batch norms are joined" in said) == (model_name == "sub-batch norm")
 
 
@@ -80,7 +80,7 @@ def test_an_optimizer_that_is_not_the_models_is_left_out(tmp_path, capsys):
     content["optimizer_state"]["param_groups"].pop()
     torch.save(content, tmp_path / "a.pyth")
     assert main([str(tmp_path / "a.pyth"), str(tmp_path / "b.pyth"), "--to", "pyslowfast"]) == 0
-    assert "The optimizer is left out: the optimizer's state has groups of" in capsys.readouterr().out
+    assert "The optimizer is not converted: the optimizer's state has groups of" in capsys.readouterr().out
     assert "optimizer_state" not in read_checkpoint(tmp_path / "b.pyth")
 
 
@@ -169,7 +169,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
 
 def test_names_of_neither_framework(tmp_path, capsys):
     torch.save({"conv1.weight": torch.ones(2)}, tmp_path / "a.pth")
-    message = "has names of neither framework, e.g. conv1.weight: there is nothing to convert."
+    message = "has the names of neither framework, e.g. conv1.weight: there is nothing to convert."
     assert message in refusal(capsys, tmp_path / "a.pth", tmp_path / "b.pyth")
 
 

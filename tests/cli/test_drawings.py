@@ -151,7 +151,7 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
     [
         (
             ["TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True", "DATA.MULTI_LABEL", "True", *SEVERAL],
-            "here are several labels a video",
+            "this test has several labels per video",
         ),
         (["TENSORBOARD.MODEL_VIS.ENABLE", "True", "TENSORBOARD.MODEL_VIS.COLORMAP", "Pastell"], "Pastell"),
         (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.FIGSIZE", "[8]"], "HISTOGRAM.FIGSIZE=[8]"),

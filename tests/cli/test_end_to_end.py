@@ -90,7 +90,7 @@ def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
     done = run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone",
                 "tools/run_net.py", "--cfg", RECIPE, *opts])  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "in batches of 4 (2 processes), 2 steps an epoch" in done.stdout
+    assert "in batches of 4 (2 processes), 2 steps per epoch" in done.stdout
     out = output_of(tiny_opts)
     together = np.load(out / "predictions.npz")
     weights = out / "checkpoints" / "checkpoint_epoch_00001.pyth"

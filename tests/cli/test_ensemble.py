@@ -116,10 +116,10 @@ def test_the_evaluator_can_be_chosen(tmp_path, capsys):
 
 def test_an_evaluator_of_other_labels_is_one_message(two_streams, tmp_path, capsys):
     assert main([*two_streams, "--evaluator", "multilabel_map"]) == 2
-    assert "has one label a video, which multilabel_map cannot evaluate" in capsys.readouterr().err
+    assert "has one label per video, which multilabel_map cannot evaluate" in capsys.readouterr().err
     tests = [write_test(tmp_path / name, TIED, TIED_LABELS) for name in "xy"]
     assert main([*tests, "--evaluator", "topk"]) == 2
-    assert "has several labels a video, which topk cannot evaluate" in capsys.readouterr().err
+    assert "has several labels per video, which topk cannot evaluate" in capsys.readouterr().err
 
 
 def test_members_of_two_evaluators_are_refused(tmp_path, capsys):
@@ -127,8 +127,8 @@ def test_members_of_two_evaluators_are_refused(tmp_path, capsys):
     second = write_test(tmp_path / "y", TIED, TIED_LABELS, evaluator="multilabel_map")
     assert main([first, second]) == 2
     error = capsys.readouterr().err
-    assert "x/predictions.npz was tested with charades_map" in error
-    assert "y/predictions.npz was tested with multilabel_map" in error and "--evaluator" in error
+    assert "x/predictions.npz used charades_map" in error
+    assert "y/predictions.npz used multilabel_map" in error and "--evaluator" in error
     assert main([first, second, "--evaluator", "charades_map"]) == 0
 
 

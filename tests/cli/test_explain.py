@@ -82,4 +82,4 @@ def test_every_box_of_a_key_frame_has_maps_of_its_own(video, tmp_path, capsys):
     assert main([*words, "--boxes", str(boxes), "--seconds", "0.7"]) == 2
     assert "no box of" in capsys.readouterr().err
     assert main(words) == 2
-    assert "give a list of them (--boxes)" in capsys.readouterr().err
+    assert "give a list of boxes (--boxes)" in capsys.readouterr().err

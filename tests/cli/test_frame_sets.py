@@ -86,7 +86,7 @@ def test_something_something_from_folders_of_frames(tiny_opts, frames, tmp_path)
 
 
 def test_any_list_may_have_several_labels(tiny_opts, tiny_motion, tmp_path):
-    """Kinetics' layout with several labels a video, or none."""
+    """Kinetics' layout with several labels per video, or none."""
     lists = tmp_path / "lists"
     lists.mkdir()
     for split in ("train", "val", "test"):

@@ -29,5 +29,5 @@ def test_the_table_has_the_papers_shapes(capsys):
 def test_overrides_change_the_model(capsys, tmp_path):
     path = tmp_path / "info.json"
     main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "SLOWFAST.BETA_INV", "16", "--json", str(path)])
-    assert "30.60 GFLOPs a view" in capsys.readouterr().out
+    assert "30.60 GFLOPs per view" in capsys.readouterr().out
     assert f"{json.loads(path.read_text())['gflops_per_view']:.1f}" == "30.6"  # paper, table 5b

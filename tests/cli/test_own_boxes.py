@@ -1,4 +1,4 @@
-"""Detection on a set of one's own, whose seconds count from 0 at 25 frames a second: the commands of docs/DATASETS.md.
+"""Detection on your own set, with seconds from 0 at 25 frames per second: the commands of docs/DATASETS.md.
 
 Motion in AVA form plays the set. The commands are those of the page, with overrides that make the network small.
 """
@@ -30,7 +30,7 @@ SMALLER = [
 
 
 class OwnClock(MotionAvaSpec):
-    """Motion's movies at 25 frames a second, key frames from second 2 on, counted from the start of the file."""
+    """Motion's movies at 25 frames per second, key frames from second 2 on, counted from the start of the file."""
 
     fps = 25
     start_second = 0
@@ -121,7 +121,7 @@ def test_extracted_frames_give_what_the_files_give(root, capsys):
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
 
     for wrong, message in (
-        (["AVA.FPS", "30"], "frames.json: these frames were extracted at 25 a second, but AVA.FPS is 30"),
+        (["AVA.FPS", "30"], "frames.json: these frames were extracted at 25 per second, but AVA.FPS is 30"),
         (["AVA.FRAMES_START_SECONDS", "900"], "lie outside their frame lists"),
     ):
         assert run([*words[:at], *words[at + 2 :], *SMALLER, *frames, *wrong]) == 2
@@ -131,9 +131,9 @@ def test_extracted_frames_give_what_the_files_give(root, capsys):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (["AVA.FIRST_SECOND", "902"], "are of the seconds 2 to 4, outside 902-1798. Set AVA.FIRST_SECOND and"),
+        (["AVA.FIRST_SECOND", "902"], "have the seconds 2 to 4, outside 902-1798. Set AVA.FIRST_SECOND and"),
         (["AVA.MOVIE_START_SECONDS", "900"], "with AVA.MOVIE_START_SECONDS=900 it shows the seconds 900.0 to 907.0"),
-        (["AVA.LAST_SECOND", "-1"], "AVA.LAST_SECOND=-1 lies before AVA.FIRST_SECOND=0"),
+        (["AVA.LAST_SECOND", "-1"], "AVA.LAST_SECOND=-1 is before AVA.FIRST_SECOND=0"),
         (["AVA.FPS", "0"], "AVA.FPS=0.0: must be above 0"),
     ],
 )
@@ -151,4 +151,7 @@ def test_fewer_seconds_are_evaluated_as_they_are_trained(capsys):
 
 def test_validation_on_every_fourth_second_may_see_nothing(capsys):
     assert train_and_test("AVA.LAST_SECOND", "3", "TRAIN.AUTO_RESUME", "False") == 2
-    assert "the seconds that 4 divides" in (error := capsys.readouterr().err) and "AVA.FULL_TEST_ON_VAL True" in error
+    assert (
+        "Validation uses every 4th second" in (error := capsys.readouterr().err)
+        and "AVA.FULL_TEST_ON_VAL True" in error
+    )

@@ -64,7 +64,7 @@ def charades(root: Path) -> Form:
 
 
 def something_something(root: Path) -> Form:
-    """A file at 12 frames a second, and a folder of images; one crop, which is the left one."""
+    """A file at 12 frames per second, and a folder of images; one crop, which is the left one."""
     (root / "labels.json").write_text(json.dumps({"Closing something": "0", "Opening something": "1"}))
     entries = [{"id": "1", "template": "Closing [something]"}, {"id": "2", "template": "Opening [something]"}]
     (root / "validation.json").write_text(json.dumps(entries))

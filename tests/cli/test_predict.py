@@ -178,9 +178,9 @@ def test_names_in_capitals_are_files_and_keys_are_keys(place, predict, tmp_path,
         ([], "no SOURCE"),
         (["videos/a.mp4", "--boxes", "boxes.csv"], "cannot read the list of boxes boxes.csv"),
         (["videos/a.mp4", "--detector", "mine"], "no detector is called 'mine'"),
-        (["videos", "--save-video", "a.mp4"], "a.mp4 is one file, and there are 2 videos"),
-        (["0", "videos/a.mp4"], "0 is live, and goes alone"),
-        (["videos/a.mp4", "--show"], "--show is for cameras"),
+        (["videos", "--save-video", "a.mp4"], "a.mp4 is one file, but there are 2 videos"),
+        (["0", "videos/a.mp4"], "0 is live, so it must be the only source"),
+        (["videos/a.mp4", "--show"], "--show works for cameras"),
     ],
 )
 def test_what_cannot_be_asked(predict, capsys, words, message):
@@ -223,9 +223,9 @@ def test_the_demo_of_a_pyslowfast_file_runs(place, tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("SLOWMO", 2, "slow the file down that `slowfast predict VIDEO --save-video FILE` writes"),
+        ("SLOWMO", 2, "slow down the file that `slowfast predict VIDEO --save-video FILE` writes"),
         ("GT_BOXES", "boxes.csv", "`slowfast predict VIDEO --boxes FILE`"),
-        ("BUFFER_SIZE", 16, "clips of 16 frames cannot share as many"),
+        ("BUFFER_SIZE", 16, "clips of 16 frames cannot share that many"),
         ("DISPLAY_WIDTH", 100, "--frame-size W H"),
     ],
 )

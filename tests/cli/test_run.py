@@ -78,7 +78,7 @@ def test_flags_are_short_for_keys(jobs, tmp_path, monkeypatch):
 
 def test_a_flag_and_its_key_are_refused_together(jobs, capsys):
     assert main(["--cfg", RECIPE, "--gpus", "0", "NUM_GPUS=1"]) == 2
-    assert "--gpus and NUM_GPUS are one setting, and both are given" in capsys.readouterr().err
+    assert "--gpus and NUM_GPUS are the same setting" in capsys.readouterr().err
     assert not jobs
 
 
@@ -173,7 +173,7 @@ def test_a_training_and_a_test_may_share_a_folder(jobs, tmp_path):
 @pytest.mark.parametrize(
     "keys, message",
     [
-        (["DEMO.ENABLE", "True"], "DEMO.ENABLE asks for a video, and neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM"),
+        (["DEMO.ENABLE", "True"], "DEMO.ENABLE needs a video, but neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM"),
         (["TENSORBOARD.ENABLE", "True"], "Alone, it draws an earlier test"),
         ([], "TRAIN.ENABLE and TEST.ENABLE are False. Set one of them True."),
     ],
@@ -305,7 +305,7 @@ def test_more_gpus_than_present_says_what_to_type(monkeypatch):
 def test_an_unknown_command_lists_the_known(capsys):
     assert slowfast_main(["trian"]) == 2
     text = capsys.readouterr().err
-    assert "no command is called 'trian'" in text
+    assert "there is no command 'trian'" in text
     assert "benchmark" in text and "motion" in text
 
 

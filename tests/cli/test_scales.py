@@ -78,7 +78,7 @@ def test_training_and_validation_look_once(tiny_opts):
 
 
 def test_boxes_have_keys_of_their_own():
-    with pytest.raises(ConfigError, match=r"TEST\.FLIP=True is for tests of clips; boxes have AVA\.TEST_FLIP"):
+    with pytest.raises(ConfigError, match=r"TEST\.FLIP=True applies to tests of clips; for boxes use AVA\.TEST_FLIP"):
         load_cfg("Motion/DETECTION_SLOWFAST_4x4_R18", ["TEST.FLIP", True])
     with pytest.raises(ConfigError, match=r"TEST\.SCALES=\[0\]: expected short sides in pixels"):
         load_cfg(RECIPE, ["TEST.SCALES", [0]])

@@ -14,7 +14,7 @@ def test_the_list_has_every_name_and_marks_what_is_there(capsys, tmp_path, monke
     here.write_text("weights")
     assert main([]) == 0
     title, *lines = capsys.readouterr().out.splitlines()
-    assert "what its authors published (not measured by this project)" in title
+    assert "the figures its authors published (we have not measured them)" in title
     assert [line[2:].split()[0] for line in lines] == [entry.name for entry in zoo_entries()]
     assert [line.split()[1] for line in lines if line.startswith("*")] == ["Kinetics/X3D_S"]
     assert any(line.endswith("77.0 top-1, 92.6 top-5 (3 x 10 views)") for line in lines)

@@ -101,7 +101,7 @@ def test_a_file_comes_before_a_recipe_of_its_name(tmp_path, monkeypatch):
 
 
 def test_a_missing_base_that_is_nearly_a_recipe_names_it(tmp_path):
-    with pytest.raises(ConfigError, match=r"no recipe is called so\. Did you mean Kinetics/SLOWFAST_4x16_R50\?"):
+    with pytest.raises(ConfigError, match=r"no recipe in .* has this name\. Did you mean Kinetics/SLOWFAST_4x16_R50\?"):
         load_cfg(write(tmp_path, leaf="_BASE_: configs/Kinetics/SLOWFAST_4x16_R5.yaml\n"))
 
 
@@ -222,7 +222,7 @@ def test_a_folder_or_binary_file_is_an_error_not_a_traceback(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ConfigError, match=r"binary\.yaml: cannot be read"):
         load_cfg(tmp_path / "binary.yaml")
-    with pytest.raises(ConfigError, match=r"there is no file .*, and no recipe is called so"):
+    with pytest.raises(ConfigError, match=r"there is no file .*, and no recipe in .* has this name"):
         load_cfg(tmp_path)
 
 

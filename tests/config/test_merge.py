@@ -244,10 +244,10 @@ def test_any_text_can_be_a_path(load, value):
     [
         (["SLOWFAST.ALPA", 4], r"overrides: SLOWFAST\.ALPA is not a config key\. Did you mean SLOWFAST\.ALPHA\?"),
         (["SLOWFAST.ALPHA"], r"overrides: SLOWFAST\.ALPHA has no value\. Write KEY value or KEY=value"),
-        (["SLOWFAST.ALPHA", "4", "5"], r"overrides: '5' stands where a key was expected\. Write KEY"),
-        (["SOLVER.STEPS", "[0,", "94]"], r"'94\]' stands where a key was expected.* quote a value that holds spaces"),
+        (["SLOWFAST.ALPHA", "4", "5"], r"overrides: expected a key, got '5'\. Write KEY"),
+        (["SOLVER.STEPS", "[0,", "94]"], r"expected a key, got '94\]'.* quote a value that holds spaces"),
         ("SLOWFAST.ALPHA 4", "expected pairs of KEY value, got the text 'SLOWFAST.ALPHA 4'"),
-        ([4, "SLOWFAST.ALPHA"], r"overrides: 4 stands where a key was expected"),
+        ([4, "SLOWFAST.ALPHA"], r"overrides: expected a key, got 4"),
         (["SLOWFAST", 4], "overrides: SLOWFAST is a group of keys, got 4"),
         (["SLOWFAST.ALPHA.X", 4], r"SLOWFAST\.ALPHA is \{'X': 4\} \(dict\); expected a number"),
         (["MVIT.DEPTH", 4], "MVIT.* not part of slowfast"),

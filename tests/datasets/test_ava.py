@@ -454,14 +454,12 @@ def test_a_subset_of_the_movies_is_enough(cfg, root, tmp_path, caplog):
     (tmp_path / "few.csv").write_text(TRUE_BOXES[-1])
     cfg.AVA.TRAIN_LISTS, cfg.AVA.TRAIN_GT_BOX_LISTS = ["train.csv"], [str(tmp_path / "few.csv")]
     assert list(build_dataset(cfg, "train").key_frames) == [("vidB", 903)]
-    assert "Left out: 1 videos without boxes" in caplog.text
+    assert "Skipped: 1 videos without boxes" in caplog.text
 
 
 def test_missing_frames_stop_the_start(cfg, tmp_path):
     cfg.AVA.FRAME_DIR = str(tmp_path)
-    with pytest.raises(
-        AnnotationError, match=r"2 of 2 frames looked for .*\n  train\.csv:2: .*\n(.*\n)*.*AVA\.FRAME_DIR"
-    ):
+    with pytest.raises(AnnotationError, match=r"2 of 2 frames checked .*\n  train\.csv:2: .*\n(.*\n)*.*AVA\.FRAME_DIR"):
         build_dataset(cfg, "train")
 
 

@@ -163,7 +163,9 @@ def test_lists_of_another_clock_stop_the_start(tmp_path):
 def test_frames_extracted_at_another_rate_stop_the_start(tmp_path):
     (tmp_path / "frames.json").write_text('{"dataset": "ava", "fps": 25.0, "start_seconds": 0.0}')
     check_extraction(tmp_path / "frames", fps=25.0)
-    with pytest.raises(AnnotationError, match=r"frames\.json: .* at 25 a second, but AVA\.FPS is 30\. Set AVA\.FPS 25"):
+    with pytest.raises(
+        AnnotationError, match=r"frames\.json: .* at 25 per second, but AVA\.FPS is 30\. Set AVA\.FPS 25"
+    ):
         check_extraction(tmp_path / "frames", fps=30.0)
     check_extraction(tmp_path / "elsewhere" / "frames", fps=30.0)  # nobody knows
 
@@ -190,9 +192,7 @@ def test_movies_that_lack_a_few_key_frames_are_warned_of(make_video, caplog):
     assert not caplog.records  # frame 120, the last of a, shows second 904
     source.check_lengths([("a", 902), ("a", 904), ("b", 902), ("b", 903), ("b", 904)])
     (record,) = caplog.records
-    assert (
-        "1 of 5 key frames of the 2 movies looked into (of 2) lie outside their files (first: b,0904)" in record.message
-    )
+    assert "1 of 5 key frames of 2 inspected movies (of 2) lie outside their files (first: b,0904)" in record.message
 
 
 def test_a_few_movies_are_looked_into(make_video, monkeypatch, tmp_path, caplog):

@@ -23,7 +23,7 @@ COLUMNS = [
     "length",
 ]  # fmt: skip
 NUM_CLASSES = 5
-# (class, start, end) in seconds, 24 frames a second; the last action of A1 ends behind the video, B2 has none.
+# (class, start, end) in seconds, 24 frames per second; the last action of A1 ends behind the video, B2 has none.
 ACTIONS = {
     "A1": [(0, 0.0, 0.25), (3, 0.2, 0.4), (1, 0.5, 0.5), (3, 0.9, 9.0), (4, 0.51, 0.52)],
     "B2": [],
@@ -251,7 +251,7 @@ def test_a_list_longer_than_its_folder_names_row_and_file(cfg, root, tmp_path, h
     write_frame_lists(tmp_path, {"val": ["C3"], "train": ["C3"]})
     cfg.DATA.PATH_TO_DATA_DIR = str(tmp_path)
     cfg.DATA.CHECK_FILES = "all"
-    with pytest.raises(AnnotationError, match=r"val\.csv: 1 of 5 frames looked for .*\n  val\.csv:2: .*C3-000005\.jpg"):
+    with pytest.raises(AnnotationError, match=r"val\.csv: 1 of 5 frames checked .*\n  val\.csv:2: .*C3-000005\.jpg"):
         build_dataset(cfg, "val")
     cfg.DATA.CHECK_FILES = "sample"
     views = build_dataset(cfg, "test")[0]
@@ -349,7 +349,7 @@ def test_bad_rows_are_named(tmp_path, rows, message):
 def test_bad_files_are_named(tmp_path):
     with pytest.raises(AnnotationError, match=r"train\.csv:1: expected a header .* found `Q7ZZ1,c001 0 1`"):
         read_rows(tmp_path, header="Q7ZZ1,c001 0 1")
-    with pytest.raises(AnnotationError, match=r"names no video: only its header was found"):
+    with pytest.raises(AnnotationError, match=r"names no video: it has only a header"):
         read_rows(tmp_path)
     with pytest.raises(AnnotationError, match=r"cannot read the annotations .*absent\.csv: No such file"):
         read_charades_csv(tmp_path / "absent.csv", 157)

@@ -85,7 +85,7 @@ def test_a_data_set_of_ones_own_gives_one_clip(config):
         def __len__(self):
             return 8
 
-    with pytest.raises(ValueError, match="ask for 2 clips of a video, but Own is no ClipDataset"):
+    with pytest.raises(ValueError, match="ask for 2 clips per video, but Own is not a ClipDataset"):
         build_loader(config("AUG.NUM_SAMPLE", 2), "train", dataset=Own())
 
 

@@ -27,7 +27,7 @@ def test_folders_and_files_are_found_by_id(tmp_path, helpers, caplog):
     assert present.tolist() == [1, 2]
     assert list(source.paths) == [str(tmp_path / "rgb" / "B2.mkv"), str(tmp_path / "rgb" / "A1")]
     assert f"list.csv: 1 folders of images and 1 video files in {tmp_path / 'rgb'}" in caplog.text
-    assert f"list.csv: 1 of its videos are not in {tmp_path / 'rgb'} and are passed over: C3." in caplog.text
+    assert f"list.csv: 1 of its videos are not in {tmp_path / 'rgb'} and are skipped: C3." in caplog.text
     for index, num_frames in enumerate([5, 3]):
         with source.open(index) as video:
             assert (video.num_frames, video.fps) == (num_frames, 24)
@@ -53,7 +53,7 @@ def test_missing_videos_are_an_error_when_all_are_to_be_there(tmp_path, helpers)
     ids = ["A1", *(f"M{i}" for i in range(12))]
     with pytest.raises(AnnotationError, match=r"list\.csv: 12 of its 13 videos are not in .*: M0, M1, .*M9, \.\.\.\."):
         find(ids, tmp_path, check="all")
-    with pytest.raises(AnnotationError, match=r"names 1 videos, and none of them is in .*a, .*b: .* such as X/"):
+    with pytest.raises(AnnotationError, match=r"names 1 videos, but none of them is in .*a, .*b: .* such as X/"):
         find(["X"], tmp_path / "a", tmp_path / "b")
     with pytest.raises(ValueError, match=r"check must be .*, got 'some'"):
         find(["A1"], tmp_path, check="some")
@@ -79,7 +79,7 @@ def test_holes_in_the_numbering_are_reported(tmp_path, helpers, caplog):
     find(["A1"], tmp_path)
     assert "holes" not in caplog.text
     source, _ = find(["A1", "B2"], tmp_path)
-    assert "1 of 2 folders of images looked into have holes (first: " in caplog.text
+    assert "1 of 2 inspected folders of images have gaps (first: " in caplog.text
     assert "after B2-000002.jpg comes B2-000004.jpg" in caplog.text
     with source.open(1) as video:
         frames = video.frames_at(range(5)).permute(1, 0, 2, 3)

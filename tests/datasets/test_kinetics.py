@@ -308,7 +308,7 @@ def test_a_data_set_without_a_config(root):
         dataset[6]
     with pytest.raises(ValueError, match=r'split must be "train", "val" or "test", got \'dev\''):
         Kinetics(videos, split="dev", protocol=protocol)
-    with pytest.raises(ValueError, match=r"val clips are looked at once, .*2 scales, mean of the scores"):
+    with pytest.raises(ValueError, match=r"val clips are read once, .*2 scales, mean of the scores"):
         Kinetics(videos, split="val", protocol=replace(protocol, short_sides=(16, 20)))
     with pytest.raises(ValueError, match="belong together"):
         TrainCrop(16, area_fractions=(0.1, 1))

@@ -179,5 +179,5 @@ def test_times_of_clips():
 
 
 def test_what_a_data_set_does_not_tell_cannot_be_executed():
-    with pytest.raises(ValueError, match=r"the data set mine does not tell which frames .*protocol_from_config"):
+    with pytest.raises(ValueError, match=r"the data set mine does not say which frames .*protocol_from_config"):
         OwnSampling(4, "mine").eval_indices(10, 30.0, 1)

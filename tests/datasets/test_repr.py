@@ -60,5 +60,5 @@ def test_key_frames_are_counted():
     )
     assert repr(frames) == "KeyFrames(2 key frames, 3 boxes, 2 videos)"
     assert (
-        repr(FrameSource("video files", ["a.mp4"], 24.0)) == "FrameSource(video files: 1 video at 24 frames a second)"
+        repr(FrameSource("video files", ["a.mp4"], 24.0)) == "FrameSource(video files: 1 video at 24 frames per second)"
     )

@@ -60,7 +60,7 @@ def write_frame_lists(folder, splits: dict[str, list[str]]) -> None:
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory, helpers):
-    """A folder of images a video."""
+    """A folder of images per video."""
     folder = tmp_path_factory.mktemp("frames")
     for video_id, num_frames in NUM_FRAMES.items():
         helpers.write_gray_images(folder / video_id, num_frames=num_frames, pattern=video_id + "_{:06d}.jpg")
@@ -135,7 +135,7 @@ def test_more_clips_are_the_same_and_warned_of(cfg, caplog):
     cfg.TEST.NUM_ENSEMBLE_VIEWS = 2
     views = build_dataset(cfg, "test")[0]
     assert torch.equal(views.view(0), views.view(1))
-    assert "TEST.NUM_ENSEMBLE_VIEWS=2: the clips of a Something-Something video are all the same" in caplog.text
+    assert "TEST.NUM_ENSEMBLE_VIEWS=2: all clips of a Something-Something video are the same" in caplog.text
 
 
 def test_a_flip_is_warned_of(cfg, caplog):
@@ -144,7 +144,7 @@ def test_a_flip_is_warned_of(cfg, caplog):
     build_dataset(cfg, "val")
     assert "RANDOM_FLIP" not in caplog.text
     build_dataset(cfg, "train")
-    assert "DATA.RANDOM_FLIP mirrors Something-Something, where left and right tell classes" in caplog.text
+    assert "DATA.RANDOM_FLIP mirrors Something-Something, where left and right distinguish classes" in caplog.text
 
 
 def test_multigrid_shapes(cfg, helpers):
@@ -182,10 +182,12 @@ def test_lists_and_annotations_of_different_videos(cfg, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="slowfast"):
         dataset = build_dataset(cfg, "train")
     assert dataset.labels.tolist() == [1, 2]
-    assert "train.json: 1 of its videos are not in train.csv and are passed over: 17." in caplog.text
-    assert "train.csv: 1 of its videos are not in train.json and are passed over: 777." in caplog.text
+    assert "train.json: 1 of its videos are not in train.csv and are skipped: 17." in caplog.text
+    assert "train.csv: 1 of its videos are not in train.json and are skipped: 777." in caplog.text
     write_frame_lists(tmp_path, {"train": [UNKNOWN]})
-    with pytest.raises(AnnotationError, match=r"train\.csv has no video of train\.json: its first is 777, theirs 901"):
+    with pytest.raises(
+        AnnotationError, match=r"train\.csv shares no video with train\.json: its first video is 777, theirs is 901"
+    ):
         build_dataset(cfg, "train")
 
 
@@ -213,7 +215,7 @@ def test_settings_that_do_not_fit(cfg):
     with pytest.raises(AnnotationError, match=r"labels\.json names 3 classes, but MODEL\.NUM_CLASSES is 174"):
         build_dataset(cfg, "train")
     cfg.DATA.MULTI_LABEL = True
-    with pytest.raises(ValueError, match=r"one label a video: set DATA\.MULTI_LABEL False"):
+    with pytest.raises(ValueError, match=r"one label per video: set DATA\.MULTI_LABEL False"):
         build_dataset(cfg, "train")
 
 
@@ -234,7 +236,7 @@ def test_bad_entries_are_named(tmp_path):
     rows = [{"id": "1", "template": "Closing [something]"}, {"id": "2", "template": "Eating [something]"}, {"id": 3}]
     path.write_text(json.dumps(rows, indent=0))
     message = (
-        r"2 of 3 rows cannot be used:\n  train\.json:7: video 2: no label is called 'Eating something'\n"
+        r"2 of 3 rows cannot be used:\n  train\.json:7: video 2: there is no label 'Eating something'\n"
         r"  train\.json:11: video 3: no template in {'id': 3}\n"
     )
     with pytest.raises(AnnotationError, match=message):
@@ -278,5 +280,5 @@ def test_answers_must_be_there_and_known(tmp_path):
     with pytest.raises(AnnotationError, match=r"1 of 2 videos of test\.json have no answer: 2\."):
         read_test_entries(tmp_path / "test.json", labels)
     (tmp_path / "test-answers.csv").write_text("1;Closing something\n2;Eating\n")
-    with pytest.raises(AnnotationError, match=r"test-answers\.csv:2: no label is called 'Eating'"):
+    with pytest.raises(AnnotationError, match=r"test-answers\.csv:2: there is no label 'Eating'"):
         read_test_entries(tmp_path / "test.json", labels)

@@ -179,7 +179,7 @@ def test_settings_that_do_not_fit(ucf):
     with pytest.raises(AnnotationError, match=r"names 3 classes, but MODEL\.NUM_CLASSES is 101"):
         build_dataset(cfg, "train")
     cfg.DATA.MULTI_LABEL = True
-    with pytest.raises(ValueError, match=r"UCF101 has one label a video: set DATA\.MULTI_LABEL False"):
+    with pytest.raises(ValueError, match=r"UCF101 has one label per video: set DATA\.MULTI_LABEL False"):
         build_dataset(cfg, "train")
     with pytest.raises(ConfigError, match=r"DATA\.FOLD=4 is not one of 1, 2, 3"):
         load_cfg("Kinetics/SLOWFAST_4x16_R50", ["DATA.FOLD", 4])
@@ -197,7 +197,7 @@ def test_a_folder_without_annotations(tmp_path, name, pattern):
 @pytest.mark.parametrize(
     "row, message",
     [
-        ("v_YoYo_g01_c02.avi 3", "no class and file: 'v_YoYo_g01_c02.avi 3'"),
+        ("v_YoYo_g01_c02.avi 3", "not a class and a file: 'v_YoYo_g01_c02.avi 3'"),
         ("Yoyos/v_YoYo_g01_c02.avi", "class Yoyos is not in classInd.txt"),
         ("YoYo/v_YoYo_g01_c02.avi 2", "YoYo has number 3, not 2"),
     ],
@@ -226,7 +226,7 @@ def test_classes_of_ucf101_count_from_1(tmp_path):
 
 def test_bad_rows_of_hmdb51(tmp_path):
     (tmp_path / "run_test_split1.txt").write_text("a b.avi 1\nc.avi 4\n")
-    with pytest.raises(AnnotationError, match=r"run_test_split1\.txt:2: no file and code: 'c\.avi 4'"):
+    with pytest.raises(AnnotationError, match=r"run_test_split1\.txt:2: not a file and a code: 'c\.avi 4'"):
         read_hmdb_split(tmp_path, 1, "train")
     (tmp_path / "run_test_split1.txt").write_text("a b.avi 1\n")
     assert list(read_hmdb_split(tmp_path, 1, "train")[1].paths) == ["run/a b.avi"]

@@ -48,19 +48,19 @@ def test_plain_training_has_plain_keys_and_nothing_to_say():
 
 
 def test_a_stage_in_words():
-    sampler = sampler_of(BOTH, world_size=2)  # 4 clips a batch
+    sampler = sampler_of(BOTH, world_size=2)  # 4 clips per batch
     words = [describe_stage(epoch, schedule=BOTH, sampler=sampler) for epoch in range(3)]
     assert (
         words[0]
         == words[1]
         == (
             "stage 1 of 2 (epochs 1 to 2): clips of 4 frames, crops of 16, 23, 23 pixels in batches of 32, 16, 16 in "
-            "turn, 4 steps an epoch"
+            "turn, 4 steps per epoch"
         )
     )
     assert words[2] == (
         "stage 2 of 2 (epochs 3 to 3): clips of 8 frames, crops of 16, 23, 32 pixels in batches of 16, 8, 4 in turn, "
-        "10 steps an epoch"
+        "10 steps per epoch"
     )
     assert describe_plan(BOTH) == (
         "multigrid training: 3 epochs in 2 stages, frames x pixels: 4 x 23 to epoch 2, 8 x 32 to epoch 3"

@@ -75,7 +75,7 @@ def pipeline(model: nn.Module | None = None) -> Pipeline:
 
 
 def test_videos(folder, dataset: Videos, pipe: Pipeline | None = None):
-    """Scores of a test of two views a video."""
+    """Scores of a test of two views per video."""
 
     def views(indices) -> VideoViews:
         frames = dataset.read(indices)[0].transpose(0, 1)
@@ -128,7 +128,7 @@ class BoxNet(TinyNet):
 
 
 def score_all_boxes(folder, dataset: Videos, pipe: Pipeline | None = None):
-    """Scores of two boxes a key frame."""
+    """Scores of two boxes per key frame."""
 
     def batch(indices) -> DetectionBatch:
         clip = torch.arange(len(indices)).repeat_interleave(2)

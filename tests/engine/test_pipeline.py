@@ -245,5 +245,5 @@ def test_published_weights_by_name(monkeypatch):
 def test_frames_can_be_scored_where_the_data_set_does_not_tell_its_clips(make_video):
     pipeline = Pipeline(TinyNet(), Protocol(OwnSampling(4, "mine"), crop_size=32, short_sides=(32,)))
     assert pipeline.scores(random_clips(1)[0]).shape == (1, 4)
-    with pytest.raises(ValueError, match="the data set mine does not tell which frames make a clip"):
+    with pytest.raises(ValueError, match="the data set mine does not say which frames make a clip"):
         pipeline(make_video(num_frames=10))

@@ -30,7 +30,7 @@ def shuffled(predictions: Predictions, order: list[int]) -> Predictions:
 
 
 def slow_fuse(members, weights, method) -> dict[str, list[float]]:
-    """path -> scores, video by video and class by class, for members of one label a video."""
+    """path -> scores, video by video and class by class, for members of one label per video."""
     result = {}
     for path in members[0].paths:
         rows = []

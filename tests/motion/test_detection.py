@@ -234,7 +234,7 @@ def test_command_line(tmp_path, capsys):
     assert "holds another Motion set (its form is ava, wanted clips)" in capsys.readouterr().err
     assert main([str(tmp_path / "other"), *options, "--num-test", "3"]) == 2
     message = capsys.readouterr().err
-    assert "--num-test: a set of form ava has no such thing. It has --num-train, --num-val" in message
+    assert "--num-test: the form ava does not have this option. It has --num-train, --num-val" in message
     assert not (tmp_path / "other").exists()
 
 

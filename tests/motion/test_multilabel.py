@@ -157,4 +157,4 @@ def test_command_line(tmp_path, capsys):
     assert main([str(root), *options]) == 0
     assert "there already with these arguments" in capsys.readouterr().out
     assert main([str(root), *options, "--num-val", "3"]) == 2
-    assert "--num-val: a set of form charades has no such thing." in capsys.readouterr().err
+    assert "--num-val: the form charades does not have this option." in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_labels_are_smoothed_even_where_nothing_is_mixed():
 def test_mixup_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match="both 0: nothing would be mixed"):
         Mixup(num_classes=10, mixup_alpha=0, cutmix_alpha=0)
-    with pytest.raises(ValueError, match=r"one label a clip, int64 \(B,\), got torch.float32 \(6, 10\)"):
+    with pytest.raises(ValueError, match=r"one label per clip, int64 \(B,\), got torch.float32 \(6, 10\)"):
         Mixup(num_classes=10)(batch()[0], torch.zeros(6, 10), np.random.default_rng(0))
 
 

@@ -135,7 +135,7 @@ def test_no_rate_at_all(tmp_path, helpers):
 
 @pytest.mark.parametrize("rate, name", [(1000, "a.mkv"), (1000, "a.avi"), (90000, "a.mkv"), (30, "a.mkv")])
 def test_headers_of_another_rate(rate, name, tmp_path, helpers):
-    """Frames come 25 times a second, whatever the header says."""
+    """Frames come 25 times per second, whatever the header says."""
     clock = max(rate, 1000)
     frames = grays(8, pts=range(0, 8 * clock // 25, clock // 25))
     for frame in frames:

@@ -249,7 +249,7 @@ def test_header_count_is_not_believed(make_video):
 
 
 def test_stated_rate_is_not_believed_against_the_times(tmp_path, helpers):
-    # Plays at 10 frames a second, and states 30.
+    # Plays at 10 frames per second, and states 30.
     path = helpers.write_video(tmp_path / "a.mkv", pts=list(range(0, 180, 3)))
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == 30

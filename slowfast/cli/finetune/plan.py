@@ -73,7 +73,7 @@ class Machine:
 
 
 def task_settings(cfg: CfgNode, class_names: Sequence[str]) -> Iterator[Setting]:
-    """One label a video, from lists of files."""
+    """One label per video, from lists of files."""
     for key, value, why in (
         ("TRAIN.ENABLE", True, "train"),
         ("TEST.ENABLE", True, "and test"),
@@ -160,7 +160,7 @@ def batch_settings(
     known = clips if machine.free_bytes is not None else f"{_gib(memory.per_clip)} a clip; free memory is not known"
     settings = [
         Setting("NUM_GPUS", machine.num_gpus, "what this machine has" if machine.num_gpus else "the CPU"),
-        Setting("TRAIN.BATCH_SIZE", own * processes, f"{num_train // (own * processes)} steps an epoch; {known}"),
+        Setting("TRAIN.BATCH_SIZE", own * processes, f"{num_train // (own * processes)} steps per epoch; {known}"),
         Setting("TEST.BATCH_SIZE", at_once * processes, "views of a test at a time"),
     ]
     if at_once < own:
@@ -216,7 +216,7 @@ def schedule_settings(
         Setting("TRAIN.CHECKPOINT_PERIOD", 1, "epochs"),
         Setting("TRAIN.KEEP_CHECKPOINTS", 2, "the newest, beside the best"),
         Setting("TRAIN.EARLY_STOPPING", patience, "validations without a better top1"),
-        Setting("LOG_PERIOD", max(1, min(cfg.LOG_PERIOD, steps // 2)), f"of {steps} steps an epoch"),
+        Setting("LOG_PERIOD", max(1, min(cfg.LOG_PERIOD, steps // 2)), f"of {steps} steps per epoch"),
     ]
     if cfg.BN.USE_PRECISE_STATS and norm_frozen:
         settings.append(Setting("BN.USE_PRECISE_STATS", False, "batch norm keeps its statistics"))
@@ -238,7 +238,7 @@ def freezing_settings(cfg: CfgNode, *, num_train: int, num_classes: int) -> list
     """Which part of pretrained weights stays as it is: few videos cannot improve all of a network, but spoil it."""
     each = num_train / num_classes
     if each < HEAD_ALONE:
-        why = f"{each:.0f} training videos a class, fewer than {HEAD_ALONE}: the classifier alone learns"
+        why = f"{each:.0f} training videos per class, fewer than {HEAD_ALONE}: the classifier alone learns"
         return [
             Setting("MODEL.DETACH_FINAL_FC", True, why),
             Setting("MODEL.FROZEN_BN", True, "nor do the features change by their statistics"),
@@ -249,10 +249,10 @@ def freezing_settings(cfg: CfgNode, *, num_train: int, num_classes: int) -> list
     if each < LATER_STAGES:
         has_laterals = kind == "slowfast" and cfg.SLOWFAST.FUSION == "TimeStridedConv"
         patterns = [*_EARLY_STAGES, *(["laterals.[012]"] if has_laterals else [])]
-        why = f"{each:.0f} training videos a class, fewer than {LATER_STAGES}: the early stages keep their weights"
+        why = f"{each:.0f} training videos per class, fewer than {LATER_STAGES}: the early stages keep their weights"
         return [Setting("MODEL.FREEZE", patterns, why)]
     if each < SLOW_LAYERS:
-        why = f"{each:.0f} training videos a class, fewer than {SLOW_LAYERS}: earlier layers learn more slowly"
+        why = f"{each:.0f} training videos per class, fewer than {SLOW_LAYERS}: earlier layers learn more slowly"
         return [Setting("SOLVER.LAYER_DECAY", LAYER_DECAY, why)]
     return []
 

@@ -80,7 +80,7 @@ def add_list_format(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--separator", default=" ", help="between the fields of lists (default one space)")
     parser.add_argument(
-        "--multi-label", type=whole(1), metavar="K", help="lists give several labels a video, of K classes"
+        "--multi-label", type=whole(1), metavar="K", help="lists give several labels per video, of K classes"
     )
 
 

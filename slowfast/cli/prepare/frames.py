@@ -49,7 +49,7 @@ def add_parser(commands) -> None:
         type=Path,
         metavar="FILE",
         help="the videos of frame_lists/train.csv: ava_train_v2.2"
-        ".csv, Charades_v1_train.csv (with its labels), or one id a line",
+        ".csv, Charades_v1_train.csv (with its labels), or one id per line",
     )
     parser.add_argument("--val", type=Path, metavar="FILE", help="as --train, for frame_lists/val.csv")
     parser.add_argument(
@@ -59,7 +59,7 @@ def add_parser(commands) -> None:
         help="where to begin: 0 for files that are cut already (default: ava 900, charades 0)",
     )
     parser.add_argument("--duration-seconds", type=float, metavar="S", help="how much; 0: all (default: ava 901)")
-    parser.add_argument("--fps", type=float, metavar="N", help="images a second (default: ava 30, charades 24)")
+    parser.add_argument("--fps", type=float, metavar="N", help="images per second (default: ava 30, charades 24)")
     parser.add_argument(
         "--long-side",
         type=whole(0),

@@ -36,7 +36,7 @@ def add_parser(commands) -> None:
         "--classes",
         type=Path,
         metavar="FILE",
-        help="class names in the order of labels: .json or one a line. Default: all names there are, sorted",
+        help="class names in the order of labels: .json or one per line. Default: all names there are, sorted",
     )
     parser.add_argument(
         "--split",

@@ -20,14 +20,14 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
     yield from detection_problems(cfg)
     for key, value in (("SCALES", cfg.TEST.SCALES), ("FLIP", cfg.TEST.FLIP)):
         if value:
-            yield f"TEST.{key}={value} is for tests of clips; boxes have AVA.TEST_{key}."
+            yield f"TEST.{key}={value} applies to tests of clips; for boxes use AVA.TEST_{key}."
     if "ava" not in (cfg.TRAIN.DATASET, cfg.TEST.DATASET):
         return
     yield from fraction(cfg, "AVA.DETECTION_SCORE_THRESH")
     yield from at_least(cfg, 0, "AVA.MOVIE_START_SECONDS", "AVA.FRAMES_START_SECONDS", "AVA.FIRST_SECOND")
     yield from above(cfg, 0, "AVA.FPS")
     if cfg.AVA.LAST_SECOND < cfg.AVA.FIRST_SECOND:
-        yield f"AVA.LAST_SECOND={cfg.AVA.LAST_SECOND} lies before AVA.FIRST_SECOND={cfg.AVA.FIRST_SECOND}."
+        yield f"AVA.LAST_SECOND={cfg.AVA.LAST_SECOND} is before AVA.FIRST_SECOND={cfg.AVA.FIRST_SECOND}."
     yield from clip_problems(cfg)
     if not all(isinstance(side, int) and side >= 1 for side in cfg.AVA.TEST_SCALES):
         yield f"AVA.TEST_SCALES={cfg.AVA.TEST_SCALES}: expected short sides in pixels, integers of at least 1."
@@ -36,12 +36,12 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def detection_problems(cfg: CfgNode) -> Iterator[str]:
-    """A network, a loss or an activation that does not go with several labels a box."""
+    """A network, a loss or an activation that does not go with several labels per box."""
     yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
     if model_kind(cfg) in ("x3d", "csn", "r2plus1d") or cfg.MODEL.MODEL_NAME.lower().startswith("torchvision/"):
         yield (
-            f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores clips alone. "
-            "Use SlowFast or ResNet."
+            f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores only clips. Use SlowFast "
+            f"or ResNet."
         )
     if cfg.MODEL.HEAD_ACT == "softmax":
         yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
@@ -60,7 +60,7 @@ def clip_problems(cfg: CfgNode) -> Iterator[str]:
             "its key frame as after it. Make one of them even."
         )
     if cfg.SLOWFAST.FAST_INPUT == "flow":
-        yield "SLOWFAST.FAST_INPUT=flow: the data set ava gives colors alone; use another FAST_INPUT."
+        yield "SLOWFAST.FAST_INPUT=flow: the data set ava provides only colors; use another FAST_INPUT."
 
 
 def lighting_problems(cfg: CfgNode) -> Iterator[str]:

@@ -35,7 +35,7 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> Cf
     checked.
 
     Raises:
-        ConfigError: all problems, one a line.
+        ConfigError: all problems, one per line.
     """
     problems = list(type_problems(cfg, defaults)) or [
         *refused_settings(cfg, defaults),
@@ -114,7 +114,7 @@ def run_problems(cfg: CfgNode) -> Iterator[str]:
         yield f"SHARD_ID={cfg.SHARD_ID}: machines are numbered 0 to NUM_SHARDS - 1 = {cfg.NUM_SHARDS - 1}."
     yield from one_of(cfg, "DIST_BACKEND", ("nccl", "gloo", "mpi"))
     if cfg.TASK and cfg.TASK not in REFUSED_VALUES["TASK"]:
-        yield f'TASK={cfg.TASK!r}: leave it empty (""); the data set, the loss and the head make the task.'
+        yield f'TASK={cfg.TASK!r}: leave it empty (""); the data set, the loss and the head define the task.'
     for group in ("TRAIN", "TEST"):
         yield from one_of(cfg, f"{group}.CHECKPOINT_TYPE", ("pytorch", "caffe2"))
         yield from at_least(cfg, 1, f"{group}.BATCH_SIZE")
@@ -132,7 +132,7 @@ def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:
     if num_gpus > 1 and size % num_gpus:
         sizes = [multiple for multiple in (size // num_gpus * num_gpus, -(-size // num_gpus) * num_gpus) if multiple]
         yield (
-            f"{group}.BATCH_SIZE={size} is not divisible by NUM_GPUS={num_gpus}: every GPU takes an equal share. "
+            f"{group}.BATCH_SIZE={size} is not divisible by NUM_GPUS={num_gpus}: every GPU needs an equal share. "
             f"Set {group}.BATCH_SIZE to {' or '.join(map(str, sizes))}, or NUM_GPUS to a divisor of {size}."
         )
 

@@ -20,7 +20,7 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
     yield from one_of(cfg, "DATA.CHECK_FILES", ("sample", "all", "none"))
     yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
-        yield 'DATA.PATH_LABEL_SEPARATOR is empty; set what stands between path and label, e.g. " " or ",".'
+        yield 'DATA.PATH_LABEL_SEPARATOR is empty; set the separator between path and label, e.g. " " or ",".'
     yield from color_problems(cfg)
     yield from jitter_problems(cfg)
     yield from view_problems(cfg)
@@ -36,7 +36,7 @@ def color_problems(cfg: CfgNode) -> Iterator[str]:
         if len(values) != 3:
             yield f"DATA.{key}={values} has {len(values)} entries; expected 3, one for each of R, G and B."
     if any(value <= 0 for value in cfg.DATA.STD):
-        yield f"DATA.STD={cfg.DATA.STD}: every entry must be above 0, colors are divided by it."
+        yield f"DATA.STD={cfg.DATA.STD}: every entry must be above 0 because colors are divided by it."
 
 
 def jitter_problems(cfg: CfgNode) -> Iterator[str]:
@@ -51,7 +51,7 @@ def jitter_problems(cfg: CfgNode) -> Iterator[str]:
     relative = cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE
     if len(scales) == 2 and not relative and min(scales) < cfg.DATA.TRAIN_CROP_SIZE:
         yield (
-            f"DATA.TRAIN_JITTER_SCALES={scales}: a frame of shorter side {min(scales)} holds no crop of "
+            f"DATA.TRAIN_JITTER_SCALES={scales}: a frame with a shorter side of {min(scales)} is smaller than "
             f"DATA.TRAIN_CROP_SIZE={cfg.DATA.TRAIN_CROP_SIZE}. Raise the scales or lower the crop."
         )
 
@@ -89,7 +89,7 @@ def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
     if cfg.MIXUP.ALPHA == 0 and cfg.MIXUP.CUTMIX_ALPHA == 0:
         yield "MIXUP.ENABLE with MIXUP.ALPHA=0 and MIXUP.CUTMIX_ALPHA=0 mixes nothing. Set one above 0."
     if cfg.DATA.MULTI_LABEL:
-        yield "MIXUP.ENABLE with DATA.MULTI_LABEL: mixing is defined for one label a video. Turn one off."
+        yield "MIXUP.ENABLE with DATA.MULTI_LABEL: mixing is defined for one label per video. Turn one off."
 
 
 def several_clips_problems(cfg: CfgNode) -> Iterator[str]:
@@ -107,7 +107,8 @@ def motion_shift_problems(cfg: CfgNode) -> Iterator[str]:
     if not (data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_JITTER_ASPECT_RELATIVE):
         yield (
             "DATA.TRAIN_JITTER_MOTION_SHIFT moves windows of random area and shape: set "
-            "DATA.TRAIN_JITTER_SCALES_RELATIVE, as [0.08, 1.0], and DATA.TRAIN_JITTER_ASPECT_RELATIVE, as [0.75, 1.33]."
+            "DATA.TRAIN_JITTER_SCALES_RELATIVE, e.g. [0.08, 1.0], and DATA.TRAIN_JITTER_ASPECT_RELATIVE, e.g. [0.75, "
+            "1.33]."
         )
     if cfg.DETECTION.ENABLE or cfg.SLOWFAST.FAST_INPUT == "flow":
         yield "DATA.TRAIN_JITTER_MOTION_SHIFT moves pixels, but neither boxes nor optical flow. Turn it off."
@@ -121,7 +122,7 @@ def clip_augmentation_problems(cfg: CfgNode) -> Iterator[str]:
     remedy = "Set AUG.AA_TYPE '' and AUG.COLOR_JITTER 0.0"
     if cfg.DETECTION.ENABLE:
         yield (
-            f"{asked} with DETECTION.ENABLE: they change clips without their boxes. {remedy}; "
+            f"{asked} with DETECTION.ENABLE: they change clips but not their boxes. {remedy}; "
             "AVA.TRAIN_USE_COLOR_AUGMENTATION changes colors."
         )
     elif cfg.SLOWFAST.FAST_INPUT == "flow":

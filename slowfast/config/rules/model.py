@@ -46,7 +46,10 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
     yield from label_problems(cfg)
     yield from bn_problems(cfg)
     if cfg.MODEL.ACT_CHECKPOINT and cfg.MODEL.COMPILE:
-        yield "MODEL.ACT_CHECKPOINT with MODEL.COMPILE: compiled code chooses itself what it keeps. Turn one off."
+        yield (
+            "MODEL.ACT_CHECKPOINT with MODEL.COMPILE: compiled code itself chooses which activations to keep. Turn "
+            "one off."
+        )
     kind, arch = model_kind(cfg), cfg.MODEL.ARCH
     if cfg.SLOWFAST.FAST_INPUT != "rgb" and kind not in ("", "slowfast"):
         yield (
@@ -87,7 +90,7 @@ def label_problems(cfg: CfgNode) -> Iterator[str]:
             "several labels hold at once. Set MODEL.HEAD_ACT to sigmoid."
         )
     if cfg.DATA.MULTI_LABEL and loss in ONE_LABEL_LOSSES:
-        yield f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={loss!r}: it wants one label a video. Set bce_logit."
+        yield f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={loss!r}: this loss needs one label per video. Set bce_logit."
     yield from evaluator_problems(cfg)
     if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":
         yield "MODEL.NUM_CLASSES=1 with MODEL.HEAD_ACT='softmax': the score is always 1. Use 2, or sigmoid."
@@ -127,11 +130,14 @@ def fast_input_problems(cfg: CfgNode) -> Iterator[str]:
     if cfg.SLOWFAST.FAST_INPUT == "flow":
         yield from above(cfg, 0, "FLOW.BOUND")
         if cfg.DATA.RESIZE_IN_DECODER:
-            yield "SLOWFAST.FAST_INPUT=flow with DATA.RESIZE_IN_DECODER: flow is of frames as stored. Turn it off."
+            yield (
+                "SLOWFAST.FAST_INPUT=flow with DATA.RESIZE_IN_DECODER: flow is computed from frames as stored. Turn "
+                "it off."
+            )
     if cfg.SLOWFAST.FAST_INPUT in ("flow", "half_resolution") and cfg.DETECTION.ENABLE:
         yield (
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT} with DETECTION.ENABLE: boxes are pooled from maps of one "
-            "size, of RGB frames. Use rgb, gray or time_difference."
+            f"size, computed from RGB frames. Use rgb, gray or time_difference."
         )
 
 

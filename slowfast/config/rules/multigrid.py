@@ -37,7 +37,10 @@ def short_cycle_problems(cfg: CfgNode) -> Iterator[str]:
     if not factors or not all(_is_share(factor) for factor in factors):
         yield f"MULTIGRID.SHORT_CYCLE_FACTORS={factors}: expected shares of the crop size, above 0 and at most 1."
     elif round(min(factors) * cfg.DATA.TRAIN_CROP_SIZE) < 1:
-        yield f"MULTIGRID.SHORT_CYCLE_FACTORS={factors} of DATA.TRAIN_CROP_SIZE={cfg.DATA.TRAIN_CROP_SIZE} is no pixel."
+        yield (
+            f"MULTIGRID.SHORT_CYCLE_FACTORS={factors} of DATA.TRAIN_CROP_SIZE={cfg.DATA.TRAIN_CROP_SIZE} is less "
+            f"than one pixel."
+        )
 
 
 def long_cycle_problems(cfg: CfgNode) -> Iterator[str]:

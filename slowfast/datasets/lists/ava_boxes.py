@@ -125,7 +125,7 @@ def read_boxes(
         reader.read(path, has_scores=False)
     for path in map(Path, detected_lists):
         if any(path.resolve() == other.resolve() for other in true_paths):
-            logger.info("%s is listed for true and for detected boxes: read once, as true boxes.", path.name)
+            logger.info("%s is listed both as true and as detected boxes: it is read once, as true boxes.", path.name)
             reader.names.append(path.name)
         else:
             reader.read(path, has_scores=True)
@@ -186,8 +186,8 @@ class _BoxReader:
         self.num_rows += num_rows
         if self._first_score_above_one:
             logger.warning(
-                "%s:%d: the last column, read as a score, is above 1. In a list of true boxes it is the person; as in "
-                "PySlowFast, persons whose number is below the threshold %g are left out.",
+                "%s:%d: the last column, read as a score, is above 1. In a list of true boxes it is the person id; as "
+                "in PySlowFast, persons with an id below the threshold %g are skipped.",
                 *(path.name, self._first_score_above_one, self.score_threshold),
             )
 
@@ -199,7 +199,7 @@ class _BoxReader:
             raise ValueError(f"{len(fields)} columns instead of {'8' if has_scores else '7 or 8'}")
         second = self._second_of[fields[1]]
         if second not in self.annotated:
-            self.left_out[f"rows of seconds outside {self.annotated[0]}-{self.annotated[-1]}"] += 1
+            self.left_out[f"rows with seconds outside {self.annotated[0]}-{self.annotated[-1]}"] += 1
             self.seconds_elsewhere[second] += 1
             return
         if second % self.every_seconds:
@@ -252,7 +252,7 @@ class _BoxReader:
             number = _number("label", text)
             label = int(number)
             if label != number:
-                raise ValueError(f"label {quoted(text)} is no integer") from None
+                raise ValueError(f"label {quoted(text)} is not an integer") from None
         if label == -1:
             return 0
         if not 1 <= label <= self.num_classes:
@@ -283,10 +283,10 @@ class _BoxReader:
         left_out = self._left_out(key_frames)
         if not len(result):
             raise AnnotationError(
-                f"{', '.join(self.names)}: no box is left. Left out: {left_out or 'nothing'}.{self._passed_over()}"
+                f"{', '.join(self.names)}: no box is left. Skipped: {left_out or 'nothing'}.{self._passed_over()}"
             )
         level = logging.WARNING if result.missing_videos else logging.INFO
-        logger.log(level, "%s: %s. Left out: %s.", ", ".join(self.names), self._kept(result), left_out or "nothing")
+        logger.log(level, "%s: %s. Skipped: %s.", ", ".join(self.names), self._kept(result), left_out or "nothing")
         return result
 
     def _check_seconds(self) -> None:
@@ -294,7 +294,7 @@ class _BoxReader:
         elsewhere = self.seconds_elsewhere
         if 2 * elsewhere.total() > self.num_rows:
             raise AnnotationError(
-                f"{', '.join(self.names)}: {elsewhere.total():,} of {self.num_rows:,} rows are of the seconds "
+                f"{', '.join(self.names)}: {elsewhere.total():,} of {self.num_rows:,} rows have the seconds "
                 f"{min(elsewhere)} to {max(elsewhere)}, outside {self.annotated[0]}-{self.annotated[-1]}. Set "
                 "AVA.FIRST_SECOND and AVA.LAST_SECOND to the seconds that these lists annotate."
             )
@@ -304,8 +304,8 @@ class _BoxReader:
         if not self.num_passed_over:
             return ""
         return (
-            f" Validation looks at the seconds that {self.every_seconds} divides and passes over "
-            f"{self.num_passed_over:,} rows: AVA.FULL_TEST_ON_VAL True takes all."
+            f" Validation uses every {self.every_seconds}th second and skips {self.num_passed_over:,} rows: "
+            f"AVA.FULL_TEST_ON_VAL True uses all."
         )
 
     def _kept(self, result: KeyFrames) -> str:
@@ -340,7 +340,7 @@ class _Seconds(dict):
     def __missing__(self, text: str) -> int:
         number = _number("timestamp", text)
         if number != int(number):
-            raise ValueError(f"timestamp {quoted(text)} is no whole second")
+            raise ValueError(f"timestamp {quoted(text)} is not a whole second")
         self[text] = int(number)
         return self[text]
 
@@ -351,7 +351,7 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} {quoted(text)} is no number") from None
+        raise ValueError(f"{name} {quoted(text)} is not a number") from None
     return number
 
 

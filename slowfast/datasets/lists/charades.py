@@ -57,7 +57,7 @@ class CharadesAnnotations:
     """The rows of an annotation file.
 
     Attributes:
-        video_ids: one a row, all different.
+        video_ids: one per row, all different.
         actions: of every row (class, start, end), classes from 0 and times in seconds.
         line_numbers: int32 (N,), from 1, where the rows begin.
     """
@@ -114,7 +114,7 @@ def read_charades_csv(path: Path, num_classes: int) -> CharadesAnnotations:
         reversed_ones += [f"{path.name}:{line}" for _, start, end in found if end < start]
     problems.report(len(actions))
     if not actions:
-        raise AnnotationError(f"{path} names no video: only its header was found.")
+        raise AnnotationError(f"{path} names no video: it has only a header.")
     if reversed_ones:
         logger.warning("%s: %d actions end before they begin (first: %s).", path, len(reversed_ones), reversed_ones[0])
     return CharadesAnnotations(list(lines), actions, np.array(list(lines.values()), dtype=np.int32))
@@ -135,7 +135,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
             broken_lines = sum(field.count("\n") for field in row.values() if isinstance(field, str))
             yield reader.line_num - broken_lines, row
     except csv.Error as error:
-        raise AnnotationError(f"{path}:{reader.line_num}: no CSV: {error}.") from error
+        raise AnnotationError(f"{path}:{reader.line_num}: not a CSV file: {error}.") from error
 
 
 def _actions(field: str | None, num_classes: int) -> list[tuple[int, float, float]]:

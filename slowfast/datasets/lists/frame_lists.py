@@ -90,7 +90,7 @@ class FrameLists:
 class _Video:
     """What is known of one video.
 
-    ``label_codes`` are indices into the table of label sets, one a frame, or None when no frame has a label.
+    ``label_codes`` are indices into the table of label sets, one per frame, or None when no frame has a label.
     """
 
     source: str
@@ -181,7 +181,7 @@ class _ListReader:
         if self.problems:
             raise AnnotationError(self._bad_rows())
         if not self.frames:
-            raise AnnotationError(f"{self.path} names no frame: only its header was found.")
+            raise AnnotationError(f"{self.path} names no frame: it has only a header.")
         if self.jumps:
             self._warn_of_jumps()
         return {os.fsdecode(name): self._video(frames, prefix) for name, frames in self.frames.items()}
@@ -267,8 +267,8 @@ class _ListReader:
     def _warn_of_jumps(self) -> None:
         name, (line, what) = next(iter(self.jumps.items()))
         logger.warning(
-            "%s: the frame numbers of %s of %s videos do not follow one another (first: %s:%d, video %s, %s). "
-            "Frames count by their order in the list, as in PySlowFast: a missing row shifts the time of all after it.",
+            "%s: the frame numbers of %s of %s videos are not consecutive (first: %s:%d, video %s, %s). Frames count "
+            "by their order in the list, as in PySlowFast: a missing row shifts the times of all later frames.",
             self.path.name,
             f"{len(self.jumps):,}",
             f"{len(self.frames):,}",
@@ -287,7 +287,7 @@ class _ListReader:
         named = named_rows(self.path, sorted(self.problems))
         return (
             f"{self.path}: {len(self.problems):,} of {self.num_rows:,} rows cannot be used:\n{named}\n"
-            f"Expected `{HEADER}` in every row, five fields without blanks in them."
+            f"Expected `{HEADER}` in every row, five fields without spaces in them."
         )
 
 
@@ -364,6 +364,6 @@ def check_frame_files(lists: FrameLists, which: str = "sample", *, hint: str = "
                 missing.append(f"  {lists.location(video_index)}: {path}")
     if missing:
         raise AnnotationError(
-            f"{', '.join(lists.sources)}: {len(missing):,} of {num_looked_for:,} frames looked for (of "
+            f"{', '.join(lists.sources)}: {len(missing):,} of {num_looked_for:,} frames checked (of "
             f"{lists.num_frames:,}) are missing:\n" + "\n".join(missing[:MAX_REPORTED]) + (f"\n{hint}" if hint else "")
         )

@@ -131,7 +131,7 @@ def read_path_label_list(
     if rows.problems:
         raise AnnotationError(_bad_rows(path, rows))
     if not rows.paths:
-        raise AnnotationError(f"{path} names no video: expected one `path{separator}label` a line.")
+        raise AnnotationError(f"{path} names no video: expected one `path{separator}label` per line.")
     return VideoList(
         source=path.name,
         paths=PackedStrings(os.path.join(prefix, video) for video in rows.paths),
@@ -207,7 +207,7 @@ class _Rows:
         if not (self.separator.strip() or _NUMBER.fullmatch(middle)):
             return _unquoted(head)
         if self.multi_label and self.separator == ",":
-            raise ValueError("several labels must stand in double quotes where a comma separates the fields")
+            raise ValueError("several labels must be in double quotes if a comma separates the fields")
         return video
 
     def _labels_of(self, field: str) -> int | tuple[int, ...]:
@@ -218,7 +218,7 @@ class _Rows:
     def _label(self, field: str) -> int:
         field = _unquoted(field.strip())
         if not _INTEGER.fullmatch(field):
-            raise ValueError(f"label {quoted(field)} is no integer")
+            raise ValueError(f"label {quoted(field)} is not an integer")
         label = int(field.partition(".")[0])
         if label < 0 or (self.num_classes is not None and label >= self.num_classes):
             self.out_of_range.add(label)
@@ -240,7 +240,7 @@ def _unquoted(field: str) -> str:
 
 
 def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_problems: int | None = None) -> str:
-    """The first ten of ``problems``, (line number, what is wrong), one a line, and how many more there are.
+    """The first ten of ``problems``, (line number, what is wrong), one per line, and how many more there are.
 
     Args:
         num_problems: of the file, where ``problems`` holds but the first ones.
@@ -254,14 +254,14 @@ def _bad_rows(path: Path, rows: _Rows) -> str:
     """The message for a list with bad rows."""
     total = len(rows.problems) + len(rows.paths)
     named = named_rows(path, rows.problems)
-    hint = f"Expected one `path{rows.separator}label` a line, fields separated by {rows.separator!r}"
+    hint = f"Expected one `path{rows.separator}label` per line, fields separated by {rows.separator!r}"
     hint += " (DATA.PATH_LABEL_SEPARATOR)."
     if rows.num_classes and rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:
         hint = f"Labels seem to count from 1: they must count from 0, up to {rows.num_classes - 1}."
     elif min(rows.out_of_range, default=0) < 0:
         hint = "Labels count from 0."
         if rows.labels_optional:
-            hint += " Where a video's label is not known, leave it away: a line with the path alone."
+            hint += " If a video's label is unknown, omit it: write only the path on the line."
     elif rows.out_of_range:
         hint = f"MODEL.NUM_CLASSES is {rows.num_classes}: raise it, or correct the list."
     elif len(rows.problems) == 1 and rows.problems[0][0] == 1 and rows.paths:
@@ -295,7 +295,7 @@ def check_files(videos: VideoList, which: str = "sample") -> None:
     missing = [i for i in indices if not os.path.exists(videos.paths[i])]
     if missing:
         named = "\n".join(f"  {videos.location(i)}: {videos.paths[i]}" for i in missing[:MAX_REPORTED])
-        looked = f"{len(indices):,} files" if len(indices) == len(videos) else f"{len(indices):,} files looked for"
+        looked = f"{len(indices):,} files" if len(indices) == len(videos) else f"{len(indices):,} files checked"
         of = "" if len(indices) == len(videos) else f" (of {len(videos):,})"
         raise AnnotationError(
             f"{videos.source}: {len(missing):,} of {looked}{of} are missing:\n{named}\n"
@@ -334,7 +334,7 @@ def _nonblank_lines(path: Path) -> list[str]:
     except OSError as error:
         raise AnnotationError(f"cannot read class names from {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path} holds no class names: it is no text in UTF-8 ({error}).") from error
+        raise AnnotationError(f"{path} holds no class names: it is not UTF-8 text ({error}).") from error
     return [line for line in text.splitlines() if line.strip()]
 
 

@@ -100,7 +100,7 @@ def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
         if name in labels:
             classes.append(labels[name])
         else:
-            found = f"no label is called {quoted(name)}" if name is not None else f"no template in {entry}"
+            found = f"there is no label {quoted(name)}" if name is not None else f"no template in {entry}"
             problems.add(line, f"video {entry['id']}: {found}")
     problems.report(len(entries))
     return _annotations(path, [str(entry["id"]) for entry in entries], classes, lines)
@@ -137,7 +137,7 @@ def _answers(path: Path, labels: dict[str, int]) -> dict[str, int]:
         if label in labels:
             answers[video_id.strip()] = labels[label]
         else:
-            problems.add(line_number, f"no label is called {quoted(label)}")
+            problems.add(line_number, f"there is no label {quoted(label)}")
     problems.report(len(rows))
     return answers
 
@@ -160,7 +160,7 @@ def _entries(path: Path) -> tuple[list[dict], np.ndarray]:
     text = read_text(path, "the annotations")
     entries = parse_json(text, source=path, error=AnnotationError)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and _has_id(entry) for entry in entries):
-        raise AnnotationError(f'{path}: expected a list of objects with an "id" each, which is text or a number.')
+        raise AnnotationError(f'{path}: expected a list of objects with an "id" each, either text or a number.')
     if not entries:
         raise AnnotationError(f"{path} names no video.")
     newlines = np.array([match.start() for match in re.finditer("\n", text)])

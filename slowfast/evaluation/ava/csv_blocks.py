@@ -1,4 +1,4 @@
-"""Large CSV files of one name and many numbers a line, parsed by NumPy block by block. L lines of a block.
+"""Large CSV files of one name and many numbers per line, parsed by NumPy block by block. L lines of a block.
 
 ``numpy.loadtxt`` reads numbers as fast, but cuts long names silently and wants as many columns in every line; here the
 text that consecutive lines share is also read only once.

@@ -177,7 +177,7 @@ class _Rows:
 
     Attributes:
         rows: their numbers in the table, ascending.
-        image, class_index: int32 and int16, one a row that is in.
+        image, class_index: int32 and int16, one per row that is in.
     """
 
     def __init__(self, table: BoxTable, image: np.ndarray, class_ids: np.ndarray):
@@ -257,7 +257,7 @@ def _is_labeled(rules: Protocol, num_images: int, num_listed: int, truth: _Rows)
 
 
 def _is_right(found: _Rows, truth: _Rows, *, by_score: bool) -> np.ndarray:
-    """Whether a detection is right: bool, one a row of ``found`` that is in."""
+    """Whether a detection is right: bool, one per row of ``found`` that is in."""
     order = np.argsort(truth.group, kind="stable")
     groups, first, count = np.unique(truth.group[order], return_index=True, return_counts=True)
     is_right = np.zeros(len(found), bool)

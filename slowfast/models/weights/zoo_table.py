@@ -103,7 +103,7 @@ def published_figures(entry: ZooEntry) -> str:
     """The authors' accuracy in words: "77.0 top-1, 92.6 top-5 (3 x 10 views)"."""
     labels = {"top1": "top-1", "top5": "top-5", "map": "mAP"}
     labels |= {"top1_10_views": "top-1 (1 x 10 views)", "top1_30_views": "top-1 (3 x 10 views)"}
-    labels |= {"gflops": "GFLOPs a view", "parameters_millions": "M parameters"}
+    labels |= {"gflops": "GFLOPs per view", "parameters_millions": "M parameters"}
     figures = ", ".join(f"{entry.published[key]} {label}" for key, label in labels.items() if key in entry.published)
     return f"{figures} ({entry.views} views)" if entry.views else figures
 

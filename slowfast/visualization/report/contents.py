@@ -216,7 +216,8 @@ def _strips(folder: Path, stored: Mapping[str, Any]) -> dict[int, str]:
 def _videos(
     scores: np.ndarray, labels: np.ndarray, paths: np.ndarray, failures: Mapping[str, str], strips: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """One row a video: unreadable ones first, then wrong ones, the most sure first, then right ones, the least sure."""
+    """One row per video: unreadable ones, then wrong ones by falling confidence, then right ones by rising
+    confidence."""
     predicted = predicted_classes(scores)
     best = np.nan_to_num(scores, nan=-1.0).max(1)
     if labels.ndim == 1:

@@ -92,7 +92,7 @@ def test_from_a_checkpoint_of_ours(trained, slides, tmp_path, capsys):
     argv = [str(slides), "--from", str(best), "--output", str(tmp_path / "o"), "--dry-run", "--workers", "0"]
     assert main([*argv, "--gpus", "0", "SOLVER.MAX_EPOCH", "3"]) == 0
     out = capsys.readouterr().out
-    assert "MODEL.FREEZE" in out and "56 training videos a class" in out and "SOLVER.MAX_EPOCH 3: as you said" in out
+    assert "MODEL.FREEZE" in out and "56 training videos per class" in out and "SOLVER.MAX_EPOCH 3: as you said" in out
     cfg, old = load_cfg(tmp_path / "o/finetune.yaml"), load_cfg(trained / "finetune.yaml")
     assert cfg.TRAIN.CHECKPOINT_FILE_PATH == str(best) and cfg.SOLVER.MAX_EPOCH == 3
     for group in ("SLOWFAST", "RESNET"):
@@ -114,7 +114,7 @@ def test_published_weights_by_name_and_machine(slides, tmp_path, capsys, monkeyp
     assert cfg.TRAIN.ENABLE and cfg.TEST.ENABLE and cfg.DATA.RANDOM_FLIP is False
     assert cfg.TRAIN.CHECKPOINT_FILE_PATH == "Kinetics/c2/SLOWFAST_8x8_R50" and cfg.TRAIN.BATCH_SIZE == 8
     assert re.search(
-        r"TRAIN.BATCH_SIZE 8: 14 steps an epoch; .* fit into the CPU, [\d.]+ GiB free", capsys.readouterr().out
+        r"TRAIN.BATCH_SIZE 8: 14 steps per epoch; .* fit into the CPU, [\d.]+ GiB free", capsys.readouterr().out
     )
 
 

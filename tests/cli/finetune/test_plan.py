@@ -68,7 +68,7 @@ def test_memory_of_training_is_that_measured():
         (1, 24 * GIB, 10_000, 64, 4, None),  # 17 fit: 16 at once
         (1, 7 * GIB, 10_000, 64, 16, True),  # 4 at once, too few for statistics
         (4, 24 * GIB, 10_000, 64, None, None),  # 16 each
-        (0, 12 * GIB, 100, 8, None, None),  # 10 clips would be 10 steps an epoch
+        (0, 12 * GIB, 100, 8, None, None),  # 10 clips would be 10 steps per epoch
         (0, None, 100, 8, None, None),
         (8, 80 * GIB, 100, 8, None, True),  # one clip each
     ],

@@ -20,7 +20,7 @@ PROBLEMS = [
     (["AVA.TEST_SCALES", [224, 0]], r"AVA\.TEST_SCALES=\[224, 0\]: expected short sides"),
     (["AVA.TEST_SCALES", [224.5]], r"AVA\.TEST_SCALES=\[224\.5\]: expected"),
     (["DATA.SAMPLING_RATE", 1, "DATA.NUM_FRAMES", 1], r"DATA\.NUM_FRAMES=1 times DATA\.SAMPLING_RATE=1 is odd"),
-    (["SLOWFAST.FAST_INPUT", "flow"], r"SLOWFAST\.FAST_INPUT=flow: the data set ava gives colors alone"),
+    (["SLOWFAST.FAST_INPUT", "flow"], r"SLOWFAST\.FAST_INPUT=flow: the data set ava provides only colors"),
     (
         ["AVA.TRAIN_USE_COLOR_AUGMENTATION", True, "DATA.TRAIN_PCA_EIGVAL", [0.2]],
         r"DATA\.TRAIN_PCA_EIGVAL=\[0\.2\] has 1 entries; expected 3",

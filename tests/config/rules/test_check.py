@@ -91,7 +91,7 @@ def check(*overrides):
         (["DATA.TRAIN_JITTER_SCALES_RELATIVE", [0, 1]], r"DATA\.TRAIN_JITTER_SCALES_RELATIVE=\[0, 1\]: expected"),
         (
             ["DATA.TRAIN_CROP_SIZE", 288],
-            r"DATA\.TRAIN_JITTER_SCALES=\[256, 320\]: a frame of shorter side 256 holds no crop .*TRAIN_CROP_SIZE=288",
+            r"DATA\.TRAIN_JITTER_SCALES=\[256, 320\]: a frame with a shorter side of 256 is smaller than .*SIZE=288",
         ),
         (["DATA.CHECK_FILES", "some"], r"DATA\.CHECK_FILES='some' is not one of sample, all, none"),
         (["DATA.PATH_LABEL_SEPARATOR", ""], r"DATA\.PATH_LABEL_SEPARATOR is empty"),
@@ -104,7 +104,7 @@ def check(*overrides):
         (["AUG.ENABLE", True, "AUG.RE_PROB", 2], r"AUG\.RE_PROB=2"),
         (["AUG.ENABLE", True, "AUG.COLOR_JITTER", 1.0], r"AUG\.COLOR_JITTER=1\.0: must be at least 0 and below 1"),
         (["AUG.NUM_SAMPLE", 0], r"AUG\.NUM_SAMPLE=0: must be at least 1"),
-        (["DATA.TRAIN_JITTER_MOTION_SHIFT", True], r"set DATA\.TRAIN_JITTER_SCALES_RELATIVE, as"),
+        (["DATA.TRAIN_JITTER_MOTION_SHIFT", True], r"set DATA\.TRAIN_JITTER_SCALES_RELATIVE, e\.g\."),
         (["AUG.ENABLE", True, "SLOWFAST.FAST_INPUT", "flow"], r"FAST_INPUT=flow: they change colors, not optical flow"),
         (["MIXUP.ENABLE", True, "MIXUP.PROB", 2], r"MIXUP\.PROB=2"),
         (["MIXUP.ENABLE", True, "MIXUP.ALPHA", 0, "MIXUP.CUTMIX_ALPHA", 0], r"mixes nothing"),

@@ -49,7 +49,7 @@ def check(*overrides):
         ([*LONG, "MULTIGRID.EVAL_FREQ", 0], r"MULTIGRID\.EVAL_FREQ=0: must be at least 1"),
         ([*SHORT, "MULTIGRID.SHORT_CYCLE_FACTORS", []], r"SHORT_CYCLE_FACTORS=\[\]: expected shares"),
         ([*SHORT, "MULTIGRID.SHORT_CYCLE_FACTORS", [0.5, 1.5]], r"SHORT_CYCLE_FACTORS=\[0\.5, 1\.5\]: expected shares"),
-        ([*SHORT, "MULTIGRID.SHORT_CYCLE_FACTORS", [0.001]], r"of DATA\.TRAIN_CROP_SIZE=224 is no pixel"),
+        ([*SHORT, "MULTIGRID.SHORT_CYCLE_FACTORS", [0.001]], r"of DATA\.TRAIN_CROP_SIZE=224 is less than one pixel"),
         ([*SHORT, "DETECTION.ENABLE", True], r"DETECTION\.ENABLE with MULTIGRID.*Turn one off"),
     ],
     ids=lambda value: " ".join(map(str, value))[-60:] if isinstance(value, list) else "",

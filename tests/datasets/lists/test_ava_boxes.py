@@ -115,7 +115,7 @@ def test_true_boxes_have_no_score(read):
 def test_reduced_validation_keeps_every_fourth_second(read, caplog):
     rows = [f"vidA,{second},{BOX},1,1" for second in range(902, 915)]
     assert [second for _, second in read(detected=rows, every_seconds=4)] == [904, 908, 912]
-    assert "Left out: 1 videos without boxes" in summary(caplog)
+    assert "Skipped: 1 videos without boxes" in summary(caplog)
 
 
 def test_windows_files_are_read(tmp_path):
@@ -132,7 +132,7 @@ def test_the_summary_counts_everything(read, caplog):
     )
     assert summary(caplog) == (
         "true.csv, detected.csv: 1 videos, 2 key frames, 2 boxes (1 beyond the frame's border, 1 without label), "
-        "2 labels. Left out: 1 rows of seconds outside 902-1798, 1 rows below score 0.8 (1 key frames have no other), "
+        "2 labels. Skipped: 1 rows with seconds outside 902-1798, 1 rows below score 0.8 (1 key frames have no other), "
         "1 empty boxes, 1 rows without a box, 1 rows of 1 videos without frames (first: vidC), 1 videos without boxes."
     )
     assert caplog.records[-1].levelname == "WARNING"  # boxes were lost with their video
@@ -156,9 +156,9 @@ def test_coordinates_a_little_outside_are_kept_and_counted(read, caplog):
     "box, problem",
     [
         ("12,30,300,400", r"box far outside the frame; .* \(are these pixels\?\)"),
-        ("0.1,0.2,nan,0.4", "x2 'nan' is no number"),
-        ("0.1,inf,0.3,0.4", "y1 'inf' is no number"),
-        ("0.1,,0.3,0.4", "y1 '' is no number"),
+        ("0.1,0.2,nan,0.4", "x2 'nan' is not a number"),
+        ("0.1,inf,0.3,0.4", "y1 'inf' is not a number"),
+        ("0.1,,0.3,0.4", "y1 '' is not a number"),
     ],
 )
 def test_pixels_and_what_is_no_number_are_errors(read, box, problem):
@@ -170,7 +170,7 @@ def test_pixels_and_what_is_no_number_are_errors(read, box, problem):
 def test_empty_boxes_are_left_out_with_their_labels(read, box, caplog):
     key_frames = read(true=[f"vidA,0902,{BOX},1,0", f"vidA,0902,{box},2,1", f"vidA,0902,{box},3,1"])
     assert labels_of(key_frames) == [[1]]
-    assert "Left out: 1 empty boxes" in summary(caplog)
+    assert "Skipped: 1 empty boxes" in summary(caplog)
 
 
 def test_no_label_makes_a_negative(read):
@@ -188,7 +188,7 @@ def test_labels_that_the_model_does_not_have_are_errors(read, label):
 
 
 @pytest.mark.parametrize(
-    "label, problem", [("walk", "label 'walk' is no number"), ("1.5", "label '1.5' is no integer")]
+    "label, problem", [("walk", "label 'walk' is not a number"), ("1.5", "label '1.5' is not an integer")]
 )
 def test_labels_that_are_no_integers_are_errors(read, label, problem):
     with pytest.raises(AnnotationError, match=problem):
@@ -229,7 +229,7 @@ def test_other_timestamps_are_errors(read, second):
 def test_seconds_that_are_not_annotated_are_left_out(read, caplog):
     rows = [f"vidA,{second},{BOX},1,0" for second in (0, 901, 902, 903, 1798, 1799)]
     assert [second for _, second in read(true=rows)] == [902, 903, 1798]
-    assert "Left out: 3 rows of seconds outside 902-1798" in summary(caplog)
+    assert "Skipped: 3 rows with seconds outside 902-1798" in summary(caplog)
 
 
 def test_seconds_may_be_counted_from_0_and_for_hours(read):
@@ -240,7 +240,7 @@ def test_seconds_may_be_counted_from_0_and_for_hours(read):
 def test_lists_of_another_clock_are_an_error(read):
     rows = [f"vidA,{second},{BOX},1,0" for second in (0, 1, 2, 902)]
     message = (
-        r"3 of 4 rows are of the seconds 0 to 2, outside 902-1798\. Set AVA\.FIRST_SECOND and AVA\.LAST_SECOND to the"
+        r"3 of 4 rows have the seconds 0 to 2, outside 902-1798\. Set AVA\.FIRST_SECOND and AVA\.LAST_SECOND to the"
     )
     with pytest.raises(AnnotationError, match=message):
         read(true=rows)
@@ -257,7 +257,7 @@ def test_rows_of_videos_without_frames_are_left_out_and_warned_of(read, caplog):
 def test_true_boxes_have_7_or_8_columns_and_images_without_box_have_2(read, caplog):
     key_frames = read(true=[f"vidA,0902,{BOX},1", f"vidA,0902,{BOX},2,0", "vidA,0903"])
     assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2]]
-    assert "Left out: 1 rows without a box" in summary(caplog)
+    assert "Skipped: 1 rows without a box" in summary(caplog)
 
 
 def test_other_numbers_of_columns_are_errors(read):
@@ -276,7 +276,7 @@ def test_a_list_of_true_boxes_may_be_named_for_detected_ones_too(tmp_path, caplo
     once, twice = read_boxes([path], [], **options), read_boxes([path], [tmp_path / "." / "ava_train.csv"], **options)
     assert labels_of(once) == labels_of(twice) == [[1], [2]]
     assert np.array_equal(once.boxes, twice.boxes)
-    assert "ava_train.csv is listed for true and for detected boxes: read once" in caplog.text
+    assert "ava_train.csv is listed both as true and as detected boxes: it is read once" in caplog.text
 
 
 def test_a_person_read_as_a_score_is_warned_of(read, caplog):
@@ -289,7 +289,7 @@ def test_a_person_read_as_a_score_is_warned_of(read, caplog):
 def test_key_frames_without_a_box_above_the_threshold_are_counted(read, caplog):
     rows = [f"vidA,0902,{BOX},,0.9", f"vidA,0902,{BOX},,0.2", f"vidA,0903,{BOX},,0.2", f"vidB,0903,{BOX},,0.1"]
     assert list(read(detected=rows)) == [("vidA", 902)]
-    assert "Left out: 3 rows below score 0.8 (2 key frames have no other)" in summary(caplog)
+    assert "Skipped: 3 rows below score 0.8 (2 key frames have no other)" in summary(caplog)
 
 
 # ---- Files ----
@@ -297,7 +297,7 @@ def test_key_frames_without_a_box_above_the_threshold_are_counted(read, caplog):
 
 def test_a_list_from_which_nothing_is_left_is_an_error(read):
     message = (
-        r"detected\.csv: no box is left\. Left out: 1 rows below score 0\.8 \(1 key frames have no other\), 2 videos"
+        r"detected\.csv: no box is left\. Skipped: 1 rows below score 0\.8 \(1 key frames have no other\), 2 videos"
     )
     with pytest.raises(AnnotationError, match=message):
         read(detected=[f"vidA,0902,{BOX},,0.1"])

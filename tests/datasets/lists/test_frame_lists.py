@@ -203,9 +203,7 @@ def test_holes_in_the_numbering_are_kept_and_warned_of(write, caplog):
     lists = read_frame_lists([write(rows)])
     assert list(lists.frame_paths(1)) == ["b/b_000001.jpg", "b/b_000002.jpg", "b/b_000004.jpg"]
     (record,) = caplog.records
-    assert (
-        "1 of 3 videos do not follow one another (first: train.csv:7, video b, 3 where 2 is expected)" in record.message
-    )
+    assert "1 of 3 videos are not consecutive (first: train.csv:7, video b, 3 where 2 is expected)" in record.message
 
 
 # ---- Files ----
@@ -217,7 +215,7 @@ def test_missing_frames_are_named(write, tmp_path):
         (tmp_path / name).touch()
     lists = read_frame_lists([write(movie("a", [1, 2, 3]) + movie("b", [1, 2]))], prefix=str(tmp_path))
     with pytest.raises(
-        AnnotationError, match=r"1 of 2 frames looked for \(of 5\) are missing:\n  train\.csv:5: .*b_000001"
+        AnnotationError, match=r"1 of 2 frames checked \(of 5\) are missing:\n  train\.csv:5: .*b_000001"
     ):
         check_frame_files(lists)
     with pytest.raises(

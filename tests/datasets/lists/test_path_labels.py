@@ -83,7 +83,7 @@ def test_prefix_is_for_relative_paths(read):
 
 def test_header_is_skipped_when_asked(read):
     assert len(read("path label\na.mp4 0\n", skip_rows=1)) == 1
-    with pytest.raises(AnnotationError, match=r"train.csv:1: label 'label' is no integer.*\n.*DATA.SKIP_ROWS to 1"):
+    with pytest.raises(AnnotationError, match=r"train.csv:1: label 'label' is not an integer.*\n.*DATA.SKIP_ROWS to 1"):
         read("path label\na.mp4 0\nb.mp4 1\n")
 
 
@@ -94,7 +94,7 @@ def test_bad_rows_are_reported_together_with_their_lines(read):
         read(good + bad, num_classes=10)
     text = str(error.value)
     assert "14 of 34 rows cannot be used" in text
-    assert "train.csv:21: label 'x' is no integer: 'b.mp4 x'" in text
+    assert "train.csv:21: label 'x' is not an integer: 'b.mp4 x'" in text
     assert "train.csv:22: no label (no ' ' in this line): 'c.mp4'" in text
     assert "train.csv:23: label 10 is not in 0-9: 'd10.mp4 10'" in text
     assert len(re.findall(r"train\.csv:\d+:", text)) == 10
@@ -113,17 +113,19 @@ def test_minus_one_is_no_label(tmp_path, optional):
     with pytest.raises(AnnotationError, match=r"test\.csv:2: label -1 is not in 0-2") as info:
         read_path_label_list(tmp_path / "test.csv", num_classes=3, labels_optional=optional)
     assert "Labels count from 0." in str(info.value) and "NUM_CLASSES" not in str(info.value)
-    assert ("leave it away: a line with the path alone" in str(info.value)) == optional
+    assert ("omit it: write only the path on the line" in str(info.value)) == optional
 
 
-@pytest.mark.parametrize("row, problem", [("a.mp4 -1", "label -1 is not 0 or more"), ("a.mp4 1.5", "is no integer")])
+@pytest.mark.parametrize(
+    "row, problem", [("a.mp4 -1", "label -1 is not 0 or more"), ("a.mp4 1.5", "is not an integer")]
+)
 def test_labels_that_are_none(read, row, problem):
     with pytest.raises(AnnotationError, match=problem):
         read(row)
 
 
 def test_no_rows_and_no_file(read, tmp_path):
-    with pytest.raises(AnnotationError, match=r"train.csv names no video: expected one `path label` a line"):
+    with pytest.raises(AnnotationError, match=r"train.csv names no video: expected one `path label` per line"):
         read("# nothing\n\n")
     with pytest.raises(AnnotationError, match=r"cannot read .*none.csv: No such file.*DATA.PATH_TO_DATA_DIR"):
         read_path_label_list(tmp_path / "none.csv")
@@ -152,7 +154,7 @@ def test_no_label_is_a_row_of_zeros_and_ambiguous_ones_are_refused(read):
     for optional in (False, True):
         rows = read('a b.mp4 ""\n"c.mp4" 1,2', multi_label=True, num_classes=3, labels_optional=optional)
         assert rows.labels.tolist() == [[0, 0, 0], [0, 1, 1]] and list(rows.paths) == ["a b.mp4", "c.mp4"]
-    with pytest.raises(AnnotationError, match="several labels must stand in double quotes"):
+    with pytest.raises(AnnotationError, match="several labels must be in double quotes"):
         read("a.mp4,0,2", separator=",", multi_label=True, num_classes=3)
     with pytest.raises(AnnotationError, match="label 3 is not in 0-2"):
         read("a.mp4 0,3", multi_label=True, num_classes=3)
@@ -192,7 +194,7 @@ def test_a_sample_looks_at_a_thousand_files(half_missing, monkeypatch):
     looked = []
     exists = os.path.exists
     monkeypatch.setattr(os.path, "exists", lambda path: looked.append(path) or exists(path))
-    with pytest.raises(AnnotationError, match=r"500 of 1,000 files looked for \(of 3,000\) are missing"):
+    with pytest.raises(AnnotationError, match=r"500 of 1,000 files checked \(of 3,000\) are missing"):
         check_files(half_missing, "sample")
     assert len(looked) == 1000 and looked[-1].endswith("2997.mp4")
     looked.clear()
