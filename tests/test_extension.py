@@ -62,7 +62,7 @@ def clip() -> torch.Tensor:
 
 
 def test_without_its_file_a_class_is_not_known():
-    with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION='GatedSum' is no lateral connection.*IMPORTS"):
+    with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION='GatedSum' is not a known lateral connection.*IMPORTS"):
         build_model(config("SLOWFAST.FUSION", "GatedSum"))
 
 

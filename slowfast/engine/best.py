@@ -32,7 +32,7 @@ class BestFigure:
 
     def __str__(self) -> str:
         since = count(self.num_since, "evaluation")
-        return f"no better {self.name} than {self.value:.4g} of epoch {self.epoch} in {since}"
+        return f"{self.name} has not improved on {self.value:.4g} of epoch {self.epoch} in {since}"
 
     def update(self, figures: Mapping[str, float], epoch: int) -> bool:
         """Take up the figures of the evaluation after ``epoch`` epochs; whether they are the best so far.
@@ -44,7 +44,8 @@ class BestFigure:
             return False
         if self.name not in figures:
             raise ValueError(
-                f"TRAIN.BEST_FIGURE={self.name!r}: the evaluation gives no such figure, but {', '.join(figures)}."
+                f"TRAIN.BEST_FIGURE={self.name!r}: the evaluation does not give this figure. It gives "
+                f"{', '.join(figures)}."
             )
         value = float(figures[self.name])
         is_best = math.isnan(self.value) or self.sign * value > self.sign * self.value

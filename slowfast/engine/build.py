@@ -91,8 +91,8 @@ def weights_for_test(cfg: CfgNode) -> str:
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
         return cfg.TRAIN.CHECKPOINT_FILE_PATH
     raise CheckpointError(
-        f"no weights to test: {Path(cfg.OUTPUT_DIR) / 'checkpoints'} holds none. "
-        "Name a file with TEST.CHECKPOINT_FILE_PATH, or train first (TRAIN.ENABLE True)."
+        f"no weights to test: there are none in {Path(cfg.OUTPUT_DIR) / 'checkpoints'}. Name a file with "
+        f"TEST.CHECKPOINT_FILE_PATH, or train first (TRAIN.ENABLE True)."
     )
 
 
@@ -197,9 +197,9 @@ def published_parts(
 def _config_of(content: dict[str, Any], path: str | os.PathLike, overrides: Sequence[Any]) -> CfgNode:
     """The config that a checkpoint holds."""
     text = content.get("cfg")
-    remedy = f'Name the recipe that it fits: slowfast.load({str(path)!r}, config="Kinetics/SLOWFAST_8x8_R50").'
+    remedy = f'Name the matching recipe: slowfast.load({str(path)!r}, config="Kinetics/SLOWFAST_8x8_R50").'
     if not isinstance(text, str) or not text.strip():
-        raise CheckpointError(f"{path} holds weights but no config, so it does not tell its model. {remedy}")
+        raise CheckpointError(f"{path} holds weights but no config, so its model is unknown. {remedy}")
     try:
         return load_cfg_text(text, source=str(path), overrides=[*PLAIN_NORM, *overrides])
     except ConfigError as error:  # another framework's, or another version's

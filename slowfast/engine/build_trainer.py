@@ -220,18 +220,19 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
             try:
                 state = read_training_state(path)
             except CheckpointError as error:
-                logger.warning("%s Trying the one before.", error)
+                logger.warning("%s Trying the previous one.", error)
                 continue
             report = load_weights(model, state["model_state"], source=path)
             if not report.is_complete:
                 raise CheckpointError(
-                    f"{path} is of another model than the config's: {report}. Choose another OUTPUT_DIR, or set "
+                    f"{path} belongs to a different model than the config's: {report}. Choose another OUTPUT_DIR, or "
+                    f"set "
                     "TRAIN.AUTO_RESUME False to begin anew (existing files will be overwritten)."
                 )
             if "training" not in state:
                 raise CheckpointError(
-                    f"{path} was not written by this framework, so its training cannot be continued, but its weights "
-                    "can be used: choose another OUTPUT_DIR and set TRAIN.CHECKPOINT_FILE_PATH to the file."
+                    f"{path} was not written by this framework, so its training cannot be resumed. To use its "
+                    f"weights, choose another OUTPUT_DIR and set TRAIN.CHECKPOINT_FILE_PATH to the file."
                 )
             _check_same_training(cfg, path, state)
             logger.info("resuming from %s (%s)", path, report)
@@ -247,8 +248,8 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
         )
         if "optimizer_state" in state and not cfg.TRAIN.CHECKPOINT_EPOCH_RESET:
             logger.info(
-                "%s holds a training, too, which PySlowFast would continue: here only its weights are used, and "
-                "training begins at epoch 1 (TRAIN.CHECKPOINT_EPOCH_RESET True says that this is meant).",
+                "%s also holds a training state, which PySlowFast would resume: here only its weights are used, and "
+                "training begins at epoch 1 (TRAIN.CHECKPOINT_EPOCH_RESET True silences this).",
                 cfg.TRAIN.CHECKPOINT_FILE_PATH,
             )
         state.clear()
@@ -267,10 +268,11 @@ def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> Non
     shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
     if state["epoch"] + 1 >= cfg.SOLVER.MAX_EPOCH and not state.get("batch"):
         raise CheckpointError(
-            f"{path} ends a training with other settings ({shown}), and its results would not be those of this config. "
+            f"{path} ends a training with different settings ({shown}), so its results would not be those of this "
+            f"config. "
             "Choose another OUTPUT_DIR, set TRAIN.AUTO_RESUME False to train anew, or TRAIN.ENABLE False to test it."
         )
-    logger.warning("%s goes on with other settings than it began with: %s.", path, shown)
+    logger.warning("%s resumes with different settings than it began with: %s.", path, shown)
 
 
 def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWriter:

@@ -152,7 +152,7 @@ def read_training_state(path: str | os.PathLike) -> dict[str, Any]:
     for name, (least, most) in _COUNTS.items():
         value = state.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise CheckpointError(f"{path} is damaged: {name}={value!r} is no number of its kind.")
+            raise CheckpointError(f"{path} is damaged: {name}={value!r} is not a valid number.")
     problem = state_problem(state) if "training" in state else ""
     if problem:
         raise CheckpointError(f"{path} is damaged: {problem}.")
@@ -205,8 +205,8 @@ def averaged_weights(content: dict[str, Any], path: str | os.PathLike) -> dict[s
     average = content.get("states", {}).get(AVERAGE)
     if average is None:
         raise CheckpointError(
-            f"{path} holds no average of weights (TEST.EMA): it was not trained with TRAIN.EMA_DECAY. "
-            "Set TEST.EMA False to take the weights themselves."
+            f"{path} holds no averaged weights (TEST.EMA): it was not trained with TRAIN.EMA_DECAY. Set TEST.EMA "
+            f"False to test the weights themselves."
         )
     return {**content, "model_state": average["model_state"]}
 
@@ -235,17 +235,21 @@ def load_for_finetuning(
         state = {name.replace(pattern, ""): value for name, value in state.items()}
     report = load_weights(model, state, inflate=inflate, source=path)
     if not report.loaded:
-        raise CheckpointError(f"{path} has nothing that fits this model: {report}.")
+        raise CheckpointError(f"{path} has no tensor that fits this model: {report}.")
     num_tensors = sum(not name.endswith("num_batches_tracked") for name in model.state_dict())
     num_found = sum(not name.endswith("num_batches_tracked") for name in report.loaded)
     if num_found < min_match * num_tensors:
         raise CheckpointError(
             f"{path} has {num_found} of the model's {num_tensors} tensors, less than {100 * min_match:g} %: training "
-            f"would start from random weights for the most part ({report}). Choose the config that the weights were "
-            "trained with, or allow it: TRAIN.CHECKPOINT_MIN_MATCH 0."
+            f"would mostly start from random weights ({report}). Choose the config that the weights were trained "
+            f"with, or allow this: TRAIN.CHECKPOINT_MIN_MATCH 0."
         )
     level = logging.INFO if report.is_complete else logging.WARNING
     logger.log(
-        level, "%s: %s%s", path, report, "" if report.is_complete else ". What did not load keeps its initial values."
+        level,
+        "%s: %s%s",
+        path,
+        report,
+        "" if report.is_complete else ". Tensors that were not loaded keep their initial values.",
     )
     return content

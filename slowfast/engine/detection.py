@@ -118,7 +118,7 @@ def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
         if not same:
             raise ValueError(
                 f"passes of {len(first.boxes)} and {len(other.boxes)} boxes cannot be averaged: they are not the same "
-                "boxes. The looks of a data set (its ``with_view``) must give the same boxes in the same order."
+                f"boxes. All views of a data set (its ``with_view``) must give the same boxes in the same order."
             )
     scores = np.stack([one.scores for one in passes]).mean(0, dtype=np.float64).astype(np.float32)
     return BoxScores(first.sample_indices, first.boxes, scores, failures)

@@ -104,7 +104,7 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path) -> Callable[..
         import onnxscript  # noqa: F401  (torch.onnx needs it, and says so in more words)
     except ImportError as error:
         raise ExportError(
-            f"ONNX needs {error.name}: pip install 'slowfast[export]', or export with --format torch alone."
+            f"ONNX needs {error.name}: pip install 'slowfast[export]', or export only with --format torch."
         ) from error
     names = INPUT_NAMES[: len(program.graph_signature.user_inputs)]
     try:
@@ -158,7 +158,7 @@ def largest_difference(pipeline: Pipeline, run: Callable[..., Tensor], clip_shap
         frames, *boxes = example_inputs(pipeline.model, clip_shape, batch)
         expected = pipeline.scores(frames, *boxes)
         if not expected.isfinite().all():
-            raise ExportError("the model itself gives scores that are not finite on noise: check its weights.")
+            raise ExportError("the model itself gives scores that are not finite for noise: check its weights.")
         try:
             with torch.no_grad():
                 found = run(pipeline.prepare(frames), *boxes)

@@ -91,8 +91,8 @@ def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = No
     kinds = [kind.__name__ for kind in type(pipeline.model).__mro__ if kind.__name__ in TRANSFORMERS]
     if kinds:
         raise ValueError(
-            f"{kinds[0]} is a transformer: its tokens are no channels of a map, which Grad-CAM "
-            "weights. Explain a convolutional network."
+            f"{kinds[0]} is a transformer: its tokens are not the channels of a map, which Grad-CAM weights. Use a "
+            f"convolutional network."
         )
     head = {id(module) for module in getattr(pipeline.model, "head", nn.Identity()).modules()}
     # Stages, and blocks of models without stages, but not what is inside of a block.
@@ -109,8 +109,8 @@ def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = No
         own = [name for name in maps if name.split(".")[0] == pathway] if hasattr(pipeline.model, pathway) else maps
         if not own:
             raise ValueError(
-                f"no layer of {pathway!r} gives a map of frames, rows and columns with {LEAST_PLACES} places or more. "
-                "Name a layer (--layer)."
+                f"no layer of {pathway!r} gives a map of frames, rows and columns with at least {LEAST_PLACES} "
+                f"positions. Name a layer (--layer)."
             )
         chosen[pathway] = own[-1]
     return chosen
@@ -197,7 +197,9 @@ def _maps_of(
         clip = pipeline.prepare(frames).requires_grad_()  # so that frozen weights have gradients behind them, too
         logits = pipeline.model(clip, *([] if box is None else [box.to(clip.device)]))
         if not 0 <= class_id < logits.shape[1]:
-            raise ValueError(f"class {class_id} is none of the model's {logits.shape[1]}, which are numbered from 0.")
+            raise ValueError(
+                f"class {class_id} is not one of the model's {logits.shape[1]}, which are numbered from 0."
+            )
         missing = [layer for layer in modules if layer not in outputs or outputs[layer].ndim != 5]
         if missing:
             raise ValueError(f"{missing[0]} gives no map (channels, frames, rows, columns). Name a layer that does.")

@@ -78,8 +78,8 @@ def launch(job: Callable[[CfgNode], object], cfg: CfgNode, *, init_method: str =
         return
     if machine.num_shards > 1 and not machine.address:
         raise LaunchError(
-            f"NUM_SHARDS={machine.num_shards} machines need an address to meet at: give every one of them the same "
-            "--init_method tcp://HOST:PORT (HOST is the machine with --shard_id 0), or start them by torchrun or srun."
+            f"NUM_SHARDS={machine.num_shards} machines need an address to meet at: give all of them the same "
+            f"--init_method tcp://HOST:PORT (HOST is the machine with --shard_id 0), or start them by torchrun or srun."
         )
     address = machine.address or f"tcp://127.0.0.1:{_free_port()}"
     _spawn(job, cfg, replace(machine, address=address), num_local)
@@ -110,8 +110,8 @@ def _check_gpus_of(member: Membership, num_gpus: int) -> None:
         return
     if num_gpus != member.local_world_size:
         raise LaunchError(
-            f"NUM_GPUS={num_gpus}, but {member.local_world_size} processes were started on this machine: every GPU has "
-            f"its own. Set NUM_GPUS to {member.local_world_size}, or start {num_gpus} processes a machine."
+            f"NUM_GPUS={num_gpus}, but {member.local_world_size} processes were started on this machine: there must "
+            f"be one per GPU. Set NUM_GPUS to {member.local_world_size}, or start {num_gpus} processes per machine."
         )
     if torch.cuda.device_count() != 1:
         check_gpus(num_gpus)
@@ -135,7 +135,7 @@ def _spawn(job, cfg: CfgNode, machine: Machine, num_local: int) -> None:
             raise LostProcessError(
                 f"process {machine.shard_id * num_local + error.error_index} on {socket.gethostname()} (pid "
                 f"{error.error_pid}) was ended by {error.signal_name}{hint}. The last lines of its log are in "
-                f"{cfg.OUTPUT_DIR}. The same command goes on from the last checkpoint."
+                f"{cfg.OUTPUT_DIR}. The same command resumes from the last checkpoint."
             ) from None
 
 

@@ -57,8 +57,8 @@ def check_cores(num_workers: int) -> None:
     cores = num_cores()
     if num_workers > cores:
         logger.warning(
-            "%d loading processes on %s: more than one per core take memory and time from each other. "
-            "Set DATA_LOADER.NUM_WORKERS lower.",
+            "%d loading processes on %s: with more than one per core, they compete for memory and time. Lower "
+            "DATA_LOADER.NUM_WORKERS.",
             num_workers,
             count(cores, "CPU core"),
         )

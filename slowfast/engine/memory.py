@@ -55,18 +55,18 @@ class StepMemory:
         now = share * self.clips_at_once * self.clip_bytes
         lines = [
             f"{count(self.clips_at_once, 'clip')} of {size} at once keep about {_gib(now)} of activations "
-            f"({_gib(share * self.clip_bytes)} each), beside {_gib(self.state_bytes)} of weights, gradients and state "
-            "of the optimizer. What changes that:"
+            f"({_gib(share * self.clip_bytes)} each), in addition to {_gib(self.state_bytes)} of weights, gradients "
+            f"and optimizer state. What can help:"
         ]
         if not self.half_precision:
             lines.append(f"TRAIN.MIXED_PRECISION True: about {_gib(HALF_PRECISION * now)}")
         if self.recomputed_bytes is not None:
             recomputed = share * self.clips_at_once * self.recomputed_bytes
-            lines.append(f"MODEL.ACT_CHECKPOINT True: about {_gib(recomputed)}, for a third more time")
+            lines.append(f"MODEL.ACT_CHECKPOINT True: about {_gib(recomputed)}, but a third more time")
         parts = next((n for n in range(self.parts + 1, self.clips + 1) if self.clips % n == 0), None)
         if parts is not None:
             clips, less = count(self.clips // parts, "clip"), _gib(now * self.parts / parts)
-            lines.append(f"TRAIN.ACCUMULATE {parts}: {clips} at once, {less}; the same step, batch norm apart")
+            lines.append(f"TRAIN.ACCUMULATE {parts}: {clips} at once, {less}; the same step, except for batch norm")
         if self.batch_size > 1 and self.clips > 1:
             lines.append(f"a smaller TRAIN.BATCH_SIZE (now {self.batch_size}), with SOLVER.SCALE_LR_TO_BATCH True")
         return "\n  ".join(lines)

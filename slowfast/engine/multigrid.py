@@ -93,7 +93,7 @@ def warn_of_statistics(schedule: ShapeSchedule, sampler: TrainSampler, *, wanted
     others = [f"{size} in a batch of {num_clips}" for num_clips, size in sorted(sizes.items()) if size != wanted]
     if others:
         logger.warning(
-            "MULTIGRID.BN_BASE_SIZE=%d cannot be kept: a process's batch norm has statistics of %s clips.",
+            "MULTIGRID.BN_BASE_SIZE=%d cannot be kept: batch-norm statistics of a process cover only %s clips.",
             wanted,
-            ", of ".join(others),
+            ", ".join(others),
         )

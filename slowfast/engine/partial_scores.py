@@ -70,7 +70,7 @@ class PartialScores:
         order = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
         order.skip(done)
         if done:
-            logger.info("%s goes on: %s done already", folder.name, count(len(done), "sample"))
+            logger.info("%s resumes: %s already done", folder.name, count(len(done), "sample"))
         self._begin_anew(own_key, len(done))  # a name that no earlier file has: every file is of a sample or more
         return records
 
@@ -118,7 +118,7 @@ class PartialScores:
         self.write()
         distributed.barrier()
         by = stop_requested() or "a signal to another process"
-        saved = "nothing is saved" if self.folder is None else "what is done is saved; the same command goes on"
+        saved = "nothing is saved" if self.folder is None else "finished videos are saved; the same command resumes"
         raise StoppedError(f"stopped by {by} in the {doing}: {saved}.")
 
     def finish(self) -> None:

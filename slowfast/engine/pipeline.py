@@ -204,7 +204,7 @@ class Pipeline:
         """
         if takes_boxes(self.model) != (boxes is not None) or (boxes is None) != (seconds is None):
             raise ValueError(
-                "this model scores boxes: call pipeline(video, boxes=..., seconds=...)."
+                "this is a detection model: call pipeline(video, boxes=..., seconds=...)."
                 if takes_boxes(self.model)
                 else "this model scores whole clips: it takes neither boxes nor seconds."
             )

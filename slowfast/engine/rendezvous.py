@@ -120,8 +120,8 @@ def meet(member: Membership, *, timeout: float) -> tuple[dist.Store, list[str]]:
         other = store.compare_set(f"here/{member.rank}", "", own).decode()
         if other != own:
             raise LaunchError(
-                f"two processes are number {member.rank}: {own} and {other}. Every machine needs a --shard_id of its "
-                f"own, and another training may use {member.address}."
+                f"two processes are number {member.rank}: {own} and {other}. Every machine needs its own --shard_id, "
+                f"or another training is using {member.address}."
             )
     store.set(f"here/{member.rank}", own)
     _wait_for_all(store, member, timeout=timeout, end=end)
@@ -156,8 +156,8 @@ def _check_port(port: int) -> None:
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         raise LaunchError(
-            f"port {port} of {socket.gethostname()} cannot be opened ({reason}): another training may use it. Choose "
-            "another one, the same on all machines."
+            f"port {port} of {socket.gethostname()} cannot be opened ({reason}): another training may be using it. "
+            f"Choose another port, the same on all machines."
         ) from error
 
 
@@ -224,7 +224,7 @@ def _who_is_here(store: dist.Store, member: Membership, missing: list[int]) -> s
     here = "; ".join(f"{host}: {', '.join(map(str, ranks))}" for host, ranks in hosts.items())
     machines = sorted({rank // member.local_world_size for rank in missing})
     return (
-        f"{len(missing)} of {member.world_size} processes have not come: number {', '.join(map(str, missing))} "
-        f"(machine {', '.join(map(str, machines))}). Here are {here}. Start what is missing with the same "
+        f"{len(missing)} of {member.world_size} processes are missing: number {', '.join(map(str, missing))} "
+        f"(machine {', '.join(map(str, machines))}). Present: {here}. Start the missing ones with the same "
         "--init_method and NUM_SHARDS, and its own --shard_id."
     )

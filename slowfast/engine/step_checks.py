@@ -63,7 +63,7 @@ class LossExplosion:
             if loss > self.factor * before:
                 raise LossExplosionError(
                     f"loss {loss:.4g} {where} is more than TRAIN.KILL_LOSS_EXPLOSION_FACTOR={self.factor:g} times "
-                    f"{before:.4g}, the mean of the {_NUM_BEFORE} before it. The weights have not moved. Try a lower "
+                    f"{before:.4g}, the mean of the previous {_NUM_BEFORE}. The weights have not changed. Try a lower "
                     "SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or a larger factor (0: none)."
                 )
         self._losses.append(loss)
@@ -91,7 +91,7 @@ def check_step(trainer: Trainer, batch, *, loss: float, largest_gradient: float)
     if not math.isfinite(largest_gradient) and not trainer.scaler.is_enabled():
         names = non_finite_gradients(trainer.model)
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        cause = f"the loss is finite, its gradient is not: {', '.join(names[:3])}{more}"
+        cause = f"the loss is finite, but its gradient is not: {', '.join(names[:3])}{more}"
         raise NonFiniteGradientError(_refusal(trainer, f"loss {loss:.4g}", cause, batch))
     trainer.loss_explosion.check(loss, f"at {trainer.position}")
 
@@ -100,20 +100,20 @@ def _cause_of(trainer: Trainer, batch) -> str:
     """Why the loss of ``batch`` is not finite."""
     broken = [name for name, p in trainer.model.named_parameters() if not torch.isfinite(p).all()]
     if broken:
-        return f"weights are not finite already: {', '.join(broken[:3])}"
+        return f"weights were already not finite: {', '.join(broken[:3])}"
     clip = trainer.preprocess(batch.frames)
     if not torch.isfinite(clip).all():
         return "its input is not finite"
     with torch.no_grad(), autocast(trainer.device, trainer.amp_dtype):
         logits = trainer.model(clip, *trainer.extra_inputs(batch))
-    return "the logits are finite, the loss function is not" if logits.isfinite().all() else "the logits are not"
+    return "the logits are finite, but the loss is not" if logits.isfinite().all() else "the logits are not"
 
 
 def _refusal(trainer: Trainer, what: str, cause: str, batch) -> str:
     lr = trainer.optimizer.param_groups[0]["lr"]
     return (
         f"{what} at {trainer.position} with lr {lr:.4g} ({cause}; videos number "
-        f"{batch.video_indices.tolist()[:8]} of the list). The weights have not moved. {_ADVICE}"
+        f"{batch.video_indices.tolist()[:8]} of the list). The weights have not changed. {_ADVICE}"
     )
 
 
@@ -126,8 +126,8 @@ def check_weights(state: dict[str, Tensor], step: int) -> None:
     broken = non_finite_tensors(state)
     if broken:
         raise NonFiniteWeightsError(
-            f"NaN or infinity in {', '.join(broken[:3])} after step {step}: nothing is saved, and the last "
-            f"checkpoint is sound. {_ADVICE}"
+            f"NaN or infinity in {', '.join(broken[:3])} after step {step}: nothing was saved, and the last "
+            f"checkpoint is intact. {_ADVICE}"
         )
 
 

@@ -295,14 +295,14 @@ def _compare_with_training(origin: dict[str, Any], lists: Fingerprint, class_nam
             min(len(trained_names), len(class_names)),
         )
         logger.warning(
-            "%s was trained with other class names (%d, here %d; the first that differs is number %d).",
+            "%s was trained with different class names (%d, here %d; the first difference is at number %d).",
             *(origin["weights"], len(trained_names), len(class_names), differing),
         )
     stored = origin.get("lists", {}).get("val")
     changes = Fingerprint.from_dict(stored).differences(lists) if stored else []
     if changes:
         level = logging.WARNING if stored["classes"] != lists.classes else logging.INFO
-        told = f"validated on {stored['file']}, and this test reads {lists.file}"
+        told = f"validated on {stored['file']}, but this test reads {lists.file}"
         logger.log(level, "%s was %s: %s.", origin["weights"], told, ", ".join(changes))
 
 

@@ -94,8 +94,9 @@ class TrainLog:
         if share > _DATA_SHARE_TO_WARN and not self._warned_of_data:
             self._warned_of_data = True  # once a run
             logger.warning(
-                "%.0f%% of the time goes into waiting for data. More DATA_LOADER.NUM_WORKERS, videos with a short side "
-                "of 256 pixels and a keyframe every 16 to 32 frames help; slowfast benchmark measures a clip.",
+                "%.0f%% of the time is spent waiting for data. Use more DATA_LOADER.NUM_WORKERS, or videos with a "
+                "short side of 256 pixels and a keyframe every 16 to 32 frames; slowfast benchmark times the loading "
+                "of a clip.",
                 100 * share,
             )
 

@@ -163,7 +163,7 @@ class Trainer:
     def add_state(self, name: str, thing: Any) -> None:
         """Have ``thing`` (anything with ``state_dict`` and ``load_state_dict``) saved and restored under ``name``."""
         if name in self.states:
-            raise ValueError(f"add_state({name!r}): the name is taken. Taken are {', '.join(self.states)}.")
+            raise ValueError(f"add_state({name!r}): this name is taken. Taken names: {', '.join(self.states)}.")
         self.states[name] = thing
 
     @property
@@ -368,7 +368,7 @@ class Trainer:
         """Save where the training is and, if asked to, stop."""
         path = self._save_inside()
         if wish is Wish.STOP:
-            saved = "nothing is saved" if path is None else f"saved {path}; the same command goes on from there"
+            saved = "nothing is saved" if path is None else f"saved {path}; the same command resumes from there"
             raise StoppedError(f"stopped by {stop_requested() or 'a signal to another process'}: {saved}.")
 
     def _save_inside(self) -> Path | None:

@@ -49,16 +49,16 @@ def state_problem(state: dict[str, Any]) -> str:
     """What is wrong with the fields that ``restore_state`` reads; "" for nothing."""
     training, processes = state.get("training"), state.get("processes")
     if not isinstance(training, dict) or not isinstance(state.get("optimizer_state"), dict):
-        return "it has no state of a training"
+        return "it has no training state"
     due, steps, records = (training.get(name) for name in ("due", "steps_per_epoch", "num_records"))
     if not isinstance(due, list) or not set(due) <= set(DUE):
-        return f"due={due!r} is no list of {', '.join(DUE)}"
+        return f"due={due!r} is not a list of {', '.join(DUE)}"
     if not isinstance(steps, int) or not isinstance(records, int) or records < 0:
-        return f"steps_per_epoch={steps!r} or num_records={records!r} is no number of its kind"
+        return f"steps_per_epoch={steps!r} or num_records={records!r} is not a valid number"
     if not 0 <= state["batch"] <= max(steps, 0):
         return f"batch={state['batch']} of an epoch of {steps}"
     if not isinstance(training.get("figures"), dict) or not isinstance(state.get("states"), dict):
-        return "its figures or states are no mappings"
+        return "its figures or states are not mappings"
     if not isinstance(processes, list) or not all(isinstance(p, dict) and {"generators", "log"} <= p.keys()
                                                   for p in processes or [None]):  # fmt: skip
         return "it has no states of the processes"
@@ -87,7 +87,7 @@ def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
         _restore_process(trainer, state["processes"])
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            f"the checkpoint's training cannot be continued: {error}. Choose another OUTPUT_DIR, or set "
+            f"the checkpoint's training cannot be resumed: {error}. Choose another OUTPUT_DIR, or set "
             "TRAIN.AUTO_RESUME False to begin anew."
         ) from error
 
@@ -114,8 +114,8 @@ def _place_in_epoch(trainer: Trainer, state: dict[str, Any]) -> int:
         return state["batch"]
     batch = state["batch"] * now // then
     logger.warning(
-        "an epoch has %d steps now and had %d: the whole batch or the videos changed. Epoch %d goes on at batch %d "
-        "(it was at %d), so that a few videos may come twice or not at all in it.",
+        "an epoch now has %d steps instead of %d: the batch size or the videos changed. Epoch %d resumes at batch %d "
+        "(it was at %d), so a few videos may appear in it twice or not at all.",
         *(now, then, trainer.epoch + 1, batch + 1, state["batch"] + 1),
     )
     return batch
@@ -126,7 +126,7 @@ def _restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
         if name in states:
             thing.load_state_dict(states[name])
         else:
-            logger.warning("the checkpoint has no %s: it begins anew", name)
+            logger.warning("the checkpoint has no %s: it starts afresh", name)
     for name in states.keys() - things.keys():
         logger.warning("the checkpoint has %s, which this training does not use", name)
 
@@ -138,7 +138,7 @@ def _restore_process(trainer: Trainer, processes: list[dict[str, Any]]) -> None:
         trainer.log.load_state_dict(processes[rank]["log"])
         return
     logger.warning(
-        "a training of %s goes on in %s: the order of videos stays, dropout and mixup draw otherwise",
+        "a training of %s resumes with %s: the order of videos stays the same, but dropout and mixup draw differently",
         *(count(number, "process", "processes") for number in (len(processes), distributed.world_size())),
     )
     if rank < len(processes):

@@ -155,14 +155,14 @@ class Watch:
         silent = {rank: now - since for rank, (_, since) in self._seen.items() if now - since > _SUSPICIOUS_SECONDS}
         if silent:
             if max(silent.values()) > self._silent_seconds:
-                self._judge(f"{self._describe(silent)} without a sign of life for {max(silent.values()):.0f} seconds")
+                self._judge(f"{self._describe(silent)} did not respond for {max(silent.values()):.0f} seconds")
             return
         hanging = [rank for rank, (sign, _) in self._seen.items() if sign.overdue > 1 and not sign.is_waiting]
         if hanging:
             furthest_behind = min(self._seen[rank][0].count for rank in hanging)
             culprits = [rank for rank in hanging if self._seen[rank][0].count == furthest_behind]
             self._judge(
-                f"{self._describe(culprits)} without progress for more than {self.timeout:.0f} seconds "
+                f"{self._describe(culprits)} made no progress for more than {self.timeout:.0f} seconds "
                 "(DIST_TIMEOUT; raise it for slow storage)"
             )
 
@@ -186,7 +186,7 @@ class Watch:
             self.store.add("read", 1)
 
     def _store_is_gone(self) -> str:
-        return f"{self._describe([0])}, where all processes meet, does not answer any more"
+        return f"{self._describe([0])}, where all processes meet, no longer responds"
 
     def _end_if_stuck(self) -> None:
         """End the process when its main thread does not, in an exchange that nobody answers."""

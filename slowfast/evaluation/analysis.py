@@ -36,7 +36,7 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, num_classes: int) 
     kept = (labels >= 0) & (predicted >= 0)
     pairs = np.stack([labels[kept], predicted[kept]])
     if pairs.size and pairs.max() >= num_classes:
-        raise ValueError(f"class {pairs.max()} is none of {num_classes}: classes are numbered from 0.")
+        raise ValueError(f"class {pairs.max()} is not one of {num_classes}: classes are numbered from 0.")
     cells = np.bincount(pairs[0] * num_classes + pairs[1], minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)
 
@@ -154,7 +154,7 @@ def _calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     if not len(scores):
         return {"calibration": None, "calibration_reason": "no video has scores"}
     if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
-        return {"calibration": None, "calibration_reason": "the scores are no probabilities"}
+        return {"calibration": None, "calibration_reason": "the scores are not probabilities"}
     scores = scores.clip(0, 1)
     if labels.ndim == 2:
         return {"calibration": calibration(scores.ravel(), labels.ravel())}

@@ -28,7 +28,7 @@ def check_scores(scores: np.ndarray, whose: str) -> None:
     """
     if not np.isfinite(scores).all():
         raise NonFiniteScoresError(
-            f"the scores of {whose} are NaN or infinite: the weights are damaged, or 16 bits are too few for them "
+            f"the scores of {whose} are NaN or infinite: the weights are damaged, or 16 bits are not enough for them "
             "(TRAIN.MIXED_PRECISION, TEST.MIXED_PRECISION). No accuracy is reported."
         )
 
@@ -74,7 +74,7 @@ class ViewEnsemble:
             raise ValueError(f"video {video_index}: expected scores {expected} (views, classes), got {scores.shape}.")
         if not 0 <= video_index < num_videos or not all(0 <= view < self.num_views for view in view_ids):
             raise ValueError(
-                f"video {video_index}, views {view_ids}: there are videos 0 to {num_videos - 1} with views 0 to "
+                f"video {video_index}, views {view_ids}: valid are videos 0 to {num_videos - 1} with views 0 to "
                 f"{self.num_views - 1}."
             )
         check_scores(scores, f"video {video_index}")

@@ -32,6 +32,6 @@ def describe_figures(figures: dict[str, float], labels: np.ndarray) -> str:
     """The figures in words, and of how many videos they are where some have no label."""
     num_known = int(is_labeled(labels).sum())
     if not num_known:
-        return "no figures, for the list gives no labels"
+        return "no figures, because the list has no labels"
     of = "" if num_known == len(labels) else f" over the {num_known:,} of {len(labels):,} videos with a label"
     return f"{format_figures(figures)}{of}"

@@ -20,8 +20,7 @@ METHODS = ("mean", "geometric")
 _SMALLEST = 1e-12  # stands for a score of zero in a geometric mean, which would otherwise be a veto
 _FILE = "predictions.npz"
 _UNEQUAL = (
-    "{}: scores {}, labels {} and paths {} do not go together; "
-    "expected scores (N, K), labels (N,) or (N, K), paths (N,)."
+    "{}: scores {}, labels {} and paths {} do not match; expected scores (N, K), labels (N,) or (N, K), paths (N,)."
 )
 
 
@@ -52,7 +51,7 @@ class Predictions:
         names, counts = np.unique(self.paths, return_counts=True)
         if (counts > 1).any():
             twice = names[counts > 1]
-            raise FusionError(f"{self.name}: {len(twice)} videos stand there more than once, e.g. {twice[0]}.")
+            raise FusionError(f"{self.name}: {len(twice)} videos appear more than once, e.g. {twice[0]}.")
 
     @property
     def has_scores(self) -> np.ndarray:
@@ -134,7 +133,7 @@ def fuse(
     for member, found in zip(members, has_scores, strict=True):
         if not found.all():
             logger.warning(
-                "%s has no scores for %d of %d videos: there the mean of the others stands.",
+                "%s has no scores for %d of %d videos: these get the mean of the others.",
                 member.name,
                 int((~found).sum()),
                 len(found),
@@ -173,7 +172,7 @@ def align(member: Predictions, reference: Predictions) -> Predictions:
             for names, owner, other in ((missing, reference.name, member.name), (extra, member.name, reference.name))
             if len(names)
         ]
-        raise FusionError(f"{'; '.join(parts)}. Fuse tests of one list, called by the same paths.")
+        raise FusionError(f"{'; '.join(parts)}. Fuse tests of one list with the same paths.")
     if member.scores.shape[1] != reference.scores.shape[1]:
         raise FusionError(
             f"{member.name} has {member.scores.shape[1]} classes, {reference.name} {reference.scores.shape[1]}."
@@ -189,7 +188,7 @@ def align(member: Predictions, reference: Predictions) -> Predictions:
     differs = (labels != reference.labels).reshape(len(labels), -1).any(1)
     if differs.any():
         raise FusionError(
-            f"{int(differs.sum())} videos have other labels in {member.name} than in {reference.name}, e.g. "
+            f"{int(differs.sum())} videos have different labels in {member.name} and in {reference.name}, e.g. "
             f"{reference.paths[differs][0]}."
         )
     return Predictions(member.name, member.scores[order], labels, reference.paths)

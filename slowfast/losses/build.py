@@ -41,7 +41,7 @@ def build_loss(cfg: CfgNode, *, labels: np.ndarray | None = None) -> nn.Module:
     check_kwargs(loss_class, options, "LOSS.ARGS")
     kind = cfg.LOSS.CLASS_WEIGHTS
     if kind and "class_weights" not in inspect.signature(loss_class).parameters:
-        raise ValueError(f"LOSS.CLASS_WEIGHTS={kind!r}: the loss {cfg.MODEL.LOSS_FUNC} takes no class_weights.")
+        raise ValueError(f"LOSS.CLASS_WEIGHTS={kind!r}: the loss {cfg.MODEL.LOSS_FUNC} does not take class_weights.")
     if kind and (labels is not None or kind not in POWERS):
         options["class_weights"] = class_weights(kind, labels=labels, num_classes=cfg.MODEL.NUM_CLASSES)
     return loss_class(**options)

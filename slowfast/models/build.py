@@ -51,8 +51,8 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
         raise ValueError(with_keys(str(error), extra)) from error
     if cfg.MODEL.ACT_CHECKPOINT and not recomputes(model):
         raise ValueError(
-            f"MODEL.ACT_CHECKPOINT with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: it has no residual blocks of this "
-            "package, whose activations could be recomputed. Set it to False."
+            f"MODEL.ACT_CHECKPOINT with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: it has none of this package's "
+            f"residual blocks, which can recompute activations. Set it to False."
         )
     return model if device is None else model.to(device)
 

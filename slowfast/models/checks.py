@@ -24,8 +24,8 @@ def check_registered(name: str, value: str, registry: Registry) -> None:
     """Return when ``registry`` has an entry called ``value``."""
     if value not in registry:
         raise ValueError(
-            f"{name}={value!r} is no {registry.kind}.{did_you_mean(str(value), registry.names())} Known: "
-            f"{', '.join(registry.names())}. Own classes are found when IMPORTS names their module or file."
+            f"{name}={value!r} is not a known {registry.kind}.{did_you_mean(str(value), registry.names())} Known: "
+            f"{', '.join(registry.names())}. For your own class, name its module or file in IMPORTS."
         )
 
 
@@ -71,9 +71,9 @@ def check_clip(clip: Tensor, *, least_frames: int = 1, least_size: int = 1) -> N
     if not clip.is_floating_point():
         dtype = str(clip.dtype).removeprefix("torch.")
         raise ValueError(
-            f"expected a normalized clip of floats, received {dtype} {shape_text(clip)}. Frames 0 to 255 become one by "
-            "(frames / 255 - mean) / std, with the mean and std that the weights were trained with (0.45 and 0.225 for "
-            "PySlowFast's)."
+            f"expected a normalized clip of floats, received {dtype} {shape_text(clip)}. Normalize frames of 0 to 255 "
+            f"by (frames / 255 - mean) / std, with the mean and std that the weights were trained with (0.45 and "
+            f"0.225 for PySlowFast's)."
         )
     if clip.shape[2] < least_frames or clip.shape[3] < least_size or clip.shape[4] < least_size:
         raise ValueError(

@@ -34,7 +34,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
                     setattr(module, name, nn.Identity())
     left = sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if left:
-        logger.warning("%d batch norms stay as they are: folding knows those of slowfast.models alone.", left)
+        logger.warning("%d batch norms were not folded: folding supports only those of slowfast.models.", left)
     return model
 
 

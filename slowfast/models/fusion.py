@@ -112,8 +112,8 @@ class TimeToChannelSum(nn.Module):
         if alpha * fast_channels != slow_channels:
             raise ValueError(
                 f"TimeToChannelSum needs alpha * Fast channels = Slow channels, got {alpha} * {fast_channels} and "
-                f"{slow_channels}. Set SLOWFAST.BETA_INV = SLOWFAST.ALPHA (a divisor of the width), or take "
-                "TimeToChannelConcat."
+                f"{slow_channels}. Set SLOWFAST.BETA_INV = SLOWFAST.ALPHA (a divisor of the width), or use "
+                f"TimeToChannelConcat."
             )
         self.alpha = alpha
         self.out_channels = slow_channels

@@ -91,7 +91,7 @@ def check_boxes(boxes: Tensor | None) -> Tensor:
     if not isinstance(boxes, Tensor) or boxes.ndim != 2 or boxes.shape[1] != 5:
         found = "none" if boxes is None else shape_text(boxes)
         raise ValueError(
-            f"this model scores boxes: model(clip, boxes) with boxes (R, 5) = clip index, x1, y1, x2, y2 in "
+            f"this is a detection model: call model(clip, boxes) with boxes (R, 5) = clip index, x1, y1, x2, y2 in "
             f"pixels; got {found}. For scores of whole clips set DETECTION.ENABLE False."
         )
     return boxes

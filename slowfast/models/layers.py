@@ -43,5 +43,5 @@ def layer_numbers(names: Iterable[str]) -> dict[str, int]:
         elif _STEM.search(name):
             numbers[name] = 0
         else:
-            raise ValueError(f"{name} belongs to no stem, stage, lateral connection or head: its layer is not known.")
+            raise ValueError(f"{name} belongs to no stem, stage, lateral connection or head, so its layer is unknown.")
     return numbers

@@ -52,7 +52,9 @@ def _sync_norm_layer(group_size: int) -> NormLayer:
         )
     if group_size > world_size:
         logger.warning(
-            "BN.NUM_SYNC_DEVICES=%d is more than the %d processes: all of them share.", group_size, world_size
+            "BN.NUM_SYNC_DEVICES=%d is more than the %d processes: all of them share statistics.",
+            group_size,
+            world_size,
         )
     return partial(SyncBatchNorm3d, process_group=distributed.consecutive_group(min(group_size, world_size)))
 

@@ -192,7 +192,7 @@ class BasicBlock(ResidualBlock):
         if options.groups != 1 or options.stride_1x1:
             raise ValueError(
                 f"block='basic_transform' has no groups and no 1x1 convolution (got groups={options.groups}, "
-                f"stride_1x1={options.stride_1x1}). Take bottleneck_transform, or groups 1 and stride_1x1 False."
+                f"stride_1x1={options.stride_1x1}). Use bottleneck_transform, or groups 1 and stride_1x1 False."
             )
         out, norm = shape.out_channels, options.norm
         self.a = conv3d(shape.in_channels, out, (shape.temporal_kernel, 3, 3), stride=shape.stride)

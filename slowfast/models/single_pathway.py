@@ -70,7 +70,7 @@ class ResNet(VideoNetwork):
         check_choice("arch", arch, ARCHITECTURES)
         check_choice("stem_pool_padding", stem_pool_padding, (0, 1))
         if not 0 < beta <= 1:
-            raise ValueError(f"beta={beta} must be in (0, 1]: it is the share of the channels that Fast-only has.")
+            raise ValueError(f"beta={beta} must be in (0, 1]: it is the share of the channels that Fast-only keeps.")
         kernels, pool_after_res2 = ARCHITECTURES[arch]
         stem_strides: Any = tuple(stem_temporal_strides)
         self.in_channels = in_channels

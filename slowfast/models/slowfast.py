@@ -143,7 +143,7 @@ class SlowFast(VideoNetwork):
             # Measured on the reference: its SlowFast never received this key, so weights trained with it stride in b.
             logger.warning(
                 "RESNET.STRIDE_1X1 has no effect on SlowFast, as in PySlowFast. To stride in the first 1x1 "
-                "convolution all the same, set MODEL.ARGS.stride_1x1 True."
+                "convolution anyway, set MODEL.ARGS.stride_1x1 True."
             )
         return {
             **resnet_arguments(cfg, lengths=(len(slow_indices), cfg.DATA.NUM_FRAMES)),

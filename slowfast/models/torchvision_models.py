@@ -85,8 +85,8 @@ def _scale_drop_path(model: nn.Module, factor: float) -> None:
 def _check_clip(_module: nn.Module, inputs: tuple[Tensor | Sequence[Tensor]], *, name: str) -> tuple[Tensor]:
     if len(inputs) > 1:
         raise ValueError(
-            f"torchvision/{name} was called with {len(inputs)} inputs: torchvision networks score clips alone; "
-            "DETECTION.ENABLE needs SlowFast or ResNet."
+            f"torchvision/{name} was called with {len(inputs)} inputs: torchvision networks score only clips; "
+            f"DETECTION.ENABLE needs SlowFast or ResNet."
         )
     clip = single_clip(inputs[0], in_channels=3)
     problem = FAMILIES[name].size_problem(*clip.shape[2:])
@@ -206,13 +206,13 @@ class TorchvisionBuilder:
         problem = self.family.size_problem(frames, crop, crop)
         if problem:
             raise ValueError(
-                f"{' and '.join(keys)}: {self.__name__} {problem}, but multigrid training has some of down to {frames} "
-                f"frames and of {crop}x{crop} pixels. Set {' and '.join(keys)} False."
+                f"{' and '.join(keys)}: {self.__name__} {problem}, but multigrid training has clips with as few as "
+                f"{frames} frames and {crop}x{crop} pixels. Set {' and '.join(keys)} False."
             )
         if self.family.has_batch_norm:
             logger.warning(
-                "MULTIGRID.BN_BASE_SIZE=%d is not kept: %s has torchvision's batch norms, whose statistics are of all "
-                "clips that a process has in a batch.",
+                "MULTIGRID.BN_BASE_SIZE=%d has no effect: %s has torchvision's batch norms, whose statistics cover "
+                "all clips of a process.",
                 cfg.MULTIGRID.BN_BASE_SIZE,
                 self.__name__,
             )

@@ -83,7 +83,7 @@ def check_looks(spec) -> None:
     for name in spec.distractors:
         if name in (*spec.shapes, *spec.colors):
             others = ", ".join(look for look in known if look not in (*spec.shapes, *spec.colors)) or "none is left"
-            raise ValueError(f"distractors: {name!r} is what a class looks like, too. Name others: {others}.")
+            raise ValueError(f"distractors: {name!r} is also the appearance of a class. Name others: {others}.")
 
 
 def _parse(class_name: str) -> tuple[str, str, str, str | None]:
@@ -93,7 +93,7 @@ def _parse(class_name: str) -> tuple[str, str, str, str | None]:
     shape, _, motion = look.partition("-")
     if shape not in SHAPES or motion not in MOTIONS:
         raise ValueError(
-            f"{class_name!r} is not a Motion class; they read shape-motion, as in 'arrow-spin-cw', or "
+            f"{class_name!r} is not a Motion class; the form is shape-motion, as in 'arrow-spin-cw', or "
             "color-shape-motion, as in 'red-arrow-spin-cw'."
         )
     family, direction = motion.split("-")
@@ -109,7 +109,7 @@ def _check_sizes(spec, limits: dict[str, int]) -> None:
         if getattr(spec, name) % 2:
             raise ValueError(f"{name}={getattr(spec, name)} is odd, which yuv420p cannot hold: give an even number.")
     if spec.width < spec.height:
-        raise ValueError(f"width={spec.width} is below height={spec.height}: a shape's path needs the height across.")
+        raise ValueError(f"width={spec.width} is below height={spec.height}: a shape's path needs at least the height.")
 
 
 def _check_names(argument: str, names: Sequence[str], known: Iterable[str]) -> None:
@@ -120,7 +120,7 @@ def _check_names(argument: str, names: Sequence[str], known: Iterable[str]) -> N
             hint = did_you_mean(name, known)
             raise ValueError(f"{argument}: {name!r} is not known.{hint} Known: {', '.join(known)}.")
     if len(set(names)) < len(names):
-        raise ValueError(f"{argument} names something twice: {', '.join(names)}.")
+        raise ValueError(f"{argument} contains duplicates: {', '.join(names)}.")
 
 
 def _check_pairs(motions: Sequence[str]) -> None:
@@ -128,7 +128,9 @@ def _check_pairs(motions: Sequence[str]) -> None:
     for name in motions:
         opposite = opposite_of(name)
         if opposite not in motions:
-            raise ValueError(f"motions holds {name!r} without {opposite!r}: appearance would tell it. Add that one.")
+            raise ValueError(
+                f"motions holds {name!r} without {opposite!r}: appearance would reveal it. Add the latter."
+            )
 
 
 def _check_turns(spec) -> None:
@@ -143,7 +145,7 @@ def _check_turns(spec) -> None:
     if high / spec.slow_interval >= 0.5:
         raise ValueError(
             f"{turns} within slow_interval={spec.slow_interval} frames is up to {high / spec.slow_interval:.2f} turns "
-            "a frame; from half a turn on, Fast frames cannot show the direction either. Raise slow_interval."
+            f"per frame; from half a turn on, Fast frames cannot show the direction either. Raise slow_interval."
         )
 
 

@@ -101,7 +101,7 @@ def write_set(
     start = time.perf_counter()
     root = Path(root)
     if _is_written(root, spec, overwrite=overwrite):
-        log.info("%s holds this Motion set already: nothing to do", root)
+        log.info("%s already holds this Motion set: nothing to do", root)
         return MotionSet(root=root, spec=spec, written=False, seconds=time.perf_counter() - start)
     root.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
@@ -180,7 +180,7 @@ def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
         return False
     found = read_manifest(root)
     if found is None:
-        raise ValueError(f"{root} is not empty and holds no Motion set: nothing in it is touched. Name another folder.")
+        raise ValueError(f"{root} is not empty and holds no Motion set, so it was left unchanged. Name another folder.")
     different = _differences(found, _manifest(spec), defaults=_defaults(spec))
     if not different:
         missing = next((path for path in spec.paths() if not (root / path).is_file()), None)
@@ -190,7 +190,7 @@ def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
     if overwrite:
         return False
     raise ValueError(
-        f"{root} holds another Motion set ({'; '.join(different)}). "
+        f"{root} holds a different Motion set ({'; '.join(different)}). "
         "Name another folder, or replace it with overwrite=True (--overwrite)."
     )
 
@@ -217,13 +217,13 @@ def _differences(found: dict, wanted: dict, *, defaults: dict) -> list[str]:
     """
     forms = [manifest.get("form", "clips") for manifest in (found, wanted)]
     if forms[0] != forms[1]:
-        return [f"its form is {forms[0]}, wanted {forms[1]}"]
+        return [f"its form is {forms[0]}, expected {forms[1]}"]
     if found.get("version") != wanted["version"]:
-        return [f"written by version {found.get('version')} of the drawing, wanted {wanted['version']}"]
+        return [f"written by version {found.get('version')} of the drawing, expected {wanted['version']}"]
     arguments = defaults | found["arguments"]
     names = sorted(arguments.keys() | wanted["arguments"].keys())
     pairs = [(name, arguments.get(name), wanted["arguments"].get(name)) for name in names]
-    return [f"{name} is {old}, wanted {new}" for name, old, new in pairs if old != new]
+    return [f"{name} is {old}, expected {new}" for name, old, new in pairs if old != new]
 
 
 def _move_into_place(draft: Path, root: Path, *, old: Path) -> None:

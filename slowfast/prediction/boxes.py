@@ -121,7 +121,7 @@ class ListedBoxes:
         seconds = self._rows.get(_video_id(path))
         if not seconds:
             named = ", ".join(sorted(self._rows)[:3])
-            raise BoxListError(f"{self.path} has no boxes of {_video_id(path)} (but of {named}, ...).")
+            raise BoxListError(f"{self.path} has no boxes for {_video_id(path)} (only for {named}, ...).")
         return [(time, *_arrays(rows)) for time, rows in sorted(seconds.items()) if time >= 0]
 
 
@@ -145,7 +145,7 @@ def _is_number(text: str) -> bool:
 
 def _number(text: str, where: str) -> float:
     if not _is_number(text):
-        raise BoxListError(f"{where}: {text!r} is no number; a row is video,second,x1,y1,x2,y2[,label[,score]].")
+        raise BoxListError(f"{where}: {text!r} is not a number; a row is video,second,x1,y1,x2,y2[,label[,score]].")
     return float(text)
 
 
@@ -196,11 +196,11 @@ def build_detector(name: str, *, weights: str = "", least_score: float = 0.5, de
     """
     if name in DETECTORS:
         if not weights:
-            raise ValueError(f"detector {name}: name the file of its weights (--detector-weights).")
+            raise ValueError(f"detector {name}: name its weights file (--detector-weights).")
         return partial(_people, load_detector(name, weights, device), least_score=least_score, device=device)
     if name not in DETECTOR_REGISTRY:
         known = ", ".join((*DETECTORS, *DETECTOR_REGISTRY.names()))
-        raise ValueError(f"no detector is called {name!r}. Known: {known}; own ones are found when IMPORTS names them.")
+        raise ValueError(f"there is no detector {name!r}. Known: {known}. For your own, name its file in IMPORTS.")
     return DETECTOR_REGISTRY.get(name)
 
 

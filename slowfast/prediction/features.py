@@ -50,9 +50,7 @@ class FeatureChoice:
         if self.per not in UNITS:
             raise ValueError(f"per={self.per!r}: features are per {', '.join(UNITS)}.")
         if self.as_map and self.per == "video":
-            raise ValueError(
-                "a map per video would add up what lies at different positions: choose per clip or per view."
-            )
+            raise ValueError("a map per video would average different positions: choose per clip or per view.")
 
 
 def feature_modules(model: nn.Module, layer: str) -> dict[str, nn.Module]:
@@ -87,7 +85,7 @@ def video_features(pipeline: Pipeline, video: VideoPath, choice: FeatureChoice) 
         ValueError: no such layer, or one whose output is no array of clips.
     """
     if takes_boxes(pipeline.model):
-        raise ValueError("this model scores boxes: features are of models of clips.")
+        raise ValueError("this is a detection model: features are computed only with models of clips.")
     modules = feature_modules(pipeline.model, choice.layer)
     with pipeline.open(video) as reader:
         views = read_views(reader, pipeline.protocol)
@@ -107,7 +105,9 @@ def _outputs(pipeline: Pipeline, frames: Tensor, modules: dict[str, nn.Module]) 
     def note(name: str):
         def hook(module, inputs, output):
             if not isinstance(output, Tensor):
-                raise ValueError(f"layer {name!r} gives {type(output).__name__}, no array: name a module inside it.")
+                raise ValueError(
+                    f"layer {name!r} gives {type(output).__name__}, not an array: name a module inside it."
+                )
             found[name].append(output)
 
         return hook
@@ -142,7 +142,7 @@ def _pooled(values: Tensor, name: str) -> Tensor:
     if values.ndim == 2:
         return values
     if values.ndim != 5:
-        raise ValueError(f"layer {name!r} gives {tuple(values.shape[1:])} a clip, which is no map (C, t, h, w).")
+        raise ValueError(f"layer {name!r} gives {tuple(values.shape[1:])} per clip, which is not a map (C, t, h, w).")
     return values.mean((2, 3, 4))
 
 
@@ -153,7 +153,7 @@ def _reduced(values: Tensor, num_clips: int, choice: FeatureChoice) -> Tensor:
     if choice.per == "video":
         return per_clip.mean((0, 1))
     if choice.as_map and per_clip.shape[1] > 1:
-        raise ValueError("maps per clip need one crop: set TEST.NUM_SPATIAL_CROPS 1, or take them per view.")
+        raise ValueError("maps per clip need one crop: set TEST.NUM_SPATIAL_CROPS 1, or choose per view.")
     return per_clip.mean(1)
 
 

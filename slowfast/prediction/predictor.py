@@ -211,11 +211,13 @@ def check_look(pipeline: Pipeline, look: Look) -> None:
     """
     of_boxes = takes_boxes(pipeline.model)
     if of_boxes and look.boxes is None:
-        raise ValueError("this model scores boxes: name them (--boxes FILE), or what finds them (--detector NAME).")
+        raise ValueError(
+            "this is a detection model: name a list of boxes (--boxes FILE) or a detector (--detector NAME)."
+        )
     if look.boxes is not None and not of_boxes:
         raise ValueError("this model scores whole clips: it takes neither --boxes nor --detector.")
     if look.boxes is not None and look.cut is not None:
-        raise ValueError("this model scores boxes around key frames: it takes no --window.")
+        raise ValueError("this is a detection model, which scores boxes in key frames: it takes no --window.")
 
 
 def _whole_stream(source: Source):
@@ -225,7 +227,7 @@ def _whole_stream(source: Source):
         VideoReadError: it is another stream, which may never end.
     """
     if source.kind != "stdin":
-        raise VideoReadError(f"{source.path} is a stream, which cannot be looked at as a whole: set --window.")
+        raise VideoReadError(f"{source.path} is a stream, which cannot be scored as a whole: set --window.")
     return spooled(standard_input())
 
 

@@ -59,7 +59,7 @@ class SegmentMerger:
 
     def __init__(self, threshold: float, class_names: Sequence[str] | None = None, *, track: int | None = None):
         if not threshold > 0:
-            raise ValueError(f"threshold={threshold:g}: must be above 0, else every window has every class.")
+            raise ValueError(f"threshold={threshold:g}: must be above 0, or else every window would have every class.")
         self.threshold, self.class_names, self.track = threshold, class_names, track
         self._open: dict[int, _Open] = {}
 

@@ -159,7 +159,7 @@ def standard_input() -> BinaryIO:
         ValueError: it is a terminal.
     """
     if sys.stdin.isatty():
-        raise ValueError("- reads a video from standard input, which is the terminal: pipe one in (< video.mp4).")
+        raise ValueError("- reads a video from standard input, but that is the terminal: pipe one in (< video.mp4).")
     return sys.stdin.buffer
 
 

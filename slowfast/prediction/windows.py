@@ -53,8 +53,8 @@ class WindowCut:
         seconds = protocol.sampling.span_seconds if seconds is None else seconds
         if seconds is None:
             raise ValueError(
-                f"a window of how many seconds? This model's clips have no length of their own: "
-                f"{protocol.sampling.describe()}. Name it (--window)."
+                f"the length of a window is unknown, because this model's clips have no length of their own: "
+                f"{protocol.sampling.describe()}. Set --window."
             )
         return cls(seconds, seconds / 2 if stride_seconds is None else stride_seconds)
 

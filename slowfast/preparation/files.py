@@ -30,7 +30,7 @@ def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
         ValueError: ``root`` is no folder.
     """
     if not os.path.isdir(root):
-        raise ValueError(f"{os.fspath(root)} is no folder. Name the folder that holds the videos.")
+        raise ValueError(f"{os.fspath(root)} is not a folder. Name the folder that holds the videos.")
     videos: list[str] = []
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -100,6 +100,6 @@ def check_or_write_settings(path: str | os.PathLike, settings: dict) -> None:
         names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         changes = cut(", ".join(f"{name} {found.get(name)!r}, now {wanted.get(name)!r}" for name in names))
         raise ValueError(
-            f"{path.parent} was begun with other settings ({changes}). "
-            f"Name another folder, or delete {path.name} there together with what was made."
+            f"{path.parent} was started with different settings ({changes}). Name another folder, or delete its "
+            f"{path.name} and its contents."
         )

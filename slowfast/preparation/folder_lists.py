@@ -45,7 +45,9 @@ def folder_lists(
     names = list(class_names or sorted(found, key=os.fsencode))
     if not found <= set(names):
         strange = sorted(found - set(names))
-        raise ValueError(f"{root} has {len(strange)} folders that are no class given, such as {strange[0]!r}.")
+        raise ValueError(
+            f"{root} has {len(strange)} folders that are not among the given classes, such as {strange[0]!r}."
+        )
     notes = []
     if fractions is not None:
         groups = find_groups({name: paths for (_, name), paths in videos.items()}) if by_group else None
@@ -56,7 +58,7 @@ def folder_lists(
         split: [(os.path.join(root, path), label_of[name]) for name in names for path in videos.get((split, name), ())]
         for split in SPLITS
     }
-    unlisted += [(path, "not a video file, by its ending") for path in others]
+    unlisted += [(path, "not a video file, by its extension") for path in others]
     unlisted = [(os.path.join(root, path), why) for path, why in unlisted]
     return DatasetLists(rows, names, unlisted=unlisted, notes=notes + _notes(rows, names))
 
@@ -80,12 +82,12 @@ def _check_layout(
     if split_folders and beside:
         raise ValueError(
             f"{root} holds {', '.join(sorted(split_folders))} and also {beside[0]!r}: are its folders splits or "
-            "classes? Move the one or the other."
+            f"classes? Move one or the other."
         )
     if len(set(split_folders.values())) < len(split_folders):
         raise ValueError(f"{root} holds two folders for one split: {', '.join(sorted(split_folders))}.")
     if split_folders and fractions is not None:
-        raise ValueError(f"{root} is split already ({', '.join(sorted(split_folders))}): leave out --split.")
+        raise ValueError(f"{root} is already split ({', '.join(sorted(split_folders))}): omit --split.")
     if not split_folders and fractions is None:
         raise ValueError(
             f"{root} holds no folder train, val or test. Specify how to split its videos, e.g. --split 0.8 0.1 0.1."

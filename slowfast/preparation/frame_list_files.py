@@ -38,7 +38,7 @@ def write_frame_list(
     odd = [video_id for video_id in counts if re.search(r'[\s"]', video_id) or not video_id]
     if odd:
         raise ValueError(
-            f"{os.fspath(path)}: frame lists cannot hold blanks or quotes, which {len(odd)} video ids have, such as "
+            f"{os.fspath(path)}: frame lists cannot contain spaces or quotes, which {len(odd)} video ids have, such as "
             f"{odd[0]!r}. Rename those files and their folders of frames."
         )
     with atomic_write(path) as draft, open(draft, "w", **TEXT) as file:

@@ -110,7 +110,7 @@ def _why_nothing(stream: FrameStream, layout: FrameLayout) -> str:
     if stream.num_frames == 0:
         return f"no frame can be decoded{f' ({stream.problems[0]})' if stream.problems else ''}"
     ends = stream.index.num_frames / stream.index.fps
-    return f"it ends after {ends:.1f} s, before second {layout.start_seconds:g}, where its frames were to begin"
+    return f"it ends after {ends:.1f} s, before second {layout.start_seconds:g}, where its frames should begin"
 
 
 class _JpegWriter:

@@ -110,7 +110,7 @@ def read_manifest(path: str | os.PathLike) -> dict[str, VideoFacts]:
     """
     rows = read_table(path)
     if rows and tuple(rows[0]) != COLUMNS:
-        raise ValueError(f"{os.fspath(path)} is no manifest of `check`: its columns are {cut(', '.join(rows[0]))}.")
+        raise ValueError(f"{os.fspath(path)} is not a manifest of `check`: its columns are {cut(', '.join(rows[0]))}.")
     try:
         return {row["path"]: _facts(row) for row in rows}
     except ValueError as error:
@@ -159,7 +159,7 @@ def format_summary(facts: Sequence[VideoFacts]) -> str:
     hours = sum(video.duration_seconds for video in good) / 3600
     variable = sum(video.variable_rate for video in good)
     size = sum(video.bytes for video in good) / 1e9
-    lines.append(f"together {hours:,.1f} hours, {size:,.1f} GB; {variable:,} of variable frame rate")
+    lines.append(f"{hours:,.1f} hours in total, {size:,.1f} GB; {variable:,} of variable frame rate")
     return "\n".join(lines)
 
 

@@ -71,7 +71,7 @@ def kinetics_lists(
     paths, others = find_files(videos)
     lists = _match(segments, paths, {name: label for label, name in enumerate(names)}, os.fspath(videos))
     lists.class_names = names
-    lists.unlisted += [(os.path.join(videos, path), "not a video file, by its ending") for path in others]
+    lists.unlisted += [(os.path.join(videos, path), "not a video file, by its extension") for path in others]
     lists.notes += _notes(segments)
     if lists.missing:
         share = len(lists.missing) / len(segments)
@@ -107,7 +107,7 @@ def _csv_rows(path: Path) -> list[tuple[object, dict]]:
     except OSError as error:
         raise ValueError(f"cannot read the annotations {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error}).") from error
+        raise ValueError(f"{path} is not UTF-8 text ({error}).") from error
     rows = csv_rows(io.StringIO(text, newline=""), source=path, error=ValueError)
     columns = [name.strip().lower() for name in next(rows, (1, []))[1]]
     lacking = [name for name in REQUIRED_COLUMNS if name not in columns]
@@ -139,7 +139,7 @@ def _json_rows(path: Path) -> list[tuple[object, dict]]:
         ]
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} is no annotation file of Kinetics ({type(error).__name__}: {cut(str(error))}): expected "
+            f"{path} is not a Kinetics annotation file ({type(error).__name__}: {cut(str(error))}): expected "
             '{"youtube id": {"annotations": {"label": ..., "segment": [start, end]}, "subset": ...}, ...}.'
         ) from error
 
@@ -153,7 +153,7 @@ def _segment(row: dict, path: Path) -> Segment:
         try:
             times.append(round(float(row[column])))
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{column} is {cut(repr(row[column]))}, no number of seconds") from None
+            raise ValueError(f"{column} is {cut(repr(row[column]))}, not a number of seconds") from None
     words = [str(row["split"])] if row.get("split") else re.split(r"[^A-Za-z]+", path.stem)
     split = next(filter(None, map(split_of, words)), None)
     if split is None:
@@ -191,10 +191,10 @@ def _match(segments: Sequence[Segment], paths: Sequence[str], label_of: dict[str
         rows[segment.split].append((os.path.join(root, path), label_of[segment.label]))
         num_elsewhere += _class_folder(path) in classes - {_as_class(segment.label)}
     for candidates in files.values():
-        unlisted += [(path, "another file was taken for this video") for path in candidates if path not in taken]
+        unlisted += [(path, "another file was chosen for this video") for path in candidates if path not in taken]
     notes = []
     if num_elsewhere:
-        notes.append(f"{num_elsewhere:,} videos lie in the folder of another class; the annotation's label was taken.")
+        notes.append(f"{num_elsewhere:,} videos are in the folder of another class; the annotation's label was used.")
     return DatasetLists(rows, [], missing, [(os.path.join(root, path), why) for path, why in unlisted], notes)
 
 
@@ -222,7 +222,11 @@ def _files_by_key(
         elif not of_this_id:
             unlisted.append((path, "no annotation names it"))
         else:
-            why = "annotated with other times" if is_timed else "the id has several segments, and its name no times"
+            why = (
+                "annotated with other times"
+                if is_timed
+                else "the id has several segments, but the file name has no times"
+            )
             unlisted.append((path, why))
     return files, unlisted
 

@@ -79,7 +79,7 @@ def write_lists(
     changed = [name for name, text in texts.items() if _differs(folder / name, text)]
     if changed and not overwrite:
         raise ValueError(
-            f"{folder} holds {', '.join(changed)} with other content: nothing was written. "
+            f"{folder} holds {', '.join(changed)} with different content: nothing was written. "
             "Name another folder, or replace them with --overwrite."
         )
     for name, text in texts.items():

@@ -53,12 +53,12 @@ def load_detector(name: str, weights: str | os.PathLike, device: torch.device | 
         ValueError: no such detector or file, or weights of another network.
     """
     if name not in DETECTORS:
-        raise ValueError(f"detector {name!r} is not known; known are {', '.join(DETECTORS)}.")
+        raise ValueError(f"detector {name!r} is not known. Known: {', '.join(DETECTORS)}.")
     build, released = DETECTORS[name]
     weights = Path(weights)
     if not weights.is_file():
         raise ValueError(
-            f"{weights} is not there. The weights of {name} are torchvision's file {released.url} "
+            f"{weights} does not exist. The weights of {name} are torchvision's file {released.url} "
             "(trained on COCO): download it once and name it with --checkpoint."
         )
     model = build(weights=None, weights_backbone=None, num_classes=len(released.meta["categories"]))

@@ -51,7 +51,7 @@ def resize_video(
         written = read_index(os.fspath(draft)).num_frames
         if written != stream.num_frames:
             raise VideoReadError(
-                f"cannot decode {stream.path}: of {stream.num_frames} frames the copy holds {written}."
+                f"cannot decode {stream.path}: the copy holds {written} of {stream.num_frames} frames."
             )
     return written
 

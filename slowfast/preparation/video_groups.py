@@ -61,10 +61,10 @@ class VideoGroups:
 
     def __str__(self) -> str:
         if self.rule is None:
-            return "names tell no common recordings: every video stands alone"
+            return "names reveal no common recordings: every video counts as its own"
         example = next(path for path, group in self.group_of.items())
         text = f"{self.num_groups:,} recordings by {self.rule.name}"
-        return f"{text} ({PurePath(example).name}: {self.group_of[example]!r}); none is in two splits"
+        return f"{text} ({PurePath(example).name}: {self.group_of[example]!r}); each is in one split"
 
 
 def find_groups(videos: Mapping[str, Sequence[str]]) -> VideoGroups:

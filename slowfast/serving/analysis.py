@@ -67,9 +67,9 @@ class Analyst:
         self.of_boxes = takes_boxes(pipeline.model)
         if self.of_boxes != (boxes is not None):
             raise ValueError(
-                "this model scores boxes: name what finds them (--detector)."
+                "this is a detection model: name a detector (--detector)."
                 if self.of_boxes
-                else "this model scores whole clips: leave out --detector."
+                else "this model scores whole clips: omit --detector."
             )
         self.pipeline, self.look, self.max_seconds = pipeline, Look(boxes=boxes, num_top=num_top), max_seconds
         self.explain = explain
@@ -118,13 +118,13 @@ class Analyst:
         """
         report("reading", 0.02)
         seconds = self.check(video)
-        report("looking at the whole video", 0.05)
+        report("scoring the whole video", 0.05)
         record = self.record(video)
         shares = (0.3, 0.7 if explain_into else 0.98)
         timeline = None if self.of_boxes else self._timeline(video, seconds, report, shares)
         overlay = False
         if explain_into and self.explain:
-            report("looking for the evidence", shares[1])
+            report("locating the evidence", shares[1])
             overlay = self.explain(str(video.path), explain_into / OVERLAY)
         return {"record": record, "duration": seconds, "timeline": timeline, "overlay": overlay}
 
@@ -141,7 +141,7 @@ class Analyst:
                 for window in predict_windows(self.pipeline, reader, cut):
                     rows.append((window.start, window.end, window.prediction.mean_scores))
                     share = min(1.0, window.end / max(seconds, 1e-6))
-                    report("looking along the video", shares[0] + share * (shares[1] - shares[0]))
+                    report("scoring the video over time", shares[0] + share * (shares[1] - shares[0]))
         scores = np.stack([row[2] for row in rows])
         best = np.argsort(-scores.mean(0), kind="stable")[: self.look.num_top].tolist()
         names = self.pipeline.class_names

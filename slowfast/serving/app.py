@@ -112,7 +112,7 @@ async def _refuse(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _busy(_request: Request, _error: Exception) -> JSONResponse:
-    message = "too many videos wait already: try again in a minute."
+    message = "too many videos are already waiting: try again in a minute."
     return JSONResponse({"detail": message}, 503, headers={"Retry-After": "60"})
 
 
@@ -219,7 +219,7 @@ class _Server:
     def _job(self, job_id: str) -> Job:
         job = self.queue.get(job_id)
         if job is None:
-            raise JobError(404, "there is no such job: results are kept for some minutes only.")
+            raise JobError(404, "there is no such job: results are kept only for some minutes.")
         return job
 
     async def job(self, job_id: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
 def _layers_of(model: Any, layer_decay: float) -> dict[str, int]:
     if not hasattr(model, "layer_numbers"):
         raise ValueError(
-            f"SOLVER.LAYER_DECAY={layer_decay}: {type(model).__name__} does not tell its layers. Set it to 1.0, or "
+            f"SOLVER.LAYER_DECAY={layer_decay}: {type(model).__name__} does not name its layers. Set it to 1.0, or "
             "give the class a method layer_numbers() -> {name of a parameter: number of its layer from the input}."
         )
     return model.layer_numbers()

@@ -84,7 +84,7 @@ def make_optimizer(
     """
     how = _implementation(groups, implementation)
     if lars and name != "sgd":
-        raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it scales the steps of sgd alone.")
+        raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it scales only the steps of sgd.")
     if name == "sgd":
         if nesterov and (momentum == 0 or dampening):
             raise ValueError(

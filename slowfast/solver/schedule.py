@@ -63,8 +63,8 @@ class LearningRateSchedule:
     def _check_cosine(self) -> None:
         if not 0 <= self.end_lr < self.base_lr:
             raise ValueError(
-                f"SOLVER.COSINE_END_LR={self.end_lr}: must lie between 0 and SOLVER.BASE_LR={self.base_lr}, the cosine "
-                "falls."
+                f"SOLVER.COSINE_END_LR={self.end_lr}: must lie between 0 and SOLVER.BASE_LR={self.base_lr}, because "
+                f"the cosine falls."
             )
         if self.cosine_after_warmup and self.warmup_epochs >= self.max_epoch:
             raise ValueError(

@@ -47,7 +47,7 @@ def cache_path(url: str) -> Path:
     try:
         folders = PurePosixPath(urlparse(url).path.lstrip("/")).parent
     except ValueError as error:  # such as half an IPv6 address
-        raise DownloadError(f"{url} is no URL ({error}).") from error
+        raise DownloadError(f"{url} is not a URL ({error}).") from error
     name = url.rpartition("/")[2]
     if not name or ".." in (name, *folders.parts) or "\0" in url:
         raise DownloadError(f"{url} names no file that could be kept in the cache.")
@@ -80,8 +80,10 @@ def fetch(url: str, path: Path, *, sha256: str | None = None) -> Path:
 
 def _failure(url: str, path: Path, reason: str) -> DownloadError:
     part = _part(path)
-    kept = f" {part.stat().st_size:,} bytes are kept in {part}: the next attempt goes on there." if _size(part) else ""
-    return DownloadError(f"{url} cannot be downloaded ({reason}). Get it by other means and put it at {path}.{kept}")
+    kept = f" {part.stat().st_size:,} bytes are kept in {part}: the next attempt resumes there." if _size(part) else ""
+    return DownloadError(
+        f"{url} cannot be downloaded ({reason}). Download it by other means and put it at {path}.{kept}"
+    )
 
 
 def _part(path: Path) -> Path:
@@ -107,11 +109,11 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         except (OSError, http.client.HTTPException) as error:
             if _size(part) <= before:
                 raise
-            logger.warning("%s: %s. Going on from byte %d.", url, error, _size(part))
+            logger.warning("%s: %s. Resuming from byte %d.", url, error, _size(part))
     _tag(part).unlink(missing_ok=True)
     if sha256 is not None:
         try:
-            _verify(part, sha256, f"{url} holds another file than it should.")
+            _verify(part, sha256, f"{url} holds a different file than expected.")
         except DownloadError:
             part.unlink()
             raise

@@ -46,7 +46,7 @@ def outdated_packages() -> list[str]:
         for name, oldest in OLDEST.items()
         if release(found[name]) < release(oldest)
     ]
-    return [f"Older than what slowfast is tested with: {', '.join(older)}. Expect failures."] if older else []
+    return [f"Older than the oldest tested versions: {', '.join(older)}. Expect failures."] if older else []
 
 
 def num_gpus() -> int:

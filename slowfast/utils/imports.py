@@ -49,6 +49,6 @@ def _import_module(name: str) -> None:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise ValueError(
-                f"IMPORTS: no module is called {name!r}. Name an importable module, or the path of a .py file."
+                f"IMPORTS: there is no module {name!r}. Name an importable module, or the path of a .py file."
             ) from error
         raise

@@ -36,7 +36,7 @@ KNOWN_FAULTS = (
         torch=((2, 9), (2, 10)),
         cudnn=((0,), (9, 15)),
         needs="half",
-        consequence="torch 2.9 leaves cuDNN out of 3D convolutions in 16 bits and takes a slow dilated one: 4 to 20 "
+        consequence="torch 2.9 does not use cuDNN for 3D convolutions in 16 bits but a slow dilated kernel: 4 to 20 "
         "times the time, several times the memory",
         remedy="Use torch 2.10 or newer, 2.8 or older, or 2.9.1 with cuDNN 9.15 or newer",
         reports="pytorch issues 166122, 166643, 174051",
@@ -45,7 +45,7 @@ KNOWN_FAULTS = (
         torch=((2, 9, 0), (2, 9, 1)),
         cudnn=((9, 15), (99,)),
         needs="half",
-        consequence="torch 2.9.0 leaves cuDNN out of 3D convolutions in 16 bits whatever its release: 4 times the "
+        consequence="torch 2.9.0 does not use cuDNN for 3D convolutions in 16 bits, whatever its release: 4 times the "
         "time, several times the memory",
         remedy="Use torch 2.9.1 or newer",
         reports="pytorch issues 166122, 166643",
@@ -62,8 +62,8 @@ KNOWN_FAULTS = (
         torch=((2, 10), (99,)),
         cudnn=((9, 8), (9, 15)),
         needs="half",
-        consequence="cuDNN 9.8 to 9.14 computes large 3D convolutions in bfloat16 wrongly or, where torch goes round "
-        "it, with three times the memory",
+        consequence="cuDNN 9.8 to 9.14 computes large 3D convolutions in bfloat16 wrongly or, if torch avoids it, "
+        "with three times the memory",
         remedy="Install nvidia-cudnn 9.15 or newer, or set TRAIN.MIXED_PRECISION and TEST.MIXED_PRECISION False",
         reports="pytorch issues 163539, 166643",
     ),

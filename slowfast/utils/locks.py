@@ -108,7 +108,8 @@ class FolderLock:
             who = f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
         return (
             f"{self.path.parent} is in use by {who}: two trainings in one OUTPUT_DIR would overwrite each other. "
-            f"Choose another OUTPUT_DIR, or end that process. (If it is certain that none runs, delete {self.path}.)"
+            f"Choose another OUTPUT_DIR, or end that process. (If you are certain that none is running, delete "
+            f"{self.path}.)"
         )
 
     def _beat(self) -> None:

@@ -31,7 +31,7 @@ class Registry:
             known = self._entries.get(entry_name.lower())
             if known is not None and not _same_definition(known[1], entry):
                 raise ValueError(
-                    f"{self.kind} {entry_name!r} is registered already, as {known[1]!r}: choose another name."
+                    f"{self.kind} {entry_name!r} is already registered, as {known[1]!r}: choose another name."
                 )
             self._entries[entry_name.lower()] = (entry_name, entry)
             return entry
@@ -48,8 +48,8 @@ class Registry:
         if found is None:
             place = f"{self.key}: " if self.key else ""
             raise ValueError(
-                f"{place}no {self.kind} is called {name!r}.{did_you_mean(str(name), self.names())} "
-                f"Known: {', '.join(self.names())}. Own classes are found when IMPORTS names their module or file."
+                f"{place}there is no {self.kind} {name!r}.{did_you_mean(str(name), self.names())} "
+                f"Known: {', '.join(self.names())}. For your own class, name its module or file in IMPORTS."
             )
         return found[1]
 

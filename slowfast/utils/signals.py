@@ -34,7 +34,7 @@ def stop_on_signals(signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
             end_by(number)
         _stop_requested = name
         # Not through logging: the signal may have interrupted it in the middle of a line.
-        os.write(2, f"{name}: stopping after this step; once more to end at once\n".encode())
+        os.write(2, f"{name}: stopping after this step; send it again to exit at once\n".encode())
 
     with _handlers(signals, note):
         try:

@@ -168,9 +168,9 @@ def _cause(error: Exception) -> str:
     text = str(error)
     refused = re.search(r"GLOBAL (\S+)", text)
     if refused:
-        return f"it asks for {refused[1]}, which is no tensor, number, string or container"
+        return f"it asks for {refused[1]}, which is not a tensor, number, string or container"
     if "weights_only" in text:
-        return "no pickle of tensors"
+        return "not a pickle of tensors"
     if isinstance(error, KeyError):
         return f"no {text} in it"
     return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else 'no details'}"

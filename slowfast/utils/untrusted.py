@@ -155,7 +155,7 @@ def parse_json(text: str, *, source: str | os.PathLike, error: type[ValueError] 
     try:
         content = json.loads(text)
     except json.JSONDecodeError as problem:
-        raise error(f"{source}:{problem.lineno}: no JSON: {problem.msg}.") from problem
+        raise error(f"{source}:{problem.lineno}: not JSON: {problem.msg}.") from problem
     except RecursionError:
         raise error(f"{source}: its JSON is nested too deeply.") from None
     except ValueError as problem:  # an integer of more digits than Python converts
@@ -181,7 +181,7 @@ def csv_rows(file: Iterable[str], *, source: str | os.PathLike, error: type[Valu
             if row:
                 yield reader.line_num, row
     except csv.Error as problem:
-        raise error(f"{os.fspath(source)}:{reader.line_num}: no CSV: {problem}.") from problem
+        raise error(f"{os.fspath(source)}:{reader.line_num}: not CSV: {problem}.") from problem
 
 
 def parse_integer(text: str) -> int:
@@ -233,7 +233,7 @@ def describe_content(head: bytes, size: int) -> str:
     playlist = _playlist(head)
     if playlist:
         return f"{playlist}, which names other files"
-    return _text_kind(head) or _binary_kind(head) or f"{size:,} bytes of no known kind, beginning with {head[:8]!r}"
+    return _text_kind(head) or _binary_kind(head) or f"{size:,} bytes of unknown kind, beginning with {head[:8]!r}"
 
 
 def _text_kind(head: bytes) -> str | None:

@@ -162,7 +162,7 @@ def _values(text: str, parts: Sequence[str], names: Sequence[str]) -> dict[str, 
     for part in parts:
         found = re.fullmatch(r"([a-z]+)([0-9]+(?:\.[0-9]+)?)", part)
         if found is None or found[1] not in names:
-            raise ValueError(f"AUG.AA_TYPE={text!r}: {part!r} is none of {', '.join(names)} with a number behind it.")
+            raise ValueError(f"AUG.AA_TYPE={text!r}: {part!r} is not one of {', '.join(names)} followed by a number.")
         values[found[1]] = float(found[2])
     if not 0 <= values.get("p", 0.5) <= 1 or values.get("n", 2) < 1:
         raise ValueError(f"AUG.AA_TYPE={text!r}: p must lie between 0 and 1, and n be at least 1.")

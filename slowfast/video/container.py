@@ -193,7 +193,7 @@ def check_frame_size(height: int, width: int) -> None:
     if min(height, width) < 1:
         raise ValueError(f"its frames are empty ({width}x{height} pixels)")
     if height * width > MAX_FRAME_PIXELS:
-        raise ValueError(f"its frames have {width}x{height} pixels, more than {MAX_FRAME_PIXELS:,} in all")
+        raise ValueError(f"its frames have {width}x{height} pixels, more than {MAX_FRAME_PIXELS:,} in total")
     if max(height, width) > MAX_ASPECT * min(height, width):
         raise ValueError(f"its frames are {width}x{height} pixels, an aspect ratio above {MAX_ASPECT}:1")
 

@@ -55,7 +55,7 @@ class FlowStore:
         if method not in METHODS:
             raise ValueError(not_one_of("FLOW.METHOD", method, METHODS))
         if not bound > 0:
-            raise ValueError(f"FLOW.BOUND={bound}: must be above 0, in pixels a frame.")
+            raise ValueError(f"FLOW.BOUND={bound}: must be above 0, in pixels per frame.")
         self.cache_dir, self.method, self.bound, self.weights = Path(cache_dir), method, bound, weights
         self._estimate: Callable | None = None
         self._network = ""  # which one estimates; no network in the names of the other methods' files
@@ -63,7 +63,7 @@ class FlowStore:
             if not os.path.isfile(weights):
                 raise ValueError(
                     f"FLOW.METHOD=raft needs FLOW.WEIGHTS, a file of torchvision's raft_small weights; {weights!r} is "
-                    "none. https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth is one."
+                    f"not. Download https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth."
                 )
             self._network = hashlib.sha1(Path(weights).read_bytes()).hexdigest()
         else:
@@ -87,11 +87,11 @@ class FlowStore:
                 found = {number: torch.from_numpy(frames[str(number)]) for number in set(numbers)}
         except TensorFileError as error:
             raise VideoReadError(
-                f"cannot read the flow of {path}: {error} Delete that file to compute it anew."
+                f"cannot read the flow of {path}: {error} Delete that file to recompute it."
             ) from error
         shapes = {(*flow.shape, flow.dtype) for flow in found.values()}
         if len(shapes) > 1 or not all(shape[:1] == (2,) and shape[3:] == (torch.uint8,) for shape in shapes):
-            raise VideoReadError(f"cannot read the flow of {path}: {file} holds no flow. Delete it to compute it anew.")
+            raise VideoReadError(f"cannot read the flow of {path}: {file} holds no flow. Delete it to recompute it.")
         return torch.stack([found[number] for number in numbers])
 
     def file_of(self, path: str | os.PathLike, *, fps: float) -> Path:

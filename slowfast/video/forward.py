@@ -116,7 +116,7 @@ class ForwardReader(FrameReader):
         self._read_to(int(numbers.max()) + 1)
         missing = len({*numbers.tolist()} - self._kept.keys())
         if missing:
-            raise self._error(numbers, f"{missing} of them did not come")
+            raise self._error(numbers, f"{missing} of them missing")
         frames = torch.stack([self._kept[number] for number in numbers.tolist()])
         self.forget(int(numbers.min()))
         return frames if apply is None else apply(frames)

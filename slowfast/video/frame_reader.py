@@ -70,7 +70,7 @@ class FrameReader:
         """
         numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(numbers) == 0:
-            raise ValueError(f"{self}: no frames asked for, indices is empty.")
+            raise ValueError(f"{self}: no frames requested: indices is empty.")
         if numbers.min() < 0 or numbers.max() >= self.num_frames:
             raise self._error(numbers, f"it has {self.num_frames:,}")
         wanted, inverse = np.unique(self._frame_numbers(numbers), return_inverse=True)

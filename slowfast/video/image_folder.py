@@ -27,7 +27,7 @@ class FrameFolderReader(FrameReader):
 
     def __init__(self, paths: Sequence[str | os.PathLike], fps: float):
         if not len(paths):
-            raise VideoReadError("a video of image files needs at least one; paths is empty.")
+            raise VideoReadError("a video of image files needs at least one image: paths is empty.")
         self.paths = paths
         self.num_frames = len(paths)
         self.fps = float(fps)

@@ -86,7 +86,7 @@ class VideoReader(FrameReader):
                     if not missing:
                         return
         got = len(wanted) - len(missing)
-        raise self._error(wanted, f"got {got} ({self._failure or 'the decoder gave no more'})")
+        raise self._error(wanted, f"got {got} ({self._failure or 'the decoder returned no more'})")
 
     def _decode_from_keyframe(self, wanted: np.ndarray, deadline: Deadline) -> Iterator[tuple[int, av.VideoFrame]]:
         """(position in ``wanted``, frame), from the last keyframe that is shown no later than the first wanted."""

@@ -25,7 +25,7 @@ class Screen:
     def __init__(self, title: str):
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise ScreenError(
-                "--show needs a display, and there is none (DISPLAY is not set). --save-video writes a file."
+                "--show needs a display, but there is none (DISPLAY is not set). --save-video writes a file."
             )
         try:
             import cv2

@@ -156,7 +156,7 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
         (["TENSORBOARD.MODEL_VIS.ENABLE", "True", "TENSORBOARD.MODEL_VIS.COLORMAP", "Pastell"], "Pastell"),
         (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.FIGSIZE", "[8]"], "HISTOGRAM.FIGSIZE=[8]"),
         (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.TOPK", "0"], "must be at least 1"),
-        (["LOG_WRITERS", "['Wandb']"], "LOG_WRITERS: no writer is called 'Wandb'"),
+        (["LOG_WRITERS", "['Wandb']"], "LOG_WRITERS: there is no writer 'Wandb'"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_before_the_training(tiny_opts, opts, message, capsys):

@@ -111,7 +111,7 @@ def test_the_evaluator_can_be_chosen(tmp_path, capsys):
     figures = fusion_row(capsys)
     assert "wAP" not in figures and figures["mAP"] == pytest.approx(100 * (2 / 3 + 1) / 2, abs=0.01)
     assert main([*tests, "--evaluator", "map"]) == 2
-    assert "no evaluator is called 'map'" in capsys.readouterr().err
+    assert "there is no evaluator 'map'" in capsys.readouterr().err
 
 
 def test_an_evaluator_of_other_labels_is_one_message(two_streams, tmp_path, capsys):

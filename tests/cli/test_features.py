@@ -89,7 +89,7 @@ def test_it_goes_on_where_it_stopped(extract, monkeypatch, capsys):
     monkeypatch.setattr("slowfast.cli.features.video_features", stops)
     assert extract("--layer", "fast") == 130
     assert extract("--layer", "slow") == 2  # of other settings
-    assert "was begun with other settings" in capsys.readouterr().err
+    assert "was started with different settings" in capsys.readouterr().err
     assert extract("--layer", "fast") == 0
     assert len(calls) == 4 and capsys.readouterr().out.count("there already") == 2
     np.testing.assert_array_equal(np.load("out.npz")["fast"], whole)

@@ -177,7 +177,7 @@ def test_names_in_capitals_are_files_and_keys_are_keys(place, predict, tmp_path,
     [
         ([], "no SOURCE"),
         (["videos/a.mp4", "--boxes", "boxes.csv"], "cannot read the list of boxes boxes.csv"),
-        (["videos/a.mp4", "--detector", "mine"], "no detector is called 'mine'"),
+        (["videos/a.mp4", "--detector", "mine"], "there is no detector 'mine'"),
         (["videos", "--save-video", "a.mp4"], "a.mp4 is one file, but there are 2 videos"),
         (["0", "videos/a.mp4"], "0 is live, so it must be the only source"),
         (["videos/a.mp4", "--show"], "--show works for cameras"),

@@ -107,7 +107,7 @@ def test_a_detector_of_ones_own(motion_ava, tested, tmp_path, monkeypatch):
 def test_a_model_of_boxes_wants_boxes(motion_ava, tested, capsys):
     words = ["predict", str(motion_ava / "movies"), "--checkpoint", str(tested[0] / "weights.pyth")]
     assert main(words) == 2
-    assert "this model scores boxes: name them (--boxes FILE)" in capsys.readouterr().err
+    assert "this is a detection model: name a list of boxes (--boxes FILE)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_model_of_boxes_wants_boxes(motion_ava, tested, capsys):
     [
         ("a,1,0.1,0.1,0.5\n", "boxes.csv:1: 5 columns"),
         ("a,1,0.1,0.1,0.5,0.5\na,2,10,10,50,80\n", "boxes.csv:2: the box .* give fractions of it, not pixels"),
-        ("a,1,0.1,x,0.5,0.5\n", "boxes.csv:1: 'x' is no number"),
+        ("a,1,0.1,x,0.5,0.5\n", "boxes.csv:1: 'x' is not a number"),
         ("", "holds no box"),
     ],
 )

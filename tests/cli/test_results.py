@@ -77,7 +77,7 @@ def test_without_labels_there_are_scores_and_no_figures(run, data, tmp_path, cap
     results = run(*more, "DATA.ENSEMBLE_METHOD", "mean")
     shown = capsys.readouterr().out
     assert results["figures"] == {} and results["num_labelled"] == 0
-    assert "no figures, for the list gives no labels" in shown and "nan" not in shown
+    assert "no figures, because the list has no labels" in shown and "nan" not in shown
     assert not np.isnan(np.load(tmp_path / "out/predictions.npz")["scores"]).any()
     rows = list(csv.DictReader((tmp_path / "out/predictions.csv").open()))
     assert all(row["label_name"] == "" and row["top1"] for row in rows)
@@ -116,4 +116,4 @@ def test_other_lists_than_those_trained_with_are_told(run, data, capsys):
     assert "this test reads test.csv: rows 4 -> 6, classes 4 -> 6, sha256 00000000 -> " in line
     (data / "classids.json").write_text(json.dumps({name: i for i, name in enumerate([*HOSTILE[:6], "b", "c"])}))
     run()
-    assert "trained with other class names (8, here 8; the first that differs is number 6)" in capsys.readouterr().out
+    assert "trained with different class names (8, here 8; the first" in capsys.readouterr().out

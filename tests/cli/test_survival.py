@@ -91,7 +91,7 @@ def test_a_run_that_is_killed_and_stopped_ends_as_one_that_was_not(job, tmp_path
     assert run_job(job("straight"), log=tmp_path / "straight.log") == 0
     assert same(outcome(tmp_path / "out"), outcome(tmp_path / "straight"))
     assert_clean(tmp_path / "out")
-    assert "the same command goes on from there." in log.read_text()
+    assert "the same command resumes from there." in log.read_text()
     assert "Traceback" not in log.read_text()
 
 
@@ -119,7 +119,7 @@ def test_a_second_signal_ends_a_run_at_once(job, tmp_path):
     wait_for(lambda: "training on" in read(tmp_path / "log"))
     time.sleep(1)
     os.kill(process.pid, signal.SIGTERM)
-    wait_for(lambda: "SIGTERM: stopping after this step; once more to end at once" in read(tmp_path / "log"))
+    wait_for(lambda: "SIGTERM: stopping after this step; send it again to exit at once" in read(tmp_path / "log"))
     os.kill(process.pid, signal.SIGTERM)
     process.join(20)
     assert process.exitcode == -signal.SIGTERM
@@ -198,11 +198,11 @@ def test_a_read_only_output_folder_is_one_line(job, tmp_path, capsys):
 @pytest.mark.parametrize(
     "key, value, message",
     [
-        ("TEST.DATASET", "nothing", "no data set is called 'nothing'"),
+        ("TEST.DATASET", "nothing", "there is no data set 'nothing'"),
         ("TEST.EVALUATOR", "nothing", "nothing"),
         ("TEST.CHECKPOINT_FILE_PATH", "absent.pyth", "TEST.CHECKPOINT_FILE_PATH: there is no checkpoint absent.pyth"),
         ("TRAIN.CHECKPOINT_FILE_PATH", "absent.pyth", "TRAIN.CHECKPOINT_FILE_PATH: there is no checkpoint absent.pyth"),
-        ("TRAIN.TRAINER", "nothing", "TRAIN.TRAINER: no trainer is called 'nothing'"),
+        ("TRAIN.TRAINER", "nothing", "TRAIN.TRAINER: there is no trainer 'nothing'"),
     ],
 )
 def test_what_is_missing_is_said_before_the_first_step(job, tmp_path, capsys, key, value, message):
@@ -290,8 +290,8 @@ def test_when_one_dies_or_hangs_the_others_name_it(job, tmp_path):
         (line,) = [line for line in first.splitlines() if line.startswith("error: ")]
         pid = processes[1].pid
         assert f"process 1 ({socket.gethostname()}, process {pid}, epoch 1/2, batch " in line
-        cause = {"kill": "without a sign of life for", "raise": "failed: RuntimeError: an injected fault",
-                 "hang": "without progress for more than 6 seconds (DIST_TIMEOUT"}[action]  # fmt: skip
+        cause = {"kill": "did not respond for", "raise": "failed: RuntimeError: an injected fault",
+                 "hang": "made no progress for more than 6 seconds (DIST_TIMEOUT"}[action]  # fmt: skip
         assert cause in line
         assert "Traceback" not in first
 

@@ -141,7 +141,7 @@ def test_an_error_in_a_worker_keeps_its_message(cfg, tmp_path):
 
 def test_unknown_names(cfg):
     cfg.TRAIN.DATASET = "kinetic"
-    with pytest.raises(ValueError, match=r"no data set is called 'kinetic'\. Did you mean kinetics\?"):
+    with pytest.raises(ValueError, match=r"there is no data set 'kinetic'\. Did you mean kinetics\?"):
         build_dataset(cfg, "train")
     with pytest.raises(ValueError, match='split must be "train", "val" or "test", got \'dev\''):
         build_dataset(cfg, "dev")

@@ -130,7 +130,7 @@ def test_values_that_are_none_are_refused(changes, message):
             r"protocol: Protocol takes no argument 'num_klips'. Did you mean num_cl",
         ),
         (lambda data: data.pop("sampling"), r"no sampling"),
-        (lambda data: data["sampling"].update(kind="minutes"), r"no clip sampling is called 'minutes'"),
+        (lambda data: data["sampling"].update(kind="minutes"), r"there is no clip sampling 'minutes'"),
         (lambda data: data["sampling"].update(stride=2), r"sampling: SecondsSampling takes no argument 'stride'"),
     ],
 )

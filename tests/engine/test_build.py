@@ -32,13 +32,13 @@ def test_an_unreadable_newest_checkpoint_gives_way_to_the_one_before(config, tmp
     with caplog.at_level(logging.WARNING, logger="slowfast"):
         trainer = build_trainer(config("SOLVER.MAX_EPOCH", 3))
     assert trainer.epoch == 1
-    assert "checkpoint_epoch_00002.pyth" in caplog.text and "Trying the one before." in caplog.text
+    assert "checkpoint_epoch_00002.pyth" in caplog.text and "Trying the previous one." in caplog.text
 
 
 def test_a_checkpoint_of_another_model_is_not_resumed(config, tmp_path):
     train(config())
     with pytest.raises(
-        CheckpointError, match=r"checkpoint_epoch_00001.pyth is of another model .*TRAIN.AUTO_RESUME False"
+        CheckpointError, match=r"checkpoint_epoch_00001.pyth belongs to a different model .*TRAIN.AUTO_RESUME False"
     ):
         build_trainer(config("RESNET.WIDTH_PER_GROUP", 16))
 
@@ -114,7 +114,7 @@ def test_training_of_another_framework_is_not_continued(config, tmp_path):
 def test_a_finished_training_with_other_settings_is_not_taken_for_this_one(config):
     train(config("SOLVER.BASE_LR", 0.002))
     with pytest.raises(
-        CheckpointError, match=r"other settings \(SOLVER\.BASE_LR 0\.002 -> 0\.004\).*AUTO_RESUME False"
+        CheckpointError, match=r"different settings \(SOLVER\.BASE_LR 0\.002 -> 0\.004\).*AUTO_RESUME False"
     ):
         build_trainer(config("SOLVER.BASE_LR", 0.004))
     assert build_trainer(config("SOLVER.BASE_LR", 0.002, "TEST.NUM_ENSEMBLE_VIEWS", 1)).epoch == 1  # no setting of it

@@ -140,7 +140,7 @@ def test_another_class_count_gives_fine_tuning_a_fresh_head(five_class_file, cap
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "2 wrong shape: head.classifier.bias (file [5], model [9])" in record.getMessage()
-    assert "What did not load keeps its initial values." in record.getMessage()
+    assert "Tensors that were not loaded keep their initial values." in record.getMessage()
 
 
 @pytest.mark.parametrize("make", [toy_slowfast, toy_resnet])
@@ -164,8 +164,8 @@ def test_a_network_of_clips_starts_one_of_boxes(make, tmp_path, caplog):
     width = sum({1: (256,), 2: (256, 64)}[pathways])
     assert record.getMessage() == (
         f"{path}: {len(source.state_dict()) - 2} tensors loaded; 2 wrong shape: head.classifier.bias (file [400], "
-        f"model [80]), head.classifier.weight (file [400, {width}], model [80, {width}]). What did not load keeps its "
-        "initial values."
+        f"model [80]), head.classifier.weight (file [400, {width}], model [80, {width}]). Tensors that were not "
+        "loaded keep their initial values."
     )
     scores = target.eval()(toy_clip(), torch.tensor([[0.0, 2, 2, 20, 30], [1.0, 0, 0, 31, 31]]))
     assert scores.shape == (2, 80)
@@ -173,9 +173,7 @@ def test_a_network_of_clips_starts_one_of_boxes(make, tmp_path, caplog):
 
 def test_another_class_count_is_an_error_for_a_test(five_class_file):
     target = seeded(lambda: toy_slowfast(num_classes=9), 1)
-    message = (
-        rf"{re.escape(str(five_class_file))} is of another model.*2 wrong shape: head\.classifier\.bias \(file \[5\]"
-    )
+    message = rf"{re.escape(str(five_class_file))} belongs to .*2 wrong shape: head\.classifier\.bias \(file \[5\]"
     with pytest.raises(CheckpointError, match=message):
         load_for_test(target, five_class_file)
 
@@ -200,7 +198,7 @@ def test_the_contents_come_back(five_class_file):
 def test_nothing_that_fits_is_an_error_for_fine_tuning(tmp_path):
     path = tmp_path / "weights.pyth"
     save_checkpoint(path, {"model_state": {"w": torch.ones(3)}})
-    with pytest.raises(CheckpointError, match=r"has nothing that fits this model: 0 tensors loaded; \d+ missing: "):
+    with pytest.raises(CheckpointError, match=r"has no tensor that fits this model: 0 tensors loaded; \d+ missing: "):
         load_for_finetuning(toy_slowfast(), path)
 
 
@@ -218,7 +216,7 @@ def test_weights_of_which_too_little_fits_are_refused_unless_allowed(tmp_path, c
     load_for_finetuning(target, path, min_match=0.2)
     loaded = target.state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in slow.items())
-    assert "What did not load keeps its initial values." in caplog.text
+    assert "Tensors that were not loaded keep their initial values." in caplog.text
 
 
 def test_text_may_be_cleared_from_the_names(tmp_path):
@@ -271,12 +269,12 @@ def test_an_unreadable_newest_is_passed_over_and_said(tmp_path, caplog):
     model = toy_slowfast()
     assert resume(tmp_path, model)["epoch"] == 8
     assert same_weights(model, older)
-    assert f"{path} cannot be read as a checkpoint" in caplog.text and "Trying the one before." in caplog.text
+    assert f"{path} cannot be read as a checkpoint" in caplog.text and "Trying the previous one." in caplog.text
 
 
 def test_a_checkpoint_of_another_model_stops_the_run(tmp_path):
     trained(tmp_path, 9, seed=1)
-    with pytest.raises(CheckpointError, match=r"00009\.pyth is of another model than the config's: .*2 wrong shape"):
+    with pytest.raises(CheckpointError, match=r"00009\.pyth belongs to .* than the config's: .*2 wrong shape"):
         resume(tmp_path, toy_slowfast(num_classes=9))
 
 
@@ -371,24 +369,24 @@ def test_a_damaged_newest_is_passed_over(tmp_path, caplog, damage):
     fresh = toy_slowfast()
     assert resume(tmp_path, fresh)["epoch"] == 8
     assert same_weights(fresh, older)
-    assert f"{path} " in caplog.text and "Trying the one before." in caplog.text
+    assert f"{path} " in caplog.text and "Trying the previous one." in caplog.text
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"epoch": 10**12}, "epoch=1000000000000 is no number of its kind"),
+        ({"epoch": 10**12}, "epoch=1000000000000 is not a valid number"),
         ({"epoch": -2}, "epoch=-2"),
         ({"epoch": "3"}, "epoch='3'"),
         ({"batch": -1}, "batch=-1"),
         ({"batch": 2}, "batch=2 of an epoch of 1"),
         ({"step": True}, "step=True"),
-        ({"training": 3}, "it has no state of a training"),
+        ({"training": 3}, "it has no training state"),
         ({"training": {**TRAINING["training"], "due": ["lunch"]}}, r"due=\['lunch'\]"),
         ({"training": {**TRAINING["training"], "num_records": None}}, "num_records=None"),
         ({"processes": []}, "it has no states of the processes"),
-        ({"states": []}, "its figures or states are no mappings"),
-        ({"optimizer_state": None}, "it has no state of a training"),
+        ({"states": []}, "its figures or states are not mappings"),
+        ({"optimizer_state": None}, "it has no training state"),
     ],
 )
 def test_absurd_fields_are_damage(tmp_path, change, message):

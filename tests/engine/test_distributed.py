@@ -395,7 +395,7 @@ def test_a_training_goes_on_with_another_number_of_processes(group, alone, tmp_p
     assert (resumed.epoch, resumed.batch, resumed.step) == (1, 1, 4)
     resumed.train()
     resumed.log.close()
-    assert f"a training of {len(group[0])} processes goes on in 1 process" in caplog.text
+    assert f"a training of {len(group[0])} processes resumes with 1 process" in caplog.text
     for key, value in alone["trained"].items():
         torch.testing.assert_close(weights(resumed)[key], value, rtol=1e-5, atol=1e-6)
     straight = trained(0, 1, str(tmp_path / "straight"))

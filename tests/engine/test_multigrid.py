@@ -87,8 +87,8 @@ def test_batch_norm_that_cannot_keep_its_clips_is_warned_of(caplog):
     assert not caplog.records
     warn_of_statistics(BOTH, sampler_of(BOTH, batch_size=2), wanted=8)
     assert caplog.messages == [
-        "MULTIGRID.BN_BASE_SIZE=8 cannot be kept: a process's batch norm has statistics of 2 in a batch of 2, of 4 in "
-        "a batch of 4 clips."
+        "MULTIGRID.BN_BASE_SIZE=8 cannot be kept: batch-norm statistics of a process cover only 2 in a batch of 2, 4 "
+        "in a batch of 4 clips."
     ]
 
 

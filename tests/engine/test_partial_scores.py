@@ -162,7 +162,7 @@ def same(one, other) -> bool:
 def stopped_after(count: int, evaluate, folder) -> Videos:
     dataset = Videos()
     dataset.stop_after = count
-    with stop_on_signals(), pytest.raises(StoppedError, match=r"stopped by SIGTERM in the .*what is done is saved"):
+    with stop_on_signals(), pytest.raises(StoppedError, match=r"stopped by SIGTERM in the .*finished videos are saved"):
         evaluate(folder, dataset)
     return dataset
 

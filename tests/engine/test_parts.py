@@ -19,7 +19,7 @@ def check(*overrides, recipe: str = RECIPE):
     "overrides, message",
     [
         # networks
-        (["MODEL.MODEL_NAME", "SlowFats"], r"MODEL\.MODEL_NAME: no model is called 'SlowFats'.*Did you mean SlowFast"),
+        (["MODEL.MODEL_NAME", "SlowFats"], r"MODEL\.MODEL_NAME: there is no model 'SlowFats'.*Did you mean SlowFast"),
         (["MODEL.MODEL_NAME", "ResNet", "MODEL.ARCH", "slowest"], r"MODEL\.ARCH='slowest' is not .*slow, fast"),
         (["RESNET.DEPTH", 77], r"RESNET\.DEPTH=77 is not one of 18, 50, 101"),
         (["RESNET.TRANS_FUNC", "bottleneck"], r"RESNET\.TRANS_FUNC='bottleneck' is not one of bottleneck_transform"),
@@ -47,7 +47,7 @@ def check(*overrides, recipe: str = RECIPE):
         (["AUG.ENABLE", True, "AUG.RE_MODE", "black"], r"AUG\.RE_MODE.*'black'"),
         # test
         (["DATA.ENSEMBLE_METHOD", "median"], r"DATA\.ENSEMBLE_METHOD='median' is not one of .*mean"),
-        (["TEST.EVALUATOR", "top"], r"TEST\.EVALUATOR: no evaluator is called 'top'.*Did you mean topk"),
+        (["TEST.EVALUATOR", "top"], r"TEST\.EVALUATOR: there is no evaluator 'top'.*Did you mean topk"),
         (["TEST.DATASET", "kinetic"], r"TEST\.DATASET.*'kinetic'"),
     ],
     ids=lambda value: " ".join(map(str, value))[-50:] if isinstance(value, list) else "",

@@ -140,7 +140,7 @@ def test_boxes_and_models_belong_together(make_video):
     with pytest.raises(ValueError, match="scores whole clips: it takes neither boxes nor seconds"):
         Pipeline(TinyNet(), PROTOCOL)(path, boxes=[[0, 0, 1, 1]], seconds=1)
     boxes = Pipeline(Corners(), Protocol(KeyFrameSampling(4, 2), crop_size=None, short_sides=(24, 48), flips=(True,)))
-    with pytest.raises(ValueError, match=r"scores boxes: call pipeline\(video, boxes=\.\.\., seconds=\.\.\.\)"):
+    with pytest.raises(ValueError, match=r"detection model: call pipeline\(video, boxes=\.\.\., seconds=\.\.\.\)"):
         boxes(path)
     prediction = boxes(path, boxes=[[0.25, 0.5, 0.5, 1.0], [0, 0, 1, 1]], seconds=0.5)
     # 64 x 48 pixels at 24 and 48: mirrored, the box reaches from half the width on
@@ -205,7 +205,7 @@ def test_weights_without_a_config_want_a_recipe(weights):
 
 
 def test_a_config_of_another_framework_is_no_traceback(weights):
-    with pytest.raises(CheckpointError, match=r"cannot be used here: .*CONTRASTIVE.*\nName the recipe that it fits"):
+    with pytest.raises(CheckpointError, match=r"cannot be used here: .*CONTRASTIVE.*\nName the matching recipe"):
         slowfast.load(weights(cfg="CONTRASTIVE: {T: 0.07}"))
 
 
@@ -223,7 +223,7 @@ def test_code_that_a_file_names_runs_when_it_is_allowed(weights, tmp_path):
 
 
 def test_a_name_that_is_neither_file_nor_published():
-    with pytest.raises(CheckpointError, match=r"no file 'SLOWFAST_8x8_R5', and no published weights are called"):
+    with pytest.raises(CheckpointError, match=r"no file 'SLOWFAST_8x8_R5', and there are no published weights"):
         slowfast.load("SLOWFAST_8x8_R5")
 
 

@@ -138,7 +138,7 @@ def test_a_missing_machine_is_named_on_the_others(caplog):
     first, third = meet_in_threads([Membership(0, 3, 0, 1, address), Membership(2, 3, 0, 1, address)], timeout=0.1)
     for error in (first, third):
         assert isinstance(error, LostProcessError)
-        assert "1 of 3 processes have not come: number 1 (machine 1)." in str(error)
+        assert "1 of 3 processes are missing: number 1 (machine 1)." in str(error)
         assert f"Here are {socket.gethostname()}: 0, 2." in str(error)
     assert "Waiting for them." in caplog.text
 

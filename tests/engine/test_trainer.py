@@ -159,7 +159,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     model.bn.running_var[3] = float("inf")  # no gradient sees it
     trainer.num_epochs = 2
     with pytest.raises(
-        NonFiniteWeightsError, match=r"NaN or infinity in bn\.running_var after step 4: nothing is saved"
+        NonFiniteWeightsError, match=r"NaN or infinity in bn\.running_var after step 4: nothing was saved"
     ):
         trainer.train()
     assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, 1)]
@@ -258,7 +258,7 @@ def test_weights_that_are_not_finite_are_named():
     model = TinyNet()
     with torch.no_grad():
         model.classifier.weight[0, 0] = float("inf")
-    with pytest.raises(NonFiniteLossError, match=r"weights are not finite already: classifier\.weight"):
+    with pytest.raises(NonFiniteLossError, match=r"weights were already not finite: classifier\.weight"):
         make_trainer(model, MemoryLoader(frames, labels, batch_size=2)).train()
 
 
@@ -414,5 +414,5 @@ def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("slowfast"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="slowfast"):
         make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=1), log_period=1).train()
-    assert caplog.text.count("30% of the time goes into waiting for data") == 1
+    assert caplog.text.count("30% of the time is spent waiting for data") == 1
     assert "DATA_LOADER.NUM_WORKERS" in caplog.text

@@ -115,7 +115,7 @@ def run_until_done(folder, interrupt) -> tuple[Averaging, int]:
                 trainer.train()
             return trainer, run + 1
         except StoppedError as error:
-            assert "the same command goes on from there" in str(error)
+            assert "the same command resumes from there" in str(error)
             trainer.log.close()
             torch.manual_seed(run + 50)  # another process would not be where this one is
     raise AssertionError("it never ends")
@@ -269,7 +269,7 @@ def test_a_state_that_does_not_fit_is_one_message(tmp_path):
     trainer = build(tmp_path)
     state = trainer.state_dict()
     for change in ({"optimizer_state": {}}, {"processes": []}, {"training": {}}, {"batch": 99}):
-        with pytest.raises(CheckpointError, match=r"cannot be continued.*TRAIN\.AUTO_RESUME False"):
+        with pytest.raises(CheckpointError, match=r"cannot be resumed.*TRAIN\.AUTO_RESUME False"):
             build(tmp_path).resume({**state, **change})
 
 
@@ -281,7 +281,7 @@ def test_an_epoch_of_other_steps_goes_on_at_its_fraction(tmp_path, caplog):
     other = make_trainer(TinyNet(norm=True), MemoryLoader(frames, labels, batch_size=1), trainer_class=Averaging)
     other.resume(state)
     assert other.batch == 4
-    assert "an epoch has 8 steps now and had 4" in caplog.text
+    assert "an epoch now has 8 steps instead of 4" in caplog.text
 
 
 def test_names_of_states_are_taken_once(tmp_path):

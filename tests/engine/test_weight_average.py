@@ -68,5 +68,5 @@ def test_a_run_tests_it_and_pipelines_load_it(tiny_opts, tmp_path):
         pipeline = slowfast.load(path, overrides=["TEST.EMA", is_averaged], device="cpu")
         assert torch.equal(pipeline.model.state_dict()[name], expected[name])
     torch.save({**stored, "states": {}}, path)
-    with pytest.raises(CheckpointError, match=r"holds no average of weights \(TEST\.EMA\)"):
+    with pytest.raises(CheckpointError, match=r"holds no averaged weights \(TEST\.EMA\)"):
         slowfast.load(path, overrides=["TEST.EMA", True], device="cpu")

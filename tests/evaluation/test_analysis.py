@@ -80,7 +80,7 @@ def test_an_analysis_is_plain_data_and_says_why_something_is_missing():
     found = json.loads(json.dumps(analyze(SCORES, LABELS)))
     assert found["confusion"] == [[0, 0, 1], [0, 1, 1], [1, 1, 1], [2, 2, 1]]
     assert found["calibration"]["bins"][-1]["high"] == 1
-    assert analyze(10 * SCORES, LABELS)["calibration_reason"] == "the scores are no probabilities"
+    assert analyze(10 * SCORES, LABELS)["calibration_reason"] == "the scores are not probabilities"
     assert "do not sum to 1" in analyze(SCORES / 2, LABELS)["calibration_reason"]
     assert analyze(SCORES, np.full(6, -1)) == {}
     several = analyze(SCORES, np.eye(3, dtype=int)[[0, 0, 1, 1, 1, 0]])

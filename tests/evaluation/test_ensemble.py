@@ -131,7 +131,7 @@ def test_scores_of_another_shape(shape):
 
 @pytest.mark.parametrize("video, view_ids", [(-1, [0, 1]), (4, [0, 1]), (0, [0, -1]), (0, [5, 6])])
 def test_videos_and_views_that_do_not_exist(video, view_ids):
-    message = f"video {video}, views {view_ids}: there are videos 0 to 3 with views 0 to 5."
+    message = f"video {video}, views {view_ids}: valid are videos 0 to 3 with views 0 to 5."
     with pytest.raises(ValueError, match=re.escape(message)):
         ensemble().update(video, view_ids, np.zeros((2, 3)))
 

@@ -120,7 +120,7 @@ OTHER_LABELS = np.array([0, 1, 2, 0])
             r"1 of the videos of a are not in b, e\.g\. d\.mp4; 1 of the videos of b are not in a, e\.g\. e\.mp4",
         ),
         (shuffled(single_label("b", 1), [0, 1]), r"2 of the videos of a are not in b, e\.g\. b\.mp4\. Fuse tests of"),
-        (single_label("b", 1, labels=OTHER_LABELS), r"1 videos have other labels in b than in a, e\.g\. d\.mp4"),
+        (single_label("b", 1, labels=OTHER_LABELS), r"1 videos have different labels in b and in a, e\.g\. d\.mp4"),
         (Predictions("b", np.ones((4, 5)), LABELS, PATHS), "b has 5 classes, a 3"),
         (multi_label("b", 1), r"b has labels \(4, 3\), a \(4,\)"),
         (Predictions("b", np.full((4, 3), -2.5), LABELS, PATHS), r"b: scores go down to -2\.5, so they are logits"),
@@ -148,7 +148,7 @@ def test_other_misuse():
         fuse([a])
     with pytest.raises(FusionError, match="method='median' is not one of mean, geometric"):
         fuse([a, a], method="median")
-    with pytest.raises(FusionError, match=r"b: 1 videos stand there more than once, e\.g\. a\.mp4"):
+    with pytest.raises(FusionError, match=r"b: 1 videos appear more than once, e\.g\. a\.mp4"):
         Predictions("b", np.ones((2, 3)), np.zeros(2), np.array(["a.mp4", "a.mp4"]))
     with pytest.raises(FusionError, match=r"b: scores \(2, 3\), labels \(1,\) and paths \(2,\)"):
         Predictions("b", np.ones((2, 3)), np.zeros(1), np.array(["a.mp4", "b.mp4"]))

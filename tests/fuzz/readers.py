@@ -411,7 +411,7 @@ READERS: dict[str, Reader] = {
         lambda path: check_or_write_settings(path, {"short_side": 256, "crf": 20}),
         (ValueError,),
         JSON,
-        names=("resize.json", "was begun with other settings"),
+        names=("resize.json", "was started with different settings"),
     ),
     "motion_manifest": Reader(
         dump("manifest.json", {"dataset": "motion", "version": 1, "arguments": {"height": 3}}),

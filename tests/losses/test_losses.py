@@ -144,6 +144,6 @@ def test_an_argument_that_a_loss_does_not_take_is_refused():
 
 def test_an_unknown_loss():
     with pytest.raises(
-        ValueError, match=r"MODEL\.LOSS_FUNC: no loss is called 'cross_entropi'\. Did you mean cross_entropy\?"
+        ValueError, match=r"MODEL\.LOSS_FUNC: there is no loss 'cross_entropi'\. Did you mean cross_entropy\?"
     ):
         LOSS_REGISTRY.get("cross_entropi")

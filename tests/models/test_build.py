@@ -63,7 +63,7 @@ def test_fusion_keys_reach_the_default_fusion():
 
 def test_an_unknown_model_lists_the_known():
     cfg = small("MODEL.MODEL_NAME", "SlowFats")
-    with pytest.raises(ValueError, match=r"MODEL\.MODEL_NAME: no model is called 'SlowFats'\. Did you mean SlowFast\?"):
+    with pytest.raises(ValueError, match=r"MODEL\.MODEL_NAME: there is no model 'SlowFats'\. Did you mean SlowFast\?"):
         build_model(cfg)
 
 

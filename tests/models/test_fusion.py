@@ -114,7 +114,7 @@ def test_sum_needs_channels_that_match():
 def test_an_unknown_name_and_an_unknown_argument():
     with pytest.raises(
         ValueError,
-        match=r"SLOWFAST\.FUSION\): no lateral connection is called 'TimeStridedConf'\. Did you mean TimeStridedConv\?",
+        match=r"SLOWFAST\.FUSION\): there is no lateral connection 'TimeStridedConf'\. Did you mean TimeStridedConv\?",
     ):
         make("TimeStridedConf")
     with pytest.raises(ValueError, match=r"SLOWFAST\.FUSION_ARGS: TimeStridedConv takes no argument 'kernel'"):

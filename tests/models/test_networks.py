@@ -47,7 +47,7 @@ def test_the_signature_shows_every_option_and_the_docstring_explains_it(network)
         (SlowFast, {"dropout": 1.5}, "dropout=1.5 must be in [0, 1]."),
         (SlowFast, {"dropout": "half"}, "dropout='half' must be in [0, 1]."),
         (SlowFast, {"drop_path": -0.1}, "drop_path=-0.1 must be in [0, 1]."),
-        (SlowFast, {"fusion": "TtoC"}, "fusion='TtoC' is no lateral connection. Known: NoFusion, TimeStridedConv"),
+        (SlowFast, {"fusion": "TtoC"}, "fusion='TtoC' is not a known lateral connection. Known: NoFusion, "),
         (SlowFast, {"fusion_kernel": 4}, "fusion_kernel=4 must be odd, centered on a frame."),
         (SlowFast, {"fusion_channel_ratio": 0}, "fusion_channel_ratio=0 must be a whole number >= 1."),
         (

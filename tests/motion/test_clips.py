@@ -117,7 +117,7 @@ def test_rerun_with_other_arguments_is_refused_unless_overwriting(tmp_path):
     root = tmp_path / "set"
     tiny = TINY | {"num_train": 2, "num_val": 0, "num_test": 0}
     assert write_motion(root, **tiny).written
-    with pytest.raises(ValueError, match=r"seed is 0, wanted 7\).*overwrite=True"):
+    with pytest.raises(ValueError, match=r"seed is 0, expected 7\).*overwrite=True"):
         write_motion(root, **tiny, seed=7)
     assert write_motion(root, **tiny, seed=7, overwrite=True).written
     assert json.loads((root / "manifest.json").read_text())["arguments"]["seed"] == 7
@@ -136,7 +136,7 @@ def test_a_missing_video_is_noticed(tmp_path):
 def test_a_folder_with_other_files_is_never_touched(tmp_path, overwrite):
     (tmp_path / "thesis.tex").write_text("mine")
     (tmp_path / "manifest.json").write_text("[1]")
-    with pytest.raises(ValueError, match="holds no Motion set: nothing in it is touched"):
+    with pytest.raises(ValueError, match="holds no Motion set, so it was left unchanged"):
         write_motion(tmp_path, **TINY, overwrite=overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
@@ -175,12 +175,12 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
         ({"slow_interval": True}, "slow_interval=True"),
         ({"shapes": ()}, "shapes is empty"),
         ({"shapes": ("arow",)}, "shapes: 'arow' is not known. Did you mean arrow?"),
-        ({"shapes": ("arrow", "arrow")}, "shapes names something twice"),
+        ({"shapes": ("arrow", "arrow")}, "shapes contains duplicates"),
         ({"motions": ("spin-cw", "spin")}, "motions: 'spin' is not known"),
         ({"motions": ("spin-cw", "orbit-ccw")}, "motions holds 'spin-cw' without 'spin-ccw'"),
         ({"turns_per_interval": (0.25, 1.0)}, r"turns_per_interval=\(0.25, 1\): Slow frames would show the direction"),
         ({"turns_per_interval": (1.0, 0.0)}, r"turns_per_interval=\(1, 0\): .* 0 <= low < high"),
-        ({"turns_per_interval": (2.0, 3.0)}, r"slow_interval=5 frames is up to 0.60 turns a frame"),
+        ({"turns_per_interval": (2.0, 3.0)}, r"slow_interval=5 frames is up to 0.60 turns per frame"),
     ],
 )
 def test_argument_errors_name_argument_and_value(tmp_path, arguments, message):
@@ -244,7 +244,7 @@ def test_command_line_says_that_a_set_is_there_and_refuses_another(tmp_path, cap
     assert "there already with these arguments" in capsys.readouterr().out
     assert main([root, *TINY_OPTIONS, "--height", "36", "--width", "36"]) == 2
     message = capsys.readouterr().err
-    assert "height is 32, wanted 36; width is 32, wanted 36" in message and "--overwrite" in message
+    assert "height is 32, expected 36; width is 32, expected 36" in message and "--overwrite" in message
 
 
 def test_command_line_help_has_an_example(capsys):

@@ -231,7 +231,7 @@ def test_command_line(tmp_path, capsys):
     assert main([str(root), *options]) == 0
     assert "there already with these arguments" in capsys.readouterr().out
     assert main([str(root), "--form", "clips"]) == 2
-    assert "holds another Motion set (its form is ava, wanted clips)" in capsys.readouterr().err
+    assert "holds a different Motion set (its form is ava, expected clips)" in capsys.readouterr().err
     assert main([str(tmp_path / "other"), *options, "--num-test", "3"]) == 2
     message = capsys.readouterr().err
     assert "--num-test: the form ava does not have this option. It has --num-train, --num-val" in message

@@ -148,7 +148,7 @@ def test_a_set_older_than_an_argument_is_the_set_with_its_default(tmp_path):
     del manifest["arguments"]["colors"], manifest["arguments"]["distractors"]
     path.write_text(json.dumps(manifest))
     assert not write_motion(tmp_path / "set", **plain).written
-    with pytest.raises(ValueError, match=r"distractors is \[\], wanted \['moon'\]"):
+    with pytest.raises(ValueError, match=r"distractors is \[\], expected \['moon'\]"):
         write_motion(tmp_path / "set", **plain, distractors=("moon",))
 
 
@@ -156,10 +156,10 @@ def test_a_set_older_than_an_argument_is_the_set_with_its_default(tmp_path):
     "arguments, message",
     [
         ({"distractors": ("walrus",)}, r"distractors: 'walrus' is not known"),
-        ({"distractors": ("red",)}, r"distractors: 'red' is what a class looks like, too\. Name others: .*yellow"),
-        ({"distractors": ("pie",)}, r"distractors: 'pie' is what a class looks like"),
+        ({"distractors": ("red",)}, r"distractors: 'red' is also the appearance of a class\. Name others: .*yellow"),
+        ({"distractors": ("pie",)}, r"distractors: 'pie' is also the appearance"),
         ({"colors": (), "distractors": ("cyan",)}, r"distractors: 'cyan' is not known\..*arrow"),
-        ({"colors": ("red", "red")}, r"colors names something twice"),
+        ({"colors": ("red", "red")}, r"colors contains duplicates"),
         ({"colors": ("crimson",)}, r"colors: 'crimson' is not known"),
     ],
 )

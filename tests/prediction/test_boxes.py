@@ -49,5 +49,5 @@ def test_what_is_no_box_is_said(reader):
 
 
 def test_a_detector_needs_its_weights():
-    with pytest.raises(ValueError, match="name the file of its weights"):
+    with pytest.raises(ValueError, match="name its weights file"):
         build_detector("fasterrcnn_resnet50_fpn_v2")

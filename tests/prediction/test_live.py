@@ -122,7 +122,7 @@ def test_a_forward_reader_keeps_no_frame_below_the_last_request():
     assert reader.frames_at([2, 4])[:, 0, 0, 0].tolist() == [2, 4]
     assert reader.frames_at([3, 6])[:, 0, 0, 0].tolist() == [3, 6]
     assert sorted(reader._kept) == [3, 4, 5, 6] and reader.num_frames == 7
-    with pytest.raises(VideoReadError, match="numbers: wanted frames 1-7, 1 of them did not come"):
+    with pytest.raises(VideoReadError, match="numbers: wanted frames 1-7, 1 of them missing"):
         reader.frames_at([1, 7])
     assert not reader.reaches(11) and reader.num_frames == 10
     assert torch.equal(reader.frames_at([9]), torch.full((1, 3, 4, 4), 9, dtype=torch.uint8))

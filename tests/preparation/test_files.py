@@ -30,7 +30,7 @@ def test_videos_behind_a_link_are_found(tmp_path):
 
 
 def test_no_folder_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="nowhere is no folder"):
+    with pytest.raises(ValueError, match="nowhere is not a folder"):
         find_files(tmp_path / "nowhere")
 
 
@@ -44,7 +44,7 @@ def test_tables_keep_odd_names(tmp_path, odd_names):
 def test_settings_may_be_claimed_again_but_not_changed(tmp_path):
     check_or_write_settings(tmp_path / "s.json", {"fps": 30.0, "sizes": (1, 2)})
     check_or_write_settings(tmp_path / "s.json", {"sizes": (1, 2), "fps": 30.0})
-    with pytest.raises(ValueError, match=r"begun with other settings \(fps 30.0, now 24.0\).*s\.json"):
+    with pytest.raises(ValueError, match=r"started with different settings \(fps 30.0, now 24.0\).*s\.json"):
         check_or_write_settings(tmp_path / "s.json", {"fps": 24.0, "sizes": (1, 2)})
     (tmp_path / "s.json").write_text("{")
     with pytest.raises(ValueError, match=r"s\.json:1: no JSON"):

@@ -71,7 +71,7 @@ def test_small_classes_fill_every_split_together(tmp_path, per_class):
     [
         ([], None, "holds no video file"),
         (["a/1.mp4"], None, "holds no folder train, val or test.*--split 0.8 0.1 0.1"),
-        (["train/a/1.mp4"], (0.8, 0.1, 0.1), r"is split already \(train\): leave out --split"),
+        (["train/a/1.mp4"], (0.8, 0.1, 0.1), r"is already split \(train\): omit --split"),
         (["train/a/1.mp4", "dogs/1.mp4"], None, "holds train and also 'dogs'"),
         (["val/a/1.mp4", "validation/a/1.mp4"], None, "two folders for one split: val, validation"),
         (["a/1.mp4"], (0.8, 0.1, 0.2), r"split \(0.8, 0.1, 0.2\): .* sum to 1"),
@@ -86,5 +86,5 @@ def test_other_folders_are_refused(tmp_path, names, fractions, words):
 def test_given_classes_decide_the_labels(tmp_path):
     put(tmp_path, "train/a/1.mp4", "train/b/1.mp4")
     assert [label for _, label in folder_lists(tmp_path, class_names=["b", "c", "a"]).rows["train"]] == [0, 2]
-    with pytest.raises(ValueError, match="1 folders that are no class given, such as 'b'"):
+    with pytest.raises(ValueError, match="1 folders that are not among the given classes, such as 'b'"):
         folder_lists(tmp_path, class_names=["a"])

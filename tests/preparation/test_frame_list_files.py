@@ -56,7 +56,7 @@ def test_both_ends_of_an_action_belong_to_it(tmp_path, frame, expected):
 
 @pytest.mark.parametrize("video_id", ["two words", 'quo"te', "tab\tid", ""])
 def test_ids_that_the_format_cannot_hold(tmp_path, video_id):
-    with pytest.raises(ValueError, match="cannot hold blanks or quotes, which 1 video ids have"):
+    with pytest.raises(ValueError, match="cannot contain spaces or quotes, which 1 video ids have"):
         write_frame_list(tmp_path / "train.csv", {video_id: 1}, name="{id}_{number}.jpg", first_id=0)
     assert not (tmp_path / "train.csv").exists()
 

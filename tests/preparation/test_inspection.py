@@ -88,7 +88,7 @@ def test_manifests_come_back(tmp_path, odd_names):
 
 @pytest.mark.parametrize(
     "text, words",
-    [("path,label\na.mp4,3\n", "no manifest of `check`: its columns are path, label"), (None, "Delete it")],
+    [("path,label\na.mp4,3\n", "not a manifest of `check`: its columns are path, label"), (None, "Delete it")],
 )
 def test_other_tables_are_refused(tmp_path, text, words):
     path = tmp_path / "manifest.csv"

@@ -81,7 +81,7 @@ def test_an_id_with_two_segments_needs_times(tmp_path):
     lists = kinetics_lists(annotate(tmp_path, val=VAL), root)
     assert names_of(lists, "val", root) == [("zumba/two_parts_0_000020_000030.mp4", 0)]
     assert lists.missing == [("val", "two_parts_0", 1, 11, "zumba", "no such file")]
-    assert [why for _, why in lists.unlisted] == ["the id has several segments, and its name no times"]
+    assert [why for _, why in lists.unlisted] == ["the id has several segments, but the file name has no times"]
 
 
 def test_folders_tell_segments_of_one_id_apart(tmp_path):
@@ -127,10 +127,10 @@ def test_a_replacement_is_preferred_and_the_rest_is_told(tmp_path):
     lists = kinetics_lists(annotate(tmp_path, train=TRAIN), root)
     assert names_of(lists, "train", root) == [("replacement/aB3-_xYz01Q_000017_000027.mp4", 1)]
     assert {os.path.relpath(path, root): why for path, why in lists.unlisted} == {
-        "train/aB3-_xYz01Q_000017_000027.mp4": "another file was taken for this video",
+        "train/aB3-_xYz01Q_000017_000027.mp4": "another file was chosen for this video",
         "train/aB3-_xYz01Q_000099_000109.mp4": "annotated with other times",
         "train/never_named.mp4": "no annotation names it",
-        "train/readme.txt": "not a video file, by its ending",
+        "train/readme.txt": "not a video file, by its extension",
     }
 
 
@@ -147,7 +147,7 @@ def test_a_file_in_the_folder_of_another_class_is_told(tmp_path):
     root = put(tmp_path / "videos", "abseiling/aB3-_xYz01Q_000017_000027.mp4")
     lists = kinetics_lists(annotate(tmp_path, train=TRAIN), root)
     assert lists.rows["train"][0][1] == 1
-    assert any(note.startswith("1 videos lie in the folder of another class") for note in lists.notes)
+    assert any(note.startswith("1 videos are in the folder of another class") for note in lists.notes)
 
 
 def test_the_json_twin_says_the_same(tmp_path):
@@ -193,8 +193,8 @@ def test_bad_rows_are_named(tmp_path):
     [
         ("a.csv", "path label\nx 1\n", "has no column youtube_id, time_start, time_end .*first line is 'path label'"),
         ("a.csv", "label,youtube_id,time_start,time_end,split\n", "holds no rows"),
-        ("a.json", '{"x": 1}', "no annotation file of Kinetics"),
-        ("a.json", "[1, 2]", "no annotation file of Kinetics"),
+        ("a.json", '{"x": 1}', "not a Kinetics annotation file"),
+        ("a.json", "[1, 2]", "not a Kinetics annotation file"),
     ],
 )
 def test_other_files_are_refused(tmp_path, name, text, words):

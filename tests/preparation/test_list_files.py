@@ -69,7 +69,9 @@ def test_class_names_come_back(tmp_path):
 def test_other_lists_are_not_replaced_unasked(tmp_path):
     write_lists(lists_of(["a.mp4"]), tmp_path)
     write_lists(lists_of(["a.mp4"]), tmp_path)  # the same again is no replacement
-    with pytest.raises(ValueError, match=r"holds train\.csv, classids\.json with other content: nothing was written"):
+    with pytest.raises(
+        ValueError, match=r"holds train\.csv, classids\.json with different content: nothing was written"
+    ):
         write_lists(lists_of(["a.mp4", "b.mp4"]), tmp_path)
     assert len(read_path_label_list(tmp_path / "train.csv")) == 1
     write_lists(lists_of(["a.mp4", "b.mp4"]), tmp_path, overwrite=True)

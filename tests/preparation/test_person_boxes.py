@@ -115,10 +115,10 @@ def test_boxes_of_several_videos_become_one_file(tmp_path):
 
 def test_missing_weights_say_where_they_are(tmp_path):
     with pytest.raises(
-        ValueError, match=r"none\.pth is not there.*https://download\.pytorch\.org/models/fasterrcnn_resnet50"
+        ValueError, match=r"none\.pth does not exist.*https://download\.pytorch\.org/models/fasterrcnn_resnet50"
     ):
         load_detector("fasterrcnn_resnet50_fpn_v2", tmp_path / "none.pth")
-    with pytest.raises(ValueError, match="detector 'yolo' is not known; known are fasterrcnn_resnet50_fpn_v2"):
+    with pytest.raises(ValueError, match=r"detector 'yolo' is not known\. Known: fasterrcnn_resnet50_fpn_v2"):
         load_detector("yolo", tmp_path / "none.pth")
 
 

@@ -37,7 +37,7 @@ def test_names_tell_the_recording(videos, rule, path, group, num_groups):
 def test_a_running_number_is_no_recording(pattern):
     groups = find_groups({name: [f"{name}/{pattern.format(i)}" for i in range(30)] for name in "abc"})
     assert groups.rule is None and groups.num_groups == 90
-    assert "every video stands alone" in str(groups)
+    assert "every video counts as its own" in str(groups)
 
 
 @pytest.mark.parametrize("videos", [UCF, KINETICS, STEMS])

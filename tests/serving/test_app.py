@@ -23,7 +23,7 @@ NO_VIDEOS = {
     "concat.mp4": (b"ffconcat version 1.0\nfile /etc/passwd\n", "names other files"),
     "text.avi": (b"nothing to see here\n", "a text file"),
     "empty.mp4": (b"", "empty"),
-    "noise.mp4": (bytes(range(256)) * 20, "no known kind"),
+    "noise.mp4": (bytes(range(256)) * 20, "unknown kind"),
     "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(200), "not a supported video file"),
 }
 

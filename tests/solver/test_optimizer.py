@@ -125,7 +125,7 @@ def test_layers_nearer_to_the_input_learn_slower():
 
 def test_a_model_without_layers_is_refused():
     cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", ["SOLVER.LAYER_DECAY", 0.5])
-    with pytest.raises(ValueError, match=r"LAYER_DECAY=0\.5: Linear does not tell its layers"):
+    with pytest.raises(ValueError, match=r"LAYER_DECAY=0\.5: Linear does not name its layers"):
         build_optimizer(cfg, nn.Linear(2, 2))
 
 

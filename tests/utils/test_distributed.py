@@ -82,7 +82,7 @@ def test_the_main_process_writes_the_numbers_and_each_its_log(two_processes):
     assert records == [{"step": 0, "rank": 0}]
     logs = folder / "logs"
     assert sorted(path.name for path in logs.iterdir()) == ["log.txt", "log_rank1.txt"]
-    assert "more than the 2 processes: all of them share" in (logs / "log_rank1.txt").read_text()
+    assert "more than the 2 processes: all of them share statistics" in (logs / "log_rank1.txt").read_text()
 
 
 def test_processes_per_machine(monkeypatch):

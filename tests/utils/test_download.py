@@ -112,7 +112,7 @@ def test_a_connection_cut_midway_is_resumed(server, path, caplog):
     fetch(server.url, path)
     assert path.read_bytes() == CONTENT
     assert server.requests == [None, "bytes=300000-", "bytes=500000-"]
-    assert "the connection ended after 300,000 of 1,024,000 bytes. Going on from byte 300000." in caplog.text
+    assert "the connection ended after 300,000 of 1,024,000 bytes. Resuming from byte 300000." in caplog.text
 
 
 def test_a_later_attempt_goes_on_where_the_first_ended(server, path):
@@ -120,8 +120,8 @@ def test_a_later_attempt_goes_on_where_the_first_ended(server, path):
     with pytest.raises(DownloadError) as error:
         fetch(server.url, path)
     assert str(error.value) == (
-        f"{server.url} cannot be downloaded (the connection ended after 300,000 of 1,024,000 bytes). Get it by other "
-        f"means and put it at {path}. 300,000 bytes are kept in {path}.part: the next attempt goes on there."
+        f"{server.url} cannot be downloaded (the connection ended after 300,000 of 1,024,000 bytes). Download it by "
+        f"other means and put it at {path}. 300,000 bytes are kept in {path}.part: the next attempt resumes there."
     )
     assert not path.exists()
     fetch(server.url, path)
@@ -186,7 +186,9 @@ def test_an_answer_without_the_file(server, path, status, reason):
 
 def test_a_page_instead_of_the_file(server, path):
     server.content, server.content_type = b"<html>Please log in</html>", "text/html; charset=utf-8"
-    with pytest.raises(DownloadError, match=r"the server sends an HTML page instead of the file\)\. Get it by other"):
+    with pytest.raises(
+        DownloadError, match=r"the server sends an HTML page instead of the file\)\. Download it by other"
+    ):
         fetch(server.url, path)
     assert left_over(path) == []
 
@@ -212,7 +214,7 @@ def test_a_known_checksum_is_verified(server, path):
 
 def test_another_file_than_the_checksums_does_not_stay(server, path):
     found = hashlib.sha256(CONTENT).hexdigest()
-    message = rf"has the SHA-256 {found}, expected {'0' * 64}\. {re.escape(server.url)} holds another file"
+    message = rf"has the SHA-256 {found}, expected {'0' * 64}\. {re.escape(server.url)} holds a different file"
     with pytest.raises(DownloadError, match=message):
         fetch(server.url, path, sha256="0" * 64)
     assert left_over(path) == []

@@ -58,7 +58,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("name", ["my_extension_absent", "my_extension_absent.part"])
 def test_a_module_that_is_not_there(name):
-    with pytest.raises(ValueError, match=re.escape(f"IMPORTS: no module is called {name!r}.")):
+    with pytest.raises(ValueError, match=re.escape(f"IMPORTS: there is no module {name!r}.")):
         import_extensions([name])
 
 

@@ -37,12 +37,10 @@ def test_register_returns_the_class_itself():
 
 
 def test_a_miss_names_the_place_the_nearest_and_all():
-    message = "GARAGE.NAME: no vehicle is called 'lory'. Did you mean Lorry? Known: Lorry, van."
+    message = "GARAGE.NAME: there is no vehicle 'lory'. Did you mean Lorry? Known: Lorry, van."
     with pytest.raises(ValueError, match=re.escape(message)):
         registry().get("lory")
-    with pytest.raises(
-        ValueError, match=re.escape("GARAGE.NAME: no vehicle is called 'submarine'. Known: Lorry, van.")
-    ):
+    with pytest.raises(ValueError, match=re.escape("GARAGE.NAME: there is no vehicle 'submarine'. Known: Lorry, van.")):
         registry().get("submarine")
 
 
@@ -52,7 +50,7 @@ def test_a_name_is_given_once():
     class Other:
         pass
 
-    with pytest.raises(ValueError, match=r"vehicle 'LORRY' is registered already, as .*Lorry.*: choose another name"):
+    with pytest.raises(ValueError, match=r"vehicle 'LORRY' is already registered, as .*Lorry.*: choose another name"):
         made.register("LORRY")(Other)
 
 

@@ -21,7 +21,7 @@ def test_the_first_is_noted_and_forgotten_afterwards(number, capfd):
         assert stop_requested() == number.name
     assert stop_requested() == ""
     assert signal.getsignal(number) == before
-    assert f"{number.name}: stopping after this step; once more to end at once" in capfd.readouterr().err
+    assert f"{number.name}: stopping after this step; send it again to exit at once" in capfd.readouterr().err
 
 
 def ignore_one() -> None:

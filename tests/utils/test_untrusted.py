@@ -42,7 +42,7 @@ KINDS = {
     "a damaged or unfinished Matroska or WebM file": b"\x1aE\xdf\xa3" + bytes(50),
     "a damaged or unfinished AVI file": b"RIFF\0\0\0\0AVI LIST" + bytes(50),
     "a WAVE sound file": b"RIFF\0\0\0\0WAVEfmt " + bytes(50),
-    "6 bytes of no known kind, beginning with b'\\x00\\x01\\x02\\x03\\x04\\x05'": bytes(range(6)),
+    "6 bytes of unknown kind, beginning with b'\\x00\\x01\\x02\\x03\\x04\\x05'": bytes(range(6)),
 }
 
 

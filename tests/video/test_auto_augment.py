@@ -158,8 +158,8 @@ def test_levels_are_noisy_within_their_range():
     "text, message",
     [
         ("augmix-m5", r"AUG\.AA_TYPE.*'augmix-m5'.*rand, original, v0"),
-        ("rand-m9-w0", r"AUG\.AA_TYPE='rand-m9-w0': 'w0' is none of m, n, p, mstd, mmax, inc with a number"),
-        ("v0-m9", r"'m9' is none of mstd with a number"),
+        ("rand-m9-w0", r"AUG\.AA_TYPE='rand-m9-w0': 'w0' is not one of m, n, p, mstd, mmax, inc followed by a number"),
+        ("v0-m9", r"'m9' is not one of mstd followed by a number"),
         ("rand-n0", "n be at least 1"),
     ],
 )

@@ -300,7 +300,7 @@ def test_index_is_remembered_until_the_file_changes(make_video):
         (b"", "it is empty"),
         (b"<html>404 Not Found</html>\n" * 20, "it is an HTML page"),
         (b"not found\n" * 20, "it is a text file"),
-        (bytes(range(256)) * 8, r"it is 2,048 bytes of no known kind, beginning with .*"),
+        (bytes(range(256)) * 8, r"it is 2,048 bytes of unknown kind, beginning with .*"),
     ],
 )
 def test_a_file_that_is_no_video_says_what_it_is(tmp_path, content, reason):

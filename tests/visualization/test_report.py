@@ -96,8 +96,8 @@ def test_a_training_alone_and_tests_with_several_views(tmp_path, runs):
     "name, content, message",
     [
         ("results.json", "[]", "results.json is no"),
-        ("results.json", '{"figures": {"top1": "<b>"}}', "else than numbers"),
-        ("analysis.json", '{"class_names": [1]}', "no list of texts"),
+        ("results.json", '{"figures": {"top1": "<b>"}}', "that are not numbers"),
+        ("analysis.json", '{"class_names": [1]}', "not a list of strings"),
         ("metrics.jsonl", "{}\n", "metrics.jsonl:1"),
         ("predictions.npz", "no archive", "predictions.npz"),
     ],
@@ -137,7 +137,7 @@ def test_runs_of_other_classes_are_not_compared(tmp_path, runs):
     other = write_run(tmp_path / "out", num_videos=9)
     analysis = json.loads((other / "analysis.json").read_text())
     (other / "analysis.json").write_text(json.dumps(analysis | {"class_names": ["x", "y", "z"]}))
-    with pytest.raises(ReportError, match=r"a/out has 3 classes and .*out 3 others"):
+    with pytest.raises(ReportError, match=r"a/out has 3 classes, but .*out has 3 different"):
         write_report([runs[0], other], tmp_path / "page.html")
 
 

@@ -201,7 +201,7 @@ class Block:
         if len(fields[0]) > _LONGEST_NAME:
             return f"a name of {len(fields[0]):,} characters: {shown}"
         wrong = [number for number, field in enumerate(fields) if number and not _NUMBER.fullmatch(field)]
-        return f"column {wrong[0] + 1}, {quoted(fields[wrong[0]])}, is no number: {shown}" if wrong else ""
+        return f"column {wrong[0] + 1}, {quoted(fields[wrong[0]])}, is not a number: {shown}" if wrong else ""
 
     def _error(self, problems: list[tuple[int, str]]) -> BadRowsError:
         named = "\n".join(f"  {self._path.name}:{line}: {problem}" for line, problem in problems[:MAX_REPORTED])

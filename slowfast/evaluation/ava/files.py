@@ -37,7 +37,7 @@ def read_groundtruth(path: str | os.PathLike) -> BoxTable:
     """
     table = _read_table(path, "ground truth", accepted=(2, 7, 8))
     if not table.images:
-        raise BadRowsError(f"{path}: no row. Expected one `{_EXPECTED['ground truth']}` a line.")
+        raise BadRowsError(f"{path}: no row. Expected one `{_EXPECTED['ground truth']}` per line.")
     return table
 
 
@@ -117,7 +117,7 @@ class _Images:
         tails = block.numbers(lines, _HEAD, 8 if has_scores else 7)  # no score: the eighth column is passed over
         classes = tails[:, 0]
         is_id = (classes == np.rint(classes)) & (np.abs(classes) < 2**31)
-        block.check(lines, is_id, "action_id, column 7, is no whole number")
+        block.check(lines, is_id, "action_id, column 7, is not an integer")
         scores = tails[:, 1] if has_scores else np.ones(len(lines))
         index = self._number(block, run, heads[:, 0])
         return index[of_run], heads[of_run, 1:], classes.astype(np.int32), scores, block.line_numbers(lines)
@@ -126,7 +126,7 @@ class _Images:
         """Number of each line's image; the loop is over the images of the block."""
         if not len(lines):
             return np.empty(0, np.int32)
-        block.check(lines, np.isfinite(seconds), "the second, column 2, is no time")
+        block.check(lines, np.isfinite(seconds), "the second, column 2, is not a time")
         names, of_name = np.unique(block.first_fields(lines), return_inverse=True)
         whens, of_when = np.unique(np.round(seconds, 6), return_inverse=True)
         _, first, of_pair = np.unique(of_name * len(whens) + of_when, return_index=True, return_inverse=True)

@@ -123,7 +123,9 @@ def _checked_weights(weights: Sequence[float] | None, num_tables: int) -> np.nda
         raise ValueError("there is no table to merge.")
     values = np.ones(num_tables) if weights is None else np.asarray(weights, np.float64)
     if values.shape != (num_tables,) or not (np.isfinite(values) & (values >= 0)).all() or not values.sum() > 0:
-        raise ValueError(f"weights={weights}: expected {num_tables} numbers, one a table, not negative and not all 0.")
+        raise ValueError(
+            f"weights={weights}: expected {num_tables} numbers, one per table, not negative and not all 0."
+        )
     return values
 
 
@@ -133,7 +135,7 @@ def _check_repeats(tables: Sequence[BoxTable], parts: list[np.ndarray], num_merg
         if is_repeated.any():
             raise ValueError(
                 f"{table.source}: {int(is_repeated.sum()):,} rows share image, box and class with another row, first "
-                f"{_examples(table, np.flatnonzero(is_repeated))}. A box needs one score a class: remove copies with "
+                f"{_examples(table, np.flatnonzero(is_repeated))}. A box needs one score per class: remove copies with "
                 "--deduplicate (drop_duplicate_rows)."
             )
 

@@ -148,7 +148,7 @@ def read_caffe2(path: str | Path) -> dict[str, Tensor]:
     state = {}
     for blob, array in blobs.items():
         if not isinstance(blob, str):
-            raise pickle.UnpicklingError(f"a blob is called {cut(repr(blob))}, which is no text")
+            raise pickle.UnpicklingError(f"a blob is called {cut(repr(blob))}, which is not text")
         name = pyslowfast_name(blob)
         if name is not None:
             state[name] = _tensor(array)

@@ -183,8 +183,8 @@ def load_weights(
     if flat and not inflate:
         raise CheckpointError(
             f"{source}: {len(flat)} kernels have no extent in time, as in an image network, e.g. {flat[0]} "
-            f"{list(state[flat[0]].shape)} where the model has {list(own[flat[0]].shape)}. To start training from "
-            "them, repeated along time, set TRAIN.CHECKPOINT_INFLATE True."
+            f"{list(state[flat[0]].shape)} where the model has {list(own[flat[0]].shape)}. Set "
+            f"TRAIN.CHECKPOINT_INFLATE True to repeat them along time and start training from them."
         )
     state = inflate_kernels(state, own)
     state, wide = widen_kernels(state, own) if inflate else (state, [])
@@ -194,8 +194,9 @@ def load_weights(
     report.notes = [*(f"{len(names)} {what}" for what, names in done.items() if names), *notes]
     if is_image_network and report._problems_beside(_OF_VIDEO_NETWORKS):
         raise CheckpointError(
-            f"{source} is a ResNet of torchvision, but not the model's 2D counterpart: {report}. It has to have the "
-            "depth of RESNET.DEPTH (50 or 101, with bottleneck blocks), and the model RESNET.WIDTH_PER_GROUP 64."
+            f"{source} is a ResNet of torchvision, but not the model's 2D counterpart: {report}. It must have the "
+            f"depth of RESNET.DEPTH (50 or 101, with bottleneck blocks), and the model must have "
+            f"RESNET.WIDTH_PER_GROUP 64."
         )
     return report
 
@@ -218,8 +219,8 @@ def _image_network_in_our_names(
     firsts = [module for path, module in getattr(model, name).named_modules() if path.endswith(".a")]
     if any(conv.kernel_size[1:] == (1, 1) and conv.stride[1] > 1 for conv in firsts):
         raise CheckpointError(
-            f"{source} strides in the 3x3 convolutions of its blocks, as torchvision's ResNets do; the model in the "
-            "1x1 before them. Set RESNET.STRIDE_1X1 False."
+            f"{source} strides in the 3x3 convolutions of its blocks, as torchvision's ResNets do, but the model in "
+            f"the 1x1 before them. Set RESNET.STRIDE_1X1 False."
         )
     ours = {from_torchvision(theirs): value for theirs, value in state.items()}
     if name == "pathway":
@@ -275,7 +276,7 @@ def load_complete(
     report = load_weights(model, content["model_state"], source=path)
     if not (report.is_complete or (but_for_head and report.is_complete_but_for_head)):
         raise CheckpointError(
-            f"{path} is of another model, and a result with it would mean nothing: {report}. "
+            f"{path} belongs to a different model, so a result would mean nothing: {report}. "
             "Build the model with the config that the weights were trained with."
         )
     return report

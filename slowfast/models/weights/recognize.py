@@ -46,8 +46,8 @@ def recognize(state: Mapping[str, Tensor], *, file_name: str = "") -> ZooEntry:
     if len({(entry.config, str(entry.overrides), str(entry.protocol)) for entry in found}) > 1:
         names = ", ".join(entry.name for entry in found)
         raise CheckpointError(
-            f"{file_name or 'the state dict'} fits {len(found)} published networks: {names}. They differ in what "
-            f'shapes do not tell, such as the frames of a clip. Say which: model="{found[0].name}".'
+            f"{file_name or 'the state dict'} fits {len(found)} published networks: {names}. They differ in properties "
+            f'that shapes do not show, such as the frames of a clip. Say which: model="{found[0].name}".'
         )
     return found[0]
 

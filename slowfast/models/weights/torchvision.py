@@ -37,7 +37,7 @@ def torchvision_weights(address: str) -> Path:
     found = sha256_of(path)[: len(expected)]
     if found != expected:
         raise DownloadError(
-            f"{path} is cut short or another file: its SHA-256 begins with {found}, not {expected}. "
+            f"{path} is truncated or a different file: its SHA-256 begins with {found}, not {expected}. "
             f"Delete it to download {url} again."
         )
     return path

@@ -120,8 +120,8 @@ def _groups_of(
         if lengths == [len(group) for group in groups]:
             return groups
     raise CheckpointError(
-        f"the optimizer's state has groups of {lengths} parameters, which are not those of the {len(names)} parameters "
-        "in the file: its training cannot be continued elsewhere."
+        f"the optimizer's state has groups of {lengths} parameters, which do not match the {len(names)} parameters in "
+        f"the file: its training cannot be resumed elsewhere."
     )
 
 

@@ -50,7 +50,7 @@ def published_config(entry: ZooEntry, overrides: Sequence[Any] = ()) -> CfgNode:
     """
     if entry.config is None:
         raise ValueError(
-            f"{entry.name} is an image network ({entry.model}, {entry.dataset}), no model of videos. To start training "
+            f"{entry.name} is an image network ({entry.model}, {entry.dataset}), not a video model. To start training "
             f"from it, set TRAIN.CHECKPOINT_FILE_PATH {entry.name} and TRAIN.CHECKPOINT_INFLATE True."
         )
     # How training divided its batches is of no use here.

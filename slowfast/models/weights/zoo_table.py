@@ -91,11 +91,11 @@ def find_entry(name: str) -> ZooEntry:
         return found[0]
     if found:
         names = ", ".join(entry.name for entry in found)
-        raise ValueError(f"{name!r} is the name of {len(found)} published models. Say which: {names}.")
+        raise ValueError(f"{name!r} matches {len(found)} published models. Say which: {names}.")
     # The last of equals is suggested: PySlowFast's.
     known = [text for entry in reversed(zoo_entries()) for text in (entry.name, entry.short_name)]
     raise ValueError(
-        f"no published weights are called {name!r}.{did_you_mean(plain, known)} `slowfast zoo` lists them all."
+        f"there are no published weights {name!r}.{did_you_mean(plain, known)} `slowfast zoo` lists them all."
     )
 
 

@@ -87,7 +87,7 @@ def _read_object(path: Path) -> dict[str, Any]:
         return {}
     content = read_json(path, error=ReportError)
     if not isinstance(content, dict):
-        raise ReportError(f"{path} is no {path.name} of a test: expected an object.")
+        raise ReportError(f"{path} is not the {path.name} of a test: expected an object.")
     return content
 
 
@@ -102,14 +102,14 @@ def _text(value: object) -> str | None:
 def _figures(results: Mapping[str, Any], folder: Path) -> dict[str, float | None]:
     figures = _mapping(results.get("figures"))
     if not all(value is None or isinstance(value, (int, float)) for value in figures.values()):
-        raise ReportError(f"{folder / 'results.json'}: figures holds something else than numbers.")
+        raise ReportError(f"{folder / 'results.json'}: figures holds values that are not numbers.")
     return dict(figures)
 
 
 def _class_names(names: object, folder: Path) -> list[str] | None:
     if names is None or (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         return names
-    raise ReportError(f"{folder / 'analysis.json'}: class_names is no list of texts.")
+    raise ReportError(f"{folder / 'analysis.json'}: class_names is not a list of strings.")
 
 
 def _list_text(lists: object) -> str | None:

@@ -61,8 +61,8 @@ def _common_class_names(runs: Sequence[dict[str, Any]]) -> list[str] | None:
     for name, names in named[1:]:
         if names != named[0][1]:
             raise ReportError(
-                f"{named[0][0]} has {len(named[0][1])} classes and {name} {len(names)} others: runs side by side must "
-                "be of the same classes. Write a report for each."
+                f"{named[0][0]} has {len(named[0][1])} classes, but {name} has {len(names)} different ones: a "
+                f"comparison needs the same classes. Write a report for each."
             )
     return named[0][1] if named else None
 

@@ -33,7 +33,7 @@ def test_the_one_command_knows_it(capsys):
 
 def test_a_folder_that_is_not_there(tmp_path, capsys):
     assert main(["resize", str(tmp_path / "none"), str(tmp_path / "out"), "--workers", "0"]) == 2
-    assert "none is no folder" in capsys.readouterr().err
+    assert "none is not a folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

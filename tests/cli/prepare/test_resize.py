@@ -63,7 +63,7 @@ def test_settings_are_not_mixed(tmp_path, make_video, capsys):
     make_video(tmp_path / "videos" / "a.mp4")
     assert resize(tmp_path) == 0
     assert resize(tmp_path, "--crf", "30") == 2
-    assert "begun with other settings (crf 20, now 30)" in capsys.readouterr().err
+    assert "started with different settings (crf 20, now 30)" in capsys.readouterr().err
 
 
 def test_copies_do_not_go_among_the_sources(tmp_path, make_video, capsys):

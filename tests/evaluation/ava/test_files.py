@@ -128,14 +128,14 @@ def test_names_of_any_length_and_bytes_stay_apart(tmp_path):
         ("a,902,0,0,1,1,3", r"boxes\.csv:2: 7 columns: 'a,902,0,0,1,1,3'"),
         ("a,902,0,0,1,1,3,.5,9", r"boxes\.csv:2: 9 columns"),
         ("nothing", r"boxes\.csv:2: 1 columns: 'nothing'"),
-        ("a,902,0,0,1,1,,.5", r"boxes\.csv:2: column 7, '', is no number"),
-        ("a,902,0,0,1,1,3,", r"boxes\.csv:2: column 8, '', is no number"),
-        ("a,902,0,x1,1,1,3,.5", r"boxes\.csv:2: column 4, 'x1', is no number"),
-        ("a,902,0,0,1,1_0,3,.5", r"boxes\.csv:2: column 6, '1_0', is no number"),
-        ("a,902,0,0 0,1,1,3,.5", r"boxes\.csv:2: column 4, '0 0', is no number"),
-        ("a,902,0,0,1,1,3.5,.5", r"boxes\.csv:2: action_id, column 7, is no whole number: 'a,902,0,0,1,1,3.5,.5'"),
-        ("a,902,0,0,1,1,nan,.5", r"boxes\.csv:2: action_id, column 7, is no whole number"),
-        ("a,902,0,0,1,1,3e10,.5", r"boxes\.csv:2: action_id, column 7, is no whole number"),
+        ("a,902,0,0,1,1,,.5", r"boxes\.csv:2: column 7, '', is not a number"),
+        ("a,902,0,0,1,1,3,", r"boxes\.csv:2: column 8, '', is not a number"),
+        ("a,902,0,x1,1,1,3,.5", r"boxes\.csv:2: column 4, 'x1', is not a number"),
+        ("a,902,0,0,1,1_0,3,.5", r"boxes\.csv:2: column 6, '1_0', is not a number"),
+        ("a,902,0,0 0,1,1,3,.5", r"boxes\.csv:2: column 4, '0 0', is not a number"),
+        ("a,902,0,0,1,1,3.5,.5", r"boxes\.csv:2: action_id, column 7, is not an integer: 'a,902,0,0,1,1,3.5,.5'"),
+        ("a,902,0,0,1,1,nan,.5", r"boxes\.csv:2: action_id, column 7, is not an integer"),
+        ("a,902,0,0,1,1,3e10,.5", r"boxes\.csv:2: action_id, column 7, is not an integer"),
         ("a,nan,0,0,1,1,3,.5", r"boxes\.csv:2: the second, column 2, is no time"),
         ("a,902,0,nan,1,1,3,.5", r"boxes\.csv:2: box \[0\.0, nan, 1\.0, 1\.0\] with score 0\.5 .* not finite"),
         ("a,902,0,0,1,1,3,inf", r"boxes\.csv:2: box .* with score inf holds a value that is not finite"),
@@ -152,7 +152,7 @@ def test_bad_rows_are_named(tmp_path, line, problem):
 def test_bad_rows_far_into_a_file_have_their_line(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 200)
     lines = ["", *["a,902,0,0,1,1,3,.5"] * 40, "a,902,0,0,1,1,3,half", *["a,902,0,0,1,1,3,.5"] * 40]
-    with pytest.raises(ValueError, match=r"boxes\.csv:42: column 8, 'half', is no number"):
+    with pytest.raises(ValueError, match=r"boxes\.csv:42: column 8, 'half', is not a number"):
         read_detections(written(tmp_path, "\n".join(lines)))
 
 

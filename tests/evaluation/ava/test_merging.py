@@ -122,7 +122,7 @@ def test_a_row_that_stands_twice_in_a_table_is_an_error():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"weights": [1.0]}, "weights=[1.0]: expected 2 numbers, one a table"),
+        ({"weights": [1.0]}, "weights=[1.0]: expected 2 numbers, one per table"),
         ({"weights": [1.0, -1.0]}, "weights=[1.0, -1.0]: expected"),
         ({"weights": [0.0, 0.0]}, "not all 0"),
         ({"missing": "skip"}, 'missing=\'skip\' is not "error" or "zero"'),

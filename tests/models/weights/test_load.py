@@ -78,7 +78,7 @@ def test_a_malicious_file_does_not_run(tmp_path, wrap):
 def test_the_refused_object_is_named(tmp_path):
     path = tmp_path / "weights.pyth"
     path.write_bytes(torch_bytes({"model_state": Runs(tmp_path / "x")}))
-    with pytest.raises(CheckpointError, match=r"asks for (posix|nt)\.mkdir, which is no tensor"):
+    with pytest.raises(CheckpointError, match=r"asks for (posix|nt)\.mkdir, which is not a tensor"):
         read_checkpoint(path)
 
 
@@ -193,7 +193,7 @@ def five_class_file(tmp_path):
 def test_exact_loading_allows_another_head_alone(five_class_file):
     target = seeded(lambda: toy_slowfast(num_classes=9), 1)
     head = target.head.classifier.weight.clone()
-    with pytest.raises(CheckpointError, match=r"five\.pyth is of another model, .*2 wrong shape: head\.classifier"):
+    with pytest.raises(CheckpointError, match=r"five\.pyth belongs to .*2 wrong shape: head\.classifier"):
         load_exactly(target, five_class_file)
     assert load_exactly(target, five_class_file, but_for_head=True)["epoch"] == 3
     assert torch.equal(target.head.classifier.weight, head)

@@ -164,5 +164,5 @@ def test_weights_alone_stay_weights_alone():
 def test_an_optimizer_of_another_model_is_refused():
     _, _, content = trained(toy_resnet)
     content["model_state"] = toy_slowfast().state_dict()
-    with pytest.raises(CheckpointError, match=r"groups of \[\d+, \d+\] parameters, which are not those of the \d+"):
+    with pytest.raises(CheckpointError, match=r"groups of \[\d+, \d+\] parameters, which do not match the \d+"):
         to_pyslowfast(content)

@@ -131,7 +131,7 @@ def test_the_device_is_the_callers_choice(toy):
 
 def test_a_file_of_another_model_is_refused(toy):
     torch.save({"model_state": {"s1.pathway0_stem.conv.weight": torch.zeros(1)}}, toy[1])
-    with pytest.raises(CheckpointError, match=r"toy\.pyth is of another model"):
+    with pytest.raises(CheckpointError, match=r"toy\.pyth belongs to a different model"):
         load_pretrained("toy", num_classes=9)
 
 
@@ -151,7 +151,9 @@ def test_offline_the_message_says_what_goes_where(tmp_path, monkeypatch):
     monkeypatch.setattr("slowfast.utils.download.urlopen", no_network)
     entry = find_entry("X3D_S")
     path = tmp_path / "pyslowfast/x3d_models/x3d_s.pyth"
-    message = f"{entry.url} cannot be downloaded (Network is unreachable). Get it by other means and put it at {path}."
+    message = (
+        f"{entry.url} cannot be downloaded (Network is unreachable). Download it by other means and put it at {path}."
+    )
     with pytest.raises(CheckpointError, match=re.escape(message)):
         load_pretrained("X3D_S")
 
