@@ -1,4 +1,4 @@
-"""Which config key stands for which argument of a network, for messages: a network knows its arguments alone."""
+"""Which config key sets which argument of a network, for messages: a network knows only its arguments."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
         device: where it goes (default: torch's default device; under ``with torch.device("meta")`` the meta device).
 
     Raises:
-        ValueError: unknown name, or arguments that do not go together.
+        ValueError: unknown name, or arguments that contradict each other.
     """
     import_extensions(cfg.IMPORTS)
     model_class = MODEL_REGISTRY.get(cfg.MODEL.MODEL_NAME)
@@ -66,10 +66,10 @@ def build_fusion(
     options: Mapping[str, Any] | None = None,
     **defaults,
 ) -> Any:
-    """The lateral connection called ``name``: a module with ``out_channels``.
+    """The lateral connection registered as ``name``: a module with ``out_channels``.
 
     Args:
-        options: arguments given by the user, refused when the class does not take them.
+        options: arguments given by the user, refused if the class does not take them.
         defaults: arguments offered to every fusion; a class takes those that it names.
 
     Raises:

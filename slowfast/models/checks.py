@@ -63,7 +63,7 @@ def shape_text(value: Any) -> str:
 
 
 def check_clip(clip: Tensor, *, least_frames: int = 1, least_size: int = 1) -> None:
-    """Return when ``clip`` (B, C, T, H, W) holds floats, and frames and pixels enough (``least_size`` a side).
+    """Return when ``clip`` (B, C, T, H, W) holds floats, and enough frames and pixels (``least_size`` per side).
 
     Raises:
         ValueError: with the shape received and what is expected.

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-adds, activation memory and the shapes on the way.
+"""What a model costs: parameters, multiply-adds, activation memory and intermediate shapes.
 
 Everything is measured on the meta device: nothing is computed and no memory is taken.
 """
@@ -23,7 +23,7 @@ class Complexity:
 
     Attributes:
         num_parameters: trainable and frozen.
-        conv_macs: multiply-adds of the convolutions alone, as the paper counts.
+        conv_macs: multiply-adds of the convolutions only, as the paper counts.
         all_macs: multiply-adds of convolutions, linear layers and matrix products.
         activation_bytes: tensors kept for the backward pass of one float32 clip in train mode, without the weights.
         stages: (name, input shape without batch, output shape without batch) in order of execution; a shape is a
@@ -38,14 +38,15 @@ class Complexity:
 
 
 def clip_channels(model: nn.Module) -> int:
-    """Channels of the clips that ``model`` takes: 3, or what it says itself (5 with optical flow)."""
+    """Channels of the clips that ``model`` takes: 3 unless it states otherwise (5 with optical flow)."""
     return getattr(model, "clip_channels", 3)
 
 
 def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
-    """The ``Complexity`` of ``model`` for one clip of ``clip_shape`` = (T, H, W), or (C, T, H, W); it is not touched.
+    """The ``Complexity`` of ``model`` for one clip of ``clip_shape`` = (T, H, W), or (C, T, H, W); the model is not
+    changed.
 
-    A model that scores boxes gets one box.
+    A detection model gets one box.
     """
     if len(clip_shape) == 3:
         clip_shape = (clip_channels(model), *clip_shape)
@@ -80,7 +81,7 @@ def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
 
 
 def _copy_on_meta(model: nn.Module) -> nn.Module:
-    """A copy on the meta device whose batch norms need neither other processes nor a batch that can be split."""
+    """A copy on the meta device, with batch norms that need neither other processes nor a batch that can be split."""
     groups = [m.process_group for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
     model = copy.deepcopy(model, {id(group): group for group in groups}).to("meta")  # groups cannot be copied
     for parent in list(model.modules()):
@@ -99,7 +100,8 @@ def _is_stage(name: str) -> bool:
 
 
 def _shape(value) -> tuple:
-    """Shape of a tensor without batch, or of each of several; what is no tensor (MViT passes sizes on) is left out."""
+    """Shape of a tensor without batch, or of each of several; values that are not tensors (MViT passes sizes on) are
+    skipped."""
     if isinstance(value, Tensor):
         return tuple(value.shape[1:])
     shapes = tuple(shape for x in value if isinstance(x, (Tensor, tuple, list)) and (shape := _shape(x)))

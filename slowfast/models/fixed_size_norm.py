@@ -15,11 +15,11 @@ from slowfast.utils import distributed
 
 
 def statistics_size(num_clips: int, wanted: int, processes: Sequence[int] = ()) -> int:
-    """Clips that statistics are of: the number nearest to ``wanted`` that can be had, of two the larger.
+    """Clips per batch-norm statistic: the possible number nearest to ``wanted``, or the larger of two such numbers.
 
     Args:
-        num_clips: clips of this process, >= 1. A divisor of it can be had by splitting the batch evenly.
-        processes: numbers of processes that can share statistics; num_clips times one of them can be had as well.
+        num_clips: clips of this process, >= 1. Splitting the batch evenly gives any divisor of it.
+        processes: numbers of processes that can share statistics, which give num_clips times that number.
     """
     parts = [size for size in range(1, num_clips + 1) if num_clips % size == 0]
     shared = [num_clips * size for size in processes]
@@ -51,17 +51,17 @@ class ProcessGroups(Mapping[int, "dist.ProcessGroup"]):
 
 
 def fixed_size_norm(num_clips: int) -> NormLayer:
-    """A function from a channel count to a ``FixedSizeBatchNorm3d``. Every process has to call it."""
+    """A function from a channel count to a ``FixedSizeBatchNorm3d``. Every process must call it."""
     sizes = group_sizes(num_clips, distributed.world_size())
     groups = ProcessGroups({size: distributed.consecutive_group(size) for size in sizes})
     return partial(FixedSizeBatchNorm3d, num_clips=num_clips, groups=groups)
 
 
 class FixedSizeBatchNorm3d(nn.BatchNorm3d):
-    """Batch norm whose training statistics are those of ``num_clips`` clips, or the nearest number that divides.
+    """Batch norm with training statistics over ``num_clips`` clips, or the nearest possible number.
 
     A larger batch is split ("sub" or "ghost" batch norm, Hoffer et al., 2017), a smaller one shares its statistics
-    with other processes (every process must then have equally many clips). Running statistics are those of all clips
+    with other processes (every process must then have equally many clips). Running statistics cover all clips
     together; the state dict and eval mode are plain batch norm's.
 
     Args:
@@ -118,7 +118,7 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
 
     @torch.no_grad()
     def _update(self, mean: Tensor, biased_variance: Tensor, count: int) -> None:
-        """Move the running statistics towards those of ``count`` values a channel, as batch norm does."""
+        """Move the running statistics towards those of ``count`` values per channel, as batch norm does."""
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(biased_variance * (count / (count - 1)), self.momentum)

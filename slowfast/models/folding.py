@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:
-    """A copy of ``model`` in eval mode whose batch norms are part of the convolutions; the same scores, faster.
+    """A copy of ``model`` in eval mode with batch norms folded into the convolutions; the same scores, faster.
 
-    A batch norm is folded where its name tells its convolution: ``a`` and ``a_bn``, ``conv`` and ``bn``, ``out`` and
-    ``bn`` (the naming of this package). Modules from elsewhere stay as they are: their names promise no order.
+    A batch norm is folded if its name identifies its convolution: ``a`` and ``a_bn``, ``conv`` and ``bn``, ``out`` and
+    ``bn`` (the naming of this package). Modules from elsewhere are not changed: their names promise no order.
     """
     model = copy.deepcopy(model).eval()
     for module in model.modules():

@@ -1,4 +1,4 @@
-"""Parameters that do not learn, chosen by name."""
+"""Frozen parameters, chosen by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Frozen:
     """What ``freeze`` did, in numbers.
 
     Attributes:
-        num_tensors, all_tensors: parameters that do not learn, and all.
+        num_tensors, all_tensors: frozen parameters, and all parameters.
         num_values, all_values: the numbers in them.
     """
 
@@ -31,7 +31,7 @@ class Frozen:
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> Frozen:
-    """Take the gradients of those parameters of ``model`` that any of ``patterns`` names; how many these are.
+    """Turn off the gradients of the parameters of ``model`` that match any of ``patterns``; returns their numbers.
 
     A normalization whose scale and shift are both frozen also keeps its running statistics: see ``is_frozen``.
 

@@ -11,7 +11,7 @@ from slowfast.models.norm import NormLayer, norm_layer
 def per_pathway(values: Sequence, num_pathways: int, key: str) -> list:
     """The first ``num_pathways`` of ``values``; a single value serves all.
 
-    PySlowFast's defaults hold one value where the recipes of two pathways hold two, and the other way round.
+    PySlowFast's defaults hold one value where recipes for two pathways hold two, and vice versa.
     """
     values = list(values)
     if len(values) == 1:
@@ -65,7 +65,8 @@ def resnet_arguments(cfg, *, lengths: Sequence[int]) -> dict:
 
 
 def shared_arguments(cfg) -> dict:
-    """Keyword arguments that every network reads alike: of its head but for the pooling window, blocks and start."""
+    """Keyword arguments that all networks share: of the head (except the pooling window), the blocks and the initial
+    weights."""
     return {
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "dropout": cfg.MODEL.DROPOUT_RATE,
@@ -81,7 +82,7 @@ def shared_arguments(cfg) -> dict:
 
 
 def _roi_head(cfg) -> dict | None:
-    """Arguments of ``RoIHead`` alone, or None where clips are scored."""
+    """Arguments of ``RoIHead``, or None if clips are scored."""
     if not cfg.DETECTION.ENABLE:
         return None
     return {

@@ -2,7 +2,7 @@
 
 Every one takes slow (B, C, t, H, W) and fast (B, beta*C, alpha*t, H, W), states ``out_channels``, what the next Slow
 stage receives, and returns (B, out_channels, t, H, W). Fast features of a smaller map (half resolution, table 5c) are
-enlarged to Slow's by repeating pixels, after any convolution; the paper does not say how the two sizes meet.
+enlarged to Slow's by repeating pixels, after any convolution; the paper does not say how the two sizes are joined.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from slowfast.models.norm import NormLayer
 
 @fx.wrap  # one node in a traced graph: it looks at shapes
 def at_size_of(slow: Tensor, lateral: Tensor) -> Tensor:
-    """``lateral`` on the map of ``slow``: pixels repeated where its own is smaller."""
+    """``lateral`` at the map size of ``slow``: pixels are repeated if its own map is smaller."""
     if lateral.shape[-2:] == slow.shape[-2:]:
         return lateral
     return F.interpolate(lateral, size=(lateral.shape[2], *slow.shape[-2:]), mode="nearest")

@@ -49,7 +49,8 @@ def window_means(x: Tensor, size: int | None) -> Tensor:
 
 @fx.wrap
 def match_windows(pooled: Sequence[Tensor]) -> Tensor:
-    """Pathways (B, C_p, h, w) as one (B, C, h, w); a Fast pathway at half resolution has fewer windows: repeated."""
+    """Pathways (B, C_p, h, w) as one (B, C, h, w); a Fast pathway at half resolution has fewer windows, which are
+    repeated."""
     first, *others = pooled
     others = [x if x.shape[2:] == first.shape[2:] else F.interpolate(x, size=first.shape[2:]) for x in others]
     return torch.cat([first, *others], dim=1)
@@ -87,7 +88,7 @@ class ClipHead(nn.Module):
 
 @fx.wrap
 def check_boxes(boxes: Tensor | None) -> Tensor:
-    """``boxes`` themselves, if they are (R, 5)."""
+    """``boxes`` unchanged, if their shape is (R, 5)."""
     if not isinstance(boxes, Tensor) or boxes.ndim != 2 or boxes.shape[1] != 5:
         found = "none" if boxes is None else shape_text(boxes)
         raise ValueError(
@@ -114,7 +115,7 @@ def box_maxima(x: Tensor, boxes: Tensor, resolution: int, spatial_scale: float, 
 
 
 class RoIHead(nn.Module):
-    """Scores of the people in boxes (paper, section 4.2): RoIAlign on the mean over time, max pool, dropout, linear.
+    """Scores for the people in boxes (paper, section 4.2): RoIAlign on the mean over time, max pool, dropout, linear.
 
     A box on the key frame stands for the whole clip, which makes it a box in space and time. Train mode gives logits,
     eval mode scores.
@@ -122,7 +123,7 @@ class RoIHead(nn.Module):
     Args:
         in_channels: channels of every pathway.
         resolution: side of an aligned box, in samples.
-        spatial_scale: feature-map pixels per pixel of the clip, for every pathway alike.
+        spatial_scale: feature-map pixels per pixel of the clip, the same for every pathway.
         aligned: half-pixel centers; the converted Caffe2 weights were trained without.
     """
 

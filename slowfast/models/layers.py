@@ -1,4 +1,4 @@
-"""How far from the input each parameter of a network lies, counted in layers, as layer-wise learning rates need it."""
+"""The distance of each parameter from the input, counted in layers, for layer-wise learning rates."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FIRST_STAGE = 2  # res2
 def layer_numbers(names: Iterable[str]) -> dict[str, int]:
     """Name of a parameter -> number of its layer: 0 for the stem, one for each residual block, the head the last.
 
-    A non-local block counts to the residual block before it, a lateral connection to the layer that feeds it. Where
-    pathways differ in depth, stages begin at one number: that of the deeper pathway.
+    A non-local block belongs to the residual block before it, a lateral connection to the layer that feeds it. If
+    pathways differ in depth, each stage begins at the same number in both: that of the deeper pathway.
 
     Args:
         names: of all parameters of a network of this package.
 
     Raises:
-        ValueError: a name that is no part of stem, stages, laterals or head.
+        ValueError: a name that is not part of the stem, the stages, the laterals or the head.
     """
     names = list(names)
     blocks = {name: (int(found[1]), int(found[2])) for name in names if (found := _BLOCK.search(name))}

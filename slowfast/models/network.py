@@ -1,4 +1,4 @@
-"""What every network of this package offers beside ``forward``."""
+"""What every network of this package offers in addition to ``forward``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class VideoNetwork(nn.Module):
 
     @property
     def takes_boxes(self) -> bool:
-        """Whether it is called as ``model(clip, boxes)``."""
+        """Whether the model is called as ``model(clip, boxes)``."""
         return isinstance(self.head, RoIHead)
 
     @property

@@ -20,7 +20,7 @@ class NonLocalBlock(nn.Module):
         channels: C. The latent width is C // 2.
         instantiation: "dot_product" divides by the number of key positions, "softmax" scales by latent^-0.5.
         pool: window and stride (time, height, width) of the max pooling before keys and values.
-        num_groups: the clip is cut into so many stretches of time that do not see each other.
+        num_groups: the clip is cut into this number of stretches of time, which do not see each other.
 
     Raises:
         ValueError: unknown ``instantiation``; at run time, T that ``num_groups`` does not divide.
@@ -65,7 +65,7 @@ class NonLocalBlock(nn.Module):
 
 @fx.wrap
 def attend(query: Tensor, key: Tensor, value: Tensor, *, softmax: bool) -> Tensor:
-    """What each position of ``query`` (B, L, T, H, W) gathers from ``value`` (B, L, t, h, w) by likeness to keys."""
+    """What each position of ``query`` (B, L, T, H, W) gathers from ``value`` (B, L, t, h, w) by similarity to keys."""
     shape = query.shape
     query, key, value = query.flatten(2), key.flatten(2), value.flatten(2)  # (B, L, THW), (B, L, P), (B, L, P)
     if softmax:
@@ -89,7 +89,7 @@ def split_groups(x: Tensor, num_groups: int) -> Tensor:
 
 @fx.wrap
 def merge_groups(x: Tensor, num_groups: int) -> Tensor:
-    """The clips that ``split_groups`` cut."""
+    """The clips before ``split_groups`` cut them."""
     batch, channels, time, height, width = x.shape
     x = x.view(batch // num_groups, num_groups, channels, time, height, width)
     return x.transpose(1, 2).reshape(batch // num_groups, channels, num_groups * time, height, width)

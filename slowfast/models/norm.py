@@ -1,4 +1,4 @@
-"""Batch normalization in the flavours of the recipes: plain, over several devices, over parts of a batch."""
+"""Batch normalization in the variants that the recipes use: plain, over several devices, over parts of a batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def norm_layer(
 
     Args:
         norm_type: one of ``NORM_TYPES``. Without a process group "sync_batchnorm" is plain batch norm, and says so.
-        num_splits: parts of the batch with statistics of their own ("sub_batchnorm").
+        num_splits: parts of the batch, each with its own statistics ("sub_batchnorm").
         num_sync_devices: processes that share statistics ("sync_batchnorm"); clipped to the number there are.
         global_sync: share them among all processes.
     """
@@ -77,9 +77,10 @@ class AllReduceSum(torch.autograd.Function):
 
 
 class SyncBatchNorm3d(nn.SyncBatchNorm):
-    """torch's, and the same on CPUs, where torch has none: statistics of the clips of all processes of a group.
+    """Sync batch norm: torch's on GPUs and our own on CPUs, where torch has none. Statistics cover all processes of a
+    group.
 
-    Every process counts as many values as it has, so that their clips may differ in number and size.
+    Every process counts with the number of its values, so clips may differ in number and size.
     """
 
     running_mean: Tensor
@@ -126,7 +127,7 @@ def aggregate_statistics(means: Tensor, variances: Tensor, num_features: int) ->
 
 
 class SubBatchNorm3d(nn.Module):
-    """Batch norm whose training statistics are those of each of ``num_splits`` parts of the batch.
+    """Batch norm with separate training statistics for each of ``num_splits`` parts of the batch.
 
     State-dict names are PySlowFast's: weight, bias, bn.* (aggregate statistics, used in eval mode), split_bn.* (the
     parts'). Going to eval mode aggregates, and so does taking the state dict in train mode.
@@ -235,7 +236,7 @@ def _has_parts(state: Mapping[str, Tensor], prefix: str, num_features: int) -> b
 def _take_whole(state: dict[str, Tensor], prefix: str, num_features: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Remove the statistics of a sub-batch norm from ``state``; those of the whole, from the parts.
 
-    Not the aggregate in the file: it is of the last time that the model was in eval mode.
+    The aggregate in the file is not used: it dates from the last time that the model was in eval mode.
     """
     means, variances, num_batches = (state.pop(f"{prefix}split_bn.{key}", None) for key in _STATISTICS)
     for key in _STATISTICS:
@@ -245,6 +246,6 @@ def _take_whole(state: dict[str, Tensor], prefix: str, num_features: int) -> tup
 
 
 def _statistics(prefix: str, mean: Tensor, variance: Tensor, num_batches: Tensor | None) -> dict[str, Tensor]:
-    """Entries of a state dict; the count is left out where there is none (older files)."""
+    """Entries of a state dict; without the count if there is none (older files)."""
     values = dict(zip(_STATISTICS, (mean, variance, num_batches), strict=True))
     return {f"{prefix}{key}": value for key, value in values.items() if value is not None}

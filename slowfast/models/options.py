@@ -1,8 +1,8 @@
 """Options that several networks share, as small frozen values.
 
-Every field is a plain keyword of the networks that take the value: ``SlowFast(drop_path=0.2)``. A constructor names
-what is its own and collects the rest in ``**options``; ``with_options`` shows the fields in its signature and
-docstring, and ``VideoNetwork`` makes the values. So a new option is a field here and the line that reads it.
+Every field is a plain keyword of the networks that take the value: ``SlowFast(drop_path=0.2)``. A constructor names its
+own arguments and collects the rest in ``**options``; ``with_options`` shows the fields in its signature and docstring,
+and ``VideoNetwork`` creates the values. So a new option is one field here and the line that reads it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class ResidualOptions:
     """What every residual block takes.
 
     Args:
-        drop_path: p of dropping the residual of a block, for each clip on its own, in train mode.
+        drop_path: p of dropping the residual of a block, separately for each clip, in train mode.
         norm: from a channel count to a normalization layer.
-        recompute: keep the input of every block alone in train mode, and compute what is inside of it again for the
-            backward pass: less memory, about a third more time.
+        recompute: in train mode, keep only the input of every block and recompute its activations for the backward
+            pass: less memory, about a third more time.
     """
 
     drop_path: float = 0.0
@@ -74,7 +74,7 @@ class StageOptions:
         spatial_strides: of the stage's first block.
         dilations: of the stage's 3x3 convolutions.
         nonlocal_after: numbers of the blocks, from 0, that a non-local block follows.
-        nonlocal_args: arguments of those (``NonLocalBlock``); default its own.
+        nonlocal_args: arguments of these blocks; default: those of ``NonLocalBlock``.
     """
 
     num_temporal_blocks: Sequence | None = None

@@ -22,7 +22,7 @@ def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -
     Args:
         num_frames: frames of the clip, T; alpha must divide it.
         mode: "linspace" spreads them from the first to the last frame, both included, rounded down, as PySlowFast
-            does (released weights were trained so); "strided" takes every alpha-th, as the paper writes.
+            does (released weights were trained this way); "strided" takes every alpha-th, as the paper writes.
 
     Raises:
         ValueError: unknown mode, or alpha does not divide ``num_frames``.
@@ -76,10 +76,10 @@ def fast_input(clip: Tensor, mode: str) -> Tensor:
 def single_clip(
     clip: Tensor | Sequence[Tensor], *, in_channels: int, least_frames: int = 1, least_size: int = 1
 ) -> Tensor:
-    """The clip (B, C, T, H, W) of a network of one pathway; a list of one, as PySlowFast gives it, is unpacked.
+    """The clip (B, C, T, H, W) of a network with one pathway; a list of one clip, PySlowFast's form, is unpacked.
 
     Raises:
-        ValueError: another shape, several clips, fewer frames or pixels than named, or numbers that are no floats.
+        ValueError: a different shape, several clips, too few frames or pixels, or numbers that are not floats.
     """
     if not isinstance(clip, Tensor) and len(clip) == 1:
         clip = clip[0]
@@ -127,7 +127,7 @@ def slow_and_fast(
 
 
 def _is_pair(clip: Sequence[Tensor], in_channels: Sequence[int], alpha: int, shrink: int) -> bool:
-    """Whether ``clip`` is [slow, fast] of one batch, with the sizes, channels and frames that go together."""
+    """Whether ``clip`` is [slow, fast] of one batch, with matching sizes, channels and frames."""
     if len(clip) != 2 or not all(isinstance(x, Tensor) and x.ndim == 5 for x in clip):
         return False
     slow, fast = clip

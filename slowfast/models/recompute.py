@@ -11,9 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 def forward_twice(module: nn.Module, compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``compute(x)``, of which only ``x`` is kept: the backward pass computes the rest again.
+    """``compute(x)``, keeping only ``x``: the backward pass recomputes the rest.
 
-    The second time draws what the first did, and leaves the running statistics of the batch norms in ``module`` alone.
+    The recomputation draws the same random numbers, and does not change the running statistics of the batch norms in
+    ``module``.
     """
 
     def contexts() -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
@@ -40,7 +41,7 @@ def unmoved_statistics(module: nn.Module) -> Iterator[None]:
 
 
 def recompute(model: nn.Module) -> None:
-    """Have every block of ``model`` that can compute its activations again do so."""
+    """Make every block of ``model`` that can recompute its activations do so."""
     modules: Iterable[Any] = model.modules()
     for module in modules:
         if hasattr(module, "recompute"):
@@ -48,5 +49,5 @@ def recompute(model: nn.Module) -> None:
 
 
 def recomputes(model: nn.Module) -> bool:
-    """Whether any block of ``model`` computes its activations again."""
+    """Whether any block of ``model`` recomputes its activations."""
     return any(getattr(module, "recompute", False) is True for module in model.modules())

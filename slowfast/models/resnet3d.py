@@ -1,4 +1,4 @@
-"""The residual network of ONE pathway: stem, blocks, stages. It knows nothing of another pathway.
+"""The residual network of ONE pathway: stem, blocks, stages. It knows nothing of other pathways.
 
 Shapes: B batch, C channels, T frames, H W pixels.
 """

@@ -50,11 +50,11 @@ class SlowFast(VideoNetwork):
         in_channels: of the inputs of (Slow, Fast).
         fusion: name of the lateral connection.
         fusion_kernel: Fast frames that a lateral convolution sees, odd; for connections that have one.
-        fusion_channel_ratio: channels out of a lateral convolution, per Fast channel; likewise.
+        fusion_channel_ratio: output channels of a lateral convolution per Fast channel; likewise.
         fusion_args: any other argument of the connection.
         slow_frames: "linspace" or "strided" (pathways.slow_frame_indices).
-        fast_input: what the Fast pathway sees of the clip, a key of pathways.FAST_INPUTS; but for "rgb" it sets the
-            second entry of ``in_channels``. For "flow" a clip has 5 channels.
+        fast_input: what the Fast pathway sees of the clip, a key of pathways.FAST_INPUTS; unless it is "rgb", it sets
+            the second entry of ``in_channels``. For "flow" a clip has 5 channels.
     """
 
     pathway_names = ("slow", "fast")

@@ -1,7 +1,7 @@
-"""torchvision's video networks as "torchvision/r3d_18", ..., to compare with in the same trainer and tester.
+"""torchvision's video networks as "torchvision/r3d_18", ..., for comparison in the same trainer and tester.
 
 The networks are torchvision's own, so their parameters have torchvision's names and its weight files load as they are.
-Two hooks make them behave as every model here does: a clip of a wrong shape is refused in words, and eval mode gives
+Two hooks make them behave as every model here does: a clip of a wrong shape gives a clear error, and eval mode returns
 scores. Their classes are torchvision's with two more methods (torchvision_networks.py).
 """
 
@@ -30,12 +30,12 @@ class _Family:
 
     Attributes:
         classifier: name of the layer that gives the logits.
-        features: name of the layer whose output are the last features.
+        features: name of the layer whose output is the last features.
         has_dropout: before the classifier.
-        has_batch_norm: it is no transformer.
+        has_batch_norm: false for transformers.
         drop_path: p of dropping the residual of the last block, where torchvision's network does so; else 0.
-        least_clip: (frames, side in pixels) that the network takes at least; a transformer with a table of positions
-            takes these alone (``is_fixed``).
+        least_clip: the smallest (frames, side in pixels) that the network takes; a transformer with a table of
+            positions takes exactly this size (``is_fixed``).
     """
 
     classifier: str
@@ -198,7 +198,7 @@ class TorchvisionBuilder:
             )
 
     def _check_multigrid(self, cfg) -> None:
-        """Refuse multigrid training on clips that are too small, warn where batch norm cannot do its part of it."""
+        """Refuse multigrid training on clips that are too small; warn if batch norm cannot follow it."""
         keys = [f"MULTIGRID.{key}" for key in ("SHORT_CYCLE", "LONG_CYCLE") if cfg.MULTIGRID[key]]
         if not keys:
             return
@@ -219,7 +219,7 @@ class TorchvisionBuilder:
 
 
 def _smallest_training_clip(cfg) -> tuple[int, int]:
-    """Least number of frames, and least crop in pixels, of clips in multigrid training; maybe of two of them."""
+    """The smallest number of frames and the smallest crop, in pixels, of any clips in multigrid training."""
     multigrid, num_frames, crop = cfg.MULTIGRID, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE
     stages = list(multigrid.LONG_CYCLE_FACTORS) if multigrid.LONG_CYCLE else [[1, 1]]
     crops = [factor for _, factor in stages] + (list(multigrid.SHORT_CYCLE_FACTORS) if multigrid.SHORT_CYCLE else [])

@@ -17,7 +17,7 @@ from slowfast.models.checks import check_whole
 
 
 class _Methods(nn.Module):
-    """What ``network.VideoNetwork`` has, for a network of torchvision.
+    """What ``network.VideoNetwork`` offers, for torchvision's networks.
 
     Attributes:
         classifier_name: of the layer that gives the logits.
@@ -108,6 +108,7 @@ _CLASSES: dict[type, type] = {
 
 
 def with_methods(model: nn.Module) -> nn.Module:
-    """``model`` itself, as an object of the class here that goes with its own: torchvision's builders know theirs."""
+    """``model`` itself, turned into the matching class of this module, because torchvision's builders return their own
+    class."""
     model.__class__ = _CLASSES[type(model)]
     return model

@@ -48,7 +48,7 @@ class X3DStem(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Channels weighted by what the whole clip holds (Hu et al., CVPR 2018); inner width 1/16, a multiple of 8."""
+    """Channels weighted by a summary of the whole clip (Hu et al., CVPR 2018); inner width 1/16, a multiple of 8."""
 
     def __init__(self, channels: int, *, ratio: float = 1 / 16):
         super().__init__()
@@ -65,7 +65,7 @@ class X3DBlockOptions(ResidualOptions):
     """What the residual blocks of X3D take.
 
     Args:
-        depthwise: a channel of the 3x3x3 convolutions sees itself alone.
+        depthwise: each channel of the 3x3x3 convolutions sees only itself.
     """
 
     depthwise: bool = True
@@ -110,7 +110,7 @@ class X3DPathway(nn.Sequential):
     Args:
         stem_width, widths, depths: channels of the stem and of each stage, blocks of each stage.
         bottleneck: inner channels of a block per outer one.
-        first_shortcut_norm: whether a norm follows the projection in the first block of all.
+        first_shortcut_norm: whether a norm follows the projection in the very first block.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class X3D(VideoNetwork):
         ValueError: an argument that is not accepted; at a call, a clip that the network cannot take.
 
     Args:
-        width_factor, depth_factor, bottleneck_factor: expansions of widths, of blocks a stage, of inner widths.
+        width_factor, depth_factor, bottleneck_factor: expansions of widths, of blocks per stage, of inner widths.
         stem_channels: before expansion (DIM_C1).
         head_channels: of the layer before the classifier (DIM_C5).
         scale_res2: res2 doubles the stem's width, as each later stage doubles the one before.

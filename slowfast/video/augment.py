@@ -1,4 +1,4 @@
-"""What happens to whole batches on the device: normalizing, random erasing, mixup and cutmix.
+"""Operations on whole batches on the device: normalization, random erasing, mixup and cutmix.
 
 Random numbers that choose what happens come from torch's global CPU generator, which checkpoints save.
 Letters: B batch, T frames, H W pixels, K classes.
@@ -28,7 +28,7 @@ def normalize(
     """(frames / 255 - mean) / std for every color.
 
     Args:
-        frames: uint8, or int16 of changed colors (color.py), (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical
+        frames: uint8, or int16 after color changes (color.py), (B, 3, T, H, W) or (3, T, H, W); 5 channels with optical
             flow (flow.py), which is centered on zero and divided by the last of ``std``.
         mean, std: of R, G and B, for pixels in [0, 1].
         dtype: of the result; computed in float32.
@@ -77,7 +77,7 @@ class RandomErasing:
         probability: that a clip is touched.
         fill: "pixel" (normal noise for every pixel), "rand" (one random color) or "const" (zero, the mean color).
         max_count: rectangles of a clip, at most; they share the area.
-        skip_first_half: leave the first half of every batch as it is.
+        skip_first_half: leave the first half of every batch unchanged.
         area_fractions: [min, max] share of the frame that is filled.
         aspect_ratio: height / width between this and its reciprocal.
     """
@@ -136,7 +136,7 @@ class RandomErasing:
 
 
 class Mixup:
-    """Blends every clip of a batch with the one opposite, last with first, and their labels alike.
+    """Blends every clip of a batch with the one opposite (last with first), and their labels in the same way.
 
     Mixup averages pixels (arXiv 1710.09412), cutmix pastes a rectangle (arXiv 1905.04899); one kind and one share
     are drawn for the whole batch.
@@ -145,7 +145,7 @@ class Mixup:
         num_classes: K.
         mixup_alpha, cutmix_alpha: Beta(alpha, alpha) of the share; 0 turns the kind off.
         probability: that a batch is blended; labels become float and are smoothed in any case.
-        switch_probability: of cutmix where both are on.
+        switch_probability: of cutmix if both are on.
         label_smoothing: share of a label that is spread evenly over all classes.
     """
 
@@ -169,13 +169,13 @@ class Mixup:
         self.label_smoothing = label_smoothing
 
     def __call__(self, clip: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The blended clip, maybe written over the given one, and float labels (B, K), whose rows sum to one.
+        """The blended clip, which may overwrite the given one, and float labels (B, K), whose rows sum to one.
 
         Args:
             labels: int64 (B,).
 
         Raises:
-            ValueError: labels of another kind.
+            ValueError: labels of a different kind.
         """
         if labels.ndim != 1 or labels.is_floating_point():
             raise ValueError(f"mixup takes one label per clip, int64 (B,), got {labels.dtype} {tuple(labels.shape)}.")

@@ -68,12 +68,13 @@ class Operation:
 
 
 class ClipPolicy:
-    """Frames changed at random, all frames of a clip alike: ``policy(frames, rng)``, uint8 (3, T, H, W) to the same.
+    """Frames changed at random, all frames of a clip in the same way: ``policy(frames, rng)``, uint8 (3, T, H, W) to
+    the same.
 
     Args:
         draw: generator -> the operations to try, in turn.
         level_std: of normal noise on every level; infinite: levels are uniform from 0.
-        max_level: levels are cut off there.
+        max_level: larger levels are clipped to it.
         interpolation: of operations that move pixels, one of ``INTERPOLATIONS``; "random" is bilinear or bicubic.
     """
 
@@ -110,7 +111,7 @@ class ClipPolicy:
 
 @dataclass(frozen=True)
 class RandomOperations:
-    """Draws ``number`` of ``names``, maybe one several times."""
+    """Draws ``number`` of ``names``, with replacement."""
 
     names: tuple[str, ...]
     number: int

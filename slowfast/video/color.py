@@ -1,8 +1,8 @@
 """Random colors of a training clip: brightness, contrast, saturation, and the lighting noise of AlexNet.
 
 Each of these is an affine map of a pixel's RGB, so all of them together are one matrix, drawn once for the clip, and an
-offset, which contrast makes depend on the frame's mean. As in PySlowFast, colors may leave the range of a picture: a
-clip in other colors is int16. They are in [0, 1] where numbers are drawn, and 0 to 255 in clips.
+offset, which contrast makes depend on the frame's mean. As in PySlowFast, colors may leave the valid range, so a clip
+with changed colors is int16. They are in [0, 1] where numbers are drawn, and 0 to 255 in clips.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ LUMA = np.array([0.299, 0.587, 0.114])  # gray of R, G and B (ITU-R BT.601)
 
 
 class ColorAugment:
-    """Clips in other colors, by the same draws for all frames of a clip.
+    """Clips with changed colors; all frames of a clip share the same draws.
 
     Brightness, contrast and saturation are changed in random order, each by a factor that is uniform in 1 - strength
     to 1 + strength: of the pixel, of its distance from its frame's mean gray, of its distance from its own gray. Then
     comes lighting noise: eigenvectors of natural RGB, times their eigenvalues, times normal draws.
 
     Args:
-        strength: of the three, in [0, 1); 0 leaves lighting noise alone.
+        strength: of the three, in [0, 1); 0 leaves only lighting noise.
         lighting_std: of the normal draws.
         eigenvalues: (3,) of the covariance of R, G and B.
         eigenvectors: (3, 3); column k belongs to eigenvalue k, rows are R, G and B.
@@ -50,7 +50,8 @@ class ColorAugment:
         self.eigenvectors = np.asarray(eigenvectors, dtype=np.float64)
 
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """uint8 (3, T, H, W) to int16 of the same shape, 0 black and 255 white; values beyond are kept."""
+        """uint8 (3, T, H, W) to int16 of the same shape, 0 is black and 255 white; values outside this range are
+        kept."""
         means = frames.sum((2, 3), dtype=torch.int64).numpy() / frames[0, 0].numel() / 255
         change, shifts = self.draw(means, rng)
         matrix, offsets = torch.from_numpy(change).float(), torch.from_numpy(255 * shifts).float()

@@ -1,7 +1,7 @@
 """Opens video files, for reading and for writing; nothing else does.
 
-What a foreign file may do is bounded here: it is a regular file of a real container format, which names no other file
-and no address; frames have at most MAX_FRAME_PIXELS pixels; every call has a time limit; and whatever fails is a
+This module bounds what an untrusted file can do: it must be a regular file of a real container format, which names no
+other file or address; frames have at most MAX_FRAME_PIXELS pixels; every call has a time limit; and every failure is a
 ``VideoReadError``.
 """
 
@@ -38,10 +38,10 @@ _PYAV_ERRORS = (av.FFmpegError, ValueError, LookupError, ArithmeticError, Memory
 
 
 def silence_ffmpeg() -> None:
-    """Take PyAV's log callback away from FFmpeg, if a program or an import has set it (``av.logging.set_level``).
+    """Remove PyAV's log callback from FFmpeg, if a program or an import has set it (``av.logging.set_level``).
 
     It takes the interpreter's lock in decoder threads, while the thread that closes a file holds the lock and waits for
-    them: a deadlock for ever (PyAV's issues 751, 909, 1053, 2276). torchvision before 0.26 sets it when it is imported.
+    them: a deadlock (PyAV's issues 751, 909, 1053, 2276). torchvision before 0.26 sets it when it is imported.
     """
     if av.logging.get_level() is not None:
         av.logging.set_level(None)
@@ -52,7 +52,7 @@ def pyav_errors(path: str, deadline: Deadline | None = None, *, doing: str = "de
     """Turns what PyAV raises in the block into a VideoReadError that names ``path``.
 
     Args:
-        deadline: of the read; a call that it cut short says so.
+        deadline: of the read; the message says if it ended the call.
         doing: "open" or "decode".
     """
     try:
@@ -66,7 +66,7 @@ def pyav_errors(path: str, deadline: Deadline | None = None, *, doing: str = "de
 
 
 def failure_text(error: Exception) -> str:
-    """What PyAV's error says, without the name of the file."""
+    """The message of PyAV's error, without the name of the file."""
     text = error.strerror if isinstance(error, av.FFmpegError) else f"{type(error).__name__}: {error}"
     return (text or "").removesuffix(".") or type(error).__name__
 
@@ -124,10 +124,10 @@ def open_address(address: str) -> av.container.InputContainer:
     """An open stream, which the caller closes; its frames come as they are sent.
 
     Args:
-        address: ``rtsp://...``, ``http://...``, as a person typed it.
+        address: ``rtsp://...``, ``http://...``, as the user typed it.
 
     Raises:
-        VideoReadError: another scheme, nobody answers, or what comes is no video.
+        VideoReadError: an unknown scheme, no response, or a response that is not a video.
     """
     scheme = address.partition("://")[0].lower()
     if scheme not in ADDRESS_PROTOCOLS:
@@ -143,10 +143,10 @@ def open_address(address: str) -> av.container.InputContainer:
 
 
 def open_pipe(file: BinaryIO, name: str) -> Any:
-    """An open container of bytes that come one after the other, which the caller closes.
+    """An open container of a byte stream, which the caller closes.
 
     Raises:
-        VideoReadError: they are no video that can be read from front to back.
+        VideoReadError: they are not a video that can be read from start to end.
     """
     silence_ffmpeg()
     options = {name: value for name, value in _INPUT_OPTIONS.items() if name != "protocol_whitelist"}
@@ -177,7 +177,8 @@ def _refusal(path: str, error: av.FFmpegError) -> str:
 
 
 def set_threads(stream, num_threads: int) -> None:
-    """Prepare the decoder of a stream that is not open yet. One thread: slices alone, whose frames come at once."""
+    """Prepare the decoder of a stream that is not open yet. One thread means slice threading, which returns frames at
+    once."""
     context = stream.codec_context
     context.thread_count = num_threads
     context.thread_type = "SLICE" if num_threads == 1 else "AUTO"
@@ -205,7 +206,7 @@ def create_video(
     """A container to write at ``path``, closed at the end of the block.
 
     Args:
-        file_format: FFmpeg's name; None: by the ending of ``path``.
+        file_format: FFmpeg's name; None: by the extension of ``path``.
         options: of that format.
     """
     silence_ffmpeg()
@@ -217,7 +218,7 @@ def create_video(
 
 
 def _other_spelling(path: str) -> str:
-    """What to know of a missing file whose name is there in another Unicode form, as copies from a Mac have it."""
+    """A hint for a missing file whose name exists in another Unicode form, as in copies from a Mac."""
     folder, name = os.path.split(path)
     for form in ("NFC", "NFD"):
         for twin in (os.path.join(folder, unicodedata.normalize(form, name)), unicodedata.normalize(form, path)):

@@ -1,4 +1,4 @@
-"""Which files are videos or images, by their endings (lower case, with the dot)."""
+"""Which files are videos or images, by their extensions (lower case, with the dot)."""
 
 # fmt: off
 VIDEO_ENDINGS = frozenset((

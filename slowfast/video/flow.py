@@ -1,8 +1,8 @@
-"""Optical flow for the Fast pathway: computed from the frames of a video once, and kept in files.
+"""Optical flow for the Fast pathway: computed once from the frames of a video, and kept in files.
 
 Flow of frame i points from frame i to frame i + 1 of the source (the last frame's is the one before it). It travels as
 two more uint8 channels of a frame, x and y, where 128 is no movement and 1 to 255 are -bound to bound pixels of the
-source frame, so that crops, views and batches treat it as they treat pixels (geometry.py scales and mirrors vectors).
+source frame, so crops, views and batches treat it like pixels (geometry.py scales and mirrors vectors).
 Letters: F frames, H W pixels.
 """
 
@@ -36,14 +36,14 @@ RAFT_MIN_SIDE = 128  # pixels; its correlation pyramid needs them, in multiples 
 
 
 class FlowStore:
-    """Flow of any video, from its file in ``cache_dir``, or computed and written there.
+    """Flow of any video, read from its file in ``cache_dir``, or computed and written there.
 
     A file takes about a third of the frames' raw size; every frame is compressed on its own, so a clip reads no other.
 
     Args:
         cache_dir: created when the first flow is written.
         method: one of ``METHODS``.
-        bound: largest displacement kept, pixels a frame.
+        bound: largest displacement kept, pixels per frame.
         weights: file of torchvision's raft_small weights, for "raft".
 
     Raises:
@@ -95,11 +95,11 @@ class FlowStore:
         return torch.stack([found[number] for number in numbers])
 
     def file_of(self, path: str | os.PathLike, *, fps: float) -> Path:
-        """Where the flow of a video lies: named after the video, its size and date, and how flow is computed:
-        at which rate, by which method (RAFT: with which weights) and to which bound.
+        """The file for the flow of a video, named after the video, its size and date, and how flow is computed: the
+        frame rate, the method (and RAFT's weights) and the bound.
 
         Args:
-            fps: frames per second that it is read at; a data set may read a file at another rate than its own.
+            fps: frames per second at which it is read; a data set may read a file at a rate other than its own.
         """
         path = Path(os.path.abspath(path))
         status = path.stat()
@@ -109,7 +109,7 @@ class FlowStore:
         return self.cache_dir / digest[:2] / f"{digest}.npz"
 
     def _write(self, file: Path, video: FrameReader) -> None:
-        """Compute the flow of all frames; the file is there whole or not at all."""
+        """Compute the flow of all frames; the file is written atomically."""
         # Two workers may come to one video at once.
         with (
             atomic_write(file, concurrently=True) as draft,
@@ -150,7 +150,7 @@ class FlowReader(FrameReader):
         """uint8 (F, 5, H, W); arguments as of ``FrameReader.frames_at``.
 
         Raises:
-            ValueError: ``short_side`` is given: flow is of frames as they are stored.
+            ValueError: ``short_side`` is given: flow is computed from frames as stored.
         """
         if short_side is not None:
             raise ValueError("DATA.RESIZE_IN_DECODER does not go with SLOWFAST.FAST_INPUT flow: set it to False.")
@@ -160,7 +160,7 @@ class FlowReader(FrameReader):
 
 
 def quantize(flow: np.ndarray, bound: float) -> np.ndarray:
-    """float (2, H, W) in pixels -> uint8, 128 for none, 1 and 255 for -bound and bound and what lies beyond."""
+    """float (2, H, W) in pixels -> uint8, 128 for none, 1 and 255 for -bound and bound or more."""
     levels = np.rint(np.clip(flow, -bound, bound) * (127 / bound)) + ZERO
     return levels.astype(np.uint8)
 
@@ -204,7 +204,7 @@ def _opencv_flow(method: str) -> Callable[[Tensor, Tensor], np.ndarray]:
 
 
 def _raft(weights: str) -> Callable[[Tensor, Tensor], np.ndarray]:
-    """RAFT-small (Teed & Deng, ECCV 2020) of torchvision; frames are enlarged to its least size."""
+    """RAFT-small (Teed & Deng, ECCV 2020) of torchvision; frames are enlarged to its minimum size."""
     from torchvision.models.optical_flow import raft_small
 
     model = raft_small(weights=None).eval()

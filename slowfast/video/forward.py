@@ -1,8 +1,8 @@
-"""Frames read once from front to back, of files and of streams that cannot be rewound; memory does not grow.
+"""Reads frames once from start to end, from files and from streams that cannot be rewound; memory does not grow.
 
-A ``ForwardReader`` is asked like any reader, but never for a frame before the first of the last request. Of a file it
-gives exactly the pixels that ``VideoReader`` gives, without a seek. A stream's frame n is what it shows n / fps seconds
-after its first frame, as in files whose rate varies.
+A ``ForwardReader`` is used like any reader, but never for a frame before the first of the last request. From a file it
+returns exactly the pixels that ``VideoReader`` returns, without seeking. A stream's frame n is what it shows n / fps
+seconds after its first frame, as in files whose rate varies.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ LONGEST_PAUSE_SECONDS = 10.0  # of a stream; what is longer, or goes back, is a 
 
 
 class ForwardReader(FrameReader):
-    """Frames that come one after the other; those that have come are kept until a later one is the first asked for.
+    """Frames that arrive in order; each is kept until the first frame of a request is a later one.
 
     Attributes:
-        frames_read: that have come so far.
+        frames_read: number of frames that have arrived so far.
 
     Args:
         name: of the source, for messages.
         frames: in their order.
-        fps: frames per second that numbers count in.
-        num_frames: that there are; None: not known before the end.
+        fps: frame rate to which the numbers refer.
+        num_frames: number of frames; None: unknown before the end.
         scale: what to keep of a frame, uint8 (1, 3, H, W) to (1, 3, h, w).
-        on_frame: called with the seconds and the pixels of every frame as it comes.
-        frame_numbers: from numbers as asked for to those of ``frames``; default the same.
-        close: what to call in the end.
+        on_frame: called with the seconds and the pixels of every frame as it arrives.
+        frame_numbers: from requested numbers to those of ``frames``; default the same.
+        close: called at the end.
     """
 
     def __init__(
@@ -84,33 +84,33 @@ class ForwardReader(FrameReader):
 
     @property
     def num_frames(self) -> int:  # type: ignore[override]
-        """Frames of the whole; as long as that is not known, those that have come."""
+        """The total number of frames; as long as it is unknown, the number that has arrived."""
         return self._next if self.known_frames is None else self.known_frames
 
     def expect(self, indices: Numbers) -> None:
-        """Keep no other frames than these: all that will be asked for."""
+        """Keep only these frames: no others will be requested."""
         self._expected = set(self._numbers_of(np.asarray(indices, dtype=np.int64).reshape(-1)).tolist())
 
     def reaches(self, num_frames: int) -> bool:
-        """Whether there are so many frames; waits for them where that is not known."""
+        """Whether there are this many frames; waits for them if that is unknown."""
         if self.known_frames is not None:
             return num_frames <= self.known_frames
         return self._read_to(num_frames)
 
     def read_on(self) -> None:
-        """Read to the end, for those who watch every frame."""
+        """Read to the end, for callers that watch every frame."""
         self._read_to(sys.maxsize)
 
     def forget(self, before: int) -> None:
-        """Drop the frames below a number that no request will go below."""
+        """Drop the frames below this number; later requests never go below it."""
         for number in [number for number in self._kept if number < before]:
             del self._kept[number]
 
     def frames_at(self, indices: Numbers, short_side: int | None = None, *, apply: Change | None = None) -> Tensor:
-        """As of ``FrameReader``; the decoder's short side was chosen when the source was opened.
+        """As in ``FrameReader``; the decoder's short side was chosen when the source was opened.
 
         Raises:
-            VideoReadError: a frame did not come, or lies before the first one of the call before.
+            VideoReadError: a frame did not arrive, or is before the first one of the previous call.
         """
         numbers = self._numbers_of(np.asarray(indices, dtype=np.int64).reshape(-1))
         self._read_to(int(numbers.max()) + 1)
@@ -122,7 +122,7 @@ class ForwardReader(FrameReader):
         return frames if apply is None else apply(frames)
 
     def _read_to(self, stop: int) -> bool:
-        """Take frames in until all below ``stop`` have come; False if the source ends before."""
+        """Read frames until all below ``stop`` have arrived; False if the source ends before that."""
         while self._next < stop:
             frame = next(self._frames, None)
             if frame is None:
@@ -158,7 +158,7 @@ def open_file(
     Args:
         short_side: that the decoder scales to; None leaves pixels as they are.
         num_threads: of the decoder.
-        pace: called with the seconds of every frame before it is given, to play a file at a speed.
+        pace: called with the seconds of every frame before it is returned, to play a file at a given speed.
         on_frame: called with the seconds and the pixels of every frame.
 
     Raises:
@@ -199,10 +199,10 @@ def open_stream(
     num_threads: int = 1,
     on_frame: Callable[[float, np.ndarray], None] | None = None,
 ) -> ForwardReader:
-    """A stream from an address that a person typed, or of bytes such as standard input.
+    """A stream from an address that the user typed, or from bytes such as standard input.
 
     Args:
-        fps: frames per second that it is brought to; None: its own.
+        fps: frame rate to which it is resampled; None: its own.
         on_frame: called with the seconds and the pixels of every frame.
 
     Raises:
@@ -228,7 +228,7 @@ def _close(container) -> None:
 
 
 def stated_fps(stream: av.video.stream.VideoStream) -> float:
-    """Frames per second that a stream states, or FALLBACK_FPS where it states none that can be meant."""
+    """The frame rate that a stream states, or FALLBACK_FPS if it states none that is plausible."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and 0 < rate <= MAX_STREAM_FPS:
             return float(rate)
@@ -252,7 +252,7 @@ def _timed_frames(container, stream, name: str, short_side: int | None, fps: flo
 
 
 def _decoded(container, stream, name: str) -> Iterator[av.VideoFrame]:
-    """The frames of a stream until it ends; damaged packets are passed over.
+    """The frames of a stream until it ends; damaged packets are skipped.
 
     Raises:
         VideoReadError: it broke off.
@@ -268,7 +268,7 @@ def _decoded(container, stream, name: str) -> Iterator[av.VideoFrame]:
 
 
 def numbered(frames: TimedFrames, fps: float, *, tolerance: float = 0.0) -> Iterator[tuple[int, Callable]]:
-    """Frame n is the last that has come by n / fps seconds: one that is on the screen longer has several numbers.
+    """Frame n is the last one that has arrived by n / fps seconds: a frame that is shown longer has several numbers.
 
     Args:
         tolerance: seconds that a frame may come late.
@@ -287,7 +287,7 @@ def camera_frames(number: int) -> tuple[TimedFrames, float, Callable[[], None]]:
     """(frames with their times, frames per second, what closes it) of a camera of this machine.
 
     Raises:
-        VideoReadError: OpenCV is not there, or the camera gives nothing.
+        VideoReadError: OpenCV is not installed, or the camera gives no frames.
     """
     try:
         import cv2

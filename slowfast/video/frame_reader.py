@@ -1,6 +1,6 @@
-"""What readers of frames share, whatever holds the frames: assembling single frames, as they come, into one tensor.
+"""What all readers of frames share: assembling single frames, as they arrive, into one tensor.
 
-Letters: F frames asked for, H W pixels.
+Letters: F requested frames, H W pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CHUNK_BYTES = 2**27  # of them at most: of large frames fewer are converted at a
 
 
 class FrameReader:
-    """What readers share: from single frames, as they come, to one tensor. Use as a context manager."""
+    """Base of the readers: from single frames, as they arrive, to one tensor. Use as a context manager."""
 
     num_frames: int
     fps: float
@@ -33,7 +33,7 @@ class FrameReader:
         self.close()
 
     def close(self) -> None:
-        """Give back the file; reading again opens it anew."""
+        """Close the file; reading again reopens it."""
 
     @cached_property
     def _size(self) -> tuple[int, int]:
@@ -58,8 +58,8 @@ class FrameReader:
                 rate varies, number i means what is on the screen i / fps seconds after the first frame.
             short_side: scale frames to this many pixels on their shorter side while colors are converted: saves
                 time on large videos, but the pixels differ from those of a resize afterwards.
-            apply: works on a few frames at a time, (f, 3, H, W) to (f, 3, h, w), as they come: cropping and
-                resizing there keeps a large video from ever lying in memory at its full size.
+            apply: works on a few frames at a time, (f, 3, H, W) to (f, 3, h, w), as they arrive: cropping and resizing
+                here keeps a large video from ever being in memory at its full size.
 
         Returns:
             uint8 (F, 3, H, W), 0 to 255. Stored color by color: ``.permute(1, 0, 2, 3)`` is contiguous.
@@ -84,7 +84,7 @@ class FrameReader:
         return indices
 
     def _file_of(self, wanted: np.ndarray) -> str:
-        """The file that is read for these frames; of several images the first."""
+        """The file that is read for these frames; the first of several images."""
         raise NotImplementedError
 
     def _read(self, wanted: np.ndarray, short_side: int | None, deadline: Deadline) -> Iterator[tuple[int, np.ndarray]]:

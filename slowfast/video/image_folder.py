@@ -1,4 +1,4 @@
-"""Frames that lie in a folder as image files."""
+"""Frames stored as image files in a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FrameFolderReader(FrameReader):
 
     Args:
         paths: the files, in order of time.
-        fps: frames per second that they were taken at.
+        fps: frames per second at which they were taken.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike], fps: float):

@@ -1,7 +1,7 @@
-"""What a video file holds, from its packets: how many frames, at what times, from which keyframe to start.
+"""The content of a video file, from its packets: how many frames, at what times, and from which keyframe to start.
 
-Headers are not believed: frame counts are zero in webm and wrong elsewhere, rates may be 0 or 90000.
-Reading all packets of a file costs a few milliseconds, decodes nothing, and is remembered.
+Headers are not trusted: frame counts are zero in webm and wrong elsewhere, and rates may be 0 or 90000. Reading all
+    packets of a file takes a few milliseconds, decodes nothing, and is cached.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class VideoIndex:
     Attributes:
         num_frames: frames in the file, N.
         fps: average frames per second.
-        pts: int64 (N,), ascending: when each frame is shown, in the stream's time base. None if the file has no
-            times that tell its frames apart; they are then known by their order of decoding alone.
+        pts: int64 (N,), ascending: when each frame is shown, in the stream's time base. None if the file has no times
+            that distinguish its frames, which are then known only by their decoding order.
         keyframe_pts: int64, ascending: the frames that decoding may start from.
-        keyframe_dts: int64, same order: when each is decoded; formats seek by the one or by the other.
+        keyframe_dts: int64, same order: when each is decoded; formats seek by one or the other.
         shown: int64 (N,), or None for the identity: which frame is shown at i / fps (variable frame rate).
     """
 
@@ -46,7 +46,7 @@ class VideoIndex:
     shown: np.ndarray | None
 
     def frame_numbers(self, indices: np.ndarray) -> np.ndarray:
-        """Frames, counted as shown, that are on the screen at times indices / fps."""
+        """Frames, counted as shown, that are visible at times indices / fps."""
         return indices if self.shown is None else self.shown[indices]
 
     @property
@@ -101,7 +101,7 @@ _cache_bytes = 0
 
 
 def video_index(path: str) -> VideoIndex:
-    """The index of a file, remembered in this process as long as its modification time and size stay.
+    """The index of a file, cached in this process as long as its modification time and size stay the same.
 
     Raises:
         VideoReadError: the file cannot be opened, or holds no frame.
@@ -121,10 +121,10 @@ def video_index(path: str) -> VideoIndex:
 
 
 def read_index(path: str) -> VideoIndex:
-    """The index of a file, read anew: from its beginning to its end, without decoding.
+    """The index of a file, read from start to end without decoding.
 
     Raises:
-        VideoReadError: it cannot be opened, holds no frame or times that are none, or took too long.
+        VideoReadError: it cannot be opened, holds no frame or invalid times, or took too long.
     """
     with reading(path) as deadline:
         container, stream = open_stream(path, deadline)
@@ -164,7 +164,7 @@ class _Packet(NamedTuple):
     is_cut_off: bool
 
     def shifted(self, ticks: int) -> _Packet:
-        """The same packet, so much later."""
+        """The same packet, shifted in time."""
         pts, dts = (None if time is None else time + ticks for time in (self.pts, self.dts))
         return self._replace(pts=pts, dts=dts)
 
@@ -190,10 +190,10 @@ def _read_packets(container, stream, deadline: Deadline) -> tuple[list[_Packet],
 
 
 def _on_one_clock(packets: list[_Packet], longest_step: float) -> tuple[list[_Packet], bool]:
-    """The packets with the times of one clock, and whether they had several.
+    """The packets on a single clock, and whether they had several.
 
-    In a file joined from others the clock starts anew, or leaps, where the next part begins; what follows is moved to
-    where the part before it ends. Times of decoding never fall otherwise.
+    In a file joined from others, the clock restarts or jumps where the next part begins; that part is moved to the end
+    of the previous one. Decoding times never fall otherwise.
     """
     moved: list[_Packet] = []
     last: _Packet | None = None  # as it was
@@ -209,7 +209,7 @@ def _on_one_clock(packets: list[_Packet], longest_step: float) -> tuple[list[_Pa
 
 
 def _has_guessed_times(container, stream) -> bool:
-    """Whether the times of packets may not follow the order of showing: AVI stores none, MPEG-PS one now and then."""
+    """Whether packet times may not follow the display order: AVI stores none, MPEG-PS only a few."""
     return container.format.name in ("avi", "mpeg") and bool(stream.codec_context.has_b_frames)
 
 
@@ -218,7 +218,7 @@ def _ticks_per_frame(
 ) -> tuple[Fraction | float | None, bool]:
     """Average frame duration in ticks (None if unknown), and whether all frames have it.
 
-    The stated duration is exact (1001 / 30000 s) where the measured one is rounded, so it is taken unless the times
+    The stated duration is exact (1001 / 30000 s), while the measured one is rounded, so it is used unless the times
     contradict it: by more than 1 % where the rate is constant, and by more than 20 % where it varies, because there
     containers count the duration of the last frame differently.
     """

@@ -1,4 +1,4 @@
-"""Frames that are in memory already, as a reader: of a stream, a notebook or a test."""
+"""A reader for frames that are already in memory, from a stream, a notebook or a test."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class MemoryReader(FrameReader):
 
     Args:
         frames: uint8 (F, 3, H, W), RGB; at least one.
-        fps: frames per second that they were taken at.
+        fps: frames per second at which they were taken.
 
     Raises:
-        ValueError: other frames, or a rate that is not above 0.
+        ValueError: frames of a different form, or a rate that is not above 0.
     """
 
     def __init__(self, frames: Tensor, fps: float):
@@ -31,7 +31,7 @@ class MemoryReader(FrameReader):
         return f"{self.num_frames} frames in memory"
 
     def frames_at(self, indices: Numbers, short_side: int | None = None, *, apply: Change | None = None) -> Tensor:
-        """As of ``FrameReader``; there is no decoder that could scale, so ``short_side`` changes nothing."""
+        """As in ``FrameReader``; there is no decoder that could scale, so ``short_side`` has no effect."""
         numbers = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
         if not len(numbers) or numbers.min() < 0 or numbers.max() >= self.num_frames:
             raise self._error(np.asarray(numbers), f"it has {self.num_frames:,}")

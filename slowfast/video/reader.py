@@ -5,9 +5,8 @@ the whole file in order would, after one seek and one pass from the keyframe bef
 
 Pictures are those that FFmpeg's command line writes: turned and mirrored as the file says, colors by the range and
 matrix that it notes (BT.601 where it notes none), transparency dropped, both fields of an interlaced frame in one.
-Pixels that are not square stay as they are stored: the usual 340x256 copies of Kinetics, which published models learned
-from, hold pictures of 16:9 in that way.
-Letters: F frames asked for, H W pixels.
+Non-square pixels stay as stored: the usual 340x256 copies of Kinetics, on which published models were trained, hold
+16:9 pictures in this way. Letters: F requested frames, H W pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ SKIPPING_CODECS = frozenset({"h264", "mpeg2video", "mpeg4"})
 class VideoReader(FrameReader):
     """Frames of the best video stream of a file.
 
-    Frames are counted from the file's packets, not from its header. The display matrix is honoured: a phone's
+    Frames are counted from the file's packets, not from its header. The display matrix is applied: a phone's
     portrait video comes out upright, that of its front camera mirrored if it says so.
 
     Args:
@@ -125,8 +124,8 @@ class VideoReader(FrameReader):
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """(position in ``wanted``, frame) for the wanted among the frames that ``packets`` hold.
 
-        A damaged packet is passed over: what matters is whether the wanted frames come. ``skipping`` lets the
-        decoder leave out unwanted frames that no other frame needs, about half of an H.264 video.
+        A damaged packet is skipped: what matters is whether the wanted frames arrive. ``skipping`` lets the
+        decoder skip unwanted frames that no other frame needs, about half of an H.264 video.
         """
         context = self._stream.codec_context
         number_of = FrameCounter(self._index.pts)
@@ -147,7 +146,7 @@ class VideoReader(FrameReader):
                     yield position, frame
 
     def _until_end(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet | None]:
-        """The packets with data, then None, which makes the decoder give what it holds back."""
+        """The packets with data, then None, which makes the decoder return its remaining frames."""
         try:
             for packet in packets:
                 if packet.size:
@@ -159,7 +158,7 @@ class VideoReader(FrameReader):
         yield None
 
     def _open(self, deadline: Deadline, *, fresh: bool = False):
-        """The stream of the open file; ``fresh``: at its start, whatever was read before."""
+        """The stream of the open file; ``fresh``: rewound to its start."""
         if fresh:
             self.close()
         if self._container is None:
@@ -169,15 +168,15 @@ class VideoReader(FrameReader):
 
 
 def open_video_file(path: str | os.PathLike, *, num_threads: int = 1) -> FrameReader:
-    """The frames of a video file; errors as of ``VideoReader``.
+    """The frames of a video file; errors as in ``VideoReader``.
 
-    Data sets and pipelines open files here alone: another decoder is a ``FrameReader`` of its own, chosen here.
+    Data sets and pipelines open files only here: another decoder would be a ``FrameReader`` of its own, chosen here.
     """
     return VideoReader(path, num_threads=num_threads)
 
 
 class FrameCounter:
-    """Gives decoded frames their number: by their time if ``pts`` is there, else by order.
+    """Numbers decoded frames: by their time if ``pts`` is given, else by order.
 
     Frames with equal times are told apart by the order in which they come.
     """
@@ -211,7 +210,7 @@ class Orientation(NamedTuple):
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """That of a frame's display matrix, to the nearest quarter turn; none without a matrix."""
+        """The rotation of a frame's display matrix, to the nearest quarter turn; none without a matrix."""
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()

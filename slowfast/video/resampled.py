@@ -1,4 +1,4 @@
-"""A video brought to another frame rate."""
+"""A video resampled to another frame rate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from slowfast.video.watch import Deadline
 
 
 class ResampledReader(FrameReader):
-    """A video as if it had another frame rate: frame n is what it shows n / fps seconds after its first frame.
+    """A video as if it had another frame rate: frame n is the frame visible n / fps seconds after the first.
 
     Args:
-        video: the frames as they are.
+        video: the original frames.
         fps: frames per second of the result.
     """
 

@@ -1,4 +1,4 @@
-"""Which source frames make a clip, and where the test crops lie: index arithmetic without pixels.
+"""Which source frames make a clip, and where the test crops are: index arithmetic without pixels.
 
 A clip of T frames covers a *span* of C source frames. With T = 4, sampling rate 2, video and target at 30 fps,
 C = 8 and the frames shown (x) are spread evenly over the whole span, first and last included:
@@ -30,9 +30,9 @@ def clip_span(num_frames: int, sampling_rate: float, fps: float, target_fps: flo
 
     Args:
         num_frames: frames of the clip, T.
-        sampling_rate: nominal source frames between two clip frames, were the video at ``target_fps``.
+        sampling_rate: nominal source frames between two clip frames, if the video were at ``target_fps``.
         fps: frames per second of the video.
-        target_fps: rate at which videos are compared (30 for Kinetics).
+        target_fps: frame rate to which ``sampling_rate`` refers (30 for Kinetics).
 
     Raises:
         ValueError: an argument is not a positive finite number.
@@ -120,7 +120,7 @@ def train_clip_indices(
 def scaled_size(height: int, width: int, size: int) -> tuple[int, int]:
     """(height, width) after the short side is scaled to ``size`` pixels: the long side is floored.
 
-    A frame whose short side is ``size`` already keeps its size.
+    A frame whose short side already is ``size`` keeps its size.
 
     Raises:
         ValueError: a side below 1 pixel.

@@ -19,17 +19,17 @@ from slowfast.video.watch import VideoReadError, reading
 class FrameStream:
     """The frames of the best video stream of a file, decoded one by one. Use as a context manager.
 
-    The time limit of reads holds from one packet to the next, not for the whole file.
+    The time limit of reads applies to each packet, not to the whole file.
 
     Attributes:
-        index: what the packets of the file tell.
+        index: the index of the file's packets.
         announced: frames that the header announces, 0 if it does not (Matroska).
-        announced_seconds: when the last stream of a Matroska file is to end, 0 if the header does not say.
-        end_seconds: when the last packet read so far ends, of all streams.
+        announced_seconds: announced end of the last stream of a Matroska file, 0 if the header does not state it.
+        end_seconds: end of the last packet read so far, over all streams.
         num_packets: packets read so far.
         num_frames: frames decoded so far.
         num_damaged: frames among them that the decoder marks as corrupt.
-        problems: what the decoder complained of so far.
+        problems: the decoder's complaints so far.
 
     Raises:
         VideoReadError: no such file, no video, or one without frames.
@@ -79,10 +79,10 @@ class FrameStream:
     def frames(self, *, from_seconds: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
         """(seconds since the start of the file, frame), from a frame that is shown no later than ``from_seconds``.
 
-        Files without reliable times are taken to have a constant rate, and are decoded from their beginning.
+        Files without reliable times are assumed to have a constant rate and are decoded from their beginning.
 
         Raises:
-            VideoReadError: the file is not what it was when it was opened, or takes too long to give a packet.
+            VideoReadError: the file changed since it was opened, or takes too long to return a packet.
         """
         with pyav_errors(self.path, self._deadline):
             yield from self._frames_from(from_seconds)
@@ -131,7 +131,7 @@ class FrameStream:
                 yield frame
 
     def _packets(self) -> Iterator[av.Packet | None]:
-        """The packets with data, then None, which makes the decoder give what it holds back."""
+        """The packets with data, then None, which makes the decoder return its remaining frames."""
         try:
             for packet in self.container.demux():
                 self._deadline.extend()

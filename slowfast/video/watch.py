@@ -1,8 +1,8 @@
-"""How long a read may take, and what every worker process is reading.
+"""Time limits of reads, and a record of what every worker process is reading.
 
-A read looks at its ``Deadline`` between packets and frames. A decoder that never comes back, or that crashes, cannot:
-so worker processes note on a ``ReadBoard``, in shared memory, what they read and since when. The process that started
-them looks there, ends those that are overdue, and knows the file of those that died (datasets/loader.py,
+A read checks its ``Deadline`` between packets and frames. A decoder that hangs or crashes cannot do this, so worker
+processes record on a ``ReadBoard``, in shared memory, what they are reading and since when. The process that started
+them watches the board, ends those that are overdue, and knows the file of those that died (datasets/loader.py,
 preparation/jobs.py).
 """
 
@@ -25,7 +25,7 @@ class VideoReadError(ValueError):
 
 
 class Read(NamedTuple):
-    """A line of a board: a file, the process that read it last, and for how long it has been at it (0: it is done)."""
+    """A line of a board: a file, the process that read it last, and for how long it has been reading it (0: done)."""
 
     pid: int
     path: str
@@ -69,7 +69,7 @@ class Slot:
 
 
 class ReadBoard:
-    """What every worker process of a pool is reading, in memory that they share with the one that started them.
+    """What every worker process of a pool is reading, in memory shared with the process that started them.
 
     Args:
         num_workers: lines of the board.
@@ -81,11 +81,11 @@ class ReadBoard:
         self.num_workers = num_workers
 
     def slot(self, worker: int) -> Slot:
-        """The line of a worker, which ``watch_worker`` takes."""
+        """The line of a worker, for ``watch_worker``."""
         return Slot(self._memory, worker * Slot.SIZE)
 
     def reads(self) -> list[Read]:
-        """The lines of all workers that have begun, in their order."""
+        """The lines of all workers that have started, in order."""
         reads = [self.slot(worker).read() for worker in range(self.num_workers)]
         return [read for read in reads if read.pid]
 
@@ -102,12 +102,12 @@ def set_read_timeout(seconds: float) -> None:
 
 
 def watch_worker(slot: Slot, *, timeout_seconds: float, unreadable: Mapping[str, str]) -> None:
-    """Note every read of this process on a board, and refuse files that ended other workers.
+    """Record every read of this process on a board, and refuse files that ended other workers.
 
     Args:
         slot: the process's line on the board.
         timeout_seconds: of a read.
-        unreadable: how each of those files did.
+        unreadable: for each of those files, how it did so.
     """
     global _slot, _unreadable
     set_read_timeout(timeout_seconds)
@@ -116,7 +116,7 @@ def watch_worker(slot: Slot, *, timeout_seconds: float, unreadable: Mapping[str,
 
 
 class Deadline:
-    """When a read must be done."""
+    """The time by which a read must be done."""
 
     def __init__(self, path: str, seconds: float):
         self.path, self.seconds = path, seconds
@@ -151,7 +151,7 @@ class Deadline:
 
 @contextmanager
 def reading(path: str) -> Iterator[Deadline]:
-    """The time that reading ``path`` has; in a worker process it is noted meanwhile.
+    """The deadline for reading ``path``; in a worker process the read is recorded meanwhile.
 
     Raises:
         VideoReadError: the file ended a worker process before.

@@ -1,1 +1,2 @@
-"""Reading weights of every naming: ours, PySlowFast's, Caffe2's, torchvision's, 2D image networks', by file or name."""
+"""Reading weights in every naming (ours, PySlowFast's, Caffe2's, torchvision's, 2D image networks'), by file or
+name."""

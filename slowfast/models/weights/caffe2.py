@@ -1,7 +1,7 @@
 """Released Caffe2 weights: a pickle ``{"blobs": {name: array}}`` -> a state dict in PySlowFast's names.
 
-The file comes from the internet, so the unpickler admits NumPy arrays and containers, and nothing that could run, nor
-an array that takes more bytes than the file gives for it.
+The file comes from the internet, so the unpickler accepts only NumPy arrays and containers: nothing that could run, and
+no array that takes more bytes than the file holds for it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _IGNORED = re.compile(r"(_momentum|^lr|^model_iter)$")  # of the optimizer
 
 
 class _DType:
-    """Stands for ``numpy.dtype``, of plain numbers alone: NumPy's own takes fields that lie outside of an array."""
+    """Replaces ``numpy.dtype``, for plain numbers only: NumPy's own accepts fields that lie outside an array."""
 
     def __init__(self, name: str, align: bool = False, copy: bool = False):
         if not isinstance(name, str) or not _PLAIN_NUMBER.fullmatch(name):
@@ -64,14 +64,14 @@ class _DType:
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``, which must not be called: its first argument is a size."""
+    """Replaces ``numpy.ndarray``, which must not be called: its first argument is a size."""
 
     def __init__(self, *arguments):
         raise pickle.UnpicklingError(f"it asks for an array of the size {cut(repr(arguments))} without content")
 
 
 class _Content:
-    """What becomes an array when its content follows, which has to have as many bytes as its shape says."""
+    """Becomes an array once its content follows, which must have as many bytes as its shape says."""
 
     def __init__(self, *arguments):
         self.value: np.ndarray | None = None
@@ -84,7 +84,7 @@ class _Content:
 
 
 def _scalar(dtype: _DType, content: bytes | str) -> np.generic:
-    """A number of an array's type."""
+    """A scalar of an array's type."""
     content = content.encode("latin1") if isinstance(content, str) else content
     return np.frombuffer(content, dtype.value, count=1)[0]
 

@@ -43,12 +43,12 @@ def from_torchvision(name: str) -> str:
 
 
 def flat_kernels(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Names under which ``state`` has a kernel without time and ``own``, a model's state dict, the same with it."""
+    """Names whose kernel has no time dimension in ``state`` but has one in ``own``, a model's state dict."""
     return [name for name, value in state.items() if name in own and _is_flat(value, own[name])]
 
 
 def _is_flat(kernel: Tensor, target: Tensor) -> bool:
-    """Whether ``kernel`` is (O, I, H, W) or (O, I, 1, H, W) where (O, I, T, H, W) is wanted."""
+    """Whether ``kernel`` is (O, I, H, W) or (O, I, 1, H, W) where (O, I, T, H, W) is expected."""
     if target.ndim != 5 or kernel.ndim not in (4, 5) or core_shape(kernel) == core_shape(target):
         return False
     out_channels, in_channels, _, height, width = target.shape
@@ -80,10 +80,11 @@ def _inflated(kernel: Tensor, time: int) -> Tensor:
 
 
 def widen_kernels(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """``state`` with the input channels that its kernels of the Slow pathway lack, as ``own`` has them; and which did.
+    """``state`` with the input channels that its Slow kernels lack filled in from ``own``; and the names of those
+    kernels.
 
     Lateral connections feed the first block of a Slow stage, and their channels come after Slow's own. An image
-    network, or one of a single pathway, has the latter alone.
+    network, or a network with a single pathway, has only the latter.
 
     Args:
         own: state dict of a model.

@@ -1,7 +1,7 @@
 """Reading weights of any kind, and loading them into a model with a report.
 
 Files come from the internet: they are read with ``weights_only=True``, i.e. tensors, numbers, strings and containers,
-and nothing that could run; Caffe2 files through an unpickler as strict (caffe2.py).
+and nothing that could run; Caffe2 files are read by an equally strict unpickler (caffe2.py).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CheckpointError(ValueError):
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Contents of a checkpoint file, the weights under "model_state"; a URL is downloaded into iopath's cache.
 
-    A bare state dict comes back as ``{"model_state": ...}``, so does a Caffe2 file, in PySlowFast's names.
+    A bare state dict is returned as ``{"model_state": ...}``, and so is a Caffe2 file, in PySlowFast's names.
 
     Raises:
         CheckpointError: missing, unreadable, or not a checkpoint; the message says what the file is.
@@ -75,7 +75,7 @@ def read_with_kind(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
 
 
 def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
-    """The weights of a Caffe2 file, or None if it is none."""
+    """The weights of a Caffe2 file, or None if it is not one."""
     try:
         return read_caffe2(path)
     except Exception:  # not a Caffe2 file, in any way; the caller says what torch found
@@ -83,10 +83,10 @@ def _caffe2_blobs(path: Path) -> dict[str, Tensor] | None:
 
 
 def local_path(path: str | os.PathLike) -> Path:
-    """``path`` itself, or where a cache holds what a URL or a name of the zoo means (downloaded when it is not there).
+    """``path`` itself, or the cached file of a URL or a name of the zoo (downloaded if it is not in the cache).
 
-    The cache is iopath's, and for torchvision://r3d_18 torchvision's (torchvision.py). A file comes before published
-    weights of its name.
+    The cache is iopath's, and for torchvision://r3d_18 torchvision's (torchvision.py). A file takes precedence over
+    published weights of the same name.
 
     Raises:
         CheckpointError: no such file or name, or the download failed.
@@ -102,7 +102,7 @@ def local_path(path: str | os.PathLike) -> Path:
 
 
 def _published(name: str) -> ZooEntry:
-    """The published weights called ``name``.
+    """The published weights named ``name``.
 
     Raises:
         CheckpointError: there are none, or several.
@@ -138,7 +138,7 @@ class LoadReport:
         return not self._problems_beside(_OF_HEAD)
 
     def _problems_beside(self, names: re.Pattern) -> list[str]:
-        """Entries that did not load and do not match ``names``; a left-over always counts."""
+        """Entries that did not load and do not match ``names``; left-over entries always count."""
         return [*self.unexpected, *(name for name in (*self.missing, *self.wrong_shape) if not names.search(name))]
 
     def __str__(self) -> str:
@@ -161,7 +161,7 @@ def load_weights(
     """Copy into ``model`` every tensor of ``state`` whose name and shape fit, and report on all.
 
     The names and layouts of PySlowFast, PyTorchVideo and mmaction2 and the prefix ``module.`` of wrapped models are
-    understood, and sub-batch norms become plain ones or the other way round, as the model has them. A BN's
+    understood, and sub-batch norms become plain ones or vice versa, as the model needs. A BN's
     ``num_batches_tracked`` may be missing (older files).
 
     Args:
@@ -265,14 +265,14 @@ def load_exactly(model: nn.Module, path: str | os.PathLike, *, but_for_head: boo
 def load_content_exactly(
     model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
 ) -> None:
-    """The same with the ``content`` of a file that is read already."""
+    """The same with the ``content`` of a file that was already read."""
     logger.info("%s: %s", path, load_complete(model, content, path, but_for_head=but_for_head))
 
 
 def load_complete(
     model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
 ) -> LoadReport:
-    """The same without a line in the log; the report."""
+    """The same without a log line; returns the report."""
     report = load_weights(model, content["model_state"], source=path)
     if not (report.is_complete or (but_for_head and report.is_complete_but_for_head)):
         raise CheckpointError(

@@ -25,7 +25,7 @@ _BOX_CLASSIFIER = ("roi_head.bbox_head.fc_cls.", "head.classifier.")
 
 
 def _rows(theirs: str, ours: str) -> list[tuple[str, str]]:
-    """Rows of a ResNet below the beginnings ``theirs`` and ``ours``."""
+    """Rows of a ResNet below the prefixes ``theirs`` and ``ours``."""
     block, our_block = f"{theirs}layer{{s}}.{{i}}.", f"{ours}res{{s}}.block{{i}}."
     return [
         (f"{theirs}conv1.conv.", f"{ours}stem.conv."),
@@ -77,12 +77,12 @@ TABLES = {
 
 
 def is_mmaction2(names: Iterable[str]) -> bool:
-    """Whether these are names of mmaction2's."""
+    """Whether these are mmaction2's names."""
     return any(name.startswith(("backbone.conv1", "backbone.slow_path.")) for name in names)
 
 
 def kind_of(names: Iterable[str]) -> str:
-    """Which of ``TABLES`` the names of mmaction2's are of."""
+    """Which of ``TABLES`` mmaction2's names belong to."""
     names = list(names)
     detection = "_detection" if any(name.startswith("roi_head.") for name in names) else ""
     if any(name.startswith("backbone.slow_path.") for name in names):
@@ -129,7 +129,7 @@ def _num_fast_features(state: Mapping[str, Tensor]) -> int:
 
 
 def _swap_pathways(state: dict[str, Tensor], *, first: int) -> None:
-    """Put the first ``first`` columns of the classifier behind the others."""
+    """Move the first ``first`` columns of the classifier behind the others."""
     weight = state.get("head.classifier.weight")
     if weight is not None:
         state["head.classifier.weight"] = torch.cat([weight[:, first:], weight[:, :first]], dim=1)

@@ -34,7 +34,7 @@ _TABLES = {
 
 
 def is_pyslowfast_name(name: str) -> bool:
-    """Whether ``name`` is of PySlowFast's making, and not one of ours."""
+    """Whether ``name`` is one of PySlowFast's names and not one of ours."""
     return re.match(r"s\d+(\.pathway\d+_|_fuse\.)|head\.projection\.", name) is not None
 
 
@@ -61,7 +61,7 @@ def rename(state: Mapping[str, Any], *, to: str) -> dict[str, Any]:
 
 
 def accept_pyslowfast_names(model: nn.Module) -> None:
-    """Let ``model.load_state_dict`` take PySlowFast's names beside ours; strict checks hold for both."""
+    """Make ``model.load_state_dict`` accept PySlowFast's names as well as ours, with strict checks for both."""
     model.register_load_state_dict_pre_hook(_rename_on_load)
 
 

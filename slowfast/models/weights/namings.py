@@ -1,4 +1,4 @@
-"""Whose names a state dict has, and the way from each to ours."""
+"""Which naming a state dict uses, and the conversion from each to ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OURS, UNKNOWN = "slowfast", ""
 
 
 def naming_of(names: Iterable[str]) -> str:
-    """``OURS``, ``PYSLOWFAST``, ``PYTORCHVIDEO`` or ``MMACTION2``; ``UNKNOWN`` for anybody else's names."""
+    """``OURS``, ``PYSLOWFAST``, ``PYTORCHVIDEO`` or ``MMACTION2``; ``UNKNOWN`` for any other names."""
     names = [name.removeprefix("module.") for name in names]
     if is_pytorchvideo(names):
         return PYTORCHVIDEO
@@ -26,7 +26,7 @@ def naming_of(names: Iterable[str]) -> str:
 
 
 def in_our_names(state: Mapping[str, Any], *, num_pathways: int | None = None) -> dict[str, Any]:
-    """``state`` in our names and layout; what no table knows stays as it is, and so do names of ours.
+    """``state`` in our names and layout; names that no table contains, and our own, stay unchanged.
 
     Args:
         num_pathways: of the model; default what the names say. A second pathway's entries keep their names in one

@@ -38,7 +38,7 @@ _STAGES_AROUND_POOL = {"1": "2", "3": "3", "4": "4", "5": "5"}  # blocks.2 is th
 
 
 def _table(theirs: str, ours: str, block, *rows: tuple[str, str], stages: Mapping[str, str] = _STAGES) -> NameTable:
-    """The rows of a network, and those of its blocks below the beginnings ``theirs`` and ``ours``."""
+    """The rows of a network, and those of its blocks below the prefixes ``theirs`` and ``ours``."""
     inside = [(f"{theirs}res_blocks.{{i}}.{a}", f"{ours}res{{s}}.block{{i}}.{b}") for a, b in block]
     values = {"p": _PATHWAYS, "s": stages, "x": {letter: letter for letter in "abc"}}
     return NameTable([*inside, *rows], values)
@@ -87,12 +87,12 @@ TABLES = {
 
 
 def is_pytorchvideo(names: Iterable[str]) -> bool:
-    """Whether these are names of PyTorchVideo's."""
+    """Whether these are PyTorchVideo's names."""
     return any(name.removeprefix(_PREFIX).startswith(("blocks.0.conv.", "blocks.0.multipathway")) for name in names)
 
 
 def kind_of(names: Iterable[str]) -> str:
-    """Which of ``TABLES`` the names of PyTorchVideo's are of."""
+    """Which of ``TABLES`` PyTorchVideo's names belong to."""
     names = [name.removeprefix(_PREFIX) for name in names]
     detection = "_detection" if any(name.startswith("detection_head.") for name in names) else ""
     if any(".multipathway_blocks." in name for name in names):

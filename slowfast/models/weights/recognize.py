@@ -1,4 +1,4 @@
-"""Which published network a file of weights is of, from the names and shapes in it."""
+"""Recognizes the published network of a weights file by the names and shapes in it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CLASSIFIER = "head.classifier."
 def recognize(state: Mapping[str, Tensor], *, file_name: str = "") -> ZooEntry:
     """The published network whose parameters have the names and shapes of ``state``, whatever its classes are.
 
-    Several networks may: shapes do not tell how many frames a clip has. The class count decides then, the name of a
-    published file, or that all of them are used alike.
+    Several networks may match, because shapes do not show how many frames a clip has. Then the class count decides, or
+    the name of a published file, or the fact that all of them are used alike.
 
     Args:
         state: in any naming that weights/namings.py knows.
@@ -53,14 +53,14 @@ def recognize(state: Mapping[str, Tensor], *, file_name: str = "") -> ZooEntry:
 
 
 def _candidates(state: Mapping[str, Tensor]) -> list[ZooEntry]:
-    """Networks of the publisher whose naming it is."""
+    """Networks of the publisher that uses this naming."""
     naming = naming_of(state)
     publisher = PYSLOWFAST if naming == OURS else naming
     return [entry for entry in zoo_entries() if entry.publisher == publisher and entry.config]
 
 
 def _may_fit(entry: ZooEntry, ours: Mapping[str, Tensor]) -> bool:
-    """Whether pathways and blocks are as many, without building the network."""
+    """Whether the numbers of pathways and blocks match, without building the network."""
     cfg = published_config(entry)
     is_slowfast = any(name.startswith("fast.") for name in ours)
     if is_slowfast != (model_kind(cfg) == "slowfast"):

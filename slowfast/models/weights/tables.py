@@ -1,4 +1,4 @@
-"""Two namings of the same parameters, as one table that reads both ways."""
+"""Two namings of the same parameters, as one table that can be read in both directions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _NUMBER = r"\d+"
 
 
 class NameTable:
-    """A bijection between two namings, as pairs (theirs, ours) of how a name begins; what follows stays.
+    """A bijection between two namings, as pairs (theirs, ours) of prefixes; what follows a prefix stays.
 
     A field ``{x}`` stands for a part that both have. ``values`` gives its spellings, theirs -> ours; a field that is
     not there is a number that both write alike.
 
     Args:
-        rows: of two that fit, the longer beginning holds, so their order does not matter.
+        rows: if two match, the longer prefix wins, so their order does not matter.
         values: {"p": {"0": "slow", "1": "fast"}}.
     """
 

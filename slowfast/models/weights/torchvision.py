@@ -1,6 +1,7 @@
 """torchvision's published weights by an address: "torchvision://r3d_18", or "torchvision://swin3d_b/KINETICS400_V1".
 
-They lie in torchvision's own cache ($TORCH_HOME/hub/checkpoints), so what another program downloaded is found here.
+They are kept in torchvision's own cache ($TORCH_HOME/hub/checkpoints), so files that another program downloaded are
+found.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ def is_torchvision_address(path: str | os.PathLike) -> bool:
 
 
 def torchvision_weights(address: str) -> Path:
-    """The file that ``address`` means, downloaded when it is not in the cache.
+    """The file of ``address``, downloaded if it is not in the cache.
 
     Raises:
         DownloadError: no network or entry of that name, a download that failed (the message says where to put the
-            file), or a file whose SHA-256 does not begin as its name says.
+            file), or a file with a SHA-256 that does not match its name.
     """
     url = _entry(address).url
     file_name = Path(urlsplit(url).path).name

@@ -1,4 +1,4 @@
-"""The state of a training, to and from PySlowFast's form: so that either framework continues what the other began.
+"""Converts the state of a training to and from PySlowFast's form, so that either framework can resume the other's runs.
 
 An optimizer's state is a list by the position of the parameters, so it depends on their order. PySlowFast puts them in
 groups (batch norm, all else, what has no decay) and, inside a group, in the order of its modules: stage by stage, the
@@ -30,12 +30,12 @@ Groups = list[list[str]]  # names of an optimizer's parameters, group by group
 
 
 def has_training_state(content: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint holds what a training continues from."""
+    """Whether a checkpoint holds what a training needs to resume."""
     return "epoch" in content and isinstance(content.get("optimizer_state"), Mapping)
 
 
 def to_pyslowfast(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint that PySlowFast continues training from, of one in our names: ``FIELDS`` alone.
+    """A checkpoint from which PySlowFast can resume training, made from one in our names; it has only ``FIELDS``.
 
     Sub-batch norms become plain ones, as PySlowFast saves them. Without the state of a training it holds weights, from
     which PySlowFast starts at epoch 0.
@@ -61,7 +61,7 @@ def to_pyslowfast(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_pyslowfast(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint of PySlowFast with its names, and its optimizer if it has one, as here; other fields stay.
+    """A PySlowFast checkpoint with our names, and our order of the optimizer's state if it has one; other fields stay.
 
     Raises:
         CheckpointError: an optimizer's state that does not belong to the parameters.
@@ -109,7 +109,7 @@ def _grouped(names: Sequence[str], norms: Iterable[str], state: Mapping[str, Ten
 def _groups_of(
     optimizer: Mapping[str, Any], state: Mapping[str, Tensor], names: Sequence[str], norms: Iterable[str]
 ) -> Groups:
-    """The groups of ``names`` that ``optimizer``, a state dict, has, as far as their lengths tell.
+    """The groups of ``names`` in ``optimizer``, a state dict, judged by their lengths.
 
     Raises:
         CheckpointError: it has others.
@@ -126,7 +126,7 @@ def _groups_of(
 
 
 def _has_vectors(groups: Groups, norms: Iterable[str], state: Mapping[str, Tensor]) -> bool:
-    """Whether the last group holds vectors that are no norm's."""
+    """Whether the last group holds vectors that do not belong to a norm."""
     rest = set(groups[-1]) - set(norms)
     return len(groups) > 1 and bool(rest) and all(state[name].ndim == 1 for name in rest)
 
@@ -150,7 +150,7 @@ def _our_order(name: str) -> int:
 
 
 def _reordered(optimizer: Mapping[str, Any], source: Groups, target: Groups) -> dict[str, Any]:
-    """``optimizer`` with its parameters in the groups and order of ``target``; the hyperparameters go along.
+    """``optimizer`` with its parameters in the groups and order of ``target``; hyperparameters are kept.
 
     A group takes those of the group that its first parameter comes from.
     """

@@ -18,18 +18,18 @@ from slowfast.utils.download import DownloadError
 def load_pretrained(name: str, *, num_classes: int | None = None, device=None) -> nn.Module:
     """The model of a published recipe with its published weights, in eval mode.
 
-    Names are the recipes' ("Kinetics/c2/SLOWFAST_8x8_R50"); the last part is enough where it is unique
+    Names are the recipes' ("Kinetics/c2/SLOWFAST_8x8_R50"); the last part is enough if it is unique
     ("SLOWFAST_8x8_R50"). ``slowfast zoo`` and docs/MODEL_ZOO.md list them with the accuracy that their authors
     published, which this project has not measured. The first call downloads, into iopath's cache ($FVCORE_CACHE,
-    default ~/.torch/iopath_cache); a file put there by hand does as well.
+    default ~/.torch/iopath_cache); a file put there by hand also works.
 
     Args:
-        num_classes: another count than the published one gives a classifier with fresh random weights.
+        num_classes: a count that differs from the published one gives a classifier with fresh random weights.
         device: where the model goes (default: torch's default device).
 
     Raises:
-        ValueError: no such name, a download that failed (the message says where to put the file), or a file that is
-            not what it should be.
+        ValueError: no such name, a download that failed (the message says where to put the file), or a file with
+            unexpected content.
     """
     entry = find_entry(name)
     overrides = [] if num_classes is None else ["MODEL.NUM_CLASSES", num_classes]

@@ -1,4 +1,4 @@
-"""The published weights by name: what they are, where they lie, and what their authors measured.
+"""The published weights by name: what they are, where to find them, and what their authors measured.
 
 The tables are pyslowfast_zoo.json, pytorchvideo_zoo.json and mmaction2_zoo.json: files with the recipe of their
 network, what differs from it, and the figures that their authors published. This project measured none of them.
@@ -24,13 +24,14 @@ class ZooEntry:
     """One published file.
 
     Args:
-        name: that it is asked for by; default the recipe's path below configs/, or the file's own for an image network.
-        config: recipe of the model that it fits; None for an image network, which is only to start from.
+        name: under which it is requested; default the recipe's path below configs/, or the file's own for an image
+            network.
+        config: recipe of the matching model; None for an image network, which is only a starting point.
         overrides: dotted config key -> value, over the recipe: the network's structure, colors, crops.
         protocol: fields of a test protocol that no config key gives, e.g. which frames make a clip.
         publisher: whose file it is.
-        class_order: which class a column is, where that is not PySlowFast's list.
-        note: what else one should know.
+        class_order: which class each column is, if that is not PySlowFast's list.
+        note: anything else worth knowing.
         model, dataset, frames: what it is, what it was trained on, Slow frames x interval between them.
         published: its authors' figures: top1, top5, map in percent, gflops, parameters_millions.
         views: spatial x temporal views of those figures.
@@ -79,10 +80,10 @@ def zoo_entries() -> tuple[ZooEntry, ...]:
 
 
 def find_entry(name: str) -> ZooEntry:
-    """The entry called ``name``: in full, or by its last part where no other entry shares that.
+    """The entry named ``name``: in full, or by its last part if no other entry shares that.
 
     Raises:
-        ValueError: no entry, or several, are called so; the message names the nearest, or all of them.
+        ValueError: no entry has this name, or several do; the message names the nearest, or all of them.
     """
     plain = name.removeprefix("configs/").removesuffix(".yaml")
     found = [entry for entry in zoo_entries() if plain == entry.name]
