@@ -203,6 +203,14 @@ def add_workers(parser: argparse.ArgumentParser, what: str = "number of parallel
     )
 
 
+def add_split(parser: argparse.ArgumentParser, *, default: str = "") -> None:
+    """--split and --seed: how the videos of a class are divided; ``default`` tells what happens without."""
+    what = "fractions by which each class is divided" + default
+    parser.add_argument("--split", nargs=3, type=float, metavar=("TRAIN", "VAL", "TEST"), help=what)
+    what = "of --split; another one gives another division (default 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=what)
+
+
 def add_gpus(parser: argparse.ArgumentParser, what: str = "GPUs to run on", *, default: str = "") -> None:
     """--gpus: how many; "auto" is a number too. None where it is not given, whatever ``default`` tells the user."""
     shown = f" (default {default})" if default else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slowfast.config import Config, ConfigError, load_cfg, locate, with_overrides
-from slowfast.config.files import recipes_root
+from slowfast.config.files import name_of_recipe
 from slowfast.config.origins import is_set, is_set_by_user
 from slowfast.datasets import count_classes
 
@@ -37,10 +37,7 @@ def load_config(name: str | Path, overrides: Sequence[Any] = ()) -> Config:
 
 def output_folder(path: Path) -> Path:
     """``outputs/Kinetics/SLOWFAST_8x8_R50`` of a recipe, ``outputs/mine`` of a file somewhere/mine.yaml."""
-    try:
-        return OUTPUTS / path.resolve().relative_to(recipes_root()).with_suffix("")
-    except ValueError:
-        return OUTPUTS / path.stem
+    return OUTPUTS / (name_of_recipe(path) or path.stem)
 
 
 def _with_listed_classes(cfg: Config) -> Config:

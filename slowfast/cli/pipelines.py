@@ -15,6 +15,7 @@ from slowfast.config import get_cfg
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.engine.checkpoint import find_checkpoints
 from slowfast.engine.pipeline import Pipeline
+from slowfast.prediction.boxes import DetectedBoxes, build_detector
 from slowfast.utils.imports import import_extensions
 
 
@@ -49,6 +50,13 @@ def add_detector(parser: Parser) -> None:
         metavar="P",
         help="minimum score of a detected box (default 0.8)",
     )
+
+
+def detected_boxes(args: argparse.Namespace, pipeline: Pipeline, *, stride_seconds: float = 1.0) -> DetectedBoxes:
+    """The boxes of the flags that ``add_detector`` adds, where --detector is given."""
+    options = {"weights": args.detector_weights or "", "least_score": args.least_detection}
+    detector = build_detector(args.detector, **options, device=pipeline.device)
+    return DetectedBoxes(detector, stride_seconds=stride_seconds, least_score=args.least_detection)
 
 
 def load_model(args: argparse.Namespace) -> Pipeline:

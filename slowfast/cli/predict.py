@@ -9,11 +9,11 @@ from pathlib import Path
 
 from slowfast.cli.arguments import Parser, add_json, command_parser, positive, whole
 from slowfast.cli.errors import report_errors
-from slowfast.cli.pipelines import add_detector, add_model, load_model
+from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
 from slowfast.cli.predict_live import predict_live
 from slowfast.cli.predict_output import CsvOutput, Terminal, output_paths, write_records
 from slowfast.engine.pipeline import Pipeline
-from slowfast.prediction.boxes import DetectedBoxes, ListedBoxes, build_detector
+from slowfast.prediction.boxes import DetectedBoxes, ListedBoxes
 from slowfast.prediction.predictor import Look, VideoPredictor, VideoResult
 from slowfast.prediction.sources import Source, find_sources
 from slowfast.prediction.windows import WindowCut
@@ -118,9 +118,7 @@ def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
     if args.boxes:
         boxes = ListedBoxes(args.boxes, start_second=args.movie_start_seconds, least_score=args.least_detection)
     elif args.detector:
-        options = {"weights": args.detector_weights or "", "least_score": args.least_detection}
-        detector = build_detector(args.detector, **options, device=pipeline.device)
-        boxes = DetectedBoxes(detector, stride_seconds=args.stride or 1.0, least_score=args.least_detection)
+        boxes = detected_boxes(args, pipeline, stride_seconds=args.stride or 1.0)
     asks_for_windows = args.window or (args.stride and boxes is None)
     cut = WindowCut.of(pipeline.protocol, args.window, args.stride) if asks_for_windows else None
     num_top = args.top if pipeline.class_names is None else min(args.top, len(pipeline.class_names))

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from slowfast.cli.arguments import Parser, command_parser, positive, whole
 from slowfast.cli.errors import report_errors
-from slowfast.cli.pipelines import add_detector, add_model, load_model
+from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
 from slowfast.engine.launch import LaunchError
-from slowfast.engine.pipeline import Pipeline
-from slowfast.prediction.boxes import DetectedBoxes, build_detector
 from slowfast.preparation.files import find_files
 from slowfast.utils.logging import setup_logging
 
@@ -96,15 +94,6 @@ def find_samples(folder: Path | None) -> list:
     return [Video(folder.resolve() / name, name) for name in names]
 
 
-def build_boxes(args: argparse.Namespace, pipeline: Pipeline) -> DetectedBoxes | None:
-    """What finds the boxes of a model of boxes."""
-    if not args.detector:
-        return None
-    options = {"weights": args.detector_weights or "", "least_score": args.least_detection}
-    detector = build_detector(args.detector, **options, device=pipeline.device)
-    return DetectedBoxes(detector, least_score=args.least_detection)
-
-
 def build_server(args: argparse.Namespace):
     """The application that the command line describes."""
     from slowfast.serving.analysis import Analyst
@@ -112,7 +101,7 @@ def build_server(args: argparse.Namespace):
     from slowfast.serving.evidence import Evidence
 
     pipeline = load_model(args)
-    boxes = build_boxes(args, pipeline)
+    boxes = detected_boxes(args, pipeline) if args.detector else None
     explain = None if boxes else Evidence(pipeline)
     analyst = Analyst(pipeline, boxes=boxes, explain=explain, max_seconds=args.max_seconds)
     limits = Limits(

@@ -119,7 +119,7 @@ def read_layer(path: Path) -> Layer:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{shown(path)}: cannot be read as a config ({reason}).") from error
-    layer = replace(parse_layer(text, source=shown(path)), is_recipe=_is_recipe(path))
+    layer = replace(parse_layer(text, source=shown(path)), is_recipe=name_of_recipe(path) is not None)
     _anchor_imports(layer, path.parent)
     return layer
 
@@ -139,11 +139,12 @@ def _anchor_imports(layer: Layer, folder: Path) -> None:
                 names[index] = path
 
 
-def _is_recipe(path: Path) -> bool:
+def name_of_recipe(path: Path) -> str | None:
+    """``Kinetics/SLOWFAST_8x8_R50`` of a recipe's file; None for a file that did not come with the package."""
     try:
-        return path.resolve().is_relative_to(recipes_root())
-    except ConfigError:  # the recipes are missing: then this is none
-        return False
+        return path.resolve().relative_to(recipes_root()).with_suffix("").as_posix()
+    except ValueError:  # among them ConfigError: the recipes are missing
+        return None
 
 
 def parse_layer(text: str, *, source: str) -> Layer:

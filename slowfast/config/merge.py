@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fvcore.common.config import CfgNode
@@ -49,6 +49,15 @@ def key_names(cfg: CfgNode, prefix: str = "") -> Iterator[str]:
         yield prefix + key
         if isinstance(value, CfgNode):
             yield from key_names(value, f"{prefix}{key}.")
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of every setting of a config, or of nested dicts; an empty group is one, too."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _replace(cfg: CfgNode, merged: CfgNode) -> None:

@@ -11,14 +11,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from slowfast.datasets.views import frame_scale
 from slowfast.engine.pipeline import Pipeline
 from slowfast.prediction.sources import Source
-from slowfast.prediction.windows import WindowCut, WindowScores, WindowViews, read_windows, score_windows
+from slowfast.prediction.windows import (
+    WindowCut,
+    WindowScores,
+    WindowViews,
+    forward_options,
+    read_windows,
+    score_windows,
+)
 from slowfast.video.forward import ForwardReader, camera_frames, numbered, open_file, open_stream
 
 FrameSink = Callable[[float, np.ndarray], None]  # seconds since the first frame, and its pixels
@@ -171,25 +176,15 @@ def open_live(pipeline: Pipeline, source: Source, *, on_frame: FrameSink | None 
     Raises:
         VideoReadError: it cannot be opened.
     """
-    protocol = pipeline.protocol
-    scale, fps = frame_scale(protocol), protocol.sampling.counted_fps
+    options, fps = forward_options(pipeline), pipeline.protocol.sampling.counted_fps
     if source.kind == "camera":
         frames, camera_fps, close = camera_frames(int(source.path))
         rate = fps or camera_fps
         name = f"camera {source.path}"
-        return ForwardReader(name, numbered(frames, rate), rate, scale=scale, on_frame=on_frame, close=close)
-    open_it = (
-        partial(open_stream, name=source.path, fps=fps)
-        if source.kind == "address"
-        else partial(open_file, pace=OwnSpeed())
-    )
-    return open_it(
-        source.path,
-        scale=scale,
-        short_side=protocol.decoder_short_side,
-        num_threads=pipeline.decoder_threads,
-        on_frame=on_frame,
-    )
+        return ForwardReader(name, numbered(frames, rate), rate, scale=options["scale"], on_frame=on_frame, close=close)
+    if source.kind == "address":
+        return open_stream(source.path, name=source.path, fps=fps, on_frame=on_frame, **options)
+    return open_file(source.path, pace=OwnSpeed(), on_frame=on_frame, **options)
 
 
 class OwnSpeed:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from slowfast.datasets.views import frame_scale
 from slowfast.engine.pipeline import Pipeline, takes_boxes
 from slowfast.engine.prediction import Prediction
 from slowfast.prediction.boxes import (
@@ -25,7 +24,15 @@ from slowfast.prediction.boxes import (
 from slowfast.prediction.records import boxes_record, failed_record, named_scores, video_record
 from slowfast.prediction.segments import Segment, WindowSegments
 from slowfast.prediction.sources import Source, spooled, standard_input
-from slowfast.prediction.windows import ScoresSoFar, Smoothing, WindowCut, WindowScores, open_forward, predict_windows
+from slowfast.prediction.windows import (
+    ScoresSoFar,
+    Smoothing,
+    WindowCut,
+    WindowScores,
+    forward_options,
+    open_forward,
+    predict_windows,
+)
 from slowfast.video.forward import open_stream
 from slowfast.video.watch import VideoReadError
 
@@ -155,16 +162,10 @@ class VideoPredictor:
     def _open_forward(self, source: Source):
         if not source.is_stream:
             return open_forward(self.pipeline, source.path)
-        protocol = self.pipeline.protocol
-        stream = standard_input() if source.kind == "stdin" else source.path
-        return open_stream(
-            stream,
-            name="standard input" if source.kind == "stdin" else source.path,
-            fps=protocol.sampling.counted_fps,
-            short_side=protocol.decoder_short_side,
-            scale=frame_scale(protocol),
-            num_threads=self.pipeline.decoder_threads,
-        )
+        is_stdin = source.kind == "stdin"
+        stream, name = (standard_input(), "standard input") if is_stdin else (source.path, source.path)
+        fps = self.pipeline.protocol.sampling.counted_fps
+        return open_stream(stream, name=name, fps=fps, **forward_options(self.pipeline))
 
     def _whole(self, path: str, result: VideoResult) -> None:
         result.whole = self.pipeline(path)

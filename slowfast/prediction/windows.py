@@ -6,9 +6,10 @@ Letters: V views of a window, K classes, n frames of a window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -193,9 +194,13 @@ def predict_windows(
         yield from score_windows(pipeline, windows)
 
 
-def open_forward(
-    pipeline: Pipeline, path: str, *, pace: Callable[[float], None] | None = None
-) -> AbstractContextManager[FrameReader]:
+def forward_options(pipeline: Pipeline) -> dict[str, Any]:
+    """What readers of ``video.forward`` are told, so that frames are those that the pipeline's protocol looks at."""
+    protocol, num_threads = pipeline.protocol, pipeline.decoder_threads
+    return {"short_side": protocol.decoder_short_side, "scale": frame_scale(protocol), "num_threads": num_threads}
+
+
+def open_forward(pipeline: Pipeline, path: str) -> AbstractContextManager[FrameReader]:
     """A video to be read from front to back, as the pipeline's protocol counts frames.
 
     Files whose frames are brought to another rate or come with optical flow, and folders of images, are read by number:
@@ -204,18 +209,11 @@ def open_forward(
     Raises:
         VideoReadError: it cannot be opened.
     """
-    protocol = pipeline.protocol
     reader = pipeline.open(path)
     if not isinstance(reader, VideoReader):
         return reader
     reader.close()
-    return open_file(
-        path,
-        short_side=protocol.decoder_short_side,
-        scale=frame_scale(protocol),
-        num_threads=pipeline.decoder_threads,
-        pace=pace,
-    )
+    return open_file(path, **forward_options(pipeline))
 
 
 class ScoresSoFar:

@@ -12,6 +12,7 @@ The positions follow PySlowFast, whose released weights were trained and tested 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -99,8 +100,8 @@ def eval_clip_indices(
         starts = [math.floor(slack / 2)]
     else:
         starts = [k * math.floor(slack / (num_views - 1)) for k in range(num_views)]
-    clip = {"span": span, "num_frames": num_frames, "num_video_frames": num_video_frames}
-    return torch.stack([clip_frame_indices(start, **clip) for start in starts])
+    clip = partial(clip_frame_indices, span=span, num_frames=num_frames, num_video_frames=num_video_frames)
+    return torch.stack([clip(start) for start in starts])
 
 
 def train_clip_indices(

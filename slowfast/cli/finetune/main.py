@@ -19,6 +19,7 @@ from slowfast.cli.arguments import (
     add_cfg,
     add_gpus,
     add_output,
+    add_split,
     add_workers,
     command_parser,
     config_overrides,
@@ -37,7 +38,6 @@ from slowfast.cli.finetune.plan import (
     merged,
     schedule_settings,
     task_settings,
-    value_of,
 )
 from slowfast.cli.finetune.recipe_file import recipe_text
 from slowfast.cli.finetune.start import Start, find_start
@@ -45,7 +45,8 @@ from slowfast.cli.finetune.videos import Videos, find_videos
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, with_overrides
 from slowfast.config.files import parse_yaml
-from slowfast.config.merge import override_layers
+from slowfast.config.merge import leaves, override_layers
+from slowfast.config.rules.common import value_of
 from slowfast.engine.checkpoint import BEST_NAME
 from slowfast.engine.launch import check_gpus, launch
 from slowfast.engine.training_memory import TrainingMemory, free_memory
@@ -84,16 +85,7 @@ def build_parser() -> Parser:
     )
     add_cfg(parser, required=False)
     add_output(parser, "folder for lists, config, checkpoints and results", required=True)
-    parser.add_argument(
-        "--split",
-        nargs=3,
-        type=float,
-        metavar=("TRAIN", "VAL", "TEST"),
-        help="fractions by which each class is divided (default 0.7 0.15 0.15, where the folders do not say)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of --split; another one gives another division (default 0)"
-    )
+    add_split(parser, default=" (default 0.7 0.15 0.15, where the folders do not say)")
     add_gpus(parser, default="auto")
     add_workers(parser)
     parser.add_argument("--dry-run", action="store_true", help="write lists and config, print the rest, train nothing")
@@ -161,16 +153,8 @@ def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequ
 def _given(cfg: CfgNode, overrides: Sequence[Any]) -> dict[str, Any]:
     """Key -> value that the user set."""
     changed = with_overrides(cfg, overrides)
-    keys = [key for layer in override_layers(overrides) for key in _keys(layer.tree)]
+    keys = [key for layer in override_layers(overrides) for key, _ in leaves(layer.tree)]
     return {key: value_of(changed, key) for key in keys}
-
-
-def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, node in tree.items():
-        if isinstance(node, Mapping) and node:
-            yield from _keys(node, f"{prefix}{name}.")
-        else:
-            yield prefix + name
 
 
 def _file_settings(start: Start, output: Path) -> Iterator[Setting]:

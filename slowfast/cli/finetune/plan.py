@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from slowfast.config import CfgNode
+from slowfast.config.rules.common import value_of
 from slowfast.config.rules.model import model_kind
 from slowfast.engine.training_memory import TrainingMemory
 from slowfast.utils.logging import count
@@ -97,13 +98,6 @@ def task_settings(cfg: CfgNode, class_names: Sequence[str]) -> Iterator[Setting]
     sided = [name for name in class_names if _SIDES.search(name)]
     if sided and cfg.DATA.RANDOM_FLIP:
         yield Setting("DATA.RANDOM_FLIP", False, f"a mirror would make {sided[0]!r} another class")
-
-
-def value_of(cfg: CfgNode, key: str) -> Any:
-    """The value of a dotted key."""
-    for part in key.split("."):
-        cfg = cfg[part]
-    return cfg
 
 
 # ---- clips ----

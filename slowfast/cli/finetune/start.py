@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slowfast.cli.finetune.recipe_file import recipe_text
-from slowfast.config import CfgNode, Config, ConfigError, get_cfg, load_cfg
-from slowfast.config.files import locate, recipes_root
+from slowfast.config import Config, ConfigError, get_cfg, load_cfg
+from slowfast.config.files import locate, name_of_recipe
 from slowfast.config.load import load_cfg_text
+from slowfast.config.merge import leaves
 from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import tells_its_model
 from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
@@ -88,11 +89,7 @@ def _find(name: str, recipe: str | None) -> Start:
 
 def _of_recipe(recipe: str) -> dict[str, Any]:
     path = locate(recipe)
-    try:
-        base = path.resolve().relative_to(recipes_root()).with_suffix("").as_posix()
-    except ValueError:
-        base = str(path.resolve())
-    return {"cfg": load_cfg(path, warn=False), "base": base}
+    return {"cfg": load_cfg(path, warn=False), "base": name_of_recipe(path) or str(path.resolve())}
 
 
 def _of_entry(entry: ZooEntry) -> dict[str, Any]:
@@ -111,22 +108,13 @@ def _of_checkpoint(content: Mapping[str, Any], path: str) -> Start:
             f"{path} was trained with IMPORTS {list(cfg.IMPORTS)}, whose code would run here. If you trust it, name "
             "its config with --cfg."
         )
-    defaults = dict(_leaves(get_cfg()))
+    defaults = dict(leaves(get_cfg()))
     settings = {
         key: value
-        for key, value in _leaves(cfg)
+        for key, value in leaves(cfg)
         if not key.startswith(_OF_THE_RUN) and (key not in defaults or value != defaults[key])
     }
     origin = f"{Path(path).name}, {cfg.MODEL.MODEL_NAME}"
     keeps_rate = bool(cfg.TRAIN.CHECKPOINT_FILE_PATH)
     kept = load_cfg_text(recipe_text((), others=settings), source=path)
     return Start(kept, settings=settings, weights=path, origin=origin, keeps_rate=keeps_rate)
-
-
-def _leaves(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of every setting."""
-    for key, value in cfg.items():
-        if isinstance(value, CfgNode):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -11,7 +11,7 @@ import torch
 
 from slowfast.cli.arguments import add_checkpoint, add_gpus, add_workers, whole
 from slowfast.cli.machine import one_device
-from slowfast.cli.prepare.common import add_command, add_shard, finish
+from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each, video_id
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.person_boxes import (
@@ -97,7 +97,12 @@ def run(args: argparse.Namespace) -> int:
     settings = {"detector": args.detector, "threshold": args.threshold}
     settings |= {"first_second": args.first_second, "last_second": args.last_second}
     check_or_write_settings(parts / "settings.json", {**settings, "movie_start_seconds": args.movie_start_seconds})
-    videos, failures = _videos_by_part(args.videos, parts)
+    paths = sorted(find_files(args.videos)[0], key=lambda path: os.fsencode(os.path.basename(path)))
+    videos, failures = first_of_each(
+        [str(args.videos / path) for path in paths],
+        lambda path: parts / "boxes" / f"{video_id(path)}.csv",
+        "its id is that of {first}",
+    )
     videos = dict(args.shard.of(list(videos.items())))
     with WorkProgress(sum(not part.exists() for part in videos)) as progress:
         for part, path, boxes in _detect(videos, model, args):
@@ -113,19 +118,6 @@ def run(args: argparse.Namespace) -> int:
         num_boxes = merge_boxes(done, args.out)
         summary = f"{args.out}: {num_boxes:,} boxes of {len(done):,} videos, in {progress.seconds:.0f} s"
     return finish(summary, failures, args.shard.table(parts / "failed.csv"))
-
-
-def _videos_by_part(folder: Path, parts: Path) -> tuple[dict[Path, str], list[tuple[str, str]]]:
-    """{file of a video's boxes: the video}, sorted by id, and (video, reason) of those with another one's id."""
-    videos: dict[Path, str] = {}
-    clashes = []
-    for path in sorted(find_files(folder)[0], key=lambda path: os.fsencode(os.path.basename(path))):
-        part = parts / "boxes" / f"{os.path.splitext(os.path.basename(path))[0]}.csv"
-        if part in videos:
-            clashes.append((str(folder / path), f"its id is that of {videos[part]}"))
-        else:
-            videos[part] = str(folder / path)
-    return videos, clashes
 
 
 def _detect(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ from slowfast.datasets.lists.path_labels import read_path_label_list
 from slowfast.preparation.files import write_table
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 def add_command(
@@ -94,6 +96,30 @@ def read_list(path: str, args: argparse.Namespace):
         multi_label=args.multi_label is not None,
         labels_optional=True,
     )
+
+
+def first_of_each(
+    videos: Iterable[str], key: Callable[[str], K], why: str
+) -> tuple[dict[K, str], list[tuple[str, str]]]:
+    """{key: the first of ``videos`` that has it}, and (video, reason) of the others.
+
+    Args:
+        why: the reason, with ``{key}`` and ``{first}``, the video that has it already.
+    """
+    first: dict[K, str] = {}
+    clashes = []
+    for video in videos:
+        name = key(video)
+        if name in first:
+            clashes.append((video, why.format(key=name, first=first[name])))
+        else:
+            first[name] = video
+    return first, clashes
+
+
+def video_id(path: str) -> str:
+    """The name of a file without folders and ending."""
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def finish(summary: str, failures: list[tuple[str, str]], table: Path) -> int:

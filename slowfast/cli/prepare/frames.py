@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.arguments import add_workers, whole
-from slowfast.cli.prepare.common import add_command, add_shard, finish
+from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each, video_id
 from slowfast.preparation.files import check_or_write_settings, find_files, write_table
 from slowfast.preparation.frame_list_files import (
     charades_labels,
@@ -87,20 +87,21 @@ def run(args: argparse.Namespace) -> int:
     listed = _read_listed(args, layout)
     folder = args.out / "frames"
     check_or_write_settings(args.out / "frames.json", {"dataset": args.dataset, **asdict(layout)})
-    videos, failures = _videos_by_id(args.videos)
+    paths = [os.path.join(args.videos, path) for path in find_files(args.videos)[0]]
+    videos, failures = first_of_each(paths, video_id, "its id is that of {first}")
     videos = dict(args.shard.of(list(videos.items())))
-    left = [(path, str(folder / video_id)) for video_id, path in videos.items() if not (folder / video_id).is_dir()]
+    left = [(path, str(folder / name)) for name, path in videos.items() if not (folder / name).is_dir()]
     with WorkProgress(len(left)) as progress:
         for index, result in run_jobs(partial(frames_job, layout=layout), left, num_workers=args.workers):
             result = Extraction(0, result.reason) if isinstance(result, Crash) else result
             if result.problem:
                 failures.append((left[index][0], result.problem))
             progress.step(failed=bool(result.problem))
-    counts = {video_id: _count_images(folder / video_id) for video_id in videos if (folder / video_id).is_dir()}
+    counts = {name: _count_images(folder / name) for name in videos if (folder / name).is_dir()}
     flagged = {path for path, _ in failures}
-    for video_id, count in counts.items():  # also those of earlier runs
-        if count < layout.min_frames and videos[video_id] not in flagged:
-            failures.append((videos[video_id], f"{count:,} frames, expected at least {layout.min_frames:,}"))
+    for name, count in counts.items():  # also those of earlier runs
+        if count < layout.min_frames and videos[name] not in flagged:
+            failures.append((videos[name], f"{count:,} frames, expected at least {layout.min_frames:,}"))
     if args.shard.count == 1:  # the lists are of all parts
         _write_frame_lists(args, listed, counts, layout)
     summary = (
@@ -125,21 +126,7 @@ def _labels_of(dataset: str, path: Path, layout: FrameLayout) -> Callable[[str, 
         has_actions = dataset == "charades" and "actions" in file.readline()
     if has_actions:
         return charades_labels(path, fps=layout.fps, start_seconds=layout.start_seconds)
-    return lambda video_id, frame: []
-
-
-def _videos_by_id(folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Path by id, and (path, reason) of files whose id another one has."""
-    videos: dict[str, str] = {}
-    clashes = []
-    for path in find_files(folder)[0]:
-        video_id = os.path.splitext(os.path.basename(path))[0]
-        full = os.path.join(folder, path)
-        if video_id in videos:
-            clashes.append((full, f"its id is that of {videos[video_id]}"))
-        else:
-            videos[video_id] = full
-    return videos, clashes
+    return lambda _video_id, _frame: []
 
 
 def _count_images(folder: Path) -> int:
@@ -154,8 +141,8 @@ def _write_frame_lists(
     missing = []
     for split, (video_ids, labels_of) in listed.items():
         path = args.out / "frame_lists" / f"{split}.csv"
-        there = {video_id: counts[video_id] for video_id in video_ids if video_id in counts}
-        missing += [(split, video_id) for video_id in video_ids if video_id not in counts]
+        there = {name: counts[name] for name in video_ids if name in counts}
+        missing += [(split, name) for name in video_ids if name not in counts]
         write_frame_list(path, there, name=layout.name, first_id=first_id, labels_of=labels_of)
         print(f"{path}: {sum(there.values()):,} frames of {len(there):,} videos")
     if not missing:

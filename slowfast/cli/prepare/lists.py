@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from slowfast.cli.arguments import add_split
 from slowfast.cli.prepare.common import add_command
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.preparation.folder_lists import folder_lists
@@ -38,16 +39,7 @@ def add_parser(commands) -> None:
         metavar="FILE",
         help="class names in the order of labels: .json or one per line. Default: all names there are, sorted",
     )
-    parser.add_argument(
-        "--split",
-        nargs=3,
-        type=float,
-        metavar=("TRAIN", "VAL", "TEST"),
-        help="fractions by which each class is divided",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of --split; another one gives another division (default 0)"
-    )
+    add_split(parser)
     parser.add_argument(
         "--test-from-val",
         action="store_true",

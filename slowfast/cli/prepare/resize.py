@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.cli.arguments import add_workers, whole
-from slowfast.cli.prepare.common import add_command, add_shard, finish
+from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.preparation.resize import resize_job
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     options = {"short_side": args.short_side, "keyframe_interval": args.keyframe_interval, "crf": args.crf}
     options["preset"] = args.preset
     check_or_write_settings(args.out / "resize.json", options)
-    targets, clashes = _targets(videos)
+    why = "its copy would be called {key}, as that of {first}"
+    targets, clashes = first_of_each(videos, lambda video: os.path.splitext(video)[0] + ".mp4", why)
     failures = [(str(args.videos / video), why) for video, why in clashes]
     jobs = [(str(args.videos / source), str(args.out / target)) for target, source in targets.items()]
     jobs = args.shard.of(jobs)
@@ -87,19 +88,6 @@ def run(args: argparse.Namespace) -> int:
         f"{progress.seconds:.0f} s; {before / 1e6:,.1f} MB became {after / 1e6:,.1f}{ignored}"
     )
     return finish(summary, sorted(failures), args.shard.table(args.out / "failed.csv"))
-
-
-def _targets(videos: list[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """{name of the copy: name of the video}, and (video, reason) of those whose copy would be another one's."""
-    targets: dict[str, str] = {}
-    clashes = []
-    for video in videos:
-        target = os.path.splitext(video)[0] + ".mp4"
-        if target in targets:
-            clashes.append((video, f"its copy would be called {target}, as that of {targets[target]}"))
-        else:
-            targets[target] = video
-    return targets, clashes
 
 
 def _is_done(source: str, target: str) -> bool:

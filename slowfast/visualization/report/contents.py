@@ -15,6 +15,7 @@ import numpy as np
 import simplejson
 
 from slowfast.config.files import parse_yaml
+from slowfast.config.merge import leaves
 from slowfast.datasets.protocol import Protocol
 from slowfast.evaluation.analysis import analyze, predicted_classes
 from slowfast.evaluation.late_fusion import read_prediction_arrays
@@ -132,15 +133,7 @@ def _config(results: Mapping[str, Any], folder: Path) -> dict[str, str]:
     path = folder / "config.yaml"
     if config is None and path.is_file():
         config = parse_yaml(read_text(path), source=str(path))
-    return dict(_flat(_mapping(config)))
-
-
-def _flat(group: Mapping[str, Any], prefix: str = ""):
-    for key, value in group.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", simplejson.dumps(value)
+    return {key: simplejson.dumps(value) for key, value in leaves(_mapping(config))}
 
 
 def _training(folder: Path) -> dict[str, Any]:
