@@ -27,7 +27,7 @@ from slowfast.datasets.clips import class_list_from_config, class_names_from_con
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.protocol import Protocol, input_options, with_fields
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng

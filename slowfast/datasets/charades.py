@@ -25,8 +25,7 @@ from slowfast.datasets.clips import class_list_from_config, class_names_from_con
 from slowfast.datasets.frame_source import find_source, listed_source
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.datasets.lists.row_problems import RowProblems
+from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
 from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
 
 logger = logging.getLogger(__name__)

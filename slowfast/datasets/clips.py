@@ -21,7 +21,8 @@ from torch.utils.data import Dataset
 from slowfast.datasets.clip_augment import ClipAugment, build_clip_augment
 from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
-from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, find_class_names, read_class_names
+from slowfast.datasets.lists.path_labels import VideoList, find_class_names, read_class_names
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.protocol import FlowInput, Protocol, input_options
 from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng

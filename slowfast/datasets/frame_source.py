@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowfast.datasets.lists.frame_lists import FrameLists
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, PackedStrings
+from slowfast.datasets.lists.path_labels import SAMPLED_FILES, PackedStrings
+from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError
 from slowfast.utils.logging import count
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_video_file

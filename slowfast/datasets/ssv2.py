@@ -19,7 +19,7 @@ from slowfast.datasets.clip_sampling import SegmentSampling
 from slowfast.datasets.clips import check_num_classes, class_names_from_config
 from slowfast.datasets.frame_source import FrameSource, find_source, listed_source, warn_of_missing
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
 from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
 

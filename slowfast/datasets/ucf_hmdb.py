@@ -17,8 +17,8 @@ from fvcore.common.config import CfgNode
 
 from slowfast.datasets.build import DATASET_REGISTRY
 from slowfast.datasets.clips import ClipDataset, check_num_classes, class_names_from_config
-from slowfast.datasets.lists.path_labels import AnnotationError, PackedStrings, VideoList, check_files
-from slowfast.datasets.lists.row_problems import RowProblems, read_text
+from slowfast.datasets.lists.path_labels import PackedStrings, VideoList, check_files
+from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems, read_text
 from slowfast.utils.untrusted import quoted
 
 UCF_FOLDERS = ("", "ucfTrainTestlist")  # in which the annotation files are looked for

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from slowfast.datasets.lists.path_labels import named_rows
+from slowfast.datasets.lists.row_problems import named_rows
 from slowfast.preparation.files import find_files
 from slowfast.preparation.list_files import SPLITS, DatasetLists, split_of
 from slowfast.utils.untrusted import csv_rows, cut, read_bytes, read_json

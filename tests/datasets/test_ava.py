@@ -16,7 +16,7 @@ from slowfast.datasets.ava import UNUSED_KEYS
 from slowfast.datasets.build import warn_of_unused
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.lists.frame_lists import HEADER
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, collate_detections

@@ -8,7 +8,7 @@ from PIL import Image
 from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, check_extraction, find_movies
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.video.reader import FrameFolderReader
 
 

@@ -5,7 +5,7 @@ import torch
 
 from slowfast.config import get_cfg
 from slowfast.datasets import DATASET_REGISTRY, build_augment, build_dataset, build_loader
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.samples import ClipBatch, VideoViews
 from slowfast.video.augment import Mixup, RandomErasing
 

@@ -14,7 +14,7 @@ from slowfast.datasets import Charades, build_dataset
 from slowfast.datasets.charades import ListedLabels
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.samples import ClipShape
 from slowfast.video.reader import VideoReadError
 

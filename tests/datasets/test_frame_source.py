@@ -8,7 +8,7 @@ import torch
 
 from slowfast.datasets.frame_source import FrameSource, ResampledReader, find_source, image_files, listed_source
 from slowfast.datasets.lists.frame_lists import read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.video.reader import VideoReader, VideoReadError
 
 HEADER = "original_vido_id video_id frame_id path labels\n"

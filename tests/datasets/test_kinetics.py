@@ -12,7 +12,8 @@ import torch
 from slowfast.config import get_cfg
 from slowfast.datasets import Kinetics, build_dataset
 from slowfast.datasets.clip_sampling import SecondsSampling
-from slowfast.datasets.lists.path_labels import AnnotationError, VideoList, read_path_label_list
+from slowfast.datasets.lists.path_labels import VideoList, read_path_label_list
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.video.reader import VideoReader, VideoReadError

@@ -9,7 +9,7 @@ import torch
 
 from slowfast.config import get_cfg
 from slowfast.datasets import SomethingSomething, build_dataset
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.lists.ssv2 import find_json, read_entries, read_labels, read_test_entries
 from slowfast.datasets.samples import ClipShape
 

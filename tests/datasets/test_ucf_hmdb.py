@@ -7,7 +7,7 @@ import torch
 
 from slowfast.config import ConfigError, get_cfg, load_cfg
 from slowfast.datasets import HMDB51, UCF101, build_dataset
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.ucf_hmdb import read_hmdb_split, read_ucf_classes, read_ucf_list
 from slowfast.video.reader import VideoReader
 from slowfast.video.sampling import eval_clip_indices

@@ -20,7 +20,8 @@ from slowfast.config.merge import override_layers
 from slowfast.datasets.lists.ava_boxes import read_boxes
 from slowfast.datasets.lists.charades import read_charades_csv
 from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
-from slowfast.datasets.lists.path_labels import AnnotationError, read_class_names, read_path_label_list
+from slowfast.datasets.lists.path_labels import read_class_names, read_path_label_list
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.lists.ssv2 import read_entries, read_labels, read_test_entries
 from slowfast.datasets.ucf_hmdb import read_hmdb_split, read_ucf_classes, read_ucf_list
 from slowfast.evaluation.ava.csv_blocks import BadRowsError

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, AnnotationError, named_rows
+from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
 from slowfast.utils.logging import count
 from slowfast.utils.untrusted import open_text, parse_integer, quoted
 
@@ -162,8 +162,9 @@ class _BoxReader:
     def read(self, path: Path, *, has_scores: bool) -> None:
         """Add the boxes of a file."""
         self.names.append(path.name)
-        problems: list[tuple[int, str]] = []
-        num_rows = num_bad = 0
+        columns = "video,second,x1,y1,x2,y2,label," + ("score" if has_scores else "person")
+        hint = f"Expected `{columns}`: coordinates from 0 to 1, labels from 1 (empty or -1 for none)."
+        problems, num_rows = RowProblems(path, hint), 0
         self._first_score_above_one: int | None = None
         try:
             with open_text(path) as file:
@@ -174,13 +175,10 @@ class _BoxReader:
                         if line:
                             self._add_row(line.split(","), has_scores, line_number)
                     except ValueError as error:
-                        num_bad += 1
-                        if len(problems) < MAX_REPORTED:
-                            problems.append((line_number, f"{error}: {quoted(line)}"))
+                        problems.add(line_number, f"{error}: {quoted(line)}")
         except OSError as error:
             raise AnnotationError(f"cannot read the list of boxes {path}: {error.strerror}.") from error
-        if problems:
-            raise AnnotationError(_bad_rows(path, problems, num_bad, num_rows, has_scores))
+        problems.report(num_rows)
         if not num_rows:
             raise AnnotationError(f"{path} holds no box: the file is empty.")
         self.num_rows += num_rows
@@ -353,12 +351,3 @@ def _number(name: str, text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} {quoted(text)} is not a number") from None
     return number
-
-
-def _bad_rows(path: Path, problems: list[tuple[int, str]], num_bad: int, num_rows: int, has_scores: bool) -> str:
-    named = named_rows(path, problems, num_bad)
-    columns = "video,second,x1,y1,x2,y2,label," + ("score" if has_scores else "person")
-    return (
-        f"{path}: {num_bad:,} of {num_rows:,} rows cannot be used:\n{named}\n"
-        f"Expected `{columns}`: coordinates from 0 to 1, labels from 1 (empty or -1 for none)."
-    )

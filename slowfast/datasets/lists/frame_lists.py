@@ -1,7 +1,7 @@
 """Frame lists of AVA, Charades and Something-Something: which image files are the frames of which video.
 
 A list is a text file; its first line is ``original_vido_id video_id frame_id path labels`` (spelt so), and every other
-line is one frame, five fields without blanks in them::
+line is one frame, five fields without spaces in them::
 
     Q7ZZ1 0 1 Q7ZZ1/Q7ZZ1-000001.jpg "15"
     Q7ZZ1 0 2 Q7ZZ1/Q7ZZ1-000002.jpg "15,61"
@@ -25,7 +25,8 @@ from typing import TypeVar
 import numpy as np
 
 from slowfast.datasets.lists.numbered_paths import Run, join_runs, run_of
-from slowfast.datasets.lists.path_labels import MAX_REPORTED, SAMPLED_FILES, AnnotationError, named_rows
+from slowfast.datasets.lists.path_labels import SAMPLED_FILES
+from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError, RowProblems
 from slowfast.utils.untrusted import cut, file_status, quoted
 
 logger = logging.getLogger(__name__)
@@ -171,15 +172,15 @@ class _ListReader:
         self.path = path
         self.label_codes = label_codes
         self.frames: dict[bytes, _Frames] = {}
-        self.problems: list[tuple[int, str]] = []
+        hint = f"Expected `{HEADER}` in every row, five fields without spaces in them."
+        self.problems = RowProblems(path, hint)
         self.num_rows = 0
         self.jumps: dict[bytes, tuple[int, str]] = {}  # video -> (line, what) where its frame numbers jump
 
     def read(self, prefix: str) -> dict[str, _Video]:
         for first_line, block in self._blocks():
             self._add_block(first_line, block)
-        if self.problems:
-            raise AnnotationError(self._bad_rows())
+        self.problems.report(self.num_rows)
         if not self.frames:
             raise AnnotationError(f"{self.path} names no frame: it has only a header.")
         if self.jumps:
@@ -236,7 +237,7 @@ class _ListReader:
                 line_numbers.append(line_number)
             elif fields:
                 self.num_rows += 1
-                self.problems.append((line_number, f"{len(fields)} fields instead of 5: {_shown(line)}"))
+                self.problems.add(line_number, f"{len(fields)} fields instead of 5: {_shown(line)}")
         return tokens, line_numbers
 
     def _add_labels(self, frames: _Frames, tokens: Sequence[bytes], lines: Sequence[int]) -> None:
@@ -246,7 +247,7 @@ class _ListReader:
         codes = np.fromiter(map(self.label_codes.__getitem__, tokens), dtype=np.int32, count=len(tokens))
         for row in np.flatnonzero(codes < 0).tolist():
             found = _shown(tokens[row])
-            self.problems.append((lines[row], f'labels {found} are not integers from 0 such as "15,61"'))
+            self.problems.add(lines[row], f'labels {found} are not integers from 0 such as "15,61"')
         frames.label_codes.append(codes if codes.any() else len(codes))
 
     def _follow_frame_ids(self, name: bytes, frames: _Frames, tokens: Sequence[bytes], lines: Sequence[int]) -> None:
@@ -282,13 +283,6 @@ class _ListReader:
             parts = [np.zeros(p, dtype=np.int32) if isinstance(p, int) else p for p in frames.label_codes]
             codes = np.concatenate(parts)
         return _Video(self.path.name, frames.line_number, paths, codes)
-
-    def _bad_rows(self) -> str:
-        named = named_rows(self.path, sorted(self.problems))
-        return (
-            f"{self.path}: {len(self.problems):,} of {self.num_rows:,} rows cannot be used:\n{named}\n"
-            f"Expected `{HEADER}` in every row, five fields without spaces in them."
-        )
 
 
 def _is_regular(block: bytes) -> bool:

@@ -17,19 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError, RowProblems
 from slowfast.utils.logging import count
-from slowfast.utils.untrusted import cut, quoted, read_bytes, read_json, read_text
+from slowfast.utils.untrusted import quoted, read_bytes, read_json, read_text
 
-MAX_REPORTED = 10  # rows named in one error message
 SAMPLED_FILES = 1000  # files looked for by check_files(which="sample")
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?")  # what int64 holds, whatever the digits
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")  # a frame count or a start time
 _FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
-
-
-class AnnotationError(ValueError):
-    """A list or a class file cannot be used as it is; the message names file, lines and remedy."""
 
 
 class PackedStrings(Sequence):
@@ -123,13 +119,12 @@ def read_path_label_list(
             f"cannot read the list of videos {path}: {error.strerror}. "
             "DATA.PATH_TO_DATA_DIR names the folder of train.csv, val.csv and test.csv."
         ) from error
-    rows = _Rows(separator, num_classes, multi_label, labels_optional)
+    rows = _Rows(path, separator, num_classes, multi_label, labels_optional)
     for line_number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if line_number > skip_rows and line and not line.startswith("#"):
             rows.add(line_number, line)
-    if rows.problems:
-        raise AnnotationError(_bad_rows(path, rows))
+    rows.report()
     if not rows.paths:
         raise AnnotationError(f"{path} names no video: expected one `path{separator}label` per line.")
     return VideoList(
@@ -143,7 +138,7 @@ def read_path_label_list(
 class _Rows:
     """Parses lines into columns, and collects what is wrong with the others."""
 
-    def __init__(self, separator: str, num_classes: int | None, multi_label: bool, labels_optional: bool):
+    def __init__(self, path: Path, separator: str, num_classes: int | None, multi_label: bool, labels_optional: bool):
         if multi_label and num_classes is None:
             raise ValueError("multi_label needs num_classes, the width of the label rows.")
         self.separator = separator
@@ -153,18 +148,35 @@ class _Rows:
         self.paths: list[str] = []
         self.labels: list[int | tuple[int, ...]] = []
         self.line_numbers: list[int] = []
-        self.problems: list[tuple[int, str]] = []
+        self.problems = RowProblems(path, "")
         self.out_of_range: set[int] = set()
 
     def add(self, line_number: int, line: str) -> None:
         try:
             video, label = self._parse(line)
         except ValueError as error:
-            self.problems.append((line_number, f"{error}: {quoted(line)}"))
+            self.problems.add(line_number, f"{error}: {quoted(line)}")
             return
         self.paths.append(video)
         self.labels.append(label)
         self.line_numbers.append(line_number)
+
+    def report(self) -> None:
+        """Return when all rows can be used; else an AnnotationError names the first bad ones and the likely cause."""
+        hint = f"Expected one `path{self.separator}label` per line, fields separated by {self.separator!r}"
+        hint += " (DATA.PATH_LABEL_SEPARATOR)."
+        if self.num_classes and self.out_of_range == {self.num_classes} and 0 not in self.labels:
+            hint = f"Labels seem to count from 1: they must count from 0, up to {self.num_classes - 1}."
+        elif min(self.out_of_range, default=0) < 0:
+            hint = "Labels count from 0."
+            if self.labels_optional:
+                hint += " If a video's label is unknown, omit it: write only the path on the line."
+        elif self.out_of_range:
+            hint = f"MODEL.NUM_CLASSES is {self.num_classes}: raise it, or correct the list."
+        elif self.problems.count == 1 and self.problems.first[0][0] == 1 and self.paths:
+            hint = "If the first line is a header, set DATA.SKIP_ROWS to 1."
+        self.problems.hint = hint
+        self.problems.report(self.problems.count + len(self.paths))
 
     def _parse(self, line: str) -> tuple[str, int | tuple[int, ...]]:
         head, separator, label = self._split_last(line)
@@ -237,36 +249,6 @@ def _unquoted(field: str) -> str:
     if len(field) >= 2 and field[0] == field[-1] == '"':
         return field[1:-1].replace('""', '"')
     return field
-
-
-def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_problems: int | None = None) -> str:
-    """The first ten of ``problems``, (line number, what is wrong), one per line, and how many more there are.
-
-    Args:
-        num_problems: of the file, where ``problems`` holds but the first ones.
-    """
-    lines = [f"  {path.name}:{line}: {cut(str(problem))}" for line, problem in problems[:MAX_REPORTED]]
-    more = (len(problems) if num_problems is None else num_problems) - len(lines)
-    return "\n".join([*lines, f"  ... and {more:,} more"] if more > 0 else lines)
-
-
-def _bad_rows(path: Path, rows: _Rows) -> str:
-    """The message for a list with bad rows."""
-    total = len(rows.problems) + len(rows.paths)
-    named = named_rows(path, rows.problems)
-    hint = f"Expected one `path{rows.separator}label` per line, fields separated by {rows.separator!r}"
-    hint += " (DATA.PATH_LABEL_SEPARATOR)."
-    if rows.num_classes and rows.out_of_range == {rows.num_classes} and 0 not in rows.labels:
-        hint = f"Labels seem to count from 1: they must count from 0, up to {rows.num_classes - 1}."
-    elif min(rows.out_of_range, default=0) < 0:
-        hint = "Labels count from 0."
-        if rows.labels_optional:
-            hint += " If a video's label is unknown, omit it: write only the path on the line."
-    elif rows.out_of_range:
-        hint = f"MODEL.NUM_CLASSES is {rows.num_classes}: raise it, or correct the list."
-    elif len(rows.problems) == 1 and rows.problems[0][0] == 1 and rows.paths:
-        hint = "If the first line is a header, set DATA.SKIP_ROWS to 1."
-    return f"{path}: {len(rows.problems):,} of {total:,} rows cannot be used:\n{named}\n{hint}"
 
 
 def _multi_hot(labels: list[Any], num_classes: int) -> np.ndarray:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.datasets.lists.path_labels import AnnotationError, named_rows
 from slowfast.utils import untrusted
+from slowfast.utils.untrusted import cut
+
+MAX_REPORTED = 10  # rows named in one error message
+
+
+class AnnotationError(ValueError):
+    """A list or a class file cannot be used as it is; the message names file, lines and remedy."""
+
+
+def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_problems: int | None = None) -> str:
+    """The first ten of ``problems``, (line number, what is wrong), one per line, and how many more there are.
+
+    Args:
+        num_problems: of the file, where ``problems`` holds but the first ones.
+    """
+    lines = [f"  {path.name}:{line}: {cut(str(problem))}" for line, problem in problems[:MAX_REPORTED]]
+    more = (len(problems) if num_problems is None else num_problems) - len(lines)
+    return "\n".join([*lines, f"  ... and {more:,} more"] if more > 0 else lines)
 
 
 class RowProblems:
-    """What is wrong with the rows of one file.
+    """What is wrong with the rows of one file: how many are bad, and the first ten of them.
 
     Args:
         path: the file.
@@ -19,11 +38,14 @@ class RowProblems:
     def __init__(self, path: Path, hint: str):
         self.path = path
         self.hint = hint
-        self._problems: list[tuple[int, object]] = []
+        self.first: list[tuple[int, object]] = []
+        self.count = 0
 
     def add(self, line_number: int, problem: object) -> None:
         """Note a problem; lines count from 1."""
-        self._problems.append((line_number, problem))
+        self.count += 1
+        bisect.insort(self.first, (line_number, problem), key=lambda entry: entry[0])
+        del self.first[MAX_REPORTED:]
 
     def report(self, total: int, unit: str = "rows") -> None:
         """Return when there are none.
@@ -31,12 +53,11 @@ class RowProblems:
         Raises:
             AnnotationError: how many of ``total`` rows (or what ``unit`` says) are bad, the first ten with their lines.
         """
-        if not self._problems:
-            return
-        named = named_rows(self.path, self._problems)
-        raise AnnotationError(
-            f"{self.path}: {len(self._problems):,} of {total:,} {unit} cannot be used:\n{named}\n{self.hint}"
-        )
+        if self.count:
+            named = named_rows(self.path, self.first, self.count)
+            raise AnnotationError(
+                f"{self.path}: {self.count:,} of {total:,} {unit} cannot be used:\n{named}\n{self.hint}"
+            )
 
 
 def read_text(path: Path, what: str) -> str:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.datasets.lists.path_labels import AnnotationError
-from slowfast.datasets.lists.row_problems import RowProblems, read_text
+from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems, read_text
 from slowfast.utils.logging import count
 from slowfast.utils.untrusted import cut, parse_integer, parse_json, quoted, read_json
 

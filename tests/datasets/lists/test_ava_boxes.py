@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from slowfast.datasets.lists.ava_boxes import read_boxes
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 
 BOX = "0.100,0.200,0.500,0.600"
 

@@ -9,7 +9,7 @@ import pytest
 from slowfast.datasets.lists import frame_lists
 from slowfast.datasets.lists.frame_lists import HEADER, check_frame_files, read_frame_lists
 from slowfast.datasets.lists.numbered_paths import NumberedPaths
-from slowfast.datasets.lists.path_labels import AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 
 # As the published lists of Charades.
 ROWS = [

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from slowfast.datasets.lists.path_labels import (
-    AnnotationError,
     PackedStrings,
     check_files,
     find_class_names,
     read_class_names,
     read_path_label_list,
 )
+from slowfast.datasets.lists.row_problems import AnnotationError
 
 
 @pytest.fixture
