@@ -17,8 +17,9 @@ from slowfast.video.container import create_video
 from slowfast.video.reader import VideoReader
 
 
-def write_benchmark_video(path: Path, *, height: int = 256, width: int = 340, num_frames: int = 300) -> Path:
+def write_benchmark_video(path: Path) -> Path:
     """An H.264 file of 30 fps with a scrolling texture and noise, coded as files of Kinetics are; its path."""
+    height, width, num_frames = 256, 340, 300
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 8 + 1, 2 * width // 8 + 1, 3), dtype=np.uint8)
     texture = coarse.repeat(8, axis=0).repeat(8, axis=1)

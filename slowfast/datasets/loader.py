@@ -224,9 +224,9 @@ class _Watch(threading.Thread):
                     self._overdue[read.pid] = read
                     process.kill()
 
-    def wait_for_death(self, seconds: float = 1.0) -> _Death | None:
-        """The same, looked for during ``seconds``: a pipe breaks a moment before its process has ended."""
-        end = time.monotonic() + seconds
+    def wait_for_death(self) -> _Death | None:
+        """The same, looked for during a second: a pipe breaks a moment before its process has ended."""
+        end = time.monotonic() + 1.0
         while (death := self.death()) is None and time.monotonic() < end:
             time.sleep(0.05)
         return death

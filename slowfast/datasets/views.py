@@ -171,15 +171,12 @@ def cut_clip(
     video: FrameReader,
     indices: Tensor,
     window_for: Callable[..., Crop | WholeFrame],
-    *,
-    short_side: int | None = None,
     **options,
 ) -> tuple[Tensor, Crop | WholeFrame]:
     """A window of the frames ``indices``, uint8 (3, T, H, W), and the window itself.
 
     Args:
         window_for: gives it for ``height`` and ``width`` of the frames, when these are known.
-        short_side: that the decoder scales to.
         options: of the window's ``apply_to_frames``.
     """
     window: Crop | WholeFrame | None = None
@@ -189,7 +186,7 @@ def cut_clip(
         window = window or window_for(height=frames.shape[-2], width=frames.shape[-1])
         return window.apply_to_frames(frames, **options)
 
-    frames = video.frames_at(indices, short_side, apply=cut)
+    frames = video.frames_at(indices, apply=cut)
     assert window is not None  # ``cut`` saw a frame
     return frames.permute(1, 0, 2, 3), window
 

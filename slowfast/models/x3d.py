@@ -28,10 +28,10 @@ fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 BASE_DEPTHS = (1, 2, 5, 3)  # blocks of res2 .. res5 at depth factor 1 (paper, table 1)
 
 
-def rounded_width(width: float, *, divisor: int = 8) -> int:
-    """``width`` rounded to a multiple of ``divisor``, at least one of them, never more than 10 % down."""
-    rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * width else rounded
+def rounded_width(width: float) -> int:
+    """``width`` rounded to a multiple of 8, at least 8, never more than 10 % down."""
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * width else rounded
 
 
 class X3DStem(nn.Module):
@@ -50,9 +50,9 @@ class X3DStem(nn.Module):
 class SqueezeExcite(nn.Module):
     """Channels weighted by a summary of the whole clip (Hu et al., CVPR 2018); inner width 1/16, a multiple of 8."""
 
-    def __init__(self, channels: int, *, ratio: float = 1 / 16):
+    def __init__(self, channels: int):
         super().__init__()
-        inner = rounded_width(channels * ratio)
+        inner = rounded_width(channels / 16)
         self.fc1 = nn.Conv3d(channels, inner, 1)
         self.fc2 = nn.Conv3d(inner, channels, 1)
 

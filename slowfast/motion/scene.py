@@ -265,8 +265,9 @@ def draw_background(rng: np.random.Generator, base: np.ndarray, height: int, wid
     return np.clip(base + shade[..., None] + ramp[..., None] * slope, 0.0, 1.0).astype(np.float32)
 
 
-def _clouds(rng: np.random.Generator, height: int, width: int, cells: int = 6) -> np.ndarray:
+def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Smooth texture, (H, W), a few hundredths strong: random values on a coarse grid, interpolated."""
+    cells = 6
     grid = rng.normal(0.0, rng.uniform(0.0, 0.04), (cells, cells))
     rows, columns = (np.linspace(0, cells - 1, size) for size in (height, width))
     grid = np.stack([np.interp(rows, np.arange(cells), column) for column in grid.T], axis=1)

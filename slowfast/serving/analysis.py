@@ -49,7 +49,6 @@ class Analyst:
         boxes: for a model of boxes, what finds them.
         explain: writes a video of where the model finds its evidence in a file, into a path; whether it could.
         max_seconds: the longest video.
-        num_top: classes named.
 
     Raises:
         ValueError: a model of boxes without a detector, or a detector without such a model.
@@ -62,7 +61,6 @@ class Analyst:
         boxes: DetectedBoxes | None = None,
         explain: Callable[[str, Path], bool] | None = None,
         max_seconds: float = 600,
-        num_top: int = 5,
     ):
         self.of_boxes = takes_boxes(pipeline.model)
         if self.of_boxes != (boxes is not None):
@@ -71,7 +69,7 @@ class Analyst:
                 if self.of_boxes
                 else "this model scores whole clips: omit --detector."
             )
-        self.pipeline, self.look, self.max_seconds = pipeline, Look(boxes=boxes, num_top=num_top), max_seconds
+        self.pipeline, self.look, self.max_seconds = pipeline, Look(boxes=boxes), max_seconds
         self.explain = explain
 
     def check(self, video: Video) -> float:

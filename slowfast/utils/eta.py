@@ -11,6 +11,8 @@ from slowfast.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
 
+_LINE_SECONDS = 10.0  # between two lines in the log
+
 
 def time_left(start: float, done: int, total: int) -> str:
     """Time for the rest at the speed so far, such as ``1:02:03``.
@@ -22,14 +24,12 @@ def time_left(start: float, done: int, total: int) -> str:
     return format_seconds((time.perf_counter() - start) / done * (total - done))
 
 
-def with_log_lines(
-    progress: Progress, *, total: int, name: str, unit: str = "batches", every_seconds: float = 10.0
-) -> Iterator:
+def with_log_lines(progress: Progress, *, total: int, name: str, unit: str = "batches") -> Iterator:
     """The items of ``progress``, with a line in the log from time to time, and one at the end."""
     start = last_line = time.perf_counter()
     for done, item in enumerate(progress, 1):
         yield item
-        if time.perf_counter() - last_line > every_seconds or done == total:
+        if time.perf_counter() - last_line > _LINE_SECONDS or done == total:
             last_line = time.perf_counter()
             left = time_left(start, done, total)
             shown = {"is_shown_elsewhere": progress.is_shown}

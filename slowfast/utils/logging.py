@@ -62,7 +62,7 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
-def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.INFO, rank: int | None = None) -> None:
+def setup_logging(output_dir: str | Path | None = None, *, rank: int | None = None) -> None:
     """Log of the package to standard output (main process) and to ``output_dir``/log.txt (every process its own).
 
     On other machines the first process shows warnings. Calling it again replaces what an earlier call set up.
@@ -75,7 +75,7 @@ def setup_logging(output_dir: str | Path | None = None, *, level: int = logging.
     for handler in list(package.handlers):
         package.removeHandler(handler)
         handler.close()
-    package.setLevel(level)
+    package.setLevel(logging.INFO)
     package.propagate = False
     formatter = _VisibleFormatter(_FORMAT, datefmt="%m-%d %H:%M:%S")
     handlers: list[logging.Handler] = [_TerminalHandler()] if distributed.local_rank() == 0 or rank == 0 else []

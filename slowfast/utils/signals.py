@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
@@ -19,8 +19,8 @@ def stop_requested() -> str:
 
 
 @contextmanager
-def stop_on_signals(signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
-    """While inside, the first of ``signals`` is only noted (``stop_requested``); a second one ends the process at once.
+def stop_on_signals() -> Iterator[None]:
+    """While inside, the first of STOP_SIGNALS is only noted (``stop_requested``); a second one ends the process.
 
     Outside of the main thread, where no handler can be set, nothing changes.
     """
@@ -36,7 +36,7 @@ def stop_on_signals(signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
         # Not through logging: the signal may have interrupted it in the middle of a line.
         os.write(2, f"{name}: stopping after this step; send it again to exit at once\n".encode())
 
-    with _handlers(signals, note):
+    with _handlers(note):
         try:
             yield
         finally:
@@ -44,18 +44,18 @@ def stop_on_signals(signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
 
 
 @contextmanager
-def forward_signals(send: Callable[[int], None], signals: Iterable[int] = STOP_SIGNALS) -> Iterator[None]:
-    """While inside, ``signals`` are handed to ``send(number)`` instead of ending this process."""
-    with _handlers(signals, lambda number, _frame: send(number)):
+def forward_signals(send: Callable[[int], None]) -> Iterator[None]:
+    """While inside, STOP_SIGNALS are handed to ``send(number)`` instead of ending this process."""
+    with _handlers(lambda number, _frame: send(number)):
         yield
 
 
 @contextmanager
-def _handlers(signals: Iterable[int], handler: Callable) -> Iterator[None]:
+def _handlers(handler: Callable) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in signals}
+    before = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
     try:
         yield
     finally:

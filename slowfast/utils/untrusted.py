@@ -129,7 +129,7 @@ def open_text(path: str | os.PathLike) -> Iterator[TextIO]:
         yield file
 
 
-def read_json(path: str | os.PathLike, *, error: type[ValueError] = ValueError, max_bytes: int = MAX_JSON_BYTES) -> Any:
+def read_json(path: str | os.PathLike, *, error: type[ValueError] = ValueError) -> Any:
     """The content of a JSON file.
 
     Args:
@@ -139,7 +139,7 @@ def read_json(path: str | os.PathLike, *, error: type[ValueError] = ValueError, 
         ValueError: (``error``) names the file, and the line where there is one.
     """
     try:
-        text = read_text(path, max_bytes=max_bytes)
+        text = read_text(path, max_bytes=MAX_JSON_BYTES)
     except OSError as problem:
         raise error(f"cannot read {os.fspath(path)}: {problem.strerror}.") from problem
     return parse_json(text, source=path, error=error)

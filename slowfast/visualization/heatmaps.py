@@ -24,9 +24,9 @@ def heat_colors(values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(places, np.arange(len(_HEAT)), channel) for channel in _HEAT.T], axis=-1)
 
 
-def with_heat(frames: np.ndarray, heat: np.ndarray, *, opacity: float = 0.75) -> np.ndarray:
+def with_heat(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Frames uint8 (..., H, W, 3) under a map (..., H, W) in [0, 1]: the hotter, the less of the frame is seen."""
-    share = opacity * np.clip(heat, 0, 1)[..., None]
+    share = 0.75 * np.clip(heat, 0, 1)[..., None]
     gray = frames.mean(-1, keepdims=True)  # so that the heat alone has color
     return ((1 - share) * gray + share * heat_colors(heat)).round().astype(np.uint8)
 
@@ -66,15 +66,14 @@ def _in_row(pictures: Mapping[str, np.ndarray], title: str) -> Image.Image:
     return canvas
 
 
-def contact_sheet(rows: Mapping[str, np.ndarray], *, titles: Sequence[str], num_columns: int = 8) -> Image.Image:
-    """One picture: for each clip a block with a title, and in it a row of frames for each name.
+def contact_sheet(rows: Mapping[str, np.ndarray], *, titles: Sequence[str]) -> Image.Image:
+    """One picture: for each clip a block with a title, and in it eight frames, evenly spread, for each name.
 
     Args:
         rows: name -> frames uint8 (N, T, H, W, 3).
-        num_columns: frames shown of each clip, evenly spread.
     """
     count = next(iter(rows.values())).shape[1]
-    places = np.linspace(0, count - 1, min(count, num_columns)).round().astype(int)
+    places = np.linspace(0, count - 1, min(count, 8)).round().astype(int)
     blocks = [
         {name: [_enlarged(clips[i][t]) for t in places] for name, clips in rows.items()} for i in range(len(titles))
     ]

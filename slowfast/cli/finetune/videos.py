@@ -36,14 +36,14 @@ class Videos:
     def class_names(self) -> list[str]:
         return self.lists.class_names
 
-    def counts(self, split: str = "train") -> list[int]:
-        """Videos of each class."""
-        counted = Counter(label for _, label in self.lists.rows[split])
+    def counts(self) -> list[int]:
+        """Training videos of each class."""
+        counted = Counter(label for _, label in self.lists.rows["train"])
         return [counted[label] for label in range(len(self.class_names))]
 
-    def seconds(self, split: str = "train") -> list[float]:
-        """How long each video is."""
-        return [self.lengths[path].seconds for path, _ in self.lists.rows[split]]
+    def seconds(self) -> list[float]:
+        """How long each training video is."""
+        return [self.lengths[path].seconds for path, _ in self.lists.rows["train"]]
 
 
 def find_videos(root: Path, *, split: Sequence[float] | None, seed: int, num_workers: int) -> Videos:
