@@ -1,4 +1,4 @@
-"""mmaction2's parameter names and layout <-> ours.
+"""mmaction2's parameter names and layout -> ours.
 
 Three things differ in values: SlowFast's classifier takes [Fast, Slow] where ours takes [Slow, Fast]; AVA classifiers
 have a row 0 for the background, which is never used; some kernels lack the dimensions of size 1 (2D convolutions, X3D's
@@ -97,42 +97,15 @@ def from_mmaction2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     kind = kind_of(state)
     ours = {TABLES[kind].to_ours(name) or name: value for name, value in state.items()}
     ours = {name: _in_five_dimensions(name, value) for name, value in ours.items()}
-    if kind == "slowfast":
-        _swap_pathways(ours, first=_num_fast_features(ours))
+    weight = ours.get("head.classifier.weight")
+    if kind == "slowfast" and weight is not None:
+        num_fast = ours["fast.res5.block0.shortcut_bn.weight"].shape[0]
+        ours["head.classifier.weight"] = torch.cat([weight[:, num_fast:], weight[:, :num_fast]], dim=1)
     if kind.endswith("_detection"):
         for name in ("head.classifier.weight", "head.classifier.bias"):
             if name in ours:
                 ours[name] = ours[name][1:]
     return ours
-
-
-def to_mmaction2(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """``state`` in mmaction2's names and order of columns; row 0 of an AVA classifier is zero.
-
-    Kernels keep their dimensions of size 1.
-
-    Args:
-        kind: of ``TABLES``.
-    """
-    ours = dict(state)
-    if kind == "slowfast":
-        _swap_pathways(ours, first=ours["head.classifier.weight"].shape[1] - _num_fast_features(ours))
-    if kind.endswith("_detection"):
-        for name in ("head.classifier.weight", "head.classifier.bias"):
-            ours[name] = torch.cat([torch.zeros_like(ours[name][:1]), ours[name]])
-    return {TABLES[kind].to_theirs(name) or name: value for name, value in ours.items()}
-
-
-def _num_fast_features(state: Mapping[str, Tensor]) -> int:
-    """Channels that the Fast pathway gives the classifier."""
-    return state["fast.res5.block0.shortcut_bn.weight"].shape[0]
-
-
-def _swap_pathways(state: dict[str, Tensor], *, first: int) -> None:
-    """Move the first ``first`` columns of the classifier behind the others."""
-    weight = state.get("head.classifier.weight")
-    if weight is not None:
-        state["head.classifier.weight"] = torch.cat([weight[:, first:], weight[:, :first]], dim=1)
 
 
 def _in_five_dimensions(name: str, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""PyTorchVideo's parameter names <-> ours.
+"""PyTorchVideo's parameter names -> ours.
 
 Its networks are numbered ``blocks``; four kinds of numbering, and one name for the inside of a block that means another
 convolution in R(2+1)D. In detection networks, and in PySlowFast's wrappers of these networks (PTVSlowFast, ...), a
@@ -108,16 +108,3 @@ def from_pytorchvideo(state: Mapping[str, Any]) -> dict[str, Any]:
     """``state`` in our names; an entry that no table has keeps its own."""
     table = TABLES[kind_of(state)]
     return {table.to_ours(name.removeprefix(_PREFIX)) or name: value for name, value in state.items()}
-
-
-def to_pytorchvideo(state: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """``state`` in PyTorchVideo's names.
-
-    Args:
-        kind: of ``TABLES``.
-    """
-    table = TABLES[kind]
-    names = {name: table.to_theirs(name) or name for name in state}
-    if kind.endswith("_detection"):
-        names = {ours: _PREFIX + name if name.startswith("blocks.") else name for ours, name in names.items()}
-    return {names[name]: value for name, value in state.items()}
