@@ -33,13 +33,8 @@ def norm_from_config(cfg) -> NormLayer:
     )
 
 
-def resnet_arguments(cfg, *, lengths: Sequence[int]) -> dict:
-    """Keyword arguments that SlowFast and ResNet share; lists per stage hold one value per pathway.
-
-    Args:
-        lengths: frames of every pathway; sets their number.
-    """
-    num_pathways = len(lengths)
+def resnet_arguments(cfg, *, num_pathways: int) -> dict:
+    """Keyword arguments that SlowFast and ResNet share; lists per stage hold one value per pathway."""
 
     def stages(values: Sequence, key: str) -> list[list]:
         if len(values) != 4:
@@ -58,20 +53,19 @@ def resnet_arguments(cfg, *, lengths: Sequence[int]) -> dict:
         "dilations": stages(cfg.RESNET.SPATIAL_DILATIONS, "RESNET.SPATIAL_DILATIONS"),
         "nonlocal_after": stages(cfg.NONLOCAL.LOCATION, "NONLOCAL.LOCATION"),
         "nonlocal_args": _nonlocal_args(cfg, stages),
-        # A global pool for the short cycle of multigrid training, whose crops change from batch to batch.
-        "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
         "roi_head": _roi_head(cfg),
     }
 
 
 def shared_arguments(cfg) -> dict:
-    """Keyword arguments that all networks share: of the head (except the pooling window), the blocks and the initial
-    weights."""
+    """Keyword arguments that networks share: of the head, the blocks and the initial weights."""
     return {
         "num_classes": cfg.MODEL.NUM_CLASSES,
         "dropout": cfg.MODEL.DROPOUT_RATE,
         "activation": cfg.MODEL.HEAD_ACT,
         "detach_features": cfg.MODEL.DETACH_FINAL_FC,
+        # A global pool for the short cycle of multigrid training, whose crops change from batch to batch.
+        "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
         "zero_init_final_bn": cfg.RESNET.ZERO_INIT_FINAL_BN,
         "zero_init_final_conv": cfg.RESNET.ZERO_INIT_FINAL_CONV,
         "fc_init_std": cfg.MODEL.FC_INIT_STD,

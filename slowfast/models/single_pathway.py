@@ -91,7 +91,7 @@ class ResNet(VideoNetwork):
     @classmethod
     def from_config(cls, cfg) -> dict:
         """Keyword arguments for the config's MODEL, RESNET and NONLOCAL keys (BETA_INV counts for arch "fast")."""
-        arguments = resnet_arguments(cfg, lengths=(cfg.DATA.NUM_FRAMES,))
+        arguments = resnet_arguments(cfg, num_pathways=1)
         for key in ("num_temporal_blocks", "spatial_strides", "dilations", "nonlocal_after", "nonlocal_args"):
             arguments[key] = [stage[0] for stage in arguments[key]]
         return {

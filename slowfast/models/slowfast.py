@@ -138,7 +138,8 @@ class SlowFast(VideoNetwork):
     @classmethod
     def from_config(cls, cfg) -> dict:
         """Keyword arguments for the config's SLOWFAST, RESNET, NONLOCAL and MODEL keys."""
-        slow_indices = slow_frame_indices(cfg.DATA.NUM_FRAMES, cfg.SLOWFAST.ALPHA, mode=cfg.SLOWFAST.SLOW_FRAMES)
+        # Refuses a number of frames that alpha does not divide.
+        slow_frame_indices(cfg.DATA.NUM_FRAMES, cfg.SLOWFAST.ALPHA, mode=cfg.SLOWFAST.SLOW_FRAMES)
         if cfg.RESNET.STRIDE_1X1:
             # Measured on the reference: its SlowFast never received this key, so weights trained with it stride in b.
             logger.warning(
@@ -146,7 +147,7 @@ class SlowFast(VideoNetwork):
                 "convolution anyway, set MODEL.ARGS.stride_1x1 True."
             )
         return {
-            **resnet_arguments(cfg, lengths=(len(slow_indices), cfg.DATA.NUM_FRAMES)),
+            **resnet_arguments(cfg, num_pathways=2),
             "stride_1x1": False,
             "in_channels": per_pathway(cfg.DATA.INPUT_CHANNEL_NUM, 2, "DATA.INPUT_CHANNEL_NUM"),
             "alpha": cfg.SLOWFAST.ALPHA,

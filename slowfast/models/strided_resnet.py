@@ -65,7 +65,6 @@ class StridedResNet(VideoNetwork):
             "depth": cfg.RESNET.DEPTH,
             "width": cfg.RESNET.WIDTH_PER_GROUP,
             "in_channels": cfg.DATA.INPUT_CHANNEL_NUM[0],
-            "pool_size": None if cfg.MULTIGRID.SHORT_CYCLE else max(1, cfg.DATA.TRAIN_CROP_SIZE // 32),
         }
 
     def forward(self, clip: Tensor | Sequence[Tensor]) -> Tensor:

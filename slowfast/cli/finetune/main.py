@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,17 +186,14 @@ def describe_plan(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _settings(text: str, path: Path) -> object:
-    return parse_yaml(text, source=str(path))
-
-
 def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
     """Write the config. One with the same settings, whatever its comments, is no obstacle: a stopped run goes on.
 
     Raises:
         ValueError: another one is there.
     """
-    if path.is_file() and not overwrite and _settings(read_text(path), path) != _settings(text, path):
+    settings = partial(parse_yaml, source=str(path))
+    if path.is_file() and not overwrite and settings(read_text(path)) != settings(text):
         raise ValueError(
             f"{path} has other settings: nothing was written. Run it as it is (slowfast run --cfg "
             f"{shlex.quote(str(path))}), name another --output, or replace it with --overwrite."
