@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ import torch.distributed as dist
 from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
 from slowfast.cli.errors import report_errors
 from slowfast.config.files import recipes_root
-from slowfast.utils.environment import num_cores, num_gpus, outdated_packages, versions
+from slowfast.utils.environment import installed_version, num_cores, num_gpus, outdated_packages, versions
 from slowfast.utils.known_faults import known_faults
 from slowfast.utils.memory import host_memory
 
@@ -54,7 +53,7 @@ def describe_machine() -> dict[str, Any]:
     """Everything on the screen, as data; ``problems`` has a sentence for each thing that should be mended."""
     found: dict[str, Any] = {
         "versions": {**versions(), "ffmpeg": av.ffmpeg_version_info, "platform": platform.platform()},
-        "extras": {name: _version(name) for name in EXTRAS},
+        "extras": {name: installed_version(name) for name in EXTRAS},
         "recipes": str(recipes_root()),
         "cpu": {"name": _cpu_name(), "cores": num_cores(), "torch_threads": torch.get_num_threads()},
         "memory_gib": _memory_gib(),
@@ -112,13 +111,6 @@ def _problems(found: dict[str, Any]) -> list[str]:
         )
     problems += [f"{name}: {one['detail']}" for name, one in found["process_groups"].items() if one["ok"] is False]
     return problems
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _cpu_name() -> str:

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from torch import nn
@@ -22,8 +21,8 @@ from slowfast.cli.arguments import (
 )
 from slowfast.cli.configs import load_config
 from slowfast.cli.errors import report_errors
+from slowfast.cli.pipelines import pipeline_of
 from slowfast.config import CfgNode, config_as_data
-from slowfast.datasets.clips import class_names_from_config
 from slowfast.engine.export import (
     CHECKED_BATCHES,
     ExportError,
@@ -33,10 +32,12 @@ from slowfast.engine.export import (
     write_program,
 )
 from slowfast.engine.pipeline import Pipeline, takes_boxes
-from slowfast.utils.environment import versions
+from slowfast.utils.environment import installed_version, versions
 from slowfast.utils.logging import setup_logging
 
 logger = logging.getLogger(__name__)
+
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # that shape the files, where they are installed
 
 # --format: (file, what writes it and gives it back to be run)
 FORMATS: dict[str, tuple[str, Callable]] = {
@@ -100,7 +101,7 @@ def load_pipeline(cfg: CfgNode) -> Pipeline:
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r}: the model's clips have 5 channels. "
             "Optical flow is computed while videos are loaded, which no exported file can do. Export an RGB model."
         )
-    return Pipeline.from_config(cfg, device="cpu")
+    return pipeline_of(cfg, device="cpu")
 
 
 def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> list[Exported]:
@@ -163,16 +164,6 @@ def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: in
     }
 
 
-def _versions() -> dict[str, str]:
-    found = versions()
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Export one model; one line for each file written."""
@@ -183,9 +174,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     fixed = ["TEST.FOLD_BN", args.fold_bn, "TEST.MIXED_PRECISION", False, "MODEL.CHANNELS_LAST", False]
     cfg = load_config(args.cfg, ["BN.NORM_TYPE", "batchnorm", *given, *fixed])
     pipeline = load_pipeline(cfg)
-    if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
-        names = class_names_from_config(cfg)
-        pipeline.class_names = None if names is None else tuple(names)
     size = args.size or (cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE)
     clip_shape = (3, cfg.DATA.NUM_FRAMES, *size)
     written = export(pipeline, clip_shape, args.output, args.format)
@@ -196,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "batch_norms_folded": args.fold_bn and not has_norms,
         **preprocessing(pipeline, clip_shape, cfg.MODEL.NUM_CLASSES),
         "files": {item.path.name: {"largest_difference": item.difference} for item in written},
-        "versions": _versions(),
+        "versions": versions() | {name: found for name in _PACKAGES if (found := installed_version(name))},
         "config": config_as_data(cfg),
     }
     facts_path = args.output / "preprocessing.json"

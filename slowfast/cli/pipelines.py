@@ -7,11 +7,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 import slowfast
 from slowfast.cli.arguments import Parser, add_cfg, add_checkpoint, add_gpus
 from slowfast.cli.configs import load_config
 from slowfast.cli.machine import one_device
-from slowfast.config import get_cfg
+from slowfast.config import CfgNode, get_cfg
 from slowfast.datasets.clips import class_names_from_config
 from slowfast.engine.checkpoint import find_checkpoints
 from slowfast.engine.pipeline import Pipeline
@@ -79,6 +81,11 @@ def load_model(args: argparse.Namespace) -> Pipeline:
         return loaded
     weights = ["TEST.CHECKPOINT_FILE_PATH", newest_in(args.checkpoint)] if args.checkpoint else []
     cfg = load_config(args.cfg, [*weights, "BN.NORM_TYPE", "batchnorm", *args.opts])
+    return pipeline_of(cfg, device=device)
+
+
+def pipeline_of(cfg: CfgNode, *, device: torch.device | str) -> Pipeline:
+    """The pipeline of a config, with the class names of its data where its weights have none."""
     pipeline = Pipeline.from_config(cfg, device=device)
     if pipeline.class_names is None and cfg.DATA.PATH_TO_DATA_DIR:
         names = class_names_from_config(cfg)

@@ -27,15 +27,19 @@ def num_cores() -> int:
 def versions() -> dict[str, str]:
     """Versions of Python and the packages that shape a result, the device, and the commit of a git checkout."""
     found = {"slowfast": slowfast.__version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
+    found |= {name: installed_version(name) or "not installed" for name in _PACKAGES}
     found["torch"] = str(torch.__version__)  # with the CUDA version it was built for
     found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
     commit = git_commit()
     return {**found, **({"commit": commit} if commit else {})}
+
+
+def installed_version(name: str) -> str | None:
+    """Version of an installed package; None where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def outdated_packages() -> list[str]:
