@@ -31,6 +31,9 @@ endif
 GPU_PARTS := 1 2 3 4 5
 PART ?= $(GPU_PARTS)
 
+# Where the environment asks for no bytecode, every process would compile the package, and pytest every test, again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: venv demo test test-slow test-oldest gpu wheels lint clean
 
 venv: $(INSTALLED)

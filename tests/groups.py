@@ -18,7 +18,7 @@ SERVER = "forkserver"
 def server():
     """The context whose processes begin with torch, the package and this module in memory."""
     context = multiprocessing.get_context(SERVER)
-    context.set_forkserver_preload(["slowfast.cli.run", "tests.faults", "tests.groups"])
+    context.set_forkserver_preload(["slowfast.cli.run", "tests.faults", "tests.groups", "torch._dynamo"])
     return context
 
 

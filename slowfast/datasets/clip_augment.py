@@ -9,7 +9,6 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from slowfast.video.auto_augment import parse_policy
 from slowfast.video.color import ColorAugment
 
 ClipAugment = Callable[[Tensor, np.random.Generator], Tensor]
@@ -27,6 +26,8 @@ def build_clip_augment(cfg: CfgNode) -> ClipAugment | None:
     if not aug.ENABLE:
         return None
     if aug.AA_TYPE:
+        from slowfast.video.auto_augment import parse_policy  # imports torchvision, which takes a second
+
         return parse_policy(aug.AA_TYPE, interpolation=aug.INTERPOLATION)
     return ColorJitter(aug.COLOR_JITTER) if aug.COLOR_JITTER else None
 

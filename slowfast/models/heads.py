@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torchvision.ops import roi_align
 
 from slowfast.models.checks import check_choice, check_whole, shape_text
 from slowfast.models.options import DetectionHeadOptions, HeadOptions
@@ -101,6 +100,8 @@ def check_boxes(boxes: Tensor | None) -> Tensor:
 @fx.wrap
 def box_maxima(x: Tensor, boxes: Tensor, resolution: int, spatial_scale: float, aligned: bool) -> Tensor:
     """Largest value of every channel of (B, C, T, H, W), averaged over time, in every box: (R, C)."""
+    from torchvision.ops import roi_align  # a second of imports that networks of whole clips do without
+
     x = x.mean(2)
     x = x.to(torch.promote_types(x.dtype, torch.float32))  # in half precision, boxes would be rounded to pixels
     sampled = roi_align(

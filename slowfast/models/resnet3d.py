@@ -11,14 +11,11 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torchvision.ops import stochastic_depth
 
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import BlockOptions, ResidualOptions
 from slowfast.models.recompute import forward_twice
-
-fx.wrap("stochastic_depth")  # one node in a traced graph: it looks at shapes
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 STAGES = ("res2", "res3", "res4", "res5")
@@ -53,6 +50,14 @@ def conv3d(
         groups=groups,
         bias=False,
     )
+
+
+@fx.wrap  # one node in a traced graph: it looks at shapes
+def drop_rows(residual: Tensor, rate: float, training: bool) -> Tensor:
+    """``residual`` (B, ...); in training 0 for a share ``rate`` of the clips, 1 / (1 - rate) times it for the rest."""
+    from torchvision.ops import stochastic_depth  # a second of imports that networks without it do without
+
+    return stochastic_depth(residual, rate, "row", training=training)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +159,7 @@ class ResidualBlock(nn.Module):
         """The output."""
         residual = self.transform(x)
         if self.drop_path > 0:
-            residual = stochastic_depth(residual, self.drop_path, "row", training=self.training)
+            residual = drop_rows(residual, self.drop_path, self.training)
         return F.relu(residual.add_(self.project(x)), inplace=True)
 
 

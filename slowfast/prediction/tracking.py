@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou
 
 
 class IouTracker:
@@ -39,6 +38,8 @@ class IouTracker:
 
     def _matches(self, boxes: np.ndarray) -> dict[int, int]:
         """Box -> track."""
+        from torchvision.ops import box_iou  # a second of imports
+
         known = list(self._boxes)
         if not known or not len(boxes):
             return {}

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import detection
 
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
 from slowfast.preparation.files import TEXT
@@ -23,16 +22,7 @@ from slowfast.video.reader import open_video_file
 from slowfast.video.watch import VideoReadError
 
 PERSON = 1  # label of a person in COCO, which the detectors were trained on
-DETECTORS = {
-    "fasterrcnn_resnet50_fpn_v2": (
-        detection.fasterrcnn_resnet50_fpn_v2,
-        detection.FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1,
-    ),
-    "fasterrcnn_resnet50_fpn": (
-        detection.fasterrcnn_resnet50_fpn,
-        detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
-    ),
-}
+DETECTORS = ("fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn")  # torchvision's names
 
 
 class PersonBox(NamedTuple):
@@ -54,14 +44,16 @@ def load_detector(name: str, weights: str | os.PathLike, device: torch.device | 
     """
     if name not in DETECTORS:
         raise ValueError(f"detector {name!r} is not known. Known: {', '.join(DETECTORS)}.")
-    build, released = DETECTORS[name]
+    from torchvision.models import get_model, get_model_weights  # a second of imports
+
+    released = get_model_weights(name).COCO_V1
     weights = Path(weights)
     if not weights.is_file():
         raise ValueError(
             f"{weights} does not exist. The weights of {name} are torchvision's file {released.url} "
             "(trained on COCO): download it once and name it with --checkpoint."
         )
-    model = build(weights=None, weights_backbone=None, num_classes=len(released.meta["categories"]))
+    model = get_model(name, weights=None, weights_backbone=None, num_classes=len(released.meta["categories"]))
     try:
         load_state(model, weights)
     except TensorFileError as error:

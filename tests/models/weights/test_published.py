@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -64,10 +66,15 @@ def in_pytorchvideos_names(ours: dict[str, Tensor], kind: str) -> dict[str, Tens
     return {f"model.{name}" if name.startswith("blocks.") else name: value for name, value in theirs.items()}
 
 
+def numbered(shape: list[int], first: int) -> Tensor:
+    """``first``, ``first`` + 1, ...: no two values of a tensor are equal, and no two tensors."""
+    return torch.arange(first, first + math.prod(shape), dtype=torch.float32).view(shape)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tables_are_bijections(name):
     shapes = load_published(name)["state_dict"]
-    theirs = {key: torch.randn(shape) if key.endswith("weight") else torch.ones(shape) for key, shape in shapes.items()}
+    theirs = {key: numbered(shape, first) for first, (key, shape) in enumerate(shapes.items())}
     publisher = {"pytorchvideo": pytorchvideo, "mmaction2": mmaction2}[name.partition("/")[0]]
     to_theirs = {pytorchvideo: in_pytorchvideos_names, mmaction2: in_mmaction2s_names}[publisher]
     assert naming_of(theirs) == {pytorchvideo: PYTORCHVIDEO, mmaction2: MMACTION2}[publisher]
