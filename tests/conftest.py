@@ -73,6 +73,7 @@ def tiny_opts(tiny_motion, tmp_path):
         "DATA_LOADER.NUM_WORKERS", "0",
         "BN.NUM_BATCHES_PRECISE", "2",
         "LOG_PERIOD", "1",
+        "LOG_MODEL_INFO", "False",
     ]  # fmt: skip
 
 

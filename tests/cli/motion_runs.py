@@ -13,6 +13,7 @@ SMALL = [
     "TRAIN.MIXED_PRECISION", "False",
     "BN.NUM_BATCHES_PRECISE", "1",
     "DATA_LOADER.NUM_WORKERS", "0",
+    "LOG_MODEL_INFO", "False",
 ]  # fmt: skip
 
 # A net of half the channels on such frames, which learns within seconds: with the last batch norm of a block at zero it
@@ -28,6 +29,7 @@ LEARNING = [
     "TRAIN.MIXED_PRECISION", "False",
     "BN.NUM_BATCHES_PRECISE", "10",
     "DATA_LOADER.NUM_WORKERS", "0",
+    "LOG_MODEL_INFO", "False",
 ]  # fmt: skip
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.test_end_to_end import output_of, run_net
+from tests.cli.test_end_to_end import RECIPE, output_of
+from tests.faults import run_job
 
 
-def test_two_stages_and_a_test(tiny_opts):
+def test_two_stages_and_a_test(tiny_opts, tmp_path):
     opts = [*tiny_opts, "TRAIN.BATCH_SIZE", "1", "SOLVER.MAX_EPOCH", "2", "SOLVER.WARMUP_EPOCHS", "0"]
     opts += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 1]", "SOLVER.LRS", "[1, 0.1]"]
     opts += ["MULTIGRID.LONG_CYCLE", "True", "MULTIGRID.SHORT_CYCLE", "True", "MULTIGRID.EPOCH_FACTOR", "1"]
     opts += ["MULTIGRID.LONG_CYCLE_FACTORS", "[[0.5, 1], [1, 1]]", "MULTIGRID.BN_BASE_SIZE", "2"]
-    done = run_net(*opts)
-    assert done.returncode == 0, done.stderr
+    log = tmp_path / "log"
+    assert run_job(["--cfg", RECIPE, *opts, "DATA_LOADER.NUM_WORKERS", "1"], log=log) == 0, log.read_text()
+    said = log.read_text()
     plan = "multigrid training: 2 epochs in 2 stages, frames x pixels: 4 x 32 to epoch 1, 8 x 32 to epoch 2"
     small = "stage 1 of 2 (epochs 1 to 1): clips of 4 frames, crops of 16, 23, 32 pixels in batches of 8, 4, 2 in turn"
     whole = "stage 2 of 2 (epochs 2 to 2): clips of 8 frames, crops of 16, 23, 32 pixels in batches of 4, 2, 1 in turn"
     for line in (plan, small, whole):
-        assert line in done.stdout, done.stdout
+        assert line in said, said
     out = output_of(tiny_opts)
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "train/loss" in record] == [1, 2, 3, 4]  # 8 clips; 4, 2 and 1

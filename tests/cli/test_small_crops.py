@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
+
+from tests.faults import run_job
 
 
 @pytest.mark.parametrize("crop", [8, 16])
@@ -19,9 +19,9 @@ def test_crops_down_to_single_pixels_of_features_train(tiny_opts, tmp_path, crop
     """
     opts = [*tiny_opts, "NUM_GPUS", "0", "TRAIN.MIXED_PRECISION", "True", "DATA_LOADER.NUM_WORKERS", "0"]
     opts += ["DATA.TRAIN_CROP_SIZE", str(crop), "RESNET.WIDTH_PER_GROUP", "16", "DATA.NUM_FRAMES", "16"]
-    command = [sys.executable, "-m", "slowfast", "run", "--cfg", "configs/Motion/SLOWFAST_4x4_R18.yaml", *opts]
-    done = subprocess.run([*command, "TEST.ENABLE", "False"], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
+    log = tmp_path / "log"
+    argv = ["--cfg", "Motion/SLOWFAST_4x4_R18", *opts, "TEST.ENABLE", "False"]
+    assert run_job(argv, log=log) == 0, log.read_text()[-2000:]
     records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert any("train/loss" in record for record in records)
     state = torch.load(tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth", weights_only=True)["model_state"]

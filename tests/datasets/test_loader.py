@@ -1,12 +1,13 @@
 """A worker that crashes or hangs on a video costs that video, not the run; and no worker outlives its process."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import textwrap
+import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from slowfast.datasets import loader as loader_module
 from slowfast.datasets.loader import VideoLoader, WorkerError
 from slowfast.datasets.samplers import TrainSampler
 from slowfast.video.watch import VideoReadError, reading
+from tests.groups import server
 
 
 class Files(Dataset):
@@ -131,30 +133,35 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def load_for_ever(pipe: Connection, thread: bool) -> None:
+    """Load in the main thread, or in another; ``pipe`` gets the numbers of the loading processes."""
+    multiprocessing.set_start_method("fork", force=True)  # as in a program; here it would be the server's
+
+    def load():
+        files = Files(["a", "slow.mp4" if thread else "stuck.mp4"] * 4)
+        for _ in VideoLoader(files, num_workers=2, read_timeout=100.0, batch_size=None):
+            pipe.send([process.pid for process in multiprocessing.active_children()])
+
+    if thread:
+        threading.Thread(target=load, daemon=True).start()
+    else:
+        load()
+    time.sleep(100)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("thread", [False, True])
 def test_no_worker_outlives_a_process_that_is_killed(thread):
-    program = """
-        import multiprocessing, sys, threading, time
-        from tests.datasets.test_loader import Files
-        from slowfast.datasets.loader import VideoLoader
-
-        def load():
-            for _ in VideoLoader(Files(["a", "stuck.mp4" if {stuck} else "slow.mp4"] * 4), num_workers=2,
-                                 read_timeout=100.0, batch_size=None):
-                print(*[process.pid for process in multiprocessing.active_children()], flush=True)
-
-        threading.Thread(target=load, daemon=True).start() if {thread} else load()
-        time.sleep(100)
-    """
-    program = textwrap.dedent(program).format(thread=thread, stuck=not thread)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    receiver, sender = server().Pipe(duplex=False)
+    process = server().Process(target=load_for_ever, args=(sender, thread))
+    process.start()
     try:
-        workers = [int(pid) for pid in process.stdout.readline().split()]
-        assert len(workers) == 2
+        assert receiver.poll(60)
+        workers = receiver.recv()
+        assert len(workers) == 2 and all(map(is_running, workers))
     finally:
         process.kill()
-        process.wait()
+        process.join()
     end = time.monotonic() + 30
     while any(map(is_running, workers)):
         assert time.monotonic() < end, "a worker outlived its process"

@@ -20,7 +20,7 @@ SMALL = [
     "DATA.TRAIN_JITTER_SCALES", "[32, 36]", "DATA.TRAIN_CROP_SIZE", "32", "DATA.TEST_CROP_SIZE", "32",
     "RESNET.WIDTH_PER_GROUP", "8", "RESNET.ZERO_INIT_FINAL_BN", "False", "SLOWFAST.BETA_INV", "1",
     "TRAIN.MIXED_PRECISION", "False", "TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1",
-    "BN.NUM_BATCHES_PRECISE", "3",
+    "BN.NUM_BATCHES_PRECISE", "3", "LOG_MODEL_INFO", "False",
 ]  # fmt: skip
 FROM_ZERO = ["--from", "none", "--cfg", "Motion/SLOWFAST_4x4_R18", "--workers", "0", "--gpus", "0"]
 

@@ -34,10 +34,17 @@ def image() -> Tensor:
     return torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
+def unfilled(**arguments) -> ResNet:
+    """A network whose weights are whatever its memory held: random ones take longer than those that replace them."""
+    with torch.device("meta"):
+        model = ResNet(**{"num_classes": 1000, **arguments})
+    return model.to_empty(device="cpu")
+
+
 def inflated(arch: str, source: nn.Module, **arguments) -> ResNet:
     """Our network of one pathway with the 2D weights, in double precision, eval mode."""
-    model = ResNet(**{"arch": arch, "num_classes": 1000, "pool_size": 2, "dropout": 0.0, **arguments}).double()
-    load_weights(model, source.state_dict(), inflate=True)
+    model = unfilled(**{"arch": arch, "pool_size": 2, "dropout": 0.0, **arguments}).double()
+    assert load_weights(model, source.state_dict(), inflate=True).is_complete
     return model.eval()
 
 
@@ -106,9 +113,7 @@ def test_every_entry_is_loaded_and_the_report_says_what_was_done(resnet50):
 
 def test_resnet101_goes_into_its_counterpart():
     source = seeded(lambda: torchvision.models.resnet101(weights=None))
-    with torch.device("meta"):
-        model = ResNet(arch="slow", depth=101, num_classes=1000)
-    model.to_empty(device="cpu")
+    model = unfilled(arch="slow", depth=101)
     assert load_weights(model, source.state_dict(), inflate=True).is_complete
     assert torch.equal(model.pathway.res4.block22.c.weight.flatten(), source.layer3[22].conv3.weight.flatten())
 
@@ -216,10 +221,10 @@ def test_image_weights_are_not_taken_unasked(resnet50, tmp_path):
         r"r50\.pth: 26 kernels have no extent in time, as in an image network, e\.g\. pathway\.stem\.conv\.weight "
         r"\[64, 3, 7, 7\] where the model has \[64, 3, 1, 7, 7\]\..*set TRAIN\.CHECKPOINT_INFLATE True\."
     )
-    with pytest.raises(CheckpointError, match=message):
-        load_for_finetuning(ResNet(), tmp_path / "r50.pth")
-    with pytest.raises(CheckpointError, match=message):
-        load_for_test(ResNet(), tmp_path / "r50.pth")
+    model = unfilled()
+    for load in (load_for_finetuning, load_for_test):
+        with pytest.raises(CheckpointError, match=message):
+            load(model, tmp_path / "r50.pth")
 
 
 def test_x3d_is_no_counterpart_of_an_image_network(resnet50):
@@ -234,7 +239,7 @@ def test_another_depth_or_width_is_no_counterpart(resnet50, arguments):
         r"is a ResNet of torchvision, but not the model's 2D counterpart: .*RESNET\.DEPTH .*RESNET\.WIDTH_PER_GROUP 64"
     )
     with pytest.raises(CheckpointError, match=message):
-        load_weights(ResNet(**{"num_classes": 1000, **arguments}), resnet50.state_dict(), inflate=True)
+        load_weights(unfilled(**arguments), resnet50.state_dict(), inflate=True)
 
 
 def test_resnet18_has_a_stem_of_another_width():
@@ -245,6 +250,5 @@ def test_resnet18_has_a_stem_of_another_width():
 
 
 def test_a_stride_in_another_convolution_would_change_the_features(resnet50):
-    model = ResNet(stride_1x1=True, num_classes=1000)
     with pytest.raises(CheckpointError, match=r"strides in the 3x3 convolutions.*Set RESNET\.STRIDE_1X1 False\."):
-        load_weights(model, resnet50.state_dict(), inflate=True)
+        load_weights(unfilled(stride_1x1=True), resnet50.state_dict(), inflate=True)
