@@ -232,6 +232,17 @@ def positive(text: str) -> float:
     return value
 
 
+def fraction(text: str) -> float:
+    """Reads a number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return value
+
+
 def add_json(parser: argparse.ArgumentParser, what: str = "the figures") -> None:
     """--json: a file for the figures."""
     parser.add_argument("--json", metavar="FILE", help=f"write {what} into FILE as JSON; - prints only that")

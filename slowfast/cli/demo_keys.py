@@ -7,6 +7,7 @@ from typing import Any
 
 from slowfast.config import CfgNode, ConfigError, get_cfg
 from slowfast.datasets.build import build_protocol
+from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.datasets.sample_kinds import BOXES, sample_kind
 
 # Keys whose other values nothing here does: what to type instead.
@@ -38,6 +39,7 @@ def predict_arguments(cfg: CfgNode, name: str, overrides: Sequence[Any] = ()) ->
         words += ["--save-video", demo.OUTPUT_FILE]
     elif demo.WEBCAM >= 0:
         words.append("--show")  # PySlowFast's window
+    words += _drawn_classes(cfg) if _is_drawn(cfg) else []
     words += _frame_size(cfg, name)
     words += _boxes(cfg, name) if sample_kind(cfg) is BOXES else _windows(cfg)
     words += ["DATA.CLASS_NAMES", demo.LABEL_FILE_PATH] if demo.LABEL_FILE_PATH else []
@@ -53,6 +55,36 @@ def _source(cfg: CfgNode, name: str) -> str:
         f"{name}: DEMO.ENABLE needs a video, but neither DEMO.INPUT_VIDEO nor DEMO.WEBCAM names one. Set one of them, "
         f"or run: slowfast predict VIDEO --cfg {name}"
     )
+
+
+def _is_drawn(cfg: CfgNode) -> bool:
+    """Whether the DEMO keys ask for a picture."""
+    return bool(cfg.DEMO.OUTPUT_FILE) or cfg.DEMO.WEBCAM >= 0
+
+
+def _drawn_classes(cfg: CfgNode) -> list[str]:
+    """Which classes are drawn. Without DEMO.LABEL_FILE_PATH all are common ones, as in PySlowFast."""
+    demo = cfg.DEMO
+    if demo.VIS_MODE == "top-k":
+        return ["--draw-top", str(cfg.TENSORBOARD.MODEL_VIS.TOPK_PREDS)]
+    if demo.VIS_MODE != "thres":
+        raise ConfigError(f"DEMO.VIS_MODE={demo.VIS_MODE!r}: must be 'thres' or 'top-k'.")
+    if not demo.LABEL_FILE_PATH:
+        return ["--draw-from", f"{demo.COMMON_CLASS_THRES:g}"]
+    words = ["--draw-from", f"{demo.UNCOMMON_CLASS_THRES:g}"]
+    names, usual = set(read_class_names(demo.LABEL_FILE_PATH)), get_cfg().DEMO.COMMON_CLASS_NAMES
+    for name in demo.COMMON_CLASS_NAMES:
+        if name in names or name not in usual:  # AVA's are the default, whatever the classes are
+            words += ["--draw-class", name, f"{demo.COMMON_CLASS_THRES:g}"]
+    return words
+
+
+def _drawn_frames(cfg: CfgNode) -> list[str]:
+    """On which frames labels are drawn; a camera's stay until the next window's."""
+    size = cfg.DEMO.CLIP_VIS_SIZE
+    if size < 0:
+        raise ConfigError(f"DEMO.CLIP_VIS_SIZE={size}: must be at least 0.")
+    return ["--draw-frames", str(size)] if cfg.DEMO.OUTPUT_FILE and cfg.DEMO.WEBCAM < 0 else []
 
 
 def _frame_size(cfg: CfgNode, name: str) -> list[str]:
@@ -78,7 +110,7 @@ def _windows(cfg: CfgNode) -> list[str]:
             f"smaller."
         )
     stride = span * (1 - cfg.DEMO.BUFFER_SIZE / frames) * (1 + cfg.DEMO.NUM_CLIPS_SKIP)
-    return ["--window", f"{span:.6g}", "--stride", f"{stride:.6g}"]
+    return ["--window", f"{span:.6g}", "--stride", f"{stride:.6g}", *_drawn_frames(cfg)]
 
 
 def _boxes(cfg: CfgNode, name: str) -> list[str]:
@@ -89,4 +121,5 @@ def _boxes(cfg: CfgNode, name: str) -> list[str]:
             f"--cfg {name} --detector fasterrcnn_resnet50_fpn_v2 --detector-weights FILE"
         )
     start = ["--movie-start-seconds", f"{cfg.DEMO.STARTING_SECOND:g}"]
-    return ["--boxes", cfg.DEMO.PREDS_BOXES, *start, "--least-detection", f"{cfg.DEMO.DETECTRON2_THRESH:g}"]
+    least = ["--least-detection", f"{cfg.DEMO.DETECTRON2_THRESH:g}"]
+    return ["--boxes", cfg.DEMO.PREDS_BOXES, *start, *least, *_drawn_frames(cfg)]

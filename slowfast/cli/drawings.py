@@ -1,11 +1,11 @@
-"""What TENSORBOARD.* asks to be drawn after a test, for TensorBoard and every other writer of a run."""
+"""What TENSORBOARD.* asks to be drawn: of validations and after a test, for all writers of a run."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,12 +16,16 @@ from slowfast.datasets import build_dataset
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import build_device
+from slowfast.engine.build_trainer import train
 from slowfast.engine.build_writers import build_writers
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.prediction import class_name
+from slowfast.engine.tester import ClipEvaluator
+from slowfast.engine.trainer import Trainer
 from slowfast.evaluation.analysis import confusion_matrix, predicted_classes
 from slowfast.evaluation.late_fusion import find_predictions, read_prediction_arrays
 from slowfast.utils import distributed
+from slowfast.utils.logging import MetricWriter
 from slowfast.utils.run_writers import RunWriter
 from slowfast.utils.suggest import did_you_mean
 from slowfast.utils.untrusted import read_json, read_text
@@ -109,12 +113,38 @@ def draw_run(cfg: CfgNode) -> None:
                 _figures(writers, step, folder, several=folder != Path(cfg.OUTPUT_DIR))
         if asked and (path or cfg.TEST.ENABLE):
             predictions = find_predictions(path or find_runs(cfg.OUTPUT_DIR)[-1])
-            _TestPictures(cfg, writers, step, predictions).draw()
+            _draw_test(cfg, writers, step, predictions)
         if cfg.TENSORBOARD.MODEL_VIS.ENABLE:
             _draw_model(cfg, writers, step)
     finally:
         for writer in writers:
             writer.close()
+
+
+def train_and_draw(cfg: CfgNode) -> dict[str, float]:
+    """Train as the config says, with pictures of every validation; the figures of the last one.
+
+    Raises:
+        ValueError: a file that the keys name cannot be used.
+    """
+    return train(cfg, prepare=partial(_draw_validations, cfg=cfg))
+
+
+def _draw_validations(trainer: Trainer, *, cfg: CfgNode) -> None:
+    """Have ``trainer`` draw what the keys ask of each validation, of the scores that it has anyway."""
+    evaluation, writer = trainer.evaluate, trainer.log.writer
+    if not (isinstance(evaluation, ClipEvaluator) and isinstance(writer, MetricWriter) and distributed.is_main()):
+        return
+    if not asked_drawings(cfg):
+        return
+    found = {"num_classes": cfg.MODEL.NUM_CLASSES, "source": "the list of classes"}
+    pictures = _Pictures(cfg, writer.writers, _class_names(cfg, evaluation.dataset.class_names, **found), prefix="val/")
+
+    def draw(trainer: Trainer) -> None:
+        assert evaluation.scores is not None  # one has just been
+        pictures.draw(trainer.step, evaluation.scores, evaluation.labels)
+
+    trainer.on_evaluation = draw
 
 
 def last_step(output_dir: Path) -> int:
@@ -135,84 +165,52 @@ def _figures(writers: Sequence[RunWriter], step: int, folder: Path, *, several: 
         writer.scalars(step, values)
 
 
-class _TestPictures:
-    """Pictures of the predictions of one test."""
+class _Pictures:
+    """Pictures of the predictions for a list of videos.
 
-    def __init__(self, cfg: CfgNode, writers: Sequence[RunWriter], step: int, predictions: Path):
-        self.cfg, self.writers, self.step = cfg, writers, step
-        scores, self.labels, _ = read_prediction_arrays(predictions)
-        self.predicted = predicted_classes(scores)
-        if self.labels.ndim != 1:
-            raise ValueError(f"{predictions} has several labels per video, for which there is no confusion matrix.")
-        self.folder = predictions.parent
-        self.analysis: dict[str, Any] = {}
-        if (self.folder / "analysis.json").is_file():
-            self.analysis = read_json(self.folder / "analysis.json")
-        self.names = self._class_names(scores.shape[1])
-        self.matrix = confusion_matrix(self.labels, self.predicted, scores.shape[1])
+    Args:
+        names: of all classes.
+        prefix: of the pictures' names.
 
-    def _class_names(self, num_classes: int) -> list[str]:
-        path = self.cfg.TENSORBOARD.CLASS_NAMES_PATH
-        names = read_class_names(path) if path else self.analysis.get("class_names")
-        if names is not None and len(names) != num_classes:
-            raise ValueError(
-                f"{path or self.folder / 'analysis.json'} names {len(names)} classes, but the test has {num_classes}."
-            )
-        return [class_name(k, names) for k in range(num_classes)]
+    Raises:
+        ValueError: a file that the keys name cannot be used.
+    """
 
-    def draw(self) -> None:
-        """All that is asked for."""
-        if self.cfg.TENSORBOARD.CONFUSION_MATRIX.ENABLE:
-            self._matrices()
-        if self.cfg.TENSORBOARD.HISTOGRAM.ENABLE:
-            self._histograms()
-        if self.cfg.TENSORBOARD.WRONG_PRED_VIS.ENABLE:
-            self._wrong()
+    def __init__(self, cfg: CfgNode, writers: Sequence[RunWriter], names: Sequence[str], *, prefix: str = ""):
+        self.writers, self.names, self.prefix = writers, list(names), prefix
+        matrix, histogram = cfg.TENSORBOARD.CONFUSION_MATRIX, cfg.TENSORBOARD.HISTOGRAM
+        self.matrix_size = matrix.FIGSIZE
+        self.histogram_options = {"top": histogram.TOPK, "size": histogram.FIGSIZE}
+        subset = self.subset("CONFUSION_MATRIX.SUBSET_PATH", matrix.SUBSET_PATH)
+        groups = {f"/{name}": classes for name, classes in self._categories(cfg.TENSORBOARD.CATEGORIES_PATH).items()}
+        self.groups = {"": subset, **groups} if matrix.ENABLE else {}
+        bars = self.subset("HISTOGRAM.SUBSET_PATH", histogram.SUBSET_PATH)
+        self.histograms = bars if histogram.ENABLE else []
 
-    def _image(self, name: str, pixels: np.ndarray) -> None:
+    def draw(self, step: int, scores: np.ndarray, labels: np.ndarray) -> None:
+        """Matrices and histograms of scores (N, K) and labels (N,), as far as they are asked for."""
+        matrix = confusion_matrix(labels, predicted_classes(scores), len(self.names))
+        for group, classes in self.groups.items():
+            title, names = f"Confusion matrix{group}", [self.names[k] for k in classes]
+            part = matrix[np.ix_(classes, classes)]
+            self.image(step, title, confusion_figure(part, names, size=self.matrix_size, title=title))
+        for k in self.histograms:
+            if matrix[k].any():
+                picture = prediction_figure(matrix[k], self.names, label=k, **self.histogram_options)
+                self.image(step, f"Predictions by class/{self.names[k]}", picture)
+
+    def image(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Hand a picture to all writers."""
         for writer in self.writers:
-            writer.image(self.step, name, pixels)
+            writer.image(step, f"{self.prefix}{name}", pixels)
 
-    def _matrices(self) -> None:
-        subset = self._subset("CONFUSION_MATRIX.SUBSET_PATH", self.cfg.TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH)
-        groups = {"Confusion matrix": subset}
-        groups |= {f"Confusion matrix/{name}": classes for name, classes in self._categories().items()}
-        for title, classes in groups.items():
-            names = [self.names[k] for k in classes]
-            size = self.cfg.TENSORBOARD.CONFUSION_MATRIX.FIGSIZE
-            self._image(title, confusion_figure(self.matrix[np.ix_(classes, classes)], names, size=size, title=title))
-
-    def _histograms(self) -> None:
-        options = {"top": self.cfg.TENSORBOARD.HISTOGRAM.TOPK, "size": self.cfg.TENSORBOARD.HISTOGRAM.FIGSIZE}
-        for k in self._subset("HISTOGRAM.SUBSET_PATH", self.cfg.TENSORBOARD.HISTOGRAM.SUBSET_PATH):
-            if self.matrix[k].any():
-                picture = prediction_figure(self.matrix[k], self.names, label=k, **options)
-                self._image(f"Predictions by class/{self.names[k]}", picture)
-
-    def _wrong(self) -> None:
-        classes = set(self._subset("WRONG_PRED_VIS.SUBSET_PATH", self.cfg.TENSORBOARD.WRONG_PRED_VIS.SUBSET_PATH))
-        rows = self.analysis.get("wrong_videos", [])
-        if not rows and (self.labels != self.predicted).any():
-            logger.warning(
-                "there are no frames of misclassified videos in %s: set TEST.NUM_WRONG_VIDEOS and test again.",
-                self.folder,
-            )
-        for row in rows:
-            label, predicted = int(self.labels[row["index"]]), int(self.predicted[row["index"]])
-            if label in classes:
-                with Image.open(self.folder / row["frames"], formats=["JPEG"]) as strip:
-                    pixels = np.asarray(strip.convert("RGB"))
-                what = f"{self.names[label]} taken for {self.names[predicted]}/{row['index']}"
-                self._image(f"{self.cfg.TENSORBOARD.WRONG_PRED_VIS.TAG}/{what}", pixels)
-
-    def _subset(self, key: str, path: str) -> list[int]:
-        """The classes that a file names, one per line; all without a file."""
+    def subset(self, key: str, path: str) -> list[int]:
+        """The classes that a file names, one a line; all without a file."""
         if not path:
             return list(range(len(self.names)))
         return self._ids([line.strip() for line in read_text(path).splitlines() if line.strip()], key, path)
 
-    def _categories(self) -> dict[str, list[int]]:
-        path = self.cfg.TENSORBOARD.CATEGORIES_PATH
+    def _categories(self, path: str) -> dict[str, list[int]]:
         if not path:
             return {}
         content = read_json(path)
@@ -228,11 +226,59 @@ class _TestPictures:
         return [self.names.index(str(name)) for name in names]
 
 
+def _class_names(cfg: CfgNode, names: Sequence[str] | None, *, num_classes: int, source: object) -> list[str]:
+    """Names of all classes: those of TENSORBOARD.CLASS_NAMES_PATH, or else ``names``, which ``source`` holds."""
+    path = cfg.TENSORBOARD.CLASS_NAMES_PATH
+    names = read_class_names(path) if path else names
+    if names is not None and len(names) != num_classes:
+        raise ValueError(f"{path or source} names {len(names)} classes, and there are {num_classes}.")
+    return [class_name(k, names) for k in range(num_classes)]
+
+
+def _draw_test(cfg: CfgNode, writers: Sequence[RunWriter], step: int, predictions: Path) -> None:
+    """Pictures of one test, and frames of the videos that it got wrong."""
+    scores, labels, _ = read_prediction_arrays(predictions)
+    if labels.ndim != 1:
+        raise ValueError(f"{predictions} has several labels a video, of which no confusion matrix is drawn.")
+    path = predictions.parent / "analysis.json"
+    analysis = read_json(path) if path.is_file() else {}
+    names = _class_names(cfg, analysis.get("class_names"), num_classes=scores.shape[1], source=path)
+    pictures = _Pictures(cfg, writers, names)
+    pictures.draw(step, scores, labels)
+    if cfg.TENSORBOARD.WRONG_PRED_VIS.ENABLE:
+        rows = analysis.get("wrong_videos", [])
+        _draw_wrong(cfg, pictures, step, rows, predictions.parent, labels=labels, predicted=predicted_classes(scores))
+
+
+def _draw_wrong(
+    cfg: CfgNode,
+    pictures: _Pictures,
+    step: int,
+    rows: Sequence[dict],
+    folder: Path,
+    *,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+) -> None:
+    """Frames of the videos of ``rows``, whose files lie in ``folder``."""
+    options = cfg.TENSORBOARD.WRONG_PRED_VIS
+    classes = set(pictures.subset("WRONG_PRED_VIS.SUBSET_PATH", options.SUBSET_PATH))
+    if not rows and (labels != predicted).any():
+        logger.warning("no frames of wrong videos lie in %s: set TEST.NUM_WRONG_VIDEOS, and test.", folder)
+    for row in rows:
+        label, taken_for = int(labels[row["index"]]), int(predicted[row["index"]])
+        if label in classes:
+            with Image.open(folder / row["frames"], formats=["JPEG"]) as strip:
+                pixels = np.asarray(strip.convert("RGB"))
+            what = f"{pictures.names[label]} taken for {pictures.names[taken_for]}/{row['index']}"
+            pictures.image(step, f"{options.TAG}/{what}", pixels)
+
+
 def _draw_model(cfg: CfgNode, writers: Sequence[RunWriter], step: int) -> None:
     """The network at work on the first videos of the test list."""
     vis = cfg.TENSORBOARD.MODEL_VIS
     cam = cfg.TENSORBOARD.MODEL_VIS.GRAD_CAM
-    dataset = build_dataset(cfg, "test")
+    dataset = build_dataset(cfg, "test", is_silent=cfg.TEST.ENABLE)
     pipeline = Pipeline.from_config(cfg, class_names=dataset.class_names, device=build_device(cfg))
     pictures = ModelPictures(pipeline, writers, step=step, fps=cfg.DATA.TARGET_FPS / cfg.DATA.SAMPLING_RATE)
     if vis.MODEL_WEIGHTS:

@@ -10,6 +10,7 @@ from pathlib import Path
 from slowfast.cli.arguments import Parser, add_json, command_parser, positive, whole
 from slowfast.cli.errors import report_errors
 from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
+from slowfast.cli.predict_drawing import add_drawing, check_drawing, drawing_of
 from slowfast.cli.predict_live import predict_live
 from slowfast.cli.predict_output import CsvOutput, Terminal, output_paths, write_records
 from slowfast.engine.pipeline import Pipeline
@@ -18,7 +19,7 @@ from slowfast.prediction.predictor import Look, VideoPredictor, VideoResult
 from slowfast.prediction.sources import Source, find_sources
 from slowfast.prediction.windows import WindowCut
 from slowfast.utils.logging import setup_logging
-from slowfast.visualization.results import plot_result, save_captioned_video
+from slowfast.visualization.results import Drawing, plot_result, save_captioned_video
 
 DESCRIPTION = (
     "Predict what videos show: one line each, with the best classes. The scores equal those of a test. Unreadable "
@@ -47,6 +48,7 @@ def build_parser() -> Parser:
         "--top", type=whole(1), default=5, metavar="K", help="number of classes to show, best first (default 5)"
     )
     _add_outputs(parser)
+    add_drawing(parser)
     _add_windows(parser)
     _add_boxes(parser)
     return parser
@@ -157,11 +159,12 @@ def check_flags(args: argparse.Namespace, sources: Sequence[Source], live: Seque
         raise ValueError(f"{live[0].path} is live: --plot works only for files. --json and --csv write its segments.")
     if args.show and not live:
         raise ValueError("--show works for cameras and live streams; to show a file, add --live.")
+    check_drawing(args, is_live=bool(live))
 
 
 def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[Source]) -> list[dict]:
     """Predict the sources one after the other and write what was asked for; their entries."""
-    look = look_of(args, pipeline)
+    look, drawing = look_of(args, pipeline), drawing_of(args, pipeline)
     draws = args.save_video is not None or args.plot is not None
     videos = output_paths(args.save_video, sources, ".mp4")
     plots = output_paths(args.plot, sources, ".png")
@@ -185,14 +188,21 @@ def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[
             for watcher in watchers:
                 watcher.end(result)
             if result.record["failure"] is None:
-                draw(pipeline, result, args, videos.get(index), plots.get(index))
+                draw(pipeline, result, args, drawing, videos.get(index), plots.get(index))
     return records
 
 
-def draw(pipeline: Pipeline, result: VideoResult, args: argparse.Namespace, video: Path | None, plot: Path | None):
+def draw(
+    pipeline: Pipeline,
+    result: VideoResult,
+    args: argparse.Namespace,
+    drawing: Drawing,
+    video: Path | None,
+    plot: Path | None,
+) -> None:
     """Write the video and the plot of a result, as far as they were asked for."""
     if video is not None and not result.source.is_stream:
         size = tuple(reversed(args.frame_size)) if args.frame_size else None
-        save_captioned_video(video, pipeline, result, k=min(3, args.top), size=size)
+        save_captioned_video(video, pipeline, result, drawing=drawing, size=size)
     if plot is not None:
         plot_result(plot, result, pipeline.class_names, k=args.top)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from slowfast.cli.predict_drawing import drawing_of
 from slowfast.cli.predict_output import CsvOutput, best_classes, clock, output_paths, write_records
 from slowfast.engine.pipeline import Pipeline, takes_boxes
 from slowfast.prediction.live import LivePredictor, LiveScores, open_live
@@ -22,6 +23,7 @@ from slowfast.prediction.windows import ScoresSoFar, Smoothing, WindowCut
 from slowfast.utils.text import printable
 from slowfast.video.watch import VideoReadError
 from slowfast.visualization.overlay import Caption, VideoWriter, draw_caption
+from slowfast.visualization.results import Drawing
 from slowfast.visualization.screen import Screen
 
 LIVE_SMOOTHING = 3  # windows that live scores are averaged over, where --smooth does not say
@@ -53,6 +55,7 @@ class LiveSession:
 
     Args:
         picture: that shows the newest classes, or None.
+        drawing: which classes it shows.
         table: that takes the segments, or None.
         is_silent: print nothing.
     """
@@ -65,11 +68,12 @@ class LiveSession:
         cut: WindowCut,
         *,
         picture: LivePicture | None,
+        drawing: Drawing,
         table: CsvOutput | None,
         is_silent: bool,
     ):
         self.pipeline, self.source, self.look = pipeline, source, look
-        self.picture, self.table, self.is_silent = picture, table, is_silent
+        self.picture, self.drawing, self.table, self.is_silent = picture, drawing, table, is_silent
         self.segments: list[Segment] = []
         self.windows: list[dict] = []
         self._smooth = Smoothing(look.smooth)
@@ -86,7 +90,7 @@ class LiveSession:
         self._note(self._merger.add(window.start, window.end, window.prediction.mean_scores))
         state = f"{live.latency_seconds:.2f} s late, {live.fps:.1f} frames/s, {live.num_dropped} windows dropped"
         if self.picture is not None:
-            best = window.prediction.top(min(3, self.look.num_top))
+            best = self.drawing.classes(window.prediction.mean_scores, self.pipeline.class_names)
             self.picture.caption = Caption(f"{clock(window.end)}  {live.latency_seconds:.2f} s late", best)
         classes = printable(best_classes(window.prediction, self.look.num_top))
         self._print(f"{clock(window.start)} - {clock(window.end)}  {classes}  ({state})", passes=True)
@@ -142,7 +146,7 @@ def live_look(args: argparse.Namespace, pipeline: Pipeline) -> Look:
 
 def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -> int:
     """Predict a live source until it ends, Ctrl-C, or q in its window; 1 if it broke off."""
-    look = live_look(args, pipeline)
+    look, drawing = live_look(args, pipeline), drawing_of(args, pipeline)
     cut = WindowCut.of(pipeline.protocol, args.window, args.stride)
     look = replace(look, cut=cut)  # for the form of tables
     size = tuple(reversed(args.frame_size)) if args.frame_size else None
@@ -155,9 +159,8 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
             writer = stack.enter_context(VideoWriter(output_paths(args.save_video, [source], ".mp4")[0], fps=30))
         draws = writer is not None or screen is not None
         picture = LivePicture(writer, size=size, keeps_frame=screen is not None) if draws else None
-        session = LiveSession(
-            pipeline, source, look, cut, picture=picture, table=table, is_silent=args.json == "-"
-        )  # fmt: skip
+        shown = {"picture": picture, "drawing": drawing, "table": table, "is_silent": args.json == "-"}
+        session = LiveSession(pipeline, source, look, cut, **shown)
         try:
             _run(session, cut, screen)
         except VideoReadError as error:

@@ -21,7 +21,7 @@ from slowfast.cli.arguments import (
 )
 from slowfast.cli.configs import check_output_folders, load_config
 from slowfast.cli.demo_keys import predict_arguments
-from slowfast.cli.drawings import check_drawings, draw_run, draws_alone
+from slowfast.cli.drawings import check_drawings, draw_run, draws_alone, train_and_draw
 from slowfast.cli.errors import report_errors
 from slowfast.cli.machine import check_gpus_of
 from slowfast.cli.predict import main as predict
@@ -31,7 +31,6 @@ from slowfast.config.merge import key_names
 from slowfast.config.origins import inferred
 from slowfast.config.rules.common import value_of
 from slowfast.engine.backends import Backends, faults_here
-from slowfast.engine.build_trainer import train
 from slowfast.engine.launch import launch
 from slowfast.engine.parts import check_parts
 from slowfast.engine.tasks import test
@@ -48,7 +47,7 @@ slowfast run --cfg a.yaml b.yaml --gpus 0          (two jobs, one after the othe
 torchrun --nproc-per-node 8 -m slowfast run --cfg a.yaml
 """
 # What a run does, in this order: the key that asks for it, and what does it.
-STEPS = {"TRAIN.ENABLE": train, "TEST.ENABLE": test}
+STEPS = {"TRAIN.ENABLE": train_and_draw, "TEST.ENABLE": test}
 # Keys of PySlowFast that ask for more: what to do instead.
 NOT_HERE = {
     "TENSORBOARD.ENABLE": "TensorBoard shows what training and tests write. Alone, it draws an earlier test "

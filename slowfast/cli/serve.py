@@ -91,7 +91,7 @@ def find_samples(folder: Path | None) -> list:
     if folder is None:
         return []
     names = find_files(folder)[0][:MOST_SAMPLES]
-    return [Video(folder.resolve() / name, name) for name in names]
+    return [Video(folder.resolve() / name, name, is_ours=True) for name in names]
 
 
 def build_server(args: argparse.Namespace):

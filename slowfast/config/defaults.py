@@ -161,7 +161,7 @@ _C.TRAIN.DDP = CfgNode()  # [own] gradients of several processes, by Distributed
 _C.TRAIN.DDP.STATIC_GRAPH = False  # [own] every step uses the same parameters in the same order: less bookkeeping
 _C.TRAIN.DDP.BUCKET_VIEW = True  # [own] keep gradients in the exchanged buffers: saves one copy of them
 _C.TRAIN.DDP.COMPRESSION = ""  # [own] exchange gradients as "bfloat16" or "float16", half the bytes; "": unchanged
-_C.TRAIN.CHECKPOINT_IN_INIT = False  # use CHECKPOINT_FILE_PATH even if a checkpoint could be resumed
+_C.TRAIN.CHECKPOINT_IN_INIT = False  # refused: see CHECKPOINT_INFLATE
 
 # ---- Augmentation of training batches (AUG.ENABLE and below) ----
 
@@ -223,8 +223,8 @@ _C.MODEL.ARCH = "slowfast"
 _C.MODEL.MODEL_NAME = "SlowFast"
 _C.MODEL.NUM_CLASSES = 400  # K
 _C.MODEL.LOSS_FUNC = "cross_entropy"  # or "soft_cross_entropy", "softmax_focal", "bce" ("bce_logit"), "sigmoid_focal"
-_C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "maskmvit"]  # one input
-_C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast"]  # values of ARCH whose input is [slow, fast]
+_C.MODEL.SINGLE_PATHWAY_ARCH = ["2d", "c2d", "i3d", "slow", "x3d", "mvit", "maskmvit"]  # any: models know it
+_C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast"]  # any: models know it
 _C.MODEL.DROPOUT_RATE = 0.5  # p of dropping a feature before the classifier
 _C.MODEL.DROPCONNECT_RATE = 0.0  # p of dropping a block's residual, per clip; X3D: smaller in earlier stages
 _C.MODEL.FC_INIT_STD = 0.01  # standard deviation of the classifier's initial weights
@@ -270,7 +270,7 @@ _C.RESNET = CfgNode()
 _C.RESNET.TRANS_FUNC = "bottleneck_transform"  # residual block: also "basic_transform", "x3d_transform"
 _C.RESNET.NUM_GROUPS = 1  # groups of the spatial convolution (ResNeXt)
 _C.RESNET.WIDTH_PER_GROUP = 64  # channels per group in res2; times NUM_GROUPS: the inner width
-_C.RESNET.INPLACE_RELU = True  # ReLU overwrites its input
+_C.RESNET.INPLACE_RELU = True  # any: ReLU overwrites its input where that is safe, with equal results
 _C.RESNET.STRIDE_1X1 = False  # spatial stride in the first 1x1 convolution of a block, not in its 3x3
 _C.RESNET.ZERO_INIT_FINAL_BN = False  # a block's last batch norm starts at zero, so the block starts as the identity
 _C.RESNET.ZERO_INIT_FINAL_CONV = False  # a block's last convolution starts at zero
@@ -308,7 +308,7 @@ _C.DATA.SAMPLING_RATE = 8  # source frames, at TARGET_FPS, between two frames of
 _C.DATA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]  # eigenvalues of RGB colors, for lighting noise
 # The matching eigenvectors, one row per color: R, G, B.
 _C.DATA.TRAIN_PCA_EIGVEC = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.814], [-0.5836, -0.6948, 0.4203]]
-_C.DATA.PATH_TO_PRELOAD_IMDB = ""  # file of a preloaded database
+_C.DATA.PATH_TO_PRELOAD_IMDB = ""  # refused: still images
 _C.DATA.MEAN = [0.45, 0.45, 0.45]  # of RGB in [0, 1], subtracted
 _C.DATA.INPUT_CHANNEL_NUM = [3, 3]  # color channels of every pathway's input
 _C.DATA.STD = [0.225, 0.225, 0.225]  # of RGB in [0, 1], divided by
@@ -334,8 +334,8 @@ _C.DATA.REVERSE_INPUT_CHANNEL = False  # feed BGR
 _C.DATA.TRAIN_CROP_NUM_TEMPORAL = 1  # clips of every video in a batch, each with its own frames
 _C.DATA.TRAIN_CROP_NUM_SPATIAL = 1  # crops of each of these clips, times AUG.NUM_SAMPLE: all three multiply the batch
 _C.DATA.COLOR_RND_GRAYSCALE = 0.0  # refused: self-supervised
-_C.DATA.LOADER_CHUNK_SIZE = 0  # lines of a list to read at once
-_C.DATA.LOADER_CHUNK_OVERALL_SIZE = 0  # lines of a list in total
+_C.DATA.LOADER_CHUNK_SIZE = 0  # refused: an epoch is the whole list
+_C.DATA.LOADER_CHUNK_OVERALL_SIZE = 0  # refused: an epoch is the whole list
 _C.DATA.SKIP_ROWS = 0  # leading lines of a list to skip
 _C.DATA.TIME_DIFF_PROB = 0.0  # refused: self-supervised
 _C.DATA.SSL_COLOR_JITTER = False  # refused: self-supervised
@@ -347,7 +347,7 @@ _C.DATA.SSL_BLUR_SIGMA_MAX = [0.0, 2.0]  # refused: self-supervised
 _C.DATA.IN22K_TRAINVAL = False  # refused: still images
 _C.DATA.IN22k_VAL_IN1K = ""  # refused: still images
 _C.DATA.IN_VAL_CROP_RATIO = 0.875  # refused: still images
-_C.DATA.DUMMY_LOAD = False  # feed the first sample again and again, to time everything else
+_C.DATA.DUMMY_LOAD = False  # refused: see slowfast benchmark
 _C.DATA.MAX_BAD_VIDEOS = 100  # [own] maximum number of undecodable training videos; more stop the run
 _C.DATA.CHECK_FILES = "sample"  # [own] files whose existence is checked at the start: a "sample", "all" or "none"
 _C.DATA.FOLD = 1  # [own] which of the three official splits of UCF101 and HMDB51
@@ -357,7 +357,7 @@ _C.DATA.ARGS = CfgNode(new_allowed=True)  # [own] keyword arguments of a data se
 _C.DATA_LOADER = CfgNode()
 _C.DATA_LOADER.NUM_WORKERS = 8  # loader processes per training process; 0 loads in the process itself
 _C.DATA_LOADER.PIN_MEMORY = True  # page-locked batches: faster transfer to the GPU; unused without one
-_C.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE = False  # decoder threads; see DATA.DECODER_THREADS
+_C.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE = False  # one decoder thread per core, unless DATA.DECODER_THREADS is set
 _C.DATA_LOADER.PREFETCH_FACTOR = 2  # [own] batches that every worker prepares in advance
 _C.DATA_LOADER.PERSISTENT_WORKERS = True  # [own] keep the workers from epoch to epoch
 
@@ -368,7 +368,7 @@ _C.SOLVER.BASE_LR = 0.1  # learning rate after warm-up, for the batch of all mac
 _C.SOLVER.LR_POLICY = "cosine"  # or "steps_with_relative_lrs"
 _C.SOLVER.COSINE_END_LR = 0.0  # learning rate at MAX_EPOCH
 _C.SOLVER.GAMMA = 0.1  # factor of the learning rate at each step with MULTIGRID.LONG_CYCLE (which ignores LRS)
-_C.SOLVER.STEP_SIZE = 1  # epochs per step
+_C.SOLVER.STEP_SIZE = 1  # refused: see STEPS and LRS
 _C.SOLVER.STEPS = []  # epochs at which the steps of steps_with_relative_lrs begin, from 0
 _C.SOLVER.LRS = []  # learning rates of these steps, in units of BASE_LR
 _C.SOLVER.MAX_EPOCH = 300  # epochs of training
@@ -376,7 +376,7 @@ _C.SOLVER.MOMENTUM = 0.9  # of SGD
 _C.SOLVER.DAMPENING = 0.0  # of SGD's momentum
 _C.SOLVER.NESTEROV = True  # Nesterov's momentum
 _C.SOLVER.WEIGHT_DECAY = 1e-4  # L2, for all weights except batch norm's
-_C.SOLVER.WARMUP_FACTOR = 0.1  # factor of the first learning rate
+_C.SOLVER.WARMUP_FACTOR = 0.1  # refused: see WARMUP_START_LR
 _C.SOLVER.WARMUP_EPOCHS = 0.0  # epochs, possibly fractional, during which the learning rate rises linearly
 _C.SOLVER.WARMUP_START_LR = 0.01  # learning rate at the start of warm-up
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"  # or "adam", "adamw" (also as "mt_adamw")
@@ -398,9 +398,9 @@ _C.SOLVER.BETAS = [0.9, 0.999]  # decay rates of Adam's averages
 # ---- Loader benchmark ----
 
 _C.BENCHMARK = CfgNode()
-_C.BENCHMARK.NUM_EPOCHS = 5  # epochs timed
-_C.BENCHMARK.LOG_PERIOD = 100  # batches between log lines
-_C.BENCHMARK.SHUFFLE = True  # shuffle as in training
+_C.BENCHMARK.NUM_EPOCHS = 5  # refused: see slowfast benchmark
+_C.BENCHMARK.LOG_PERIOD = 100  # refused: see slowfast benchmark
+_C.BENCHMARK.SHUFFLE = True  # refused: see slowfast benchmark
 
 # ---- Detection: actions of boxed people ----
 
@@ -439,7 +439,7 @@ _C.AVA.TEST_SCALES = []  # [own] short sides that a test averages over, pixels; 
 _C.AVA.TEST_FLIP = False  # [own] average with the scores of the mirrored clip
 _C.AVA.PROTOCOL = "pyslowfast"  # [own] rules of the evaluation; or "official" (the challenge's program)
 _C.AVA.DROP_OUTSIDE_BOXES = False  # [own] drop training boxes that lie entirely outside the crop
-_C.AVA.IMG_PROC_BACKEND = "cv2"  # PySlowFast's choice of image functions
+_C.AVA.IMG_PROC_BACKEND = "cv2"  # any: there is one way to read and resize images
 
 # ---- Multigrid training (arXiv 1912.00998): small clips in large batches first ----
 
@@ -455,10 +455,12 @@ _C.MULTIGRID.LONG_CYCLE_FACTORS = [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], 
 # Clips per batch-norm statistic, whatever the batch size; BN.NORM_TYPE and the BN keys below it are ignored.
 _C.MULTIGRID.BN_BASE_SIZE = 8
 _C.MULTIGRID.EVAL_FREQ = 3  # maximum evaluations per long-cycle stage, instead of TRAIN.EVAL_PERIOD (0 there: none)
-_C.MULTIGRID.LONG_CYCLE_SAMPLING_RATE = 0  # PySlowFast's record of a stage's largest sampling rate
-_C.MULTIGRID.DEFAULT_B = 0  # PySlowFast's record of the recipe's TRAIN.BATCH_SIZE
-_C.MULTIGRID.DEFAULT_T = 0  # PySlowFast's record of the recipe's DATA.NUM_FRAMES
-_C.MULTIGRID.DEFAULT_S = 0  # PySlowFast's record of the recipe's DATA.TRAIN_CROP_SIZE
+# What PySlowFast records while it trains. These may repeat the recipe's values; others come from a stage of the long
+# cycle and are refused.
+_C.MULTIGRID.LONG_CYCLE_SAMPLING_RATE = 0  # of DATA.SAMPLING_RATE
+_C.MULTIGRID.DEFAULT_B = 0  # any: of TRAIN.BATCH_SIZE
+_C.MULTIGRID.DEFAULT_T = 0  # of DATA.NUM_FRAMES
+_C.MULTIGRID.DEFAULT_S = 0  # of DATA.TRAIN_CROP_SIZE
 
 # ---- TensorBoard ----
 
@@ -505,24 +507,25 @@ _C.DEMO.INPUT_VIDEO = ""  # video file
 _C.DEMO.DISPLAY_WIDTH = 0  # pixels; 0: as in the input
 _C.DEMO.DISPLAY_HEIGHT = 0  # pixels; 0: as in the input
 _C.DEMO.DETECTRON2_CFG = "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"  # person detector
-# The detector's weights, in Detectron2's notation.
+# Its weights, in Detectron2's notation. Any for both: a detection DEMO needs PREDS_BOXES here, which replaces them.
 _C.DEMO.DETECTRON2_WEIGHTS = "detectron2://COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl"
 _C.DEMO.DETECTRON2_THRESH = 0.9  # minimum score of a detected person
 _C.DEMO.BUFFER_SIZE = 0  # frames that two clips share
 _C.DEMO.OUTPUT_FILE = ""  # video written; "": a window
 _C.DEMO.OUTPUT_FPS = -1  # frames per second; -1: as in the input
-_C.DEMO.INPUT_FORMAT = "BGR"  # channel order of the frames
-_C.DEMO.CLIP_VIS_SIZE = 10  # frames to draw on around a clip's center
-_C.DEMO.NUM_VIS_INSTANCES = 2  # drawing processes
+_C.DEMO.INPUT_FORMAT = "BGR"  # any: the model gets the channel order that it was trained with
+_C.DEMO.CLIP_VIS_SIZE = 10  # frames to draw on before and after a clip's center or key frame
+_C.DEMO.NUM_VIS_INSTANCES = 2  # any: one process draws the same pictures
 _C.DEMO.PREDS_BOXES = ""  # file of detected boxes
-_C.DEMO.THREAD_ENABLE = False  # read and write in threads
+_C.DEMO.THREAD_ENABLE = False  # any: a thread reads cameras
 _C.DEMO.NUM_CLIPS_SKIP = 0  # clips to skip after each scored one
 _C.DEMO.GT_BOXES = ""  # file of true boxes
 _C.DEMO.STARTING_SECOND = 900  # time in the movie at which the video begins, seconds
-_C.DEMO.FPS = 30  # frames per second of the video
-_C.DEMO.VIS_MODE = "thres"  # classes drawn: above a threshold ("thres") or the best ("top-k")
+_C.DEMO.FPS = 30  # any: the video states its frame rate
+# Classes to draw: all from a score on ("thres") or the best TENSORBOARD.MODEL_VIS.TOPK_PREDS ("top-k").
+_C.DEMO.VIS_MODE = "thres"
 _C.DEMO.COMMON_CLASS_THRES = 0.7  # minimum score for drawing a common class
-_C.DEMO.UNCOMMON_CLASS_THRES = 0.3  # minimum score for drawing any other class
+_C.DEMO.UNCOMMON_CLASS_THRES = 0.3  # ... any other class; without DEMO.LABEL_FILE_PATH all are common
 # The common classes.
 _C.DEMO.COMMON_CLASS_NAMES = [
     "watch (a person)",

@@ -37,6 +37,24 @@ REFUSED_KEYS = {
     "DATA.IN22K_TRAINVAL": "training on still images is",
     "DATA.IN22k_VAL_IN1K": "training on still images is",
     "DATA.IN_VAL_CROP_RATIO": "training on still images is",
+    "DATA.PATH_TO_PRELOAD_IMDB": "training on still images is",
+}
+
+_BENCHMARK = "no run reads it; `slowfast benchmark --parts loading throughput --steps N` times loading and training"
+_CHUNKS = "an epoch is the whole list here; write a shorter list, or change SOLVER.MAX_EPOCH"
+_UNREAD = "nothing reads it, nor does PySlowFast"
+
+# Keys that exist with their default value only: any other would be passed over in silence. What to do instead.
+INSTEAD = {
+    "BENCHMARK.NUM_EPOCHS": _BENCHMARK,
+    "BENCHMARK.LOG_PERIOD": _BENCHMARK,
+    "BENCHMARK.SHUFFLE": _BENCHMARK,
+    "DATA.DUMMY_LOAD": "one clip would be trained on again and again; `slowfast benchmark` times each part",
+    "DATA.LOADER_CHUNK_SIZE": _CHUNKS,
+    "DATA.LOADER_CHUNK_OVERALL_SIZE": _CHUNKS,
+    "SOLVER.STEP_SIZE": f"{_UNREAD}; set SOLVER.STEPS and SOLVER.LRS",
+    "SOLVER.WARMUP_FACTOR": f"{_UNREAD}; set SOLVER.WARMUP_START_LR",
+    "TRAIN.CHECKPOINT_IN_INIT": "TRAIN.CHECKPOINT_INFLATE is what takes the weights of an image network",
 }
 
 # Values that ask for such a part, per key; compared without regard to case.

@@ -6,10 +6,9 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.ignored import WITHOUT_EFFECT
-from slowfast.config.refused import REFUSED_KEYS
+from slowfast.config.refused import INSTEAD, REFUSED_KEYS
 
-_ABSENT = (*REFUSED_KEYS, *WITHOUT_EFFECT)  # a group with a dot at its end
+_ABSENT = REFUSED_KEYS | INSTEAD
 
 
 def config_as_data(cfg: CfgNode) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def _as_data(cfg: CfgNode, prefix: str) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in cfg.items():
         name = f"{prefix}{key}"
-        if name in _ABSENT or f"{name}." in _ABSENT:
+        if name in _ABSENT:
             continue
         if isinstance(value, CfgNode):
             inner = _as_data(value, f"{name}.")

@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, check_extraction, check_movies, find_movies
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clip_sampling import KeyFrameSampling
-from slowfast.datasets.clips import class_list_from_config, class_names_from_config
+from slowfast.datasets.clips import class_list_from_config, class_names_from_config, decoder_threads
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
@@ -306,7 +306,7 @@ def _source(cfg: CfgNode, is_train: bool) -> FrameFolders | MovieFiles:
             "the frame lists of AVA.FRAME_LIST_DIR name, or AVA.MOVIE_DIR to the folder of movie files."
         )
     movies = find_movies(ava.MOVIE_DIR)
-    return MovieFiles(movies, start_seconds=ava.MOVIE_START_SECONDS, num_threads=cfg.DATA.DECODER_THREADS)
+    return MovieFiles(movies, start_seconds=ava.MOVIE_START_SECONDS, num_threads=decoder_threads(cfg))
 
 
 def _key_frames(cfg: CfgNode, split: str, source: FrameFolders | MovieFiles) -> KeyFrames:

@@ -44,11 +44,12 @@ logger = logging.getLogger(__name__)
 DATASET_REGISTRY = Registry("data set", key="TRAIN.DATASET or TEST.DATASET")
 
 
-def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> Any:
+def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None, is_silent: bool = False) -> Any:
     """The data set of TRAIN.DATASET ("train", "val") or TEST.DATASET ("test"): a ``contract.VideoDataset``.
 
     Args:
         num_clips: test clips of a video; default TEST.NUM_ENSEMBLE_VIEWS.
+        is_silent: do not log how much it holds: it is built once more for its work.
 
     Raises:
         ValueError: unknown name or split, or arguments in DATA.ARGS that the class does not take.
@@ -64,8 +65,9 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None) -> 
     if num_clips is not None:
         kwargs |= _with_num_clips(dataset_class, kwargs, extra.get("num_clips", num_clips))
     dataset = dataset_class(**{**kwargs, **filter_kwargs(dataset_class, **extra)})
-    unit = sample_kind(cfg).unit
-    logger.info("%s: %s %s to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", unit, _VERBS[split])
+    if not is_silent:
+        unit = sample_kind(cfg).unit
+        logger.info("%s: %s %s to %s on", type(dataset).__name__, f"{dataset.num_videos:,}", unit, _VERBS[split])
     return dataset
 
 

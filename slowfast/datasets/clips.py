@@ -118,7 +118,7 @@ class ClipDataset(Dataset):
             "train_crop": TrainCrop.from_config(cfg),
             "target_fps_jitter": cfg.DATA.TRAIN_JITTER_FPS,
             "seed": cfg.RNG_SEED,
-            "decoder_threads": cfg.DATA.DECODER_THREADS,
+            "decoder_threads": decoder_threads(cfg),
             "flow": flow_store(cfg),
             "augment": build_clip_augment(cfg) if split == "train" else None,
             "num_train_clips": cfg.DATA.TRAIN_CROP_NUM_TEMPORAL,
@@ -310,6 +310,12 @@ def check_num_classes(path: str | Path, names: list[str], num_classes: int) -> l
             f"Set MODEL.NUM_CLASSES to {len(names)}, or DATA.CLASS_NAMES to the right file."
         )
     return names
+
+
+def decoder_threads(cfg: CfgNode) -> int:
+    """Threads of one video's decoder; 0 for one a core."""
+    is_left = cfg.DATA.DECODER_THREADS == 1
+    return 0 if is_left and cfg.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE else cfg.DATA.DECODER_THREADS
 
 
 def flow_store(cfg: CfgNode) -> FlowStore | None:

@@ -13,7 +13,7 @@ from torch import nn
 from slowfast.config import ConfigError, load_cfg_text
 from slowfast.config.rules.common import clips_per_video
 from slowfast.datasets.build import build_protocol
-from slowfast.datasets.clips import class_names_from_config, flow_store
+from slowfast.datasets.clips import class_names_from_config, decoder_threads, flow_store
 from slowfast.datasets.protocol import Protocol
 from slowfast.engine.checkpoint import averaged_weights, find_checkpoints, load_for_test
 from slowfast.engine.loading import check_cores, check_shared_memory
@@ -125,7 +125,7 @@ def pipeline_parts(
         "compiled": cfg.MODEL.COMPILE,
         "views_per_forward": max(1, cfg.TEST.BATCH_SIZE // max(1, cfg.NUM_GPUS)),
         "flow": flow_store(cfg),
-        "decoder_threads": cfg.DATA.DECODER_THREADS,
+        "decoder_threads": decoder_threads(cfg),
         "origin": origin,
     }
 

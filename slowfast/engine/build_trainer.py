@@ -284,13 +284,19 @@ def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWrite
     return MetricWriter(cfg.OUTPUT_DIR, writers=build_writers(cfg), start=num_records)
 
 
-def train(cfg: CfgNode) -> dict[str, float]:
-    """Train as the config says; the figures of the last validation."""
+def train(cfg: CfgNode, *, prepare: Callable[[Trainer], None] | None = None) -> dict[str, float]:
+    """Train as the config says; the figures of the last validation.
+
+    Args:
+        prepare: called with the trainer before it begins.
+    """
     check_job(cfg)
     if distributed.is_main():
         remove_drafts(Path(cfg.OUTPUT_DIR, "checkpoints"))
     trainer = build_trainer(cfg)
     try:
+        if prepare is not None:
+            prepare(trainer)
         return trainer.train()
     finally:
         trainer.log.close()

@@ -111,7 +111,7 @@ class ClipTask(Task):
         return build_evaluator(cfg).primary
 
     def check_test(self, cfg: CfgNode) -> None:
-        build_dataset(cfg, "test")
+        build_dataset(cfg, "test", is_silent=True)
         build_evaluator(cfg)
 
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
@@ -174,7 +174,7 @@ class BoxTask(Task):
         return "mAP"
 
     def check_test(self, cfg: CfgNode) -> None:
-        build_dataset(cfg, "test")
+        build_dataset(cfg, "test", is_silent=True)
         build_box_evaluation(cfg, reduced=False)
 
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:

@@ -60,7 +60,7 @@ class Tester:
         labels: of all videos, in list order.
         ensemble: empty; used up by one test.
         evaluator: (scores, labels) -> figures.
-        partial: where the scores so far are kept, for a test that is stopped. Of the videos in there no frames are.
+        partial: where what is done so far is kept, for a test that is stopped.
         num_wrong_videos: misclassified videos whose frames are kept.
     """
 
@@ -97,8 +97,11 @@ class Tester:
     def test(self) -> TestResult:
         """Test every video with all its views."""
         start = time.perf_counter()
-        for record in self.partial.begin(self.loader, lambda: evaluation_key(self.pipeline, self.loader.dataset)):
+        for record in self.partial.begin(self.loader, self._key):
             self._take(record["video"], record["scores"], record["failure"])
+            if record["strip"] is not None:
+                strip = record["strip"].numpy().tobytes()
+                self.wrong_videos.restore(record["video"], self._fused(record["scores"]), strip)
         total = len(self.loader)
         with Progress(self.loader, total=total, name="test", unit="video") as progress:
             for views in with_log_lines(progress, total=total, name="test", unit="videos"):
@@ -106,9 +109,14 @@ class Tester:
                     logger.warning("%s It counts as wrong.", views.failure)
                 scores = None if views.failure else torch.as_tensor(self.pipeline.scores_of(views))
                 self._take(views.video_index, scores, views.failure)
-                if scores is not None and self.wrong_videos.limit:
-                    self.wrong_videos.update(views, fuse_views(scores.numpy(), self.ensemble.method))
-                self.partial.add([views.video_index], video=views.video_index, scores=scores, failure=views.failure)
+                strip = None if scores is None else self.wrong_videos.update(views, self._fused(scores))
+                self.partial.add(
+                    [views.video_index],
+                    video=views.video_index,
+                    scores=scores,
+                    failure=views.failure,
+                    strip=None if strip is None else torch.frombuffer(bytearray(strip), dtype=torch.uint8),
+                )
                 if stop_requested():
                     break
         self.partial.write_and_stop("test")
@@ -128,6 +136,12 @@ class Tester:
             wrong_strips=self.wrong_videos.strips(),
         )
 
+    def _key(self) -> str:
+        return evaluation_key(self.pipeline, self.loader.dataset, "wrong videos", self.wrong_videos.limit)
+
+    def _fused(self, scores: Tensor) -> np.ndarray:
+        return fuse_views(scores.numpy(), self.ensemble.method)
+
     def _take(self, video: int, scores: Tensor | None, failure: str) -> None:
         """One video: the scores (V, K) of its views, or why there are none."""
         if scores is None:
@@ -146,6 +160,9 @@ class ClipEvaluator:
         loader: yields ``ClipBatch`` of this process's share of the validation list.
         make_ensemble: gives an empty ``ViewEnsemble`` with one view a video.
         partial: where the scores so far are kept, for an evaluation that is stopped.
+
+    Attributes:
+        scores: of the last evaluation, float32 (N, K), NaN for a video that could not be decoded; None before it.
     """
 
     def __init__(
@@ -164,6 +181,7 @@ class ClipEvaluator:
         self.make_ensemble = make_ensemble
         self.evaluator = evaluator
         self.partial = partial or PartialScores()
+        self.scores: np.ndarray | None = None
 
     @property
     def dataset(self):
@@ -186,7 +204,8 @@ class ClipEvaluator:
                     break
         self.partial.write_and_stop("evaluation")
         ensemble.gather()
-        figures = labeled_figures(self.evaluator, ensemble.scores(), self.labels)
+        self.scores = ensemble.scores()
+        figures = labeled_figures(self.evaluator, self.scores, self.labels)
         self.partial.finish()
         if distributed.is_main():
             logger.info(

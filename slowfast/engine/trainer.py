@@ -156,6 +156,7 @@ class Trainer:
         self.ema = WeightAverage(model, ema_decay) if ema_decay else None
         if self.ema is not None:
             self.add_state(weight_average.NAME, self.ema)
+        self.on_evaluation: Callable[[Trainer], None] | None = None  # called after the figures of the present weights
         self._lr = schedule(0.0)
         self._is_first_step = True  # of this process
         self._last_save = time.monotonic()
@@ -313,6 +314,8 @@ class Trainer:
         self._save_inside()
         self.figures, self.figures_epoch = {}, self.epoch
         self._take_figures(self.evaluate(self.model))
+        if self.on_evaluation is not None:
+            self.on_evaluation(self)
         self._after_evaluation("evaluate")
 
     def run_ema_evaluation(self) -> None:

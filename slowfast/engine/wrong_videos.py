@@ -33,18 +33,26 @@ class WrongVideos:
     def __init__(self, labels: np.ndarray, *, limit: int):
         self.labels = np.asarray(labels)
         self.limit = limit
-        self._kept: list[tuple[float, int, bytes]] = []  # a heap, the least confident first
+        # A heap of (confidence, -video, strip), the least confident first. No two are equal, so whichever order the
+        # videos come in, and in however many parts, the same ones are kept.
+        self._kept: list[tuple[float, int, bytes]] = []
 
-    def update(self, views: VideoViews, scores: np.ndarray) -> None:
-        """Take a video with its fused scores (K,), if they are wrong and more confident than one that is kept."""
-        video, predicted = views.video_index, int(scores.argmax())
-        label, confidence = int(self.labels[video]), float(scores[predicted])
-        if label < 0 or label == predicted:
-            return
-        if len(self._kept) == self.limit and (not self._kept or confidence <= self._kept[0][0]):
-            return
-        push = heapq.heappush if len(self._kept) < self.limit else heapq.heapreplace
-        push(self._kept, (confidence, video, frame_strip(views.frames)))
+    def update(self, views: VideoViews, scores: np.ndarray) -> bytes | None:
+        """Take a video with its fused scores (K,); the strip that is kept of it, None for none."""
+        label = int(self.labels[views.video_index])
+        if not self.limit or label < 0 or label == int(scores.argmax()):
+            return None
+        if len(self._kept) == self.limit and _rank(views.video_index, scores) < self._kept[0][:2]:
+            return None
+        strip = frame_strip(views.frames)
+        self.restore(views.video_index, scores, strip)
+        return strip
+
+    def restore(self, video: int, scores: np.ndarray, strip: bytes) -> None:
+        """Take a video that ``update`` gave ``strip`` of, in a part of the test that was before."""
+        heapq.heappush(self._kept, (*_rank(video, scores), strip))
+        if len(self._kept) > self.limit:
+            heapq.heappop(self._kept)
 
     def gather(self) -> None:
         """Bring together what all processes keep; every process has to call it."""
@@ -54,7 +62,12 @@ class WrongVideos:
 
     def strips(self) -> dict[int, bytes]:
         """Video number -> its strip as a JPEG, the most confident first."""
-        return {video: strip for _, video, strip in sorted(self._kept, reverse=True)}
+        return {-place: strip for _, place, strip in sorted(self._kept, reverse=True)}
+
+
+def _rank(video: int, scores: np.ndarray) -> tuple[float, int]:
+    """The larger, the sooner a wrong video is kept."""
+    return float(scores.max()), -video
 
 
 def frame_strip(frames: torch.Tensor) -> bytes:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from slowfast.utils.registry import Registry
 from slowfast.utils.suggest import did_you_mean
@@ -62,19 +63,30 @@ def shape_text(value: Any) -> str:
     return type(value).__name__
 
 
-def check_clip(clip: Tensor, *, least_frames: int = 1, least_size: int = 1) -> None:
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """The type of a model's weights."""
+    return next(model.parameters()).dtype
+
+
+def check_clip(clip: Tensor, *, dtype: torch.dtype, least_frames: int = 1, least_size: int = 1) -> None:
     """Return when ``clip`` (B, C, T, H, W) holds floats, and enough frames and pixels (``least_size`` per side).
+
+    Args:
+        dtype: of the weights. float64 goes only with itself; autocast handles the others.
 
     Raises:
         ValueError: with the shape received and what is expected.
     """
     if not clip.is_floating_point():
-        dtype = str(clip.dtype).removeprefix("torch.")
+        received = str(clip.dtype).removeprefix("torch.")
         raise ValueError(
-            f"expected a normalized clip of floats, received {dtype} {shape_text(clip)}. Normalize frames of 0 to 255 "
-            f"by (frames / 255 - mean) / std, with the mean and std that the weights were trained with (0.45 and "
+            f"expected a normalized clip of floats, received {received} {shape_text(clip)}. Normalize frames of 0 to "
+            f"255 by (frames / 255 - mean) / std, with the mean and std that the weights were trained with (0.45 and "
             f"0.225 for PySlowFast's)."
         )
+    if clip.dtype != dtype and torch.float64 in (clip.dtype, dtype):
+        wanted, found = (str(each).removeprefix("torch.") for each in (dtype, clip.dtype))
+        raise ValueError(f"expected a clip of {wanted}, as the weights are; received {found}: clip.to({dtype}).")
     if clip.shape[2] < least_frames or clip.shape[3] < least_size or clip.shape[4] < least_size:
         raise ValueError(
             f"expected a clip (B, C, T, H, W) of at least {least_frames} frame{'s' * (least_frames > 1)} of "

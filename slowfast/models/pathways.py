@@ -74,18 +74,24 @@ def fast_input(clip: Tensor, mode: str) -> Tensor:
 
 
 def single_clip(
-    clip: Tensor | Sequence[Tensor], *, in_channels: int, least_frames: int = 1, least_size: int = 1
+    clip: Tensor | Sequence[Tensor],
+    *,
+    in_channels: int,
+    dtype: torch.dtype,
+    least_frames: int = 1,
+    least_size: int = 1,
 ) -> Tensor:
     """The clip (B, C, T, H, W) of a network with one pathway; a list of one clip, PySlowFast's form, is unpacked.
 
     Raises:
-        ValueError: a different shape, several clips, too few frames or pixels, or numbers that are not floats.
+        ValueError: a different shape, several clips, too few frames or pixels, or numbers that do not go with weights
+            of ``dtype``.
     """
     if not isinstance(clip, Tensor) and len(clip) == 1:
         clip = clip[0]
     if not isinstance(clip, Tensor) or clip.ndim != 5 or clip.shape[1] != in_channels:
         raise ValueError(f"expected a clip (B, {in_channels}, T, H, W); received {shape_text(clip)}.")
-    check_clip(clip, least_frames=least_frames, least_size=least_size)
+    check_clip(clip, dtype=dtype, least_frames=least_frames, least_size=least_size)
     return clip
 
 
@@ -97,8 +103,12 @@ def slow_and_fast(
     alpha: int,
     slow_frames: str,
     fast_input_mode: str,
+    dtype: torch.dtype,
 ) -> list[Tensor]:
     """``[slow, fast]`` of a clip (B, C, T, H, W), or of a ready-made pair, checked; arguments are SlowFast's.
+
+    Args:
+        dtype: of the weights.
 
     Raises:
         ValueError: a shape that the network cannot take.
@@ -112,7 +122,7 @@ def slow_and_fast(
                 f"expected a clip (B, {clip_channels}, T, H, W) with T a multiple of alpha={alpha}, or [slow, fast]; "
                 f"received {shape_text(clip)}."
             )
-        check_clip(clip, least_frames=alpha)
+        check_clip(clip, dtype=dtype, least_frames=alpha)
         slow, fast = split_pathways(clip, alpha, mode=slow_frames)
         return [slow[:, : in_channels[0]], fast_input(fast, fast_input_mode)]
     shrink = 2 if fast_input_mode == "half_resolution" else 1
@@ -122,7 +132,7 @@ def slow_and_fast(
             f"received {shape_text(clip)}."
         )
     for pathway in clip:
-        check_clip(pathway)
+        check_clip(pathway, dtype=dtype)
     return list(clip)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, fx
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_choice
+from slowfast.models.checks import check_choice, dtype_of
 from slowfast.models.from_config import per_pathway, resnet_arguments
 from slowfast.models.heads import make_head
 from slowfast.models.network import VideoNetwork
@@ -114,6 +114,10 @@ class ResNet(VideoNetwork):
         """The map of res5: (B, 32 * width * beta, T', H / 32, W / 32), T' as temporal strides and pools leave it."""
         pathway = self.pathway
         clip = single_clip(
-            clip, in_channels=self.in_channels, least_frames=pathway.least_frames, least_size=pathway.least_size
+            clip,
+            in_channels=self.in_channels,
+            dtype=dtype_of(self),
+            least_frames=pathway.least_frames,
+            least_size=pathway.least_size,
         )
         return pathway(clip)

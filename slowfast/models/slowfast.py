@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from slowfast.models.build import FUSION_REGISTRY, MODEL_REGISTRY, build_fusion
-from slowfast.models.checks import check_choice, check_registered, check_whole
+from slowfast.models.checks import check_choice, check_registered, check_whole, dtype_of
 from slowfast.models.from_config import per_pathway, resnet_arguments
 from slowfast.models.heads import make_head
 from slowfast.models.network import VideoNetwork
@@ -186,4 +186,5 @@ class SlowFast(VideoNetwork):
             alpha=self.alpha,
             slow_frames=self.slow_frames,
             fast_input_mode=self.fast_input,
+            dtype=dtype_of(self),
         )

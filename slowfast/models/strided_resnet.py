@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from slowfast.models.checks import dtype_of
 from slowfast.models.from_config import shared_arguments
 from slowfast.models.heads import ClipHead
 from slowfast.models.network import VideoNetwork
@@ -72,4 +73,4 @@ class StridedResNet(VideoNetwork):
 
     def forward_features(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """The map of res5: (B, C, T', H / 32, W / 32), T' and sizes rounded up at every stride."""
-        return self.pathway(single_clip(clip, in_channels=self.in_channels))
+        return self.pathway(single_clip(clip, in_channels=self.in_channels, dtype=dtype_of(self)))

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_choice, check_whole
+from slowfast.models.checks import check_choice, check_whole, dtype_of
 from slowfast.models.heads import activate
 from slowfast.models.options import ACTIVATIONS
 from slowfast.models.pathways import single_clip
@@ -82,13 +82,13 @@ def _scale_drop_path(model: nn.Module, factor: float) -> None:
             module.p *= factor
 
 
-def _check_clip(_module: nn.Module, inputs: tuple[Tensor | Sequence[Tensor]], *, name: str) -> tuple[Tensor]:
+def _check_clip(module: nn.Module, inputs: tuple[Tensor | Sequence[Tensor]], *, name: str) -> tuple[Tensor]:
     if len(inputs) > 1:
         raise ValueError(
             f"torchvision/{name} was called with {len(inputs)} inputs: torchvision networks score only clips; "
             f"DETECTION.ENABLE needs SlowFast or ResNet."
         )
-    clip = single_clip(inputs[0], in_channels=3)
+    clip = single_clip(inputs[0], in_channels=3, dtype=dtype_of(module))
     problem = FAMILIES[name].size_problem(*clip.shape[2:])
     if problem:
         raise ValueError(f"torchvision/{name} {problem}; received {tuple(clip.shape)}.")

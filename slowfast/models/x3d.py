@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_above, check_whole
+from slowfast.models.checks import check_above, check_whole, dtype_of
 from slowfast.models.from_config import shared_arguments
 from slowfast.models.heads import mean_over_windows
 from slowfast.models.network import VideoNetwork
@@ -277,7 +277,7 @@ class X3D(VideoNetwork):
 
     def forward_features(self, clip: Tensor | Sequence[Tensor]) -> Tensor:
         """The map of res5: (B, C, T, H / 32, W / 32)."""
-        return self.pathway(single_clip(clip, in_channels=self.in_channels))
+        return self.pathway(single_clip(clip, in_channels=self.in_channels, dtype=dtype_of(self)))
 
 
 @MODEL_REGISTRY.register("PTVX3D")  # PySlowFast's name of it

@@ -16,6 +16,7 @@ from slowfast.prediction.predictor import Look, VideoPredictor, moments_of_clips
 from slowfast.prediction.sources import Source
 from slowfast.prediction.windows import WindowCut, open_forward, predict_windows
 from slowfast.serving.jobs import JobError
+from slowfast.serving.screening import screened_seconds
 from slowfast.utils.text import printable
 from slowfast.video.index import read_index
 from slowfast.video.watch import VideoReadError
@@ -32,10 +33,12 @@ class Video:
     Attributes:
         path: where it lies here.
         name: what it is called in answers, in its place.
+        is_ours: no upload: it is opened without being decoded elsewhere before.
     """
 
     path: Path
     name: str
+    is_ours: bool = False
 
     def without_path(self, text: str) -> str:
         """``text`` with the name in place of the path."""
@@ -76,26 +79,34 @@ class Analyst:
         """Seconds that the video lasts.
 
         Raises:
-            JobError: 415 it is no video; 413 it is too long.
+            JobError: 415 it is no video; 413 it is too long; 400 decoding it is dangerous (``screening``).
         """
         try:
-            index = read_index(str(video.path))
+            seconds = self._seconds(video)
         except VideoReadError as error:
             raise JobError(415, video.without_path(str(error))) from None
-        seconds = index.num_frames / index.fps
         if seconds > self.max_seconds:
             raise JobError(
                 413, f"{video.name} lasts {seconds:.0f} seconds; this server takes up to {self.max_seconds:g}."
             )
         return seconds
 
+    def _seconds(self, video: Video) -> float:
+        if not video.is_ours:
+            return screened_seconds(str(video.path), max_seconds=self.max_seconds)
+        index = read_index(str(video.path))
+        return index.num_frames / index.fps
+
     def record(self, video: Video) -> dict[str, Any]:
         """The entry of ``videos`` that ``slowfast predict --json`` writes, "path" being the name.
 
         Raises:
-            JobError: 415 or 413 as ``check``; 422 the video cannot be decoded.
+            JobError: as ``check``; 422 the video cannot be decoded.
         """
         self.check(video)
+        return self._record(video)
+
+    def _record(self, video: Video) -> dict[str, Any]:
         record = VideoPredictor(self.pipeline, self.look)(Source("file", str(video.path))).record
         if record["failure"]:
             raise JobError(422, video.without_path(record["failure"]))
@@ -117,7 +128,7 @@ class Analyst:
         report("reading", 0.02)
         seconds = self.check(video)
         report("scoring the whole video", 0.05)
-        record = self.record(video)
+        record = self._record(video)
         shares = (0.3, 0.7 if explain_into else 0.98)
         timeline = None if self.of_boxes else self._timeline(video, seconds, report, shares)
         overlay = False

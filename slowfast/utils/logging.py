@@ -132,7 +132,7 @@ class MetricWriter:
         self.num_records = 0
         self._path = Path(output_dir) / "metrics.jsonl"
         self._file: TextIO | None = None
-        self._writers = tuple(writers)
+        self.writers = tuple(writers)
         self._begun = False
         if not distributed.is_main():
             return
@@ -155,7 +155,7 @@ class MetricWriter:
             raise storage_error(self._path, error) from error
         self.num_records += 1
         scalars = {name: float(value) for name, value in clean.items() if type(value) in (int, float)}
-        for writer in self._writers:
+        for writer in self.writers:
             if not self._begun:
                 writer.begin(step)
             writer.scalars(step, scalars)
@@ -164,7 +164,7 @@ class MetricWriter:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-        for writer in self._writers:
+        for writer in self.writers:
             writer.close()
 
 

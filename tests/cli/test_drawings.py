@@ -98,6 +98,12 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
         assert events.Scalars(tag), tag
 
     tags = events.Tags()["images"]
+    for tag in ("val/Confusion matrix", "val/Confusion matrix/first two"):
+        assert [event.step for event in events.Images(tag)] == [2]  # one validation
+    assert picture(events, "val/Confusion matrix").size == (400, 300)
+    assert {tag for tag in tags if tag.startswith("val/Predictions")} <= {
+        f"val/Predictions by class/{name}" for name in names[:3]
+    }
     assert {"Confusion matrix", "Confusion matrix/first two"} <= set(tags)
     assert picture(events, "Confusion matrix").size == (400, 300)
     assert {tag for tag in tags if tag.startswith("Predictions")} == {f"Predictions by class/{n}" for n in names[:3]}
@@ -141,9 +147,13 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
     alone += ["TENSORBOARD.PREDICTIONS_PATH", str(out), "TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True"]
     assert main(["--cfg", RECIPE, *tiny_opts, *alone]) == 0, capsys.readouterr().err
     assert board(out / "x/tensorboard").Tags()["images"] == ["Confusion matrix"]
-    alone += ["TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH", str(files["wrong"])]
-    assert main(["--cfg", RECIPE, *tiny_opts, *alone]) == 2
-    assert "'arow' is no class of the test" in capsys.readouterr().err
+    wrong = ["TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH", str(files["wrong"])]
+    assert main(["--cfg", RECIPE, *tiny_opts, *alone, *wrong]) == 2
+    assert "'arow' is not a class of the test" in capsys.readouterr().err
+    asked = ["TENSORBOARD.ENABLE", "True", "TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True", *wrong]
+    assert main(["--cfg", RECIPE, *tiny_opts, *asked, "OUTPUT_DIR", str(out / "y")]) == 2
+    said = capsys.readouterr()
+    assert "'arow' is not a class" in said.err and "epoch 1/1 done" not in said.out  # before anything is trained
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_train_test_resume_test(tiny_opts, capsys):
     assert re.search(r"SlowFast: [\d,]+ parameters, [\d.]+ GFLOPs and .* a clip of 8 frames at 32 pixels", first.stdout)
     assert f"wrote {out / 'report.html'}" in first.stdout and (out / "report.html").stat().st_size > 30_000
     assert "test (2 clips x 3 crops, sum of the scores; 8 frames" in first.stdout
+    assert first.stdout.count("6 videos to test on") == 1  # of the two times that the list is read
     results = json.loads((out / "results.json").read_text())
     assert results["num_videos"] == 6 and results["num_failed"] == 0
     assert results["weights"].endswith("checkpoint_epoch_00001.pyth")
@@ -126,14 +127,14 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
         assert f"OUTPUT_DIR outputs/{name} (no config and no override sets it)" in log
 
 
-def test_what_changes_nothing_is_a_warning_in_the_log(tiny_opts, capsys):
-    opts = [*tiny_opts, "DEMO.CLIP_VIS_SIZE", "5", "TEST.ENABLE", "False"]
+def test_what_is_seldom_meant_is_a_warning_in_the_log(tiny_opts, capsys):
+    opts = [*tiny_opts, "SOLVER.WARMUP_EPOCHS", "500", "TEST.ENABLE", "False"]
     assert run_here(*opts) == 0
     log = (output_of(tiny_opts) / "log.txt").read_text()
-    (line,) = [line for line in log.splitlines() if "No effect here: DEMO.CLIP_VIS_SIZE=5" in line]
+    (line,) = [line for line in log.splitlines() if "SOLVER.WARMUP_EPOCHS=500.0 exceeds" in line]
     assert " W slowfast" in line
     shown = capsys.readouterr()
-    assert shown.out.count("No effect here") == 1 and not shown.err
+    assert shown.out.count("SOLVER.WARMUP_EPOCHS=500.0 exceeds") == 1 and not shown.err
 
 
 @pytest.mark.parametrize(

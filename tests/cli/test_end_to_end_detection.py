@@ -62,7 +62,9 @@ def test_train_and_test(root, tmp_path, capsys):
     assert list(results["average_precision_percent"]) == NAMES
     assert (results["ava_protocol"], results["min_box_score"]) == ("pyslowfast", 0.8)
     assert results["num_failed"] == 0 and results["weights"].endswith("checkpoint_epoch_00001.pyth")
+    assert results["trained_in"]["whole"] == 4
     shown = capsys.readouterr().out
+    assert shown.count("to test on") == 1
     assert "rows below score 0.8" in shown and "without label" in shown
     assert f"test (frame mAP at IoU 0.5, protocol pyslowfast): mAP {results['figures']['mAP']:.2f}" in shown
 

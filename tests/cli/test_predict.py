@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 import threading
 from functools import partial
@@ -23,6 +24,7 @@ from slowfast.config import load_cfg
 from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.models import build_model
 from slowfast.video.reader import VideoReader
+from slowfast.visualization import overlay
 from tests.models.toys import randomize_batch_norms, seeded
 from tests.video_files import write_video
 
@@ -200,6 +202,72 @@ def test_a_file_played_as_a_camera(predict, tmp_path, capsys):
     assert len(list(csv.DictReader(Path("out.csv").read_text().splitlines()))) == len(video["segments"])
     with VideoReader("drawn.mp4") as drawn:
         assert 30 <= drawn.num_frames <= 45
+
+
+def test_which_classes_are_drawn_and_on_which_frames(predict, monkeypatch):
+    """The captions that reach the frames; --draw-frames 1 leaves the rest of each window without."""
+    captions = []
+    draw = overlay.draw_caption
+
+    def spy(frame, caption, *, size=None):
+        captions.append(caption)
+        return draw(frame, caption, size=size)
+
+    monkeypatch.setattr(overlay, "draw_caption", spy)
+    window = ["videos/a.mp4", "--window", "1", "--stride", "1", "--save-video", "drawn.mp4", "--json", "out.json"]
+
+    def drawn(*words):
+        captions.clear()
+        assert predict(*window, *words) == 0
+        return list(captions)
+
+    assert {len(caption.best) for caption in drawn("--draw-top", 2)} == {2}
+    scores = dict(drawn("--draw-top", 3)[0].best)
+    first, second, third = scores
+    assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    from_second = [name for name, _ in drawn("--draw-from", scores[second])[0].best]
+    assert from_second == [first, second]
+    words = ["--draw-from", 1, "--draw-class", third, 0, "--draw-frames", 1]
+    frames = drawn(*words)
+    assert [name for name, _ in frames[7].best] == [third]
+    assert [index for index, caption in enumerate(frames) if caption.headline] == [6, 7, 8, 21, 22, 23, 36, 37, 38]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--draw-top", "2"], "nothing is. Add --save-video"),
+        (["--save-video", "a.mp4", "--draw-class", "lying", "0.5"], "Add --draw-from P"),
+        (["--save-video", "a.mp4", "--draw-from", "0.5", "--draw-class", "liing", "0.5"], "Did you mean lying?"),
+        (["--save-video", "a.mp4", "--draw-from", "0.5", "--draw-class", "lying", "2"], "'lying': 2 is not a number"),
+        (["--save-video", "a.mp4", "--draw-frames", "3"], "looked at as a whole has one label. Add --window S."),
+        (["--save-video", "a.mp4", "--live", "--draw-frames", "3"], "labels stay until the next window's"),
+    ],
+)
+def test_what_cannot_be_drawn(predict, capsys, words, message):
+    assert predict("videos/a.mp4", *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def demo_words(tmp_path, *words):
+    """The words of predict for DEMO keys of a video of classes that lie in a file."""
+    (tmp_path / "names.json").write_text(json.dumps({name: label for label, name in enumerate(["sit", "walk", "fly"])}))
+    keys = ["DEMO.ENABLE", True, "DEMO.INPUT_VIDEO", "a.mp4", "DEMO.OUTPUT_FILE", "b.mp4", *words]
+    return shlex.join(predict_arguments(load_cfg(RECIPE, [*SMALL, *keys]), RECIPE))
+
+
+def test_demo_keys_choose_classes_and_frames(tmp_path):
+    """PySlowFast's rule: common classes from one score on, others from another; all are common without names."""
+    names = ["DEMO.LABEL_FILE_PATH", str(tmp_path / "names.json")]
+    words = demo_words(tmp_path, *names, "DEMO.CLIP_VIS_SIZE", 4)
+    assert "--draw-from 0.3 --draw-class walk 0.7 --draw-class sit 0.7" in words and "--draw-frames 4" in words
+    words = demo_words(tmp_path, *names, "DEMO.COMMON_CLASS_NAMES", "['fly']", "DEMO.UNCOMMON_CLASS_THRES", 0.2)
+    assert "--draw-from 0.2 --draw-class fly 0.7 " in words and "walk" not in words
+    assert "--draw-from 0.6 " in demo_words(tmp_path, "DEMO.COMMON_CLASS_THRES", 0.6)
+    top = ["DEMO.VIS_MODE", "top-k", "TENSORBOARD.MODEL_VIS.TOPK_PREDS", 4]
+    assert "--draw-top 4 " in demo_words(tmp_path, *top, *names)
+    with pytest.raises(ValueError, match=r"DEMO\.VIS_MODE='best': must be 'thres' or 'top-k'"):
+        demo_words(tmp_path, "DEMO.VIS_MODE", "best")
 
 
 def test_the_demo_of_a_pyslowfast_file_runs(place, tmp_path, monkeypatch, capsys):

@@ -5,8 +5,7 @@ import json
 import yaml
 
 from slowfast.config import config_as_data, load_cfg, load_cfg_text
-from slowfast.config.ignored import WITHOUT_EFFECT
-from slowfast.config.refused import REFUSED_KEYS
+from slowfast.config.refused import INSTEAD, REFUSED_KEYS
 
 
 def test_it_is_data_that_gives_the_config_back():
@@ -18,7 +17,7 @@ def test_it_is_data_that_gives_the_config_back():
 
 def test_it_has_no_key_of_a_part_that_does_not_exist():
     data = config_as_data(load_cfg("Motion/SLOWFAST_4x4_R18"))
-    for name in (*REFUSED_KEYS, *(name.rstrip(".") for name in WITHOUT_EFFECT)):
+    for name in (*REFUSED_KEYS, *INSTEAD):
         node = data
         for part in name.split("."):
             node = node.get(part) if isinstance(node, dict) else None

@@ -75,7 +75,7 @@ def pipeline(model: nn.Module | None = None) -> Pipeline:
 
 
 def test_videos(folder, dataset: Videos, pipe: Pipeline | None = None):
-    """Scores of a test of two views per video."""
+    """Scores of a test of two views per video, and frames of two misclassified ones."""
 
     def views(indices) -> VideoViews:
         frames = dataset.read(indices)[0].transpose(0, 1)
@@ -90,9 +90,11 @@ def test_videos(folder, dataset: Videos, pipe: Pipeline | None = None):
         ensemble=ViewEnsemble(num_videos=NUM_VIDEOS, num_views=2, num_classes=4),
         evaluator=lambda scores, labels: {"mean": float(np.nanmean(scores))},
         partial=PartialScores(folder, name="test"),
+        num_wrong_videos=2,
     )
     result = tester.test()
-    return result.scores, result.figures, result.failures
+    assert len(result.wrong_strips) == 2
+    return result.scores, result.figures, result.failures, tuple(result.wrong_strips.items())
 
 
 test_videos.__test__ = False

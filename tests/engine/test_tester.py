@@ -1,6 +1,7 @@
 """Multi-view testing and mid-training evaluation on frames in memory."""
 
 import csv
+import itertools
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.results import write_pyslowfast_results, write_results
 from slowfast.engine.tester import ClipEvaluator, Tester
+from slowfast.engine.wrong_videos import WrongVideos
 from slowfast.evaluation import MissingViewsError, ViewEnsemble
 from slowfast.evaluation.build import TopK
 from tests.engine.toys import TinyNet, random_clips
@@ -138,6 +140,18 @@ def test_clip_evaluation_counts_every_video_once_and_leaves_the_mode_alone():
     right = sum(int(predicted[i] == labels[i]) for i in (0, 1, 2, 4))  # number 3 could not be decoded
     assert figures["top1"] == pytest.approx(20.0 * right)
     assert evaluate(model) == figures  # a second time: nothing is carried over
+
+
+def test_the_same_wrong_videos_are_kept_in_any_order():
+    """Also among equally confident ones."""
+    confidence = [0.5, 0.9, 0.5, 0.7, 0.5]
+    kept = set()
+    for order in itertools.permutations(range(5)):
+        wrong = WrongVideos(np.zeros(5, int), limit=3)
+        for video in order:
+            wrong.update(video_views(video), np.array([0.0, confidence[video]], np.float32))
+        kept.add(tuple(wrong.strips()))
+    assert kept == {(1, 3, 0)}
 
 
 def test_a_test_leaves_its_analysis_and_frames_of_wrong_videos(tmp_path):

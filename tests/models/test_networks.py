@@ -134,6 +134,17 @@ def test_a_clip_is_refused_with_its_shape(name, clip, message):
         TOYS[name]()(clip)
 
 
+@pytest.mark.parametrize("name", TOYS)
+def test_double_precision_goes_with_itself_alone(name):
+    model = TOYS[name]().eval()
+    clip = torch.zeros(1, 3, 8, 32, 32)
+    with pytest.raises(ValueError, match=r"a clip of float32, as the weights are; received float64: clip\.to\(torch\."):
+        model(clip.double())
+    with pytest.raises(ValueError, match=r"a clip of float64, as the weights are; received float32"):
+        model.double()(clip)
+    assert model(clip.double()).dtype == torch.float64
+
+
 def test_too_few_frames_for_a_pool_over_time():
     model = toy_resnet(arch="i3d", stem_temporal_strides=(2, 2)).eval()
     message = "expected a clip (B, C, T, H, W) of at least 5 frames of 1x1 pixels; received (1, 3, 4, 32, 32)."

@@ -50,6 +50,6 @@ def analyst():
 @pytest.fixture
 def client(analyst, video):
     """The application over a model of brightness, with one sample."""
-    app = build_app(analyst, title="brightness", samples=[Video(video, "folder/a.mp4")])
+    app = build_app(analyst, title="brightness", samples=[Video(video, "folder/a.mp4", is_ours=True)])
     with TestClient(app, base_url="http://127.0.0.1:8000") as made:
         yield made

@@ -56,7 +56,7 @@ TEXT = "document.getElementById('{}').textContent"
 @needs_chromium
 def test_a_video_is_sent_played_and_charted(video, tmp_path):
     pipeline = slowfast_pipeline()
-    samples = [Video(video, "a folder/b.mp4")]
+    samples = [Video(video, "a folder/b.mp4", is_ours=True)]
     app = build_app(Analyst(pipeline, explain=Evidence(pipeline)), title="tiny.pyth", samples=samples)
     odd = tmp_path / "<img src=x onerror=alert(1)>.mp4"
     odd.write_bytes(video.read_bytes())

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.files import ConfigError, KeyPath
-from slowfast.config.ignored import changed_keys, ignored_settings
 from slowfast.config.merge import coerce, key_names
 from slowfast.config.origins import is_set, value_beside
-from slowfast.config.refused import REFUSED_KEYS, REFUSED_VALUES, unknown_key
+from slowfast.config.refused import INSTEAD, REFUSED_KEYS, REFUSED_VALUES, unknown_key
 from slowfast.config.rules.ava import ava_problems
 from slowfast.config.rules.common import at_least, fraction, one_of
 from slowfast.config.rules.data import data_problems
@@ -58,8 +57,8 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> Cf
 
 
 def warnings_about(cfg: CfgNode, defaults: CfgNode) -> list[str]:
-    """Sentences about settings without effect, and about those that work but are seldom meant."""
-    return [*ignored_settings(cfg, defaults), *odd_settings(cfg, defaults)]
+    """Sentences about settings that work but are seldom meant."""
+    return list(odd_settings(cfg, defaults))
 
 
 def _scale_learning_rates(cfg: CfgNode) -> None:
@@ -98,9 +97,23 @@ def _type_problems(cfg: CfgNode, defaults: CfgNode, prefix: KeyPath, names: list
                 yield unknown_key((*prefix, key), cfg[key], names)
 
 
+def changed_keys(cfg: CfgNode, defaults: CfgNode, prefix: str = "") -> dict[str, object]:
+    """Dotted name -> value of every key whose value is not its default."""
+    changed: dict[str, object] = {}
+    for key, default in defaults.items():
+        value = cfg.get(key, default)
+        if isinstance(default, CfgNode):
+            changed |= changed_keys(value, default, f"{prefix}{key}.") if isinstance(value, CfgNode) else {}
+        elif value != default:
+            changed[prefix + key] = value
+    return changed
+
+
 def refused_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
-    """Settings that ask for a part of PySlowFast that does not exist here."""
+    """Settings that ask for a part of PySlowFast that does not exist here, or that nothing reads."""
     for name, value in changed_keys(cfg, defaults).items():
+        if name in INSTEAD:
+            yield f"{name}={value!r}: {INSTEAD[name]}. Remove the key."
         subject = REFUSED_KEYS.get(name) or REFUSED_VALUES.get(name, {}).get(str(value).lower())
         if subject:
             yield f"{name}={value!r}: {subject} not part of slowfast; remove the key, or use PySlowFast."

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.rules.common import above, at_least
+from slowfast.config.rules.common import above, at_least, value_of
 from slowfast.config.rules.model import model_kind
 
 
 def multigrid_problems(cfg: CfgNode) -> Iterator[str]:
     """Everything that keeps the long and the short cycle from being laid out as asked."""
+    yield from stage_problems(cfg)
     multigrid = cfg.MULTIGRID
     if not (multigrid.LONG_CYCLE or multigrid.SHORT_CYCLE):
         return
@@ -29,6 +30,25 @@ def multigrid_problems(cfg: CfgNode) -> Iterator[str]:
         yield from short_cycle_problems(cfg)
     if multigrid.LONG_CYCLE:
         yield from long_cycle_problems(cfg)
+
+
+# PySlowFast's notes, written while it trains -> the recipe's setting that each repeats.
+_NOTES = {
+    "MULTIGRID.DEFAULT_T": "DATA.NUM_FRAMES",
+    "MULTIGRID.DEFAULT_S": "DATA.TRAIN_CROP_SIZE",
+    "MULTIGRID.LONG_CYCLE_SAMPLING_RATE": "DATA.SAMPLING_RATE",
+}
+
+
+def stage_problems(cfg: CfgNode) -> Iterator[str]:
+    """Notes of a stage of training, as PySlowFast leaves them in checkpoints: its clips are not the recipe's."""
+    for note, setting in _NOTES.items():
+        noted, value = value_of(cfg, note), value_of(cfg, setting)
+        if noted not in (0, value):
+            yield (
+                f"{note}={noted}, but {setting}={value}: PySlowFast writes this in a stage of multigrid training, "
+                f"whose clips are others than the recipe's. Take the recipe itself, or set {note} 0 to keep {setting}."
+            )
 
 
 def short_cycle_problems(cfg: CfgNode) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """From videos to a file of boxes that the loader reads, with a detector of random weights."""
 
+import shutil
+
 import pytest
 import torch
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
@@ -62,6 +64,30 @@ def test_a_later_run_does_the_rest(tmp_path, make_video, small_detector, monkeyp
     monkeypatch.setattr(ava_boxes, "detect_people", lambda *args, **options: seen.append(1) or detect(*args, **options))
     assert boxes(tmp_path, "--workers", "0") == 0
     assert len(seen) == 1 and (tmp_path / "boxes.csv").read_text().startswith(first)
+
+
+def test_parts_of_several_machines_are_put_together(tmp_path, make_video, small_detector, monkeypatch, capsys):
+    """As one machine writes them; the run without --shard detects nothing again, and names what failed in any part."""
+    for name in ("a", "b", "c"):
+        make_video(tmp_path / "videos" / f"{name}.mp4", num_frames=61)
+    (tmp_path / "videos" / "d.mp4").write_bytes(b"")
+    parts = tmp_path / "boxes.csv.parts"
+    assert boxes(tmp_path, "--workers", "0", "--shard", "0/2") == 0
+    assert sorted(path.name for path in (parts / "boxes").iterdir()) == ["a.csv", "c.csv"]
+    assert f"{parts}: 2 of 2 videos" in capsys.readouterr().out
+    assert not (tmp_path / "boxes.csv").exists()
+    assert boxes(tmp_path, "--workers", "0", "--shard", "1/2") == 1
+    (failed,) = read_table(parts / "failed.1-of-2.csv")
+    assert failed["path"].endswith("d.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr(ava_boxes, "detect_people", None)
+        assert boxes(tmp_path, "--workers", "0") == 1
+    together = (tmp_path / "boxes.csv").read_text()
+    assert [row["path"][-5:] for row in read_table(parts / "failed.csv")] == ["d.mp4"]
+    (tmp_path / "boxes.csv").unlink()
+    shutil.rmtree(parts)
+    assert boxes(tmp_path, "--workers", "0") == 1
+    assert (tmp_path / "boxes.csv").read_text() == together and together.count("\n") > 3
 
 
 def test_other_settings_are_refused(tmp_path, make_video, small_detector, capsys):
