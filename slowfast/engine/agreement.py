@@ -9,7 +9,7 @@ from typing import Any
 
 from slowfast.engine.bad_videos import BadVideos
 from slowfast.utils import distributed
-from slowfast.utils.errors import LostProcessError
+from slowfast.utils.errors import LostProcessError, StoppedError
 from slowfast.utils.signals import stop_requested
 
 
@@ -51,6 +51,18 @@ def in_agreement(batches: Iterable, *, bad_videos: BadVideos, wish: Callable[[],
         if any_new:
             bad_videos.add(new)
         yield batch, Wish(agreed)
+
+
+def until_stopped(batches: Iterable, *, bad_videos: BadVideos, wish: Callable[[], Wish]) -> Iterator[Any]:
+    """Every batch of ``in_agreement``, for loops that are begun again.
+
+    Raises:
+        StoppedError: a process wants to stop.
+    """
+    for batch, agreed in in_agreement(batches, bad_videos=bad_videos, wish=wish):
+        if agreed is Wish.STOP:
+            raise StoppedError
+        yield batch
 
 
 def _next(iterator: Iterator) -> tuple[Any, Exception | None]:

@@ -15,28 +15,30 @@ from slowfast.datasets import build_augment, build_dataset, build_loader
 from slowfast.datasets.build import build_protocol, protocol_of
 from slowfast.datasets.fingerprint import fingerprint_of
 from slowfast.engine.batch_sizes import BatchSizes
-from slowfast.engine.best import BestFigure
 from slowfast.engine.build import build_device, train_dtype
 from slowfast.engine.build_checks import check_job
 from slowfast.engine.build_writers import build_writers
 from slowfast.engine.checkpoint import (
+    CheckpointFolder,
     find_checkpoints,
     load_for_finetuning,
     read_training_state,
     training_differences,
 )
 from slowfast.engine.inputs import ClipPreprocessor
-from slowfast.engine.memory import MOMENTS, StepMemory
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.placement import place_model
-from slowfast.engine.tasks import Evaluation, task_of
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.tasks import Evaluation, Task, task_of
+from slowfast.engine.train_log import TrainLog
 from slowfast.engine.trainer import TRAINER_REGISTRY, Trainer
+from slowfast.engine.training_memory import StepMemory
+from slowfast.engine.validation import Validation
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.freezing import freeze
-from slowfast.models.recompute import recompute, recomputes
 from slowfast.models.weights.load import CheckpointError, load_weights
 from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, evaluation_epochs
 from slowfast.utils import distributed
@@ -88,30 +90,17 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
         preprocess=ClipPreprocessor.of(protocol, device, channels_last=cfg.MODEL.CHANNELS_LAST),
         num_epochs=shapes.max_epoch,
         augment=build_augment(cfg),
-        evaluate=evaluate,
-        figure_prefix=task.figure_prefix,
-        eval_period=cfg.TRAIN.EVAL_PERIOD,
-        eval_epochs=_evaluation_epochs(cfg, shapes),
-        checkpoint_period=cfg.TRAIN.CHECKPOINT_PERIOD,
-        checkpoint_minutes=cfg.TRAIN.CHECKPOINT_MINUTES,
-        keep_checkpoints=cfg.TRAIN.KEEP_CHECKPOINTS,
-        best=BestFigure(cfg.TRAIN.BEST_FIGURE, patience=cfg.TRAIN.EARLY_STOPPING),
-        output_dir=cfg.OUTPUT_DIR,
-        writer=build_writer(cfg, num_records=0 if state is None else state["training"]["num_records"]),
-        log_period=cfg.LOG_PERIOD,
-        amp_dtype=train_dtype(cfg, device),
-        ema_decay=cfg.TRAIN.EMA_DECAY,
-        accumulate=cfg.TRAIN.ACCUMULATE,
-        clip_grad_value=cfg.SOLVER.CLIP_GRAD_VAL,
-        clip_grad_norm=cfg.SOLVER.CLIP_GRAD_L2NORM,
-        loss_explosion_factor=cfg.TRAIN.KILL_LOSS_EXPLOSION_FACTOR,
-        precise_bn_batches=cfg.BN.NUM_BATCHES_PRECISE if cfg.BN.USE_PRECISE_STATS else 0,
-        freeze_bn=cfg.MODEL.FROZEN_BN,
-        describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
-        max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
+        step_options=_step_options(cfg, device, sizes),
+        validation=None if evaluate is None else _validation(cfg, task, evaluate, shapes),
+        checkpoints=_checkpoint_folder(cfg, dataset, evaluate, sizes),
+        log=TrainLog(
+            build_writer(cfg, num_records=0 if state is None else state["training"]["num_records"]),
+            period=cfg.LOG_PERIOD,
+            describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
+        ),
         parallel=_parallel_options(cfg),
-        memory_advice=lambda: step_memory(cfg, sizes).advice(),
-        checkpoint_extra={**_checkpoint_facts(cfg, dataset, evaluate), "batch_sizes": sizes.as_dict()},
+        precise_bn_batches=cfg.BN.NUM_BATCHES_PRECISE if cfg.BN.USE_PRECISE_STATS else 0,
+        max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
         **cfg.TRAIN.TRAINER_ARGS,
     )
     if state is not None:
@@ -129,39 +118,49 @@ def _on_device(loss: Callable[[Tensor, Tensor], Tensor], device: torch.device) -
     return loss.to(device) if isinstance(loss, nn.Module) else loss
 
 
-def _checkpoint_facts(cfg: CfgNode, dataset: VideoDataset, evaluate: Evaluation | None) -> dict[str, Any]:
-    """What a checkpoint holds beside the state: what ``Pipeline.from_checkpoint`` needs, and what it was made of."""
+def _step_options(cfg: CfgNode, device: torch.device, sizes: BatchSizes) -> StepOptions:
+    return StepOptions(
+        amp_dtype=train_dtype(cfg, device),
+        accumulate=cfg.TRAIN.ACCUMULATE,
+        clip_grad_value=cfg.SOLVER.CLIP_GRAD_VAL,
+        clip_grad_norm=cfg.SOLVER.CLIP_GRAD_L2NORM,
+        loss_explosion_factor=cfg.TRAIN.KILL_LOSS_EXPLOSION_FACTOR,
+        freeze_bn=cfg.MODEL.FROZEN_BN,
+        ema_decay=cfg.TRAIN.EMA_DECAY,
+        memory_advice=lambda: StepMemory.from_config(cfg, sizes).advice(),
+    )
+
+
+def _validation(cfg: CfgNode, task: Task, evaluate: Evaluation, shapes: ShapeSchedule) -> Validation:
+    return Validation(
+        evaluate,
+        figure_prefix=task.figure_prefix,
+        period=cfg.TRAIN.EVAL_PERIOD,
+        epochs=_evaluation_epochs(cfg, shapes),
+        best_figure=cfg.TRAIN.BEST_FIGURE,
+        patience=cfg.TRAIN.EARLY_STOPPING,
+    )
+
+
+def _checkpoint_folder(
+    cfg: CfgNode, dataset: VideoDataset, evaluate: Evaluation | None, sizes: BatchSizes
+) -> CheckpointFolder:
+    """Checkpoints with what ``Pipeline.from_checkpoint`` needs, and what they were made of, beside the state."""
     lists = {"train": dataset} if evaluate is None else {"train": dataset, "val": evaluate.dataset}
-    return {
+    facts = {
         "cfg": cfg.dump(),
         "class_names": dataset.class_names,
         "protocol": build_protocol(cfg, "test").as_dict(),
         "lists": {split: fingerprint_of(of).as_dict() for split, of in lists.items()},
         "versions": versions(),
+        "batch_sizes": sizes.as_dict(),
     }
-
-
-def step_memory(cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
-    """What a training step of a process keeps in memory, measured on the meta device."""
-    with torch.device("meta"):
-        model = build_model(cfg)
-    num_bytes = 4 * sum(p.numel() for p in model.parameters())
-    copies = 1 + MOMENTS[cfg.SOLVER.OPTIMIZING_METHOD]  # the gradient, and what the optimizer remembers
-    learned = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
-    shape = (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
-    clip_bytes, recomputed = measure(model, shape).activation_bytes, None
-    if not cfg.MODEL.ACT_CHECKPOINT:
-        recompute(model)
-        recomputed = measure(model, shape).activation_bytes if recomputes(model) else None
-    return StepMemory(
-        clips=sizes.at_once * cfg.TRAIN.ACCUMULATE,
-        parts=cfg.TRAIN.ACCUMULATE,
-        batch_size=cfg.TRAIN.BATCH_SIZE,
-        clip_shape=shape,
-        clip_bytes=clip_bytes,
-        recomputed_bytes=recomputed,
-        half_precision=cfg.TRAIN.MIXED_PRECISION,
-        state_bytes=num_bytes * (2 if cfg.TRAIN.EMA_DECAY else 1) + learned * copies,
+    return CheckpointFolder(
+        cfg.OUTPUT_DIR,
+        period=cfg.TRAIN.CHECKPOINT_PERIOD,
+        minutes=cfg.TRAIN.CHECKPOINT_MINUTES,
+        keep=cfg.TRAIN.KEEP_CHECKPOINTS,
+        facts=facts,
     )
 
 

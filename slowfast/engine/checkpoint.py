@@ -11,8 +11,10 @@ import logging
 import os
 import re
 import shutil
+import time
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from slowfast.engine.step_checks import non_finite_tensors
 from slowfast.engine.training_state import state_problem
 from slowfast.engine.weight_average import NAME as AVERAGE
 from slowfast.models.weights.load import CheckpointError, load_content_exactly, load_weights, read_checkpoint
+from slowfast.utils import distributed
 from slowfast.utils.files import atomic_write, storage_error
 
 logger = logging.getLogger(__name__)
@@ -106,19 +109,50 @@ class CheckpointFolder:
     """The checkpoints of one run: those after whole epochs, the best, and the newest inside an epoch.
 
     Args:
+        period: epochs from one checkpoint to the next.
+        minutes: the longest that a crash may cost inside an epoch; 0 saves at the ends of epochs alone.
         keep: whole epochs of which the files stay; 0 for all.
+        facts: further fields of every checkpoint (config, class names, versions).
     """
 
-    def __init__(self, output_dir: str | os.PathLike, *, keep: int = 0):
+    def __init__(
+        self,
+        output_dir: str | os.PathLike,
+        *,
+        period: int = 1,
+        minutes: float = 0.0,
+        keep: int = 0,
+        facts: Mapping[str, Any] | None = None,
+    ):
         self.output_dir = Path(output_dir)
+        self.period = period
+        self.minutes = minutes
         self.keep = keep
+        self.facts = dict(facts or {})
+        self._last_save = time.monotonic()
+
+    def follows(self, epoch: int) -> bool:
+        """Whether ``epoch`` epochs, not the last ones, are followed by a checkpoint."""
+        return self.period > 0 and epoch % self.period == 0
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the last save is so long ago that one inside the epoch is due."""
+        return 0 < self.minutes <= (time.monotonic() - self._last_save) / 60
 
     def save(self, state: dict[str, Any], *, epochs: int, batch: int | None = None) -> Path:
-        """Write the state after ``epochs`` epochs (and ``batch`` batches), then drop what it makes superfluous."""
+        """Write the state after ``epochs`` epochs (and ``batch`` batches), then drop what it makes superfluous.
+
+        Every process has to call it; the main one writes.
+        """
         path = checkpoint_path(self.output_dir, epochs, batch)
-        save_checkpoint(path, state)
-        self._drop_old()
+        distributed.on_main(lambda: self._write(path, state))
+        self._last_save = time.monotonic()
         return path
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        save_checkpoint(path, {**self.facts, **state})
+        self._drop_old()
 
     def _drop_old(self) -> None:
         """A file inside an epoch stays while one of the two newest of all, so that a damaged newest is no loss."""
@@ -129,8 +163,15 @@ class CheckpointFolder:
         for path in [*inside, *(whole[self.keep :] if self.keep else [])]:
             path.unlink(missing_ok=True)
 
-    def keep_best(self, path: Path) -> None:
-        """Have best.pyth hold what ``path`` does: as a second name of the file where the system has that."""
+    def keep_best(self) -> None:
+        """Have best.pyth hold what the newest checkpoint does: a second name of the file where the system has that.
+
+        Every process has to call it; the main one writes.
+        """
+        distributed.on_main(self._keep_best)
+
+    def _keep_best(self) -> None:
+        path = find_checkpoints(self.output_dir)[0]
         best = path.with_name(BEST_NAME)
         if best.exists() and best.samefile(path):  # renaming one name of a file to another of its own does nothing
             return

@@ -27,7 +27,7 @@ from slowfast.datasets.views import clip_seconds, open_video, read_key_frame, re
 from slowfast.engine.build import PLAIN_NORM, parts_of_checkpoint, pipeline_parts, published_parts, tells_its_model
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.placement import place_model
-from slowfast.engine.precision import autocast
+from slowfast.engine.precision import forward
 from slowfast.engine.prediction import Prediction
 from slowfast.models.folding import fold_batch_norms
 from slowfast.models.weights.load import CheckpointError, read_checkpoint
@@ -60,26 +60,6 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def run_model(
-    model: nn.Module,
-    prepare: Callable[[Tensor], Tensor],
-    frames: Tensor,
-    extra_inputs: Sequence[Tensor] = (),
-    *,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    """What ``model`` gives for frames, in the mode that it is in.
-
-    Args:
-        prepare: uint8 frames -> normalized clip on the device.
-        extra_inputs: what the model takes beside the clip.
-        dtype: autocast type, or None for full precision.
-    """
-    clip = prepare(frames)
-    with autocast(clip.device, dtype):
-        return model(clip, *(x.to(clip.device, non_blocking=True) for x in extra_inputs))
 
 
 class Pipeline:
@@ -304,7 +284,7 @@ class Pipeline:
             inputs = [boxes[rows] - boxes.new_tensor([first, 0, 0, 0, 0])]
         if not len(rows):
             return []
-        return [(rows, run_model(function, self.prepare, frames[first:stop], inputs, dtype=self.dtype).float().cpu())]
+        return [(rows, forward(function, self.prepare(frames[first:stop]), inputs, dtype=self.dtype).float().cpu())]
 
     def _halve(self, limit: int) -> int:
         """The next smaller number of clips at a time, also for later calls."""

@@ -6,7 +6,9 @@ the statistics of some batches as a whole, under the present weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +16,13 @@ from torch import Tensor, nn
 
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils import distributed
+from slowfast.utils.logging import count, format_seconds
+from slowfast.utils.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+# Precise BN reads clips of its own: an epoch that no training reaches seeds their augmentation.
+PRECISE_BN_EPOCH = 1_000_000
 
 
 class _Population:
@@ -102,3 +111,22 @@ def update_precise_statistics(model: nn.Module, batches: Iterable, forward: Call
             if isinstance(module, SubBatchNorm3d):
                 module.aggregate()
     return num_batches
+
+
+def refresh_batch_norms(
+    models: Sequence[nn.Module], batches: Iterable, run: Callable[[nn.Module, Any], object], *, num_batches: int
+) -> None:
+    """Give the batch norms of several models the statistics of the same batches, with a line in the log.
+
+    Args:
+        run: model, batch -> anything; the training step's forward pass.
+    """
+    start = time.perf_counter()
+
+    def forward(batch) -> None:
+        for model in models:
+            run(model, batch)
+
+    with Progress(batches, total=num_batches, name="precise BN") as progress:
+        done = update_precise_statistics(nn.ModuleList(models), progress, forward)
+    logger.info("precise batch norm over %s in %s", count(done, "batch"), format_seconds(time.perf_counter() - start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,6 +33,19 @@ def autocast_dtype(name: str, device: torch.device) -> torch.dtype:
 def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager:
     """Autocast to ``dtype``, or nothing for None."""
     return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+def forward(
+    model: nn.Module, clip: Tensor, extra_inputs: Iterable[Tensor] = (), *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """What ``model`` gives for a normalized clip on its device, in the mode that it is in.
+
+    Args:
+        extra_inputs: what the model takes beside the clip, wherever it lies: boxes.
+        dtype: autocast type, or None for full precision.
+    """
+    with autocast(clip.device, dtype):
+        return model(clip, *(x.to(clip.device, non_blocking=True) for x in extra_inputs))
 
 
 def grad_scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.GradScaler:

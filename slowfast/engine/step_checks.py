@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from slowfast.engine.precision import autocast
 from slowfast.utils import distributed
 from slowfast.utils.errors import RunError
-
-if TYPE_CHECKING:
-    from slowfast.engine.trainer import Trainer
 
 _NUM_BEFORE = 5  # losses that an exploding one is compared with, as in PySlowFast
 _NUM_UNCHECKED = 6  # first losses that nothing is compared with
@@ -75,46 +71,51 @@ class LossExplosion:
         self._losses = deque(state["losses"], maxlen=_NUM_UNCHECKED)
 
 
-def check_step(trainer: Trainer, batch, *, loss: float, largest_gradient: float) -> None:
-    """Return when the step on ``batch`` may be taken; every process has to call it.
+def check_step(
+    batch,
+    *,
+    loss: float,
+    largest_gradient: float,
+    model: nn.Module,
+    is_scaled: bool,
+    run: Callable[[nn.Module, Any], tuple[Tensor, Tensor]],
+    place: str,
+) -> None:
+    """Return when the loss and the gradients of ``batch`` are finite.
 
     Args:
         largest_gradient: the largest absolute value, NaN when any is.
+        is_scaled: whether a scaler looks after the gradients: it skips the step and scales less from then on.
+        run: model, batch -> its normalized clip, and its logits; called to find the cause.
+        place: where the training is, and its learning rate, for the message.
 
     Raises:
-        NonFiniteLossError: the loss or, but for float16, a gradient is NaN or infinite.
-        LossExplosionError: see ``LossExplosion``.
+        NonFiniteLossError: the loss or, if nothing scales them, a gradient is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise NonFiniteLossError(_refusal(trainer, f"loss {loss}", _cause_of(trainer, batch), batch))
-    # The scaler of float16 looks for itself: it skips the step and scales less from then on.
-    if not math.isfinite(largest_gradient) and not trainer.scaler.is_enabled():
-        names = non_finite_gradients(trainer.model)
+        raise NonFiniteLossError(_refusal(f"loss {loss} {place}", _cause_of(model, batch, run), batch))
+    if not math.isfinite(largest_gradient) and not is_scaled:
+        names = non_finite_gradients(model)
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         cause = f"the loss is finite, but its gradient is not: {', '.join(names[:3])}{more}"
-        raise NonFiniteGradientError(_refusal(trainer, f"loss {loss:.4g}", cause, batch))
-    trainer.loss_explosion.check(loss, f"at {trainer.position}")
+        raise NonFiniteGradientError(_refusal(f"loss {loss:.4g} {place}", cause, batch))
 
 
-def _cause_of(trainer: Trainer, batch) -> str:
+def _refusal(what: str, cause: str, batch) -> str:
+    videos = batch.video_indices.tolist()[:8]
+    return f"{what} ({cause}; videos number {videos} of the list). The weights have not changed. {_ADVICE}"
+
+
+@torch.no_grad()
+def _cause_of(model: nn.Module, batch, run: Callable[[nn.Module, Any], tuple[Tensor, Tensor]]) -> str:
     """Why the loss of ``batch`` is not finite."""
-    broken = [name for name, p in trainer.model.named_parameters() if not torch.isfinite(p).all()]
+    broken = [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
     if broken:
         return f"weights were already not finite: {', '.join(broken[:3])}"
-    clip = trainer.preprocess(batch.frames)
+    clip, logits = run(model, batch)
     if not torch.isfinite(clip).all():
         return "its input is not finite"
-    with torch.no_grad(), autocast(trainer.device, trainer.amp_dtype):
-        logits = trainer.model(clip, *trainer.extra_inputs(batch))
     return "the logits are finite, but the loss is not" if logits.isfinite().all() else "the logits are not"
-
-
-def _refusal(trainer: Trainer, what: str, cause: str, batch) -> str:
-    lr = trainer.optimizer.param_groups[0]["lr"]
-    return (
-        f"{what} at {trainer.position} with lr {lr:.4g} ({cause}; videos number "
-        f"{batch.video_indices.tolist()[:8]} of the list). The weights have not changed. {_ADVICE}"
-    )
 
 
 def check_weights(state: dict[str, Tensor], step: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from slowfast.engine.meters import TrainMeter
@@ -31,13 +31,19 @@ class TrainLog:
     Args:
         writer: for records of numbers, or None for none.
         period: steps from one log line and record to the next.
-        num_epochs: of the whole training.
+        describe_epoch: epoch, from 0 -> what its batches are like, logged whenever it changes; or None.
     """
 
-    def __init__(self, *, writer: RecordWriter | None, period: int, num_epochs: int):
+    def __init__(
+        self,
+        writer: RecordWriter | None = None,
+        *,
+        period: int = 10,
+        describe_epoch: Callable[[int], str] | None = None,
+    ):
         self.writer = writer
         self.period = period
-        self.num_epochs = num_epochs
+        self.describe_epoch = describe_epoch
         self.meter = TrainMeter()  # since the last line
         self.epoch_meter = TrainMeter()
         self._warned_of_data = False
@@ -49,8 +55,9 @@ class TrainLog:
         """Records written so far."""
         return 0 if self.writer is None else self.writer.num_records
 
-    def begin_epoch(self, description: str) -> None:
-        """``description`` of its batches is logged when it is another than before."""
+    def begin_epoch(self, epoch: int) -> None:
+        """Start the clocks of an epoch, from 0."""
+        description = "" if self.describe_epoch is None else self.describe_epoch(epoch)
         if description != self._described:
             logger.info(description)
             self._described = description
@@ -67,13 +74,24 @@ class TrainLog:
         for meter in (self.meter, self.epoch_meter):
             meter.mark_step(loss=loss, num_clips=num_clips)
 
-    def line(self, *, step: int, batch: int, epoch: float, lr: float, steps_left: int, progress: Progress) -> None:
+    def line(
+        self,
+        *,
+        step: int,
+        batch: int,
+        epoch: float,
+        num_epochs: int,
+        lr: float,
+        steps_left: int,
+        progress: Progress,
+    ) -> None:
         """Write what the steps since the last line came to; every process has to call it.
 
         Args:
             step: steps so far.
             batch: those of this epoch.
             epoch: epochs so far, with the fraction of the present one.
+            num_epochs: of the whole training.
         """
         record = self.meter.pop()
         # In multigrid training too: a step costs about the same in every stage, by design.
@@ -82,7 +100,7 @@ class TrainLog:
         progress.note(loss=loss, lr=lr, clips_s=speed, data=f"{data:.0f}%", eta=eta)
         logger.info(
             "epoch %.2f/%d  loss %.4f  lr %.3g  %.1f clips/s  data %.0f%%  eta %s",
-            *(epoch, self.num_epochs, loss, lr, speed, data, eta),
+            *(epoch, num_epochs, loss, lr, speed, data, eta),
             extra={"is_shown_elsewhere": progress.is_shown},
         )
         if batch > self.period:  # the first batches of an epoch find no worker ready
@@ -100,12 +118,12 @@ class TrainLog:
                 100 * share,
             )
 
-    def end_epoch(self, epoch: int, *, lr: float) -> None:
+    def end_epoch(self, epoch: int, *, num_epochs: int, lr: float) -> None:
         """Sum the epoch up for ``epoch_line``; every process has to call it."""
         seconds = self.epoch_meter.seconds
         record = self.epoch_meter.pop()
         self._epoch_line = (
-            f"epoch {epoch}/{self.num_epochs} done: loss {record['train/loss']:.4f}  lr {lr:.3g}  "
+            f"epoch {epoch}/{num_epochs} done: loss {record['train/loss']:.4f}  lr {lr:.3g}  "
             f"{record['clips_per_second']:.1f} clips/s  {format_seconds(seconds)}"
         )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
-import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,32 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.engine import weight_average
-from slowfast.engine.after_epoch import due_after_epoch, refresh_batch_norms
-from slowfast.engine.agreement import Wish, in_agreement
+from slowfast.engine.agreement import Wish, in_agreement, until_stopped
 from slowfast.engine.bad_videos import BadVideos
-from slowfast.engine.best import BestFigure
-from slowfast.engine.checkpoint import CheckpointFolder, find_checkpoints
-from slowfast.engine.memory import explained, is_out_of_memory
+from slowfast.engine.checkpoint import CheckpointFolder
+from slowfast.engine.out_of_memory import lack_explained
 from slowfast.engine.parallel import ParallelOptions, parallelize, without_exchange
-from slowfast.engine.precision import autocast, grad_scaler, guard_small_inputs
+from slowfast.engine.precise_bn import PRECISE_BN_EPOCH, refresh_batch_norms
+from slowfast.engine.precision import forward, grad_scaler, guard_small_inputs
 from slowfast.engine.step_checks import LossExplosion, check_step, check_weights, largest_gradient
-from slowfast.engine.train_log import RecordWriter, TrainLog
-from slowfast.engine.training_state import collect_state, restore_state
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.train_log import TrainLog
+from slowfast.engine.training_state import (
+    batch_to_resume,
+    load_optimizer,
+    process_state,
+    restore_named,
+    restore_process,
+    restoring,
+)
+from slowfast.engine.validation import BestFigure, Validation
 from slowfast.engine.weight_average import WeightAverage
-from slowfast.models.freezing import is_frozen
-from slowfast.models.norm import SubBatchNorm3d
+from slowfast.models.freezing import hold_statistics
 from slowfast.utils import distributed, liveness
 from slowfast.utils.errors import StoppedError
 from slowfast.utils.progress import Progress
 from slowfast.utils.registry import Registry
+from slowfast.utils.seeding import generator_states, restore_generators
 from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)
@@ -54,26 +62,13 @@ class Trainer:
         preprocess: uint8 frames -> normalized clip on the device.
         num_epochs: where training ends.
         augment: (clip, labels) -> (clip, labels), on the device, in train mode only; or None.
-        evaluate: called with the model after every ``eval_period`` epochs, or after those numbers of epochs that
-            ``eval_epochs`` has, and at the end; returns named figures.
-        figure_prefix: of these figures' names in the records.
-        output_dir: for checkpoints, or None for none.
-        checkpoint_period: epochs from one checkpoint to the next.
-        checkpoint_minutes: the longest that a crash may cost inside an epoch; 0 saves at the ends of epochs alone.
-        keep_checkpoints: whole epochs of which the checkpoints stay; 0 for all.
-        best: the figure whose best weights become best.pyth, and when training ends without a better one; or None.
-        amp_dtype: autocast type, or None for full precision.
-        ema_decay: of the average of the weights, which is evaluated and saved beside them; 0 for none.
-        accumulate: parts that a batch is computed in, one after the other; its clips are a multiple of it.
-        clip_grad_value, clip_grad_norm: limits of every gradient and of their L2 norm; None for none.
-        loss_explosion_factor: stop when the loss exceeds this many times the mean of the five before it; 0 for never.
-        precise_bn_batches: batches for precise batch norm statistics before evaluation; 0 for none.
-        freeze_bn: batch norms keep their running statistics (their scale and shift still learn).
-        describe_epoch: epoch, from 0 -> what its batches are like, logged whenever it changes; or None.
-        max_bad_videos: undecodable videos after which training stops.
+        step_options: precision, accumulation, limits of gradients and the like.
+        validation: what judges the weights, and when; or None.
+        checkpoints: where and how often the training is saved; or None for not at all.
+        log: takes lines and records; default lines alone.
         parallel: how several processes exchange gradients.
-        memory_advice: says what to change when a step does not fit into memory; or None.
-        checkpoint_extra: further fields of every checkpoint (config, class names, versions).
+        precise_bn_batches: batches for precise batch norm statistics before evaluation; 0 for none.
+        max_bad_videos: undecodable videos after which training stops.
     """
 
     def __init__(
@@ -87,30 +82,13 @@ class Trainer:
         preprocess: Callable[[Tensor], Tensor],
         num_epochs: int,
         augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
-        evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
-        figure_prefix: str = "val/",
-        eval_period: int = 1,
-        eval_epochs: Container[int] | None = None,
-        checkpoint_period: int = 1,
-        checkpoint_minutes: float = 0.0,
-        keep_checkpoints: int = 0,
-        best: BestFigure | None = None,
-        output_dir: str | Path | None = None,
-        writer: RecordWriter | None = None,
-        log_period: int = 10,
-        amp_dtype: torch.dtype | None = None,
-        ema_decay: float = 0.0,
-        accumulate: int = 1,
-        clip_grad_value: float | None = None,
-        clip_grad_norm: float | None = None,
-        loss_explosion_factor: float = 0.0,
-        precise_bn_batches: int = 0,
-        freeze_bn: bool = False,
-        describe_epoch: Callable[[int], str] | None = None,
-        max_bad_videos: int = 100,
+        step_options: StepOptions | None = None,
+        validation: Validation | None = None,
+        checkpoints: CheckpointFolder | None = None,
+        log: TrainLog | None = None,
         parallel: ParallelOptions | None = None,
-        memory_advice: Callable[[], str] | None = None,
-        checkpoint_extra: dict[str, Any] | None = None,
+        precise_bn_batches: int = 0,
+        max_bad_videos: int = 100,
     ):
         self.device = next(model.parameters()).device
         self.model = model
@@ -120,46 +98,33 @@ class Trainer:
         self.schedule = schedule
         self.train_loader = train_loader
         self.preprocess = preprocess
-        self.augment = augment
-        self.evaluate = evaluate
-        self.figure_prefix = figure_prefix
         self.num_epochs = num_epochs
-        self.eval_period = eval_period
-        self.eval_epochs = eval_epochs
-        self.checkpoint_period = checkpoint_period
-        self.checkpoint_minutes = checkpoint_minutes
-        self.checkpoints = None if output_dir is None else CheckpointFolder(output_dir, keep=keep_checkpoints)
-        self.amp_dtype = amp_dtype
-        guard_small_inputs(model, self.device, amp_dtype)
-        self.scaler = grad_scaler(self.device, amp_dtype)
-        self.accumulate = accumulate
-        self.clip_grad_value = clip_grad_value
-        self.clip_grad_norm = clip_grad_norm
+        self.augment = augment
+        self.step_options = options = step_options or StepOptions()
+        self.validation = validation
+        self.checkpoints = checkpoints
+        self.log = log or TrainLog()
         self.precise_bn_batches = precise_bn_batches
-        self.freeze_bn = freeze_bn
-        self.describe_epoch = describe_epoch
-        self.memory_advice = memory_advice
-        self.checkpoint_extra = checkpoint_extra or {}
+        guard_small_inputs(model, self.device, options.amp_dtype)
+        self.scaler = grad_scaler(self.device, options.amp_dtype)
         self.epoch = 0  # the next one to run
         self.batch = 0  # the next one of that epoch
         self.step = 0  # batches trained on in all
         self.due: set[str] = set()  # what is left to do after the last epoch
         self.figures: dict[str, float] = {}  # of the last evaluation
         self.figures_epoch = 0  # epochs trained before it
-        self.log = TrainLog(writer=writer, period=log_period, num_epochs=num_epochs)
-        self.best = best or BestFigure()
+        self.best = BestFigure() if validation is None else validation.best()
         self.bad_videos = BadVideos(max_bad_videos)
-        self.loss_explosion = LossExplosion(loss_explosion_factor)
+        self.loss_explosion = LossExplosion(options.loss_explosion_factor)
+        self.ema = WeightAverage(model, options.ema_decay) if options.ema_decay else None
         self.states: dict[str, Any] = {}
         for name in ("best", "bad_videos", "loss_explosion"):
             self.add_state(name, getattr(self, name))
-        self.ema = WeightAverage(model, ema_decay) if ema_decay else None
         if self.ema is not None:
             self.add_state(weight_average.NAME, self.ema)
         self.on_evaluation: Callable[[Trainer], None] | None = None  # called after the figures of the present weights
         self._lr = schedule(0.0)
         self._is_first_step = True  # of this process
-        self._last_save = time.monotonic()
 
     def add_state(self, name: str, thing: Any) -> None:
         """Have ``thing`` (anything with ``state_dict`` and ``load_state_dict``) saved and restored under ``name``."""
@@ -206,7 +171,7 @@ class Trainer:
         """Train on the rest of the present epoch; afterwards ``epoch`` counts it, and ``due`` is what follows it."""
         self.set_train_mode()
         self.train_loader.batch_sampler.set_epoch(self.epoch, start_batch=self.batch)
-        self.log.begin_epoch("" if self.describe_epoch is None else self.describe_epoch(self.epoch))
+        self.log.begin_epoch(self.epoch)
         num_left, name = self.steps_per_epoch - self.batch, f"epoch {self.epoch + 1}/{self.num_epochs}"
         with Progress(self.train_loader, total=num_left, name=name) as progress:
             for batch, wish in in_agreement(progress, bad_videos=self.bad_videos, wish=self.wish):
@@ -214,16 +179,17 @@ class Trainer:
                     self.interrupt(wish)
                 self.log.mark_data()
                 self._set_lr(self._fractional_epoch)
-                loss = self._step_within_memory(batch)
+                with lack_explained(self.position, self.step_options.memory_advice):
+                    loss = self.train_step(batch)
                 if self.ema is not None:
                     self.ema.update(self.model)
                 self.log.mark_step(loss=loss, num_clips=len(batch))
                 self.batch, self.step = self.batch + 1, self.step + 1
                 if self.batch % self.log.period == 0 or self.batch == self.steps_per_epoch:
                     self._log_line(progress)
-        self.log.end_epoch(self.epoch + 1, lr=self._lr)
+        self.log.end_epoch(self.epoch + 1, num_epochs=self.num_epochs, lr=self._lr)
         self.epoch, self.batch = self.epoch + 1, 0
-        self.due = due_after_epoch(self)
+        self.due = self._due_after_epoch()
         for model in self.models():
             distributed.share_buffers(model)  # the main process's are evaluated and saved
 
@@ -238,28 +204,29 @@ class Trainer:
         """
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._accumulate_gradients(batch)
-        if self.clip_grad_value is not None or self.clip_grad_norm is not None:
+        if self.step_options.clips_gradients:
             self.scaler.unscale_(self.optimizer)
         largest = largest_gradient(self.model.parameters(), self.device)
         # Queued behind the backward pass: the one wait of a step.
-        mean_loss, largest_gradient_value = torch.stack([loss, largest]).tolist()
-        check_step(self, batch, loss=mean_loss, largest_gradient=largest_gradient_value)
-        if self.clip_grad_value is not None:
-            nn.utils.clip_grad_value_(self.model.parameters(), self.clip_grad_value)
-        if self.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
+        mean_loss, gradient = torch.stack([loss, largest]).tolist()
+        self._check_step(batch, mean_loss, gradient)
+        self.step_options.clip_gradients(self.model)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return mean_loss
 
-    def _step_within_memory(self, batch) -> float:
-        """``train_step``, whose lack of memory is explained."""
-        try:
-            return self.train_step(batch)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            raise explained(error, self.position, self.memory_advice) from error
+    def _check_step(self, batch, loss: float, largest_gradient: float) -> None:
+        """Return when the step on ``batch`` may be taken; every process has to call it."""
+        check_step(
+            batch,
+            loss=loss,
+            largest_gradient=largest_gradient,
+            model=self.model,
+            is_scaled=self.scaler.is_enabled(),
+            run=self._run,
+            place=f"at {self.position} with lr {self.optimizer.param_groups[0]['lr']:.4g}",
+        )
+        self.loss_explosion.check(loss, f"at {self.position}")
 
     def compute_loss(self, batch) -> Tensor:
         """The loss of one ``ClipBatch``, a scalar to differentiate."""
@@ -273,16 +240,17 @@ class Trainer:
 
     def forward(self, clip: Tensor, batch) -> Tensor:
         """Logits of a normalized clip, in the precision of the training; ``batch`` has what goes in beside it."""
-        with autocast(self.device, self.amp_dtype):
-            return self.parallel_model(clip, *self.extra_inputs(batch))
+        return forward(self.parallel_model, clip, batch.extra_inputs, dtype=self.step_options.amp_dtype)
 
-    def extra_inputs(self, batch) -> list[Tensor]:
-        """What the model takes beside the clip, on the device: the boxes of a ``DetectionBatch``."""
-        return [x.to(self.device, non_blocking=True) for x in batch.extra_inputs]
+    def _run(self, model: nn.Module, batch) -> tuple[Tensor, Tensor]:
+        """Normalized clip of a batch, not augmented, and what ``model`` gives for it, in the training's precision."""
+        clip = self.preprocess(batch.frames)
+        return clip, forward(model, clip, batch.extra_inputs, dtype=self.step_options.amp_dtype)
 
     def _accumulate_gradients(self, batch) -> Tensor:
         """Add up the gradients of the batch's mean loss, part by part; that loss, float32."""
-        parts = batch.split(self.accumulate) if self.accumulate > 1 else [batch]
+        accumulate = self.step_options.accumulate
+        parts = batch.split(accumulate) if accumulate > 1 else [batch]
         total = torch.zeros((), device=self.device)
         for number, part in enumerate(parts, 1):
             exchange: contextlib.AbstractContextManager = contextlib.nullcontext()
@@ -299,36 +267,64 @@ class Trainer:
 
     # --- after an epoch ---
 
+    def _due_after_epoch(self) -> set[str]:
+        """What follows the epochs so far; ``training_state.DUE`` has the order."""
+        is_last = self.epoch == self.num_epochs
+        evaluates = self.validation is not None and (is_last or self.validation.follows(self.epoch))
+        saves = self.checkpoints is not None and (is_last or self.checkpoints.follows(self.epoch))
+        due = {
+            "precise_bn": self.precise_bn_batches and (evaluates or saves),
+            "evaluate": evaluates,
+            "evaluate_ema": evaluates and self.ema is not None,
+            "save": saves,
+        }
+        return {name for name, is_due in due.items() if is_due}
+
     def update_precise_bn(self) -> None:
         """Replace the running statistics of the batch norms by those of some batches under the present weights.
 
         Raises:
             StoppedError: a signal asked for the end; the state is saved as before the first of these batches.
         """
-        refresh_batch_norms(self)
+        self.set_train_mode()
+        if self.ema is not None:
+            self.ema.imitate_mode(self.model)
+        self.train_loader.batch_sampler.set_epoch(PRECISE_BN_EPOCH + self.epoch)
+        num_batches = min(self.precise_bn_batches, self.steps_per_epoch)
+        generators = generator_states()
+        some = itertools.islice(self.train_loader, num_batches)
+        batches = until_stopped(some, bad_videos=self.bad_videos, wish=self.wish)
+        try:
+            refresh_batch_norms(self.models(), batches, self._run, num_batches=num_batches)
+        except StoppedError:
+            restore_generators(generators)
+            self.interrupt(Wish.STOP)
+        finally:
+            if self.ema is not None:
+                self.ema.model.eval()
         self.due.discard("precise_bn")
 
     def run_evaluation(self) -> None:
         """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
-        assert self.evaluate is not None  # else no evaluation is due
+        assert self.validation is not None  # else no evaluation is due
         self._save_inside()
         self.figures, self.figures_epoch = {}, self.epoch
-        self._take_figures(self.evaluate(self.model))
+        self._take_figures(self.validation, self.model)
         if self.on_evaluation is not None:
             self.on_evaluation(self)
         self._after_evaluation("evaluate")
 
     def run_ema_evaluation(self) -> None:
         """The same for the average of the weights; its figures have "ema_" in front."""
-        assert self.evaluate is not None and self.ema is not None
+        assert self.validation is not None and self.ema is not None
         self._save_inside()
-        figures = self.evaluate(self.ema.model)
-        self._take_figures({f"{weight_average.NAME}_{name}": value for name, value in figures.items()})
+        self._take_figures(self.validation, self.ema.model, prefix=f"{weight_average.NAME}_")
         self._after_evaluation("evaluate_ema")
 
-    def _take_figures(self, figures: dict[str, float]) -> None:
+    def _take_figures(self, validation: Validation, model: nn.Module, *, prefix: str = "") -> None:
+        figures = {prefix + name: value for name, value in validation.evaluate(model).items()}
         self.figures = {**self.figures, **figures}
-        named = {self.figure_prefix + name: value for name, value in figures.items()}
+        named = {validation.figure_prefix + name: value for name, value in figures.items()}
         self.log.figures(self.step, self.epoch, named)
 
     def _after_evaluation(self, done: str) -> None:
@@ -352,9 +348,8 @@ class Trainer:
 
     def keep_best(self) -> None:
         """Have best.pyth hold the newest checkpoint."""
-        folder = self.checkpoints
-        if folder is not None:
-            distributed.on_main(lambda: folder.keep_best(find_checkpoints(folder.output_dir)[0]))
+        if self.checkpoints is not None:
+            self.checkpoints.keep_best()
         self.due.discard("keep_best")
 
     # --- stopping, saving and going on ---
@@ -363,9 +358,8 @@ class Trainer:
         """What this process wants before the next step."""
         if stop_requested():
             return Wish.STOP
-        minutes = (time.monotonic() - self._last_save) / 60
-        is_due = self.checkpoints is not None and 0 < self.checkpoint_minutes <= minutes
-        return Wish.SAVE if is_due else Wish.GO_ON
+        is_overdue = self.checkpoints is not None and self.checkpoints.is_overdue
+        return Wish.SAVE if is_overdue else Wish.GO_ON
 
     def interrupt(self, wish: Wish) -> None:
         """Save where the training is and, if asked to, stop."""
@@ -382,16 +376,30 @@ class Trainer:
         state = self.state_dict()
         check_weights(state["model_state"], self.step)
         liveness.mark("saving")
-        path = distributed.on_main(lambda: folder.save(state, epochs=self.epoch, batch=batch))
-        self._last_save = time.monotonic()
-        return path
+        return folder.save(state, epochs=self.epoch, batch=batch)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on needs; ``epoch`` is the last finished one, from 0, as in PySlowFast.
 
-        Every process has to call it.
+        Every process has to call it. Weights and optimizer are the same on all of them.
         """
-        return collect_state(self)
+        return {
+            "epoch": self.epoch - 1,
+            "batch": self.batch,
+            "step": self.step,
+            "model_state": self.model.state_dict(),
+            "optimizer_state": self.optimizer.state_dict(),
+            "scaler_state": self.scaler.state_dict(),
+            "training": {
+                "due": sorted(self.due),
+                "figures": {name: float(value) for name, value in self.figures.items()},
+                "figures_epoch": self.figures_epoch,
+                "steps_per_epoch": self.train_loader.batch_sampler.num_batches(self.epoch),
+                "num_records": self.log.num_records,
+            },
+            "states": {name: thing.state_dict() for name, thing in self.states.items()},
+            "processes": distributed.all_gather_objects(process_state(self.log)),
+        }
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from ``state_dict()``; the weights are loaded already.
@@ -399,7 +407,18 @@ class Trainer:
         Raises:
             CheckpointError: the state does not fit.
         """
-        restore_state(self, state)
+        with restoring(state):
+            load_optimizer(self.optimizer, state["optimizer_state"])
+            if state.get("scaler_state"):
+                self.scaler.load_state_dict(state["scaler_state"])
+            training = state["training"]
+            self.epoch, self.step = state["epoch"] + 1, state["step"]
+            num_batches = self.train_loader.batch_sampler.num_batches(self.epoch)
+            self.batch = batch_to_resume(state, num_batches=num_batches)
+            self.due = set(training["due"]) - (set() if self.ema else {"evaluate_ema"})
+            self.figures, self.figures_epoch = dict(training["figures"]), training["figures_epoch"]
+            restore_named(self.states, state["states"])
+            restore_process(self.log, state["processes"])
 
     # --- small things ---
 
@@ -414,6 +433,7 @@ class Trainer:
             step=self.step,
             batch=self.batch,
             epoch=self._fractional_epoch,
+            num_epochs=self.num_epochs,
             lr=self._lr,
             steps_left=self.steps_per_epoch - self.batch + later,
             progress=progress,
@@ -426,10 +446,7 @@ class Trainer:
     def set_train_mode(self) -> None:
         """Put the model into train mode, but for what stays as it is."""
         self.parallel_model.train()
-        for module in self.model.modules():
-            is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d))
-            if is_norm and (self.freeze_bn or is_frozen(module)):
-                module.eval()
+        hold_statistics(self.model, of_all=self.step_options.freeze_bn)
 
     def _set_lr(self, epoch: float) -> None:
         self._lr = self.schedule(epoch)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
+from slowfast.engine.train_log import TrainLog
 from slowfast.models.weights.load import CheckpointError
 from slowfast.utils import distributed
 from slowfast.utils.logging import count
 from slowfast.utils.seeding import generator_states, restore_generators, seed_all
-
-if TYPE_CHECKING:
-    from slowfast.engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -22,31 +22,8 @@ logger = logging.getLogger(__name__)
 DUE = ("precise_bn", "evaluate", "evaluate_ema", "save", "keep_best")
 
 
-def collect_state(trainer: Trainer) -> dict[str, Any]:
-    """The state of a training; every process has to call it. Weights and optimizer are the same on all of them."""
-    own = {"generators": generator_states(), "log": trainer.log.state_dict()}
-    return {
-        **trainer.checkpoint_extra,
-        "epoch": trainer.epoch - 1,
-        "batch": trainer.batch,
-        "step": trainer.step,
-        "model_state": trainer.model.state_dict(),
-        "optimizer_state": trainer.optimizer.state_dict(),
-        "scaler_state": trainer.scaler.state_dict(),
-        "training": {
-            "due": sorted(trainer.due),
-            "figures": {name: float(value) for name, value in trainer.figures.items()},
-            "figures_epoch": trainer.figures_epoch,
-            "steps_per_epoch": trainer.train_loader.batch_sampler.num_batches(trainer.epoch),
-            "num_records": trainer.log.num_records,
-        },
-        "states": {name: thing.state_dict() for name, thing in trainer.states.items()},
-        "processes": distributed.all_gather_objects(own),
-    }
-
-
 def state_problem(state: dict[str, Any]) -> str:
-    """What is wrong with the fields that ``restore_state`` reads; "" for nothing."""
+    """What is wrong with the fields of a training; "" for nothing."""
     training, processes = state.get("training"), state.get("processes")
     if not isinstance(training, dict) or not isinstance(state.get("optimizer_state"), dict):
         return "it has no training state"
@@ -65,26 +42,14 @@ def state_problem(state: dict[str, Any]) -> str:
     return ""
 
 
-def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
-    """Have ``trainer`` go on from ``collect_state``; the weights are loaded already.
-
-    Raises:
-        CheckpointError: the state does not fit.
-    """
-    problem = state_problem(state)
+@contextlib.contextmanager
+def restoring(state: dict[str, Any]) -> Iterator[None]:
+    """For the length of a with statement that puts ``state`` back, ``CheckpointError`` for whatever does not fit."""
     try:
+        problem = state_problem(state)
         if problem:
             raise ValueError(problem)
-        _load_optimizer(trainer.optimizer, state["optimizer_state"])
-        if state.get("scaler_state"):
-            trainer.scaler.load_state_dict(state["scaler_state"])
-        training = state["training"]
-        trainer.epoch, trainer.step = state["epoch"] + 1, state["step"]
-        trainer.batch = _place_in_epoch(trainer, state)
-        trainer.due = set(training["due"]) - (set() if trainer.ema else {"evaluate_ema"})
-        trainer.figures, trainer.figures_epoch = dict(training["figures"]), training["figures_epoch"]
-        _restore_named(trainer.states, state["states"])
-        _restore_process(trainer, state["processes"])
+        yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
             f"the checkpoint's training cannot be resumed: {error}. Choose another OUTPUT_DIR, or set "
@@ -92,7 +57,7 @@ def restore_state(trainer: Trainer, state: dict[str, Any]) -> None:
         ) from error
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Give ``optimizer`` a saved state, but not how the saved one computed: the device may be another one now.
 
     Torch puts the step counts where the flags of the state say.
@@ -106,22 +71,22 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> 
     optimizer.load_state_dict({**state, "param_groups": groups})
 
 
-def _place_in_epoch(trainer: Trainer, state: dict[str, Any]) -> int:
-    """The batch to go on with, also when an epoch has another number of them now."""
-    then = state["training"]["steps_per_epoch"]
-    now = trainer.train_loader.batch_sampler.num_batches(trainer.epoch)
+def batch_to_resume(state: dict[str, Any], *, num_batches: int) -> int:
+    """The batch to go on with, from 0, also when the epoch has another number of batches now."""
+    then, now = state["training"]["steps_per_epoch"], num_batches
     if state["batch"] == 0 or then == now:
         return state["batch"]
     batch = state["batch"] * now // then
     logger.warning(
         "an epoch now has %d steps instead of %d: the batch size or the videos changed. Epoch %d resumes at batch %d "
         "(it was at %d), so a few videos may appear in it twice or not at all.",
-        *(now, then, trainer.epoch + 1, batch + 1, state["batch"] + 1),
+        *(now, then, state["epoch"] + 2, batch + 1, state["batch"] + 1),
     )
     return batch
 
 
-def _restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
+def restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
+    """Give each of ``things`` its state; one that is missing or left over is a warning."""
     for name, thing in things.items():
         if name in states:
             thing.load_state_dict(states[name])
@@ -131,11 +96,17 @@ def _restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
         logger.warning("the checkpoint has %s, which this training does not use", name)
 
 
-def _restore_process(trainer: Trainer, processes: list[dict[str, Any]]) -> None:
+def process_state(log: TrainLog) -> dict[str, Any]:
+    """What is this process's alone: its generators of random numbers, and the times that it measured."""
+    return {"generators": generator_states(), "log": log.state_dict()}
+
+
+def restore_process(log: TrainLog, processes: list[dict[str, Any]]) -> None:
+    """Put back what ``process_state`` gave on every process, also on another number of them."""
     rank = distributed.rank()
     if len(processes) == distributed.world_size():
         restore_generators(processes[rank]["generators"])
-        trainer.log.load_state_dict(processes[rank]["log"])
+        log.load_state_dict(processes[rank]["log"])
         return
     logger.warning(
         "a training of %s resumes with %s: the order of videos stays the same, but dropout and mixup draw differently",
@@ -146,4 +117,4 @@ def _restore_process(trainer: Trainer, processes: list[dict[str, Any]]) -> None:
     else:  # a stream of its own, and the same one however often this is tried
         digest = hashlib.blake2b(processes[0]["generators"]["cpu"].numpy().tobytes() + bytes([rank % 256, rank // 256]))
         seed_all(int.from_bytes(digest.digest()[:7], "big"))
-    trainer.log.load_mean_state([process["log"] for process in processes])
+    log.load_mean_state([process["log"] for process in processes])

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from slowfast.models.norm import SubBatchNorm3d
 from slowfast.utils.suggest import did_you_mean
 
 
@@ -33,7 +34,7 @@ class Frozen:
 def freeze(model: nn.Module, patterns: Sequence[str]) -> Frozen:
     """Turn off the gradients of the parameters of ``model`` that match any of ``patterns``; returns their numbers.
 
-    A normalization whose scale and shift are both frozen also keeps its running statistics: see ``is_frozen``.
+    A normalization whose scale and shift are both frozen also keeps its running statistics: see ``hold_statistics``.
 
     Args:
         patterns: names of parameters or modules ("slow.stem"), with the wildcards of file names ("*.res[23].*").
@@ -63,7 +64,15 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
-def is_frozen(norm: nn.Module) -> bool:
+def hold_statistics(model: nn.Module, *, of_all: bool = False) -> None:
+    """Put frozen batch norms of ``model``, or all of them, into eval mode: their running statistics stay."""
+    for module in model.modules():
+        is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, SubBatchNorm3d))
+        if is_norm and (of_all or _is_frozen(module)):
+            module.eval()
+
+
+def _is_frozen(norm: nn.Module) -> bool:
     """Whether a normalization has a scale and shift, and neither of them learns."""
     parameters = list(norm.parameters(recurse=False))
     return bool(parameters) and not any(p.requires_grad for p in parameters)

@@ -446,14 +446,16 @@ def test_the_best_is_a_second_name_of_its_file_or_a_copy(tmp_path, monkeypatch):
     for number in (1, 2):
         path = folder.save({"model_state": {"w": torch.full((3,), float(number))}}, epochs=number)
         for _ in range(2):  # again, as after a crash in between
-            folder.keep_best(path)
+            folder.keep_best()
         assert read_checkpoint(best)["model_state"]["w"].tolist() == [number] * 3
         assert best.stat().st_ino == path.stat().st_ino
     monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(PermissionError()))
-    folder.keep_best(checkpoint_path(tmp_path, 1))
-    assert read_checkpoint(best)["model_state"]["w"].tolist() == [1, 1, 1]
-    assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, 2), checkpoint_path(tmp_path, 1)]
-    assert len(os.listdir(tmp_path / "checkpoints")) == 3
+    path = folder.save({"model_state": {"w": torch.full((3,), 3.0)}}, epochs=3)
+    folder.keep_best()
+    assert read_checkpoint(best)["model_state"]["w"].tolist() == [3, 3, 3]
+    assert best.stat().st_ino != path.stat().st_ino
+    assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, number) for number in (3, 2, 1)]
+    assert len(os.listdir(tmp_path / "checkpoints")) == 4
 
 
 def test_states_inside_an_epoch_come_in_the_order_of_training(tmp_path):

@@ -18,9 +18,11 @@ from slowfast.datasets.replacement import ReadFailure
 from slowfast.datasets.samplers import EvalBatches, TrainSampler
 from slowfast.datasets.samples import ClipBatch
 from slowfast.engine.bad_videos import BadVideos, TooManyBadVideosError
-from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, read_training_state
+from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path, find_checkpoints, read_training_state
 from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.precise_bn import update_precise_statistics
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.train_log import TrainLog
 from slowfast.evaluation import ViewEnsemble
 from slowfast.models import SlowFast
 from slowfast.models.norm import norm_layer
@@ -71,7 +73,12 @@ def trained(rank: int, size: int, folder: str = "", **options):
         state = read_training_state(find_checkpoints(output)[0])
     writer = MetricWriter(output, start=0 if state is None else state["training"]["num_records"]) if output else None
     trainer = make_trainer(
-        tiny_net(rank), loader, num_epochs=3, output_dir=output, writer=writer, log_period=3, **options
+        tiny_net(rank),
+        loader,
+        num_epochs=3,
+        checkpoints=output and CheckpointFolder(output),
+        log=TrainLog(writer, period=3),
+        **options,
     )
     if state is not None:
         load_weights(trainer.model, state["model_state"])
@@ -89,8 +96,8 @@ OPTIONS = {
     "plain": {},
     "copies": {"parallel": ParallelOptions(bucket_view=False)},
     "static": {"parallel": ParallelOptions(static_graph=True)},
-    "parts": {"accumulate": 2},
-    "static parts": {"accumulate": 2, "parallel": ParallelOptions(static_graph=True)},
+    "parts": {"step_options": StepOptions(accumulate=2)},
+    "static parts": {"step_options": StepOptions(accumulate=2), "parallel": ParallelOptions(static_graph=True)},
     "bfloat16": {"parallel": ParallelOptions(compression="bfloat16")},
     "float16": {"parallel": ParallelOptions(compression="float16")},
 }
@@ -241,7 +248,7 @@ def train_a_head_alone(rank: int, size: int) -> bool:
 
 def averaged(rank: int, size: int) -> dict[str, torch.Tensor]:
     """The average of the weights of a training that starts from other weights on every process."""
-    trainer = trained(rank, size, ema_decay=0.9)
+    trainer = trained(rank, size, step_options=StepOptions(ema_decay=0.9))
     trainer.train()
     return {name: value.clone() for name, value in trainer.ema.model.state_dict().items()}
 

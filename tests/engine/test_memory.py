@@ -7,8 +7,9 @@ import torch
 
 from slowfast.config import load_cfg
 from slowfast.engine.batch_sizes import BatchSizes
-from slowfast.engine.build_trainer import step_memory
-from slowfast.engine.memory import GIB, StepMemory, TrainingMemoryError
+from slowfast.engine.out_of_memory import TrainingMemoryError
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.training_memory import GIB, StepMemory
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips
@@ -38,7 +39,7 @@ def test_nothing_is_said_of_what_is_on_already():
 
 def test_the_figures_are_those_of_the_configs_model():
     cfg = load_cfg("Motion/SLOWFAST_4x4_R18", ["NUM_GPUS", 0, "TRAIN.EMA_DECAY", 0.9, "TRAIN.ACCUMULATE", 2])
-    step = step_memory(cfg, BatchSizes.from_config(cfg))
+    step = StepMemory.from_config(cfg, BatchSizes.from_config(cfg))
     cost = measure(build_model(cfg), (16, *[cfg.DATA.TRAIN_CROP_SIZE] * 2))
     moments = 1 if cfg.SOLVER.OPTIMIZING_METHOD == "sgd" else 2
     assert step.state_bytes == 4 * cost.num_parameters * (3 + moments)
@@ -58,7 +59,8 @@ def test_a_step_that_does_not_fit_ends_the_training_with_it(error):
         def forward(self, clip):
             raise error
 
-    trainer = make_trainer(Large(), MemoryLoader(*random_clips(4), batch_size=2), memory_advice=STEP.advice)
+    options = StepOptions(memory_advice=STEP.advice)
+    trainer = make_trainer(Large(), MemoryLoader(*random_clips(4), batch_size=2), step_options=options)
     with pytest.raises(
         TrainingMemoryError, match=r"out of memory at epoch 1, batch 1 of 2: .*(?s:.)*TRAIN\.ACCUMULATE 2"
     ):
@@ -70,6 +72,7 @@ def test_other_errors_pass():
         def forward(self, clip):
             raise RuntimeError("another")
 
-    trainer = make_trainer(Broken(), MemoryLoader(*random_clips(4), batch_size=2), memory_advice=STEP.advice)
+    options = StepOptions(memory_advice=STEP.advice)
+    trainer = make_trainer(Broken(), MemoryLoader(*random_clips(4), batch_size=2), step_options=options)
     with pytest.raises(RuntimeError, match=r"^another$"):
         trainer.train()

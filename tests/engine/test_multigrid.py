@@ -14,6 +14,8 @@ from slowfast.datasets.samples import ClipBatch, ClipShape
 from slowfast.engine.build_trainer import build_trainer, train
 from slowfast.engine.checkpoint import checkpoint_path
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
+from slowfast.engine.train_log import TrainLog
+from slowfast.engine.validation import Validation
 from slowfast.models.fixed_size_norm import fixed_size_norm
 from slowfast.solver import ShapeSchedule
 from slowfast.solver.multigrid import Stage
@@ -124,8 +126,8 @@ def tiny_net() -> TinyNet:
 
 def test_steps_rates_and_shapes_through_the_stages(tmp_path, caplog):
     writer, seen = MetricWriter(tmp_path), []
-    trainer = shaped_trainer(tiny_net(), schedule=lambda epoch: 0.01 + epoch, writer=writer, log_period=1)
-    trainer.describe_epoch = lambda epoch: f"shape of epoch {max(epoch, 1)}"
+    log = TrainLog(writer, period=1, describe_epoch=lambda epoch: f"shape of epoch {max(epoch, 1)}")
+    trainer = shaped_trainer(tiny_net(), schedule=lambda epoch: 0.01 + epoch, log=log)
     step = trainer.train_step
     trainer.train_step = lambda batch: seen.append(tuple(batch.frames.shape)) or step(batch)
     with caplog.at_level(logging.INFO, logger="slowfast"):
@@ -146,22 +148,22 @@ def test_the_time_left_counts_the_steps_of_later_stages(monkeypatch, caplog):
     record = {"train/loss": 1.0, "data_seconds": 0.0, "step_seconds": 10.0, "data_share": 0.0, "clips_per_second": 2.0}
     monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self: dict(record))
     with caplog.at_level(logging.INFO, logger="slowfast"):
-        shaped_trainer(tiny_net(), log_period=1).train()
+        shaped_trainer(tiny_net(), log=TrainLog(period=1)).train()
     left = [message.rpartition("eta ")[2] for message in caplog.messages if "eta" in message]
     assert left == [f"{seconds // 60}:{seconds % 60:02}" for seconds in range(110, -10, -10)]
 
 
 def test_evaluation_at_chosen_epochs_and_at_the_end():
     evaluated = []
-    trainer = shaped_trainer(tiny_net(), eval_epochs={1}, eval_period=1)
-    trainer.evaluate = lambda model: evaluated.append(trainer.epoch) or {}
+    validation = Validation(lambda model: evaluated.append(trainer.epoch) or {}, epochs={1}, period=1)
+    trainer = shaped_trainer(tiny_net(), validation=validation)
     trainer.train()
     assert evaluated == [1, 3]
 
 
 def test_precise_statistics_are_of_whole_clips():
     sizes = []
-    trainer = shaped_trainer(tiny_net(), precise_bn_batches=3, eval_epochs={1}, evaluate=lambda model: {})
+    trainer = shaped_trainer(tiny_net(), precise_bn_batches=3, validation=Validation(lambda model: {}, epochs={1}))
     forward = trainer.model.forward
     trainer.model.forward = lambda clip: sizes.append(tuple(clip.shape)) or forward(clip)
     trainer.train()
@@ -248,6 +250,6 @@ def test_metrics_and_log_of_a_whole_run(config, tmp_path, caplog):
 
 def test_evaluations_follow_the_stages(config):
     trainer = build_trainer(config("SOLVER.MAX_EPOCH", 30, "SOLVER.STEPS", [0, 20], "MULTIGRID.EVAL_FREQ", 1))
-    assert trainer.eval_epochs == {15, 22, 30}  # where the stages end
+    assert trainer.validation.epochs == {15, 22, 30}  # where the stages end
     short_alone = build_trainer(config("MULTIGRID.LONG_CYCLE", False, "MULTIGRID.EPOCH_FACTOR", 2.0))
-    assert short_alone.eval_epochs is None and short_alone.num_epochs == 6
+    assert short_alone.validation.epochs is None and short_alone.num_epochs == 6

@@ -10,13 +10,16 @@ from torch import nn
 from slowfast.datasets.replacement import ReadFailure
 from slowfast.datasets.samples import DetectionSample, collate_detections
 from slowfast.engine.bad_videos import TooManyBadVideosError
-from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints
+from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path, find_checkpoints
 from slowfast.engine.step_checks import (
     LossExplosionError,
     NonFiniteGradientError,
     NonFiniteLossError,
     NonFiniteWeightsError,
 )
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.train_log import TrainLog
+from slowfast.engine.validation import Validation
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.models.weights.load import load_weights, read_checkpoint
 from slowfast.utils.logging import MetricWriter
@@ -47,7 +50,7 @@ def test_two_epochs_and_two_resumed_equal_four_straight(tmp_path):
             model,
             MemoryLoader(frames, labels, batch_size=2),
             num_epochs=num_epochs,
-            output_dir=tmp_path,
+            checkpoints=CheckpointFolder(tmp_path),
             schedule=lambda epoch: 0.1 / (1 + epoch),
         )
         if state is not None:
@@ -130,7 +133,7 @@ def test_a_finite_loss_whose_gradient_is_not_moves_nothing(tmp_path):
         model,
         MemoryLoader(frames, labels, batch_size=2),
         loss_fn=lambda logits, labels: NanGradient.apply(logits).square().mean(),
-        output_dir=tmp_path,
+        checkpoints=CheckpointFolder(tmp_path),
     )
     message = r"loss 0\.\d+ at epoch 1, batch 1 of 2 .*its gradient is not: conv\.weight, conv\.bias, .* and 1 more"
     with pytest.raises(NonFiniteGradientError, match=message):
@@ -154,7 +157,9 @@ def test_the_scaler_of_float16_skips_a_step_by_itself():
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     frames, labels = random_clips(4)
     model = TinyNet(norm=True)
-    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=2), output_dir=tmp_path, num_epochs=1)
+    trainer = make_trainer(
+        model, MemoryLoader(frames, labels, batch_size=2), checkpoints=CheckpointFolder(tmp_path), num_epochs=1
+    )
     trainer.train()
     model.bn.running_var[3] = float("inf")  # no gradient sees it
     trainer.num_epochs = 2
@@ -177,7 +182,7 @@ def test_a_loss_that_explodes_stops_before_the_weights_move(factor, stops):
         MemoryLoader(frames, labels, batch_size=1),
         num_epochs=1,
         loss_fn=lambda logits, labels: 0.0 * logits.sum() + next(losses),
-        loss_explosion_factor=factor,
+        step_options=StepOptions(loss_explosion_factor=factor),
     )
     if stops:
         message = r"loss 10 at epoch 1, batch 8 of 9 is more than TRAIN\.KILL_LOSS_EXPLOSION_FACTOR=3 times 2\.2,"
@@ -199,8 +204,7 @@ def test_a_batch_computed_in_parts_is_the_same_step_up_to_rounding(parts, clip_g
         trainer = make_trainer(
             TinyNet(),
             MemoryLoader(frames, labels, batch_size=4),
-            accumulate=accumulate,
-            clip_grad_norm=clip_grad_norm,
+            step_options=StepOptions(accumulate=accumulate, clip_grad_norm=clip_grad_norm),
         )
         sizes = []
         trainer.model.register_forward_pre_hook(lambda _, inputs, sizes=sizes: sizes.append(len(inputs[0])))
@@ -245,7 +249,7 @@ def test_parts_of_a_detection_batch_count_by_their_boxes():
         trainer = make_trainer(
             model,
             MemoryLoader(*random_clips(2), batch_size=2),
-            accumulate=accumulate,
+            step_options=StepOptions(accumulate=accumulate),
         )
         trainer.loss_fn = lambda logits, labels: (logits.square() - labels).mean()
         trainer.train_step(collate_detections(samples))
@@ -288,12 +292,12 @@ def test_gradients_are_clipped():
     for limit in (None, 1e-3):
         torch.manual_seed(0)
         model = TinyNet()
-        make_trainer(model, loader, num_epochs=1, clip_grad_norm=limit).train()
+        make_trainer(model, loader, num_epochs=1, step_options=StepOptions(clip_grad_norm=limit)).train()
         norms[limit] = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
     assert norms[None] > 1e-2
     assert norms[1e-3] <= 1.001e-3
     model = TinyNet()
-    make_trainer(model, loader, num_epochs=1, clip_grad_value=1e-4).train()
+    make_trainer(model, loader, num_epochs=1, step_options=StepOptions(clip_grad_value=1e-4)).train()
     assert max(p.grad.abs().max() for p in model.parameters()) <= 1e-4
 
 
@@ -302,7 +306,9 @@ def test_mixed_precision_learns_the_same_up_to_rounding():
     losses = {}
     for dtype in (None, torch.bfloat16):
         torch.manual_seed(0)
-        trainer = make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=4), amp_dtype=dtype)
+        trainer = make_trainer(
+            TinyNet(), MemoryLoader(frames, labels, batch_size=4), step_options=StepOptions(amp_dtype=dtype)
+        )
         seen = []
         step = trainer.train_step
         trainer.train_step = lambda batch, step=step, seen=seen: seen.append(step(batch)) or seen[-1]
@@ -317,7 +323,9 @@ def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale():
     for frozen in (False, True):
         model = TinyNet(norm=True)
         scale = model.bn.weight.detach().clone()
-        make_trainer(model, MemoryLoader(frames, labels, batch_size=2), freeze_bn=frozen).train()
+        make_trainer(
+            model, MemoryLoader(frames, labels, batch_size=2), step_options=StepOptions(freeze_bn=frozen)
+        ).train()
         assert (model.bn.running_mean == 0).all() == frozen
         assert not torch.equal(model.bn.weight, scale)
 
@@ -328,7 +336,7 @@ def test_frozen_sub_batch_norm_normalizes_by_its_aggregate_and_learns_its_scale(
     model.bn = SubBatchNorm3d(8, num_splits=2)
     model.bn.split_bn.running_mean.copy_(torch.arange(16.0) / 10)
     before = {name: value.clone() for name, value in model.bn.split_bn.state_dict().items()}
-    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=3), freeze_bn=True)
+    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=3), step_options=StepOptions(freeze_bn=True))
     trainer.set_train_mode()
     x = torch.randn(3, 8, 1, 2, 2)
     mean = torch.arange(8.0) / 10 + 0.4  # of 0 .. 0.7 and 0.8 .. 1.5; their variance is 0.16, beside the parts' own 1
@@ -344,7 +352,11 @@ def test_precise_statistics_are_those_of_the_whole_set():
     frames, labels = random_clips(8)
     model = TinyNet(norm=True)
     trainer = make_trainer(
-        model, MemoryLoader(frames, labels, batch_size=2), num_epochs=1, precise_bn_batches=99, evaluate=lambda m: {}
+        model,
+        MemoryLoader(frames, labels, batch_size=2),
+        num_epochs=1,
+        precise_bn_batches=99,
+        validation=Validation(lambda m: {}),
     )
     trainer.train()
     features = model.conv(trainer.preprocess(frames))
@@ -359,10 +371,8 @@ def test_evaluation_and_checkpoints_come_when_they_are_due(tmp_path):
         TinyNet(),
         MemoryLoader(frames, labels, batch_size=2),
         num_epochs=5,
-        eval_period=2,
-        checkpoint_period=3,
-        output_dir=tmp_path,
-        evaluate=lambda model: evaluated.append(trainer.epoch) or {"top1": 1.0},
+        checkpoints=CheckpointFolder(tmp_path, period=3),
+        validation=Validation(lambda model: evaluated.append(trainer.epoch) or {"top1": 1.0}, period=2),
     )
     assert trainer.train() == {"top1": 1.0}
     assert evaluated == [2, 4, 5]  # the last epoch always counts
@@ -375,7 +385,10 @@ def test_the_learning_rate_follows_the_fractional_epoch(tmp_path):
     frames, labels = random_clips(4)
     writer = MetricWriter(tmp_path)
     make_trainer(
-        TinyNet(), MemoryLoader(frames, labels, batch_size=1), schedule=lambda e: 0.01 + e, writer=writer, log_period=1
+        TinyNet(),
+        MemoryLoader(frames, labels, batch_size=1),
+        schedule=lambda e: 0.01 + e,
+        log=TrainLog(writer, period=1),
     ).train()
     writer.close()
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -413,6 +426,6 @@ def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
     record = {"train/loss": 1.0, "data_seconds": 0.3, "step_seconds": 1.0, "data_share": 0.3, "clips_per_second": 2.0}
     monkeypatch.setattr(logging.getLogger("slowfast"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="slowfast"):
-        make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=1), log_period=1).train()
+        make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=1), log=TrainLog(period=1)).train()
     assert caplog.text.count("30% of the time is spent waiting for data") == 1
     assert "DATA_LOADER.NUM_WORKERS" in caplog.text

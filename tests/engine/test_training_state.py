@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
 
-from slowfast.engine.best import BestFigure
-from slowfast.engine.checkpoint import checkpoint_path, find_checkpoints, read_training_state
+from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path, find_checkpoints, read_training_state
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.train_log import TrainLog
 from slowfast.engine.trainer import Trainer
-from slowfast.engine.training_state import _load_optimizer
+from slowfast.engine.training_state import load_optimizer
+from slowfast.engine.validation import BestFigure, Validation
 from slowfast.models.weights.load import CheckpointError, load_weights
 from slowfast.utils.errors import StoppedError
 from slowfast.utils.logging import MetricWriter
@@ -38,8 +40,12 @@ class Averaging(Trainer):
         return loss
 
 
-def build(folder, **options) -> Averaging:
-    """A trainer of a net with dropout and batch norm in a folder; it goes on where one before stopped."""
+def build(folder, **saving) -> Averaging:
+    """A trainer of a net with dropout and batch norm in a folder; it goes on where one before stopped.
+
+    Args:
+        saving: keyword arguments of ``CheckpointFolder``.
+    """
     torch.manual_seed(0)
     frames, labels = random_clips(8)
     model = TinyNet(norm=True, dropout=0.5)
@@ -56,14 +62,11 @@ def build(folder, **options) -> Averaging:
         trainer_class=Averaging,
         num_epochs=NUM_EPOCHS,
         schedule=lambda epoch: 0.1 / (1 + epoch),
-        output_dir=folder,
-        writer=MetricWriter(folder, start=0 if state is None else state["training"]["num_records"]),
-        log_period=3,
-        evaluate=evaluate,
+        checkpoints=CheckpointFolder(folder, **saving),
+        log=TrainLog(MetricWriter(folder, start=0 if state is None else state["training"]["num_records"]), period=3),
+        validation=Validation(evaluate, best_figure="score"),
         precise_bn_batches=2,
-        best=BestFigure("score"),
-        ema_decay=0.9,
-        **options,
+        step_options=StepOptions(ema_decay=0.9),
     )
     if state is not None:
         load_weights(model, state["model_state"])
@@ -156,14 +159,14 @@ def test_a_stop_in_the_evaluation_goes_on_with_it(tmp_path, straight, of_average
         pass
 
     trainer = build(tmp_path)
-    evaluate = trainer.evaluate
+    evaluate = trainer.validation.evaluate
 
     def stop(model):
         if model is trainer.model and of_average:
             return evaluate(model)
         raise Stop
 
-    trainer.evaluate = stop
+    trainer.validation = Validation(stop, best_figure="score")
     with pytest.raises(Stop):
         trainer.train()
     trainer.log.close()
@@ -186,7 +189,7 @@ def test_a_stop_behind_the_evaluation_does_not_repeat_it(tmp_path, straight, act
         raise Stop
 
     if act == "save":
-        trainer.checkpoint_period = 2  # the state of after the evaluation is one inside an epoch
+        trainer.checkpoints.period = 2  # the state of after the evaluation is one inside an epoch
         trainer.train_epoch()
         trainer.due.discard("save")
         trainer.update_precise_bn()
@@ -206,7 +209,7 @@ def test_a_stop_behind_the_evaluation_does_not_repeat_it(tmp_path, straight, act
 
 
 def test_a_state_is_saved_by_the_clock(tmp_path, straight):
-    trainer = build(tmp_path, checkpoint_minutes=1e-9)
+    trainer = build(tmp_path, minutes=1e-9)
     names = set()
     trainer.before_step = lambda t: names.update(path.name for path in find_checkpoints(tmp_path))
     trainer.train()
@@ -218,7 +221,7 @@ def test_a_state_is_saved_by_the_clock(tmp_path, straight):
 
 
 def test_two_states_inside_an_epoch_stay_in_case_the_newest_is_damaged(tmp_path, caplog):
-    trainer = build(tmp_path, checkpoint_minutes=1e-9)
+    trainer = build(tmp_path, minutes=1e-9)
     seen = []
     trainer.before_step = lambda t: seen.append(len(find_checkpoints(tmp_path)))
     trainer.train_epoch()
@@ -227,7 +230,7 @@ def test_two_states_inside_an_epoch_stay_in_case_the_newest_is_damaged(tmp_path,
 
 @pytest.mark.parametrize("keep, expected", [(0, [3, 2, 1]), (2, [3, 2]), (1, [3])])
 def test_the_newest_epochs_stay(tmp_path, keep, expected):
-    build(tmp_path, keep_checkpoints=keep).train()
+    build(tmp_path, keep=keep).train()
     assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, epoch) for epoch in expected]
     assert (tmp_path / "checkpoints" / "best.pyth").is_file()
 
@@ -247,10 +250,8 @@ def test_training_ends_early_without_a_better_figure(tmp_path, name, values, bes
         TinyNet(),
         MemoryLoader(frames, labels, batch_size=2),
         num_epochs=6,
-        output_dir=tmp_path,
-        checkpoint_period=5,
-        evaluate=lambda model: {figure: values[trainer.epoch - 1]},
-        best=BestFigure(name, patience=2),
+        checkpoints=CheckpointFolder(tmp_path, period=5),
+        validation=Validation(lambda model: {figure: values[trainer.epoch - 1]}, best_figure=name, patience=2),
     )
     trainer.train()
     assert (trainer.epoch, trainer.best.value) == (trained, best)
@@ -300,9 +301,9 @@ def test_an_optimizer_goes_on_as_this_device_computes(saved, now):
 
     one, other = adam(saved), adam(now)
     one.step()
-    _load_optimizer(other, one.state_dict())
+    load_optimizer(other, one.state_dict())
     assert other.param_groups[0]["fused"] is now
     other.step()
     assert next(iter(other.state.values()))["step"] == 2
     with pytest.raises(ValueError, match="parameter groups"):
-        _load_optimizer(adam(now), {"state": {}, "param_groups": []})
+        load_optimizer(adam(now), {"state": {}, "param_groups": []})

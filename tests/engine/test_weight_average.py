@@ -10,6 +10,8 @@ import torch
 import slowfast
 from slowfast.cli.run import main
 from slowfast.engine.checkpoint import find_checkpoints
+from slowfast.engine.step_options import StepOptions
+from slowfast.engine.validation import Validation
 from slowfast.engine.weight_average import WeightAverage
 from slowfast.models.weights.load import CheckpointError
 from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips
@@ -42,7 +44,13 @@ def test_it_is_evaluated_beside_the_weights_and_can_choose_the_best(tmp_path):
         return {"top1": float(len(seen))}
 
     loader = MemoryLoader(*random_clips(8), batch_size=4)
-    trainer = make_trainer(TinyNet(norm=True), loader, ema_decay=0.9, evaluate=evaluate, precise_bn_batches=2)
+    trainer = make_trainer(
+        TinyNet(norm=True),
+        loader,
+        step_options=StepOptions(ema_decay=0.9),
+        validation=Validation(evaluate),
+        precise_bn_batches=2,
+    )
     figures = trainer.train()
     assert figures == {"top1": 3.0, "ema_top1": 4.0}
     assert seen == [trainer.model, trainer.ema.model] * 2

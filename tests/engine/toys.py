@@ -85,6 +85,5 @@ def make_trainer(model: nn.Module, loader, *, trainer_class: type[Trainer] = Tra
         "schedule": lambda epoch: 0.05,
         "preprocess": ClipPreprocessor(device=torch.device("cpu")),
         "num_epochs": 2,
-        "checkpoint_period": 1,
     }
     return trainer_class(model=model, train_loader=loader, **{**settings, **options})

@@ -7,8 +7,9 @@ import logging
 import pytest
 import torch
 
-from slowfast.engine.checkpoint import checkpoint_path
+from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path
 from slowfast.engine.pipeline import Pipeline
+from slowfast.engine.step_options import StepOptions
 from slowfast.models.weights.load import load_weights, read_checkpoint
 from tests.engine.toys import random_clips
 from tests.gpu.nets import NUM_CLASSES, slowfast, trainer_on, weights_of
@@ -17,7 +18,7 @@ from tests.gpu.test_1_numbers import PROTOCOL
 
 def check_training(device, dtype):
     """Losses fall to below half, weights are finite, and float16 alone is scaled."""
-    trainer = trainer_on(device, slowfast(), num_epochs=12, amp_dtype=dtype)
+    trainer = trainer_on(device, slowfast(), num_epochs=12, step_options=StepOptions(amp_dtype=dtype))
     losses = []
     compute = trainer.loss_fn
 
@@ -55,7 +56,13 @@ def test_going_on_equals_not_stopping(device, deterministic, dtype, tmp_path):
     def run(num_epochs, resume_from=None):
         torch.manual_seed(3)
         model = slowfast(dropout=0.5)
-        trainer = trainer_on(device, model, num_epochs=num_epochs, output_dir=tmp_path, amp_dtype=dtype)
+        trainer = trainer_on(
+            device,
+            model,
+            num_epochs=num_epochs,
+            checkpoints=CheckpointFolder(tmp_path),
+            step_options=StepOptions(amp_dtype=dtype),
+        )
         if resume_from is not None:
             torch.manual_seed(99)  # another process would not be where this one is
             load_weights(model, resume_from["model_state"])
@@ -74,7 +81,13 @@ def test_going_on_equals_not_stopping_with_the_scaler_of_float16(gpu, tmp_path):
     states = []
     for epochs, resume in ((2, False), (1, False), (2, True)):
         model = slowfast()
-        trainer = trainer_on(gpu, model, num_epochs=epochs, output_dir=tmp_path, amp_dtype=torch.float16)
+        trainer = trainer_on(
+            gpu,
+            model,
+            num_epochs=epochs,
+            checkpoints=CheckpointFolder(tmp_path),
+            step_options=StepOptions(amp_dtype=torch.float16),
+        )
         if resume:
             state = read_checkpoint(checkpoint_path(tmp_path, 1))
             load_weights(model, state["model_state"])

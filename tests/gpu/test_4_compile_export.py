@@ -8,6 +8,7 @@ from torch.export.passes import move_to_device_pass
 
 from slowfast.engine.export import export_program, write_program
 from slowfast.engine.pipeline import Pipeline
+from slowfast.engine.step_options import StepOptions
 from tests.engine.toys import random_clips
 from tests.gpu.nets import slowfast, trainer_on, with_statistics
 from tests.gpu.test_1_numbers import PROTOCOL
@@ -35,7 +36,7 @@ def test_a_compiled_network_scores_as_the_plain_one(gpu, dtype, tolerance):
 
 def test_a_compiled_network_learns(gpu):
     model = slowfast()
-    trainer = trainer_on(gpu, model, num_epochs=2, amp_dtype=torch.bfloat16)
+    trainer = trainer_on(gpu, model, num_epochs=2, step_options=StepOptions(amp_dtype=torch.bfloat16))
     trainer.model.compile()
     before = [p.detach().clone() for p in model.parameters()]
     trainer.train()

@@ -1,12 +1,46 @@
-"""The best weights so far by one figure of the evaluation, and when there is no hope of better ones."""
+"""When the weights are evaluated during training, the best of them so far, and when there is no hope of better ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from slowfast.utils.logging import count
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What judges the weights during training, and when.
+
+    Attributes:
+        evaluate: called with a model; returns named figures.
+        figure_prefix: of these figures' names in the records.
+        period: epochs from one evaluation to the next; 0 evaluates at the end alone.
+        epochs: numbers of epochs to evaluate after instead; or None.
+        best_figure: the figure whose best weights become best.pyth; see ``BestFigure``.
+        patience: evaluations without a better one after which training ends; 0 for never.
+    """
+
+    evaluate: Callable[[nn.Module], dict[str, float]]
+    figure_prefix: str = "val/"
+    period: int = 1
+    epochs: Container[int] | None = None
+    best_figure: str = ""
+    patience: int = 0
+
+    def follows(self, epoch: int) -> bool:
+        """Whether ``epoch`` epochs, not the last ones, are followed by an evaluation."""
+        if self.epochs is not None:
+            return epoch in self.epochs
+        return self.period > 0 and epoch % self.period == 0
+
+    def best(self) -> BestFigure:
+        """Follows the figure from the first evaluation on."""
+        return BestFigure(self.best_figure, patience=self.patience)
 
 
 class BestFigure:
