@@ -9,6 +9,7 @@ Read from the import statements, wherever they stand (in functions and for type 
 from __future__ import annotations
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,28 @@ def test_importing_the_package_imports_none_of_its_parts():
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_imports_go_one_way(path):
     assert breaches(path.read_text(), module_name(path)) == []
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules of which each imports the next, and the last is the first again; empty where there are none."""
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_imports_itself_over_others():
+    """Imports in functions and for type checkers count, too; only those of the package's top may look down."""
+    modules = {module_name(path).removesuffix(".__init__"): path for path in FILES}
+    modules.pop("slowfast")
+    imports = {}
+    for module, path in modules.items():
+        names = imported_modules(path.read_text(), module_name(path))
+        imports[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & modules.keys()
+        imports[module].discard(module)
+    assert circle(imports) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}})) == {"b", "c"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

@@ -7,13 +7,54 @@ enlarged to Slow's by repeating pixels, after any convolution; the paper does no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from slowfast.models.build import FUSION_REGISTRY
-from slowfast.models.checks import check_whole
+from slowfast.models.build import FUSION_REGISTRY, build_fusion
+from slowfast.models.checks import check_registered, check_whole
 from slowfast.models.norm import NormLayer
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionOptions:
+    """The lateral connections of a network; see ``options.py``.
+
+    Args:
+        fusion: name of the lateral connection.
+        fusion_kernel: Fast frames that a lateral convolution sees, odd; for connections that have one.
+        fusion_channel_ratio: output channels of a lateral convolution per Fast channel; likewise.
+        fusion_args: any other argument of the connection.
+    """
+
+    fusion: str = "TimeStridedConv"
+    fusion_kernel: int = 5
+    fusion_channel_ratio: int = 2
+    fusion_args: Mapping[str, Any] | None = None
+
+    def __post_init__(self):
+        check_registered("fusion", self.fusion, FUSION_REGISTRY)
+        check_whole("fusion_kernel", self.fusion_kernel)
+        if self.fusion_kernel % 2 == 0:
+            raise ValueError(f"fusion_kernel={self.fusion_kernel!r} must be odd, centered on a frame.")
+        check_whole("fusion_channel_ratio", self.fusion_channel_ratio)
+
+    def build(self, slow_channels: int, fast_channels: int, *, alpha: int, norm: NormLayer) -> Any:
+        """The connection between a Slow and a Fast stage of so many channels: a module with ``out_channels``."""
+        return build_fusion(
+            self.fusion,
+            slow_channels=slow_channels,
+            fast_channels=fast_channels,
+            alpha=alpha,
+            options=self.fusion_args,
+            kernel_size=self.fusion_kernel,
+            channel_ratio=self.fusion_channel_ratio,
+            norm=norm,
+        )
 
 
 @fx.wrap  # one node in a traced graph: it looks at shapes

@@ -6,14 +6,15 @@ Shapes: B batch, C channels, T frames of the clip (= Fast frames), H W pixels, K
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, fx, nn
 
-from slowfast.models.build import FUSION_REGISTRY, MODEL_REGISTRY, build_fusion
-from slowfast.models.checks import check_choice, check_registered, check_whole, dtype_of
+from slowfast.models.build import MODEL_REGISTRY
+from slowfast.models.checks import check_choice, check_whole, dtype_of
 from slowfast.models.from_config import per_pathway, resnet_arguments
+from slowfast.models.fusion import FusionOptions
 from slowfast.models.heads import make_head
 from slowfast.models.network import VideoNetwork
 from slowfast.models.options import BlockOptions, DetectionHeadOptions, InitOptions, StageOptions, with_options
@@ -32,7 +33,7 @@ FAST_KERNELS = ((5,), (3,), (3,), (3,), (3,))
 
 @MODEL_REGISTRY.register("SlowFast")
 @MODEL_REGISTRY.register("PTVSlowFast")  # PySlowFast's name of the network that PyTorchVideo builds: the same
-@with_options(DetectionHeadOptions, StageOptions, BlockOptions, InitOptions)
+@with_options(FusionOptions, DetectionHeadOptions, StageOptions, BlockOptions, InitOptions)
 class SlowFast(VideoNetwork):
     """Two pathways over one clip: few frames with many channels, and many frames with few channels.
 
@@ -48,10 +49,6 @@ class SlowFast(VideoNetwork):
         beta: Fast channels per Slow channel, at most 1; counts that do not divide are rounded down, at least 1.
         width: channels of the Slow stem.
         in_channels: of the inputs of (Slow, Fast).
-        fusion: name of the lateral connection.
-        fusion_kernel: Fast frames that a lateral convolution sees, odd; for connections that have one.
-        fusion_channel_ratio: output channels of a lateral convolution per Fast channel; likewise.
-        fusion_args: any other argument of the connection.
         slow_frames: "linspace" or "strided" (pathways.slow_frame_indices).
         fast_input: what the Fast pathway sees of the clip, a key of pathways.FAST_INPUTS; unless it is "rgb", it sets
             the second entry of ``in_channels``. For "flow" a clip has 5 channels.
@@ -67,23 +64,14 @@ class SlowFast(VideoNetwork):
         beta: float = 1 / 8,
         width: int = 64,
         in_channels: Sequence[int] = (3, 3),
-        fusion: str = "TimeStridedConv",
-        fusion_kernel: int = 5,
-        fusion_channel_ratio: int = 2,
-        fusion_args: Mapping[str, Any] | None = None,
         slow_frames: str = "linspace",
         fast_input: str = "rgb",
         **options: Any,
     ):
         super().__init__()
-        head, stages, blocks, start = self.split_options(options)
+        fusion, head, stages, blocks, start = self.split_options(options)
         check_whole("alpha", alpha)
         check_whole("width", width)
-        check_registered("fusion", fusion, FUSION_REGISTRY)
-        check_whole("fusion_kernel", fusion_kernel)
-        if fusion_kernel % 2 == 0:
-            raise ValueError(f"fusion_kernel={fusion_kernel!r} must be odd, centered on a frame.")
-        check_whole("fusion_channel_ratio", fusion_channel_ratio)
         check_choice("slow_frames", slow_frames, SLOW_FRAMES)
         check_choice("fast_input", fast_input, FAST_INPUTS)
         if not 0 < beta <= 1:
@@ -101,16 +89,7 @@ class SlowFast(VideoNetwork):
         slow_depth, fast_depth = (depth, depth) if isinstance(depth, int) else depth
         slow_widths, fast_widths = stage_widths(width), stage_widths(width, beta=beta)
         laterals = [
-            build_fusion(
-                fusion,
-                slow_channels=slow_channels,
-                fast_channels=fast_channels,
-                alpha=alpha,
-                options=fusion_args,
-                kernel_size=fusion_kernel,
-                channel_ratio=fusion_channel_ratio,
-                norm=blocks.norm,
-            )
+            fusion.build(slow_channels, fast_channels, alpha=alpha, norm=blocks.norm)
             for slow_channels, fast_channels in zip(slow_widths[:-1], fast_widths[:-1], strict=True)
         ]
         self.laterals = nn.ModuleList(laterals)
