@@ -98,7 +98,7 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
             period=cfg.LOG_PERIOD,
             describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
         ),
-        parallel=_parallel_options(cfg),
+        parallel=ParallelOptions.from_config(cfg),
         precise_bn_batches=cfg.BN.NUM_BATCHES_PRECISE if cfg.BN.USE_PRECISE_STATS else 0,
         max_bad_videos=cfg.DATA.MAX_BAD_VIDEOS,
         **cfg.TRAIN.TRAINER_ARGS,
@@ -161,14 +161,6 @@ def _checkpoint_folder(
         minutes=cfg.TRAIN.CHECKPOINT_MINUTES,
         keep=cfg.TRAIN.KEEP_CHECKPOINTS,
         facts=facts,
-    )
-
-
-def _parallel_options(cfg: CfgNode) -> ParallelOptions:
-    return ParallelOptions(
-        static_graph=cfg.TRAIN.DDP.STATIC_GRAPH,
-        bucket_view=cfg.TRAIN.DDP.BUCKET_VIEW,
-        compression=cfg.TRAIN.DDP.COMPRESSION or ("float16" if cfg.MODEL.FP16_ALLREDUCE else ""),
     )
 
 

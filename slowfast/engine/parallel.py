@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,6 +13,10 @@ from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from slowfast.utils import distributed
+from slowfast.utils.suggest import not_one_of
+
+if TYPE_CHECKING:
+    from fvcore.common.config import CfgNode
 
 COMPRESSIONS = {"bfloat16": default_hooks.bf16_compress_hook, "float16": default_hooks.fp16_compress_hook}
 
@@ -32,7 +37,20 @@ class ParallelOptions:
 
     def __post_init__(self):
         if self.compression and self.compression not in COMPRESSIONS:
-            raise ValueError(f"compression={self.compression!r} is not one of {', '.join(COMPRESSIONS)}.")
+            raise ValueError(not_one_of("TRAIN.DDP.COMPRESSION", self.compression, ["", *COMPRESSIONS]))
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> ParallelOptions:
+        """What the keys of TRAIN.DDP say.
+
+        Raises:
+            ValueError: a compression that there is not.
+        """
+        return cls(
+            static_graph=cfg.TRAIN.DDP.STATIC_GRAPH,
+            bucket_view=cfg.TRAIN.DDP.BUCKET_VIEW,
+            compression=cfg.TRAIN.DDP.COMPRESSION or ("float16" if cfg.MODEL.FP16_ALLREDUCE else ""),
+        )
 
 
 class _OnCpu(DistributedDataParallel):

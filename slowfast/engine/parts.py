@@ -16,6 +16,8 @@ import torch
 from slowfast.config import ConfigError
 from slowfast.datasets import DATASET_REGISTRY, build_augment
 from slowfast.datasets.clip_augment import build_clip_augment
+from slowfast.engine.parallel import ParallelOptions
+from slowfast.engine.precision import check_dtype_name
 from slowfast.engine.tasks import task_of
 from slowfast.losses import build_loss
 from slowfast.models import build_model
@@ -48,8 +50,10 @@ def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
         yield build_schedule
         yield build_augment
         yield build_clip_augment
+        yield ParallelOptions.from_config
     if cfg.TEST.ENABLE:
         yield lambda cfg: DATASET_REGISTRY.get(cfg.TEST.DATASET)
+    yield lambda cfg: check_dtype_name(cfg.TRAIN.MIXED_PRECISION_DTYPE)
     yield lambda cfg: [WRITER_REGISTRY.get(name) for name in cfg.LOG_WRITERS]
     yield lambda cfg: task_of(cfg).check_evaluation(cfg)
 

@@ -12,6 +12,16 @@ from torch import Tensor, nn
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def check_dtype_name(name: str) -> None:
+    """Return when ``TRAIN.MIXED_PRECISION_DTYPE`` may be called so.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if name not in ("auto", *DTYPES):
+        raise ValueError(f"TRAIN.MIXED_PRECISION_DTYPE={name!r} is not one of auto, {', '.join(DTYPES)}.")
+
+
 def autocast_dtype(name: str, device: torch.device) -> torch.dtype:
     """The type that ``TRAIN.MIXED_PRECISION_DTYPE`` means on ``device``.
 
@@ -23,8 +33,7 @@ def autocast_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         has_bfloat16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if has_bfloat16 else torch.float16
-    if name not in DTYPES:
-        raise ValueError(f"TRAIN.MIXED_PRECISION_DTYPE={name!r} is not one of auto, {', '.join(DTYPES)}.")
+    check_dtype_name(name)
     if name == "float16" and device.type == "cpu":
         raise ValueError("TRAIN.MIXED_PRECISION_DTYPE=float16 needs a GPU. Set it to auto or bfloat16.")
     return DTYPES[name]

@@ -15,6 +15,7 @@ from slowfast.engine.batch_sizes import BatchSizes
 from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.recompute import recompute, recomputes
+from slowfast.solver.optimizer import OPTIMIZERS
 from slowfast.utils.logging import count
 from slowfast.utils.memory import available_memory
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 HALF_PRECISION = 0.6  # share of the activations' bytes in 16 bit (measured on a CPU): normalizations stay in float32
-MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "mt_adamw": 2}  # numbers that an optimizer remembers of each weight
 USABLE = 0.8  # share of the free memory that is planned with: the rest is for workspaces, fragments and loading
 
 
@@ -51,7 +51,7 @@ class TrainingMemory:
         cost = measure(model, (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE))
         share = HALF_PRECISION if cfg.TRAIN.MIXED_PRECISION else 1.0
         # The weight, its gradient, one to add gradients up in, and what the optimizer remembers.
-        copies = 3 + MOMENTS[cfg.SOLVER.OPTIMIZING_METHOD]
+        copies = 3 + OPTIMIZERS[cfg.SOLVER.OPTIMIZING_METHOD]
         return cls(4 * copies * cost.num_parameters, int(share * cost.activation_bytes))
 
     def clips_in(self, free_bytes: int) -> int:
@@ -90,7 +90,7 @@ class StepMemory:
         with torch.device("meta"):
             model = build_model(cfg)
         num_bytes = 4 * sum(p.numel() for p in model.parameters())
-        copies = 1 + MOMENTS[cfg.SOLVER.OPTIMIZING_METHOD]  # the gradient, and what the optimizer remembers
+        copies = 1 + OPTIMIZERS[cfg.SOLVER.OPTIMIZING_METHOD]  # the gradient, and what the optimizer remembers
         learned = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
         shape = (cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
         clip_bytes, recomputed = measure(model, shape).activation_bytes, None

@@ -1,7 +1,8 @@
 """Evaluators by name. An evaluator takes the scores (N, K) and labels of all videos and gives named figures.
 
 A registered evaluator is a class; its instances are called as ``evaluator(scores, labels)`` and return
-``{name: value}``; ``primary`` names the figure by which a model is called better.
+``{name: value}``; ``primary`` names the figure by which a model is called better, and ``multi_label``, if it is there,
+says whether a video has several labels.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class TopK:
     """Top-k accuracy in percent for integer labels (N,); k above the number of classes is left out."""
 
     primary = "top1"
+    multi_label = False
 
     def __init__(self, *, ks: Sequence[int] = (1, 5)):
         self.ks = tuple(ks)
@@ -40,6 +42,7 @@ class MultiLabelMeanAveragePrecision:
     """
 
     primary = "mAP"
+    multi_label = True
 
     def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         mean, per_class = mean_average_precision(np.nan_to_num(scores, nan=-np.inf), labels)
@@ -56,6 +59,7 @@ class CharadesMeanAveragePrecision:
     """
 
     primary = "mAP"
+    multi_label = True
 
     def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         labels = np.asarray(labels).astype(bool)
@@ -74,9 +78,21 @@ class CharadesMeanAveragePrecision:
 
 
 def build_evaluator(cfg: CfgNode):
-    """The evaluator of TEST.EVALUATOR; by default mean average precision for DATA.MULTI_LABEL, else top-k accuracy."""
+    """The evaluator of TEST.EVALUATOR; by default mean average precision for DATA.MULTI_LABEL, else top-k accuracy.
+
+    Raises:
+        ValueError: an unknown name, or an evaluator of other labels than the videos have.
+    """
     import_extensions(cfg.IMPORTS)
-    return EVALUATOR_REGISTRY.get(evaluator_name(cfg))()
+    name = evaluator_name(cfg)
+    evaluator_class = EVALUATOR_REGISTRY.get(name)
+    wants_several = getattr(evaluator_class, "multi_label", cfg.DATA.MULTI_LABEL)
+    if wants_several != cfg.DATA.MULTI_LABEL:
+        raise ValueError(
+            f"TEST.EVALUATOR={name!r} with DATA.MULTI_LABEL={cfg.DATA.MULTI_LABEL}: it is for videos "
+            f"with {'several labels' if wants_several else 'one label'}. Change one, or leave TEST.EVALUATOR empty."
+        )
+    return evaluator_class()
 
 
 def evaluator_name(cfg: CfgNode) -> str:

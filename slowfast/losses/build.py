@@ -33,10 +33,12 @@ def build_loss(cfg: CfgNode, *, labels: np.ndarray | None = None) -> nn.Module:
             are left out.
 
     Raises:
-        ValueError: an unknown name, arguments that the class does not take, or class weights that cannot be had.
+        ValueError: an unknown name, arguments that the class does not take, a loss of one label where there are
+            several, or class weights that cannot be had.
     """
     import_extensions(cfg.IMPORTS)
     loss_class = LOSS_REGISTRY.get(cfg.MODEL.LOSS_FUNC)
+    _check_labels(cfg, loss_class)
     options = dict(cfg.LOSS.ARGS)
     check_kwargs(loss_class, options, "LOSS.ARGS")
     kind = cfg.LOSS.CLASS_WEIGHTS
@@ -47,13 +49,28 @@ def build_loss(cfg: CfgNode, *, labels: np.ndarray | None = None) -> nn.Module:
     return loss_class(**options)
 
 
+def _check_labels(cfg: CfgNode, loss_class: Any) -> None:
+    """Return when the loss goes with the labels; one of somebody's own need not say how many it wants."""
+    if not getattr(loss_class, "one_label", False):
+        return
+    name = cfg.MODEL.LOSS_FUNC
+    if cfg.DETECTION.ENABLE:
+        raise ValueError(f"DETECTION.ENABLE with MODEL.LOSS_FUNC={name!r}: boxes have several labels. Set bce.")
+    if cfg.DATA.MULTI_LABEL:
+        raise ValueError(f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={name!r}: this loss needs one label per video. Set bce_logit.")
+
+
 class WeightedLoss(nn.Module):
     """Base of the losses whose classes may count differently.
+
+    Attributes:
+        one_label: whether exactly one class is right, so that data of several labels is refused.
 
     Args:
         class_weights: (K,), of at least 0; None for all alike.
     """
 
+    one_label = False
     class_weights: Tensor | None
 
     def __init__(self, *, class_weights: Sequence[float] | None = None):
@@ -81,6 +98,8 @@ class CrossEntropy(WeightedLoss):
         class_weights: (K,); None for all alike.
     """
 
+    one_label = True
+
     def __init__(self, *, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None):
         super().__init__(class_weights=class_weights)
         self.label_smoothing = label_smoothing
@@ -101,6 +120,8 @@ class SoftCrossEntropy(WeightedLoss):
         normalize_targets: divide each row of labels by its sum. PySlowFast does not.
         class_weights: (K,), how much each class counts; None for all alike.
     """
+
+    one_label = True
 
     def __init__(self, *, normalize_targets: bool = False, class_weights: Sequence[float] | None = None):
         super().__init__(class_weights=class_weights)
@@ -149,6 +170,8 @@ class SoftmaxFocal(WeightedLoss):
         gamma: 0 is the cross-entropy.
         class_weights: (K,), the paper's alpha; None for all alike.
     """
+
+    one_label = True
 
     def __init__(self, *, gamma: float = 2.0, class_weights: Sequence[float] | None = None):
         super().__init__(class_weights=class_weights)

@@ -2,7 +2,8 @@
 
 A registered model is an ``nn.Module`` class with a classmethod ``from_config(cfg)`` that gives its keyword arguments;
 a class without one gets ``num_classes`` (when it takes it) and the entries of ``MODEL.ARGS``. It must return logits
-(B, K) in train mode and scores (B, K) in eval mode for a clip (B, 3, T, H, W).
+(B, K) in train mode and scores (B, K) in eval mode for a clip (B, 3, T, H, W). ``archs``, if it is there, are the
+values of MODEL.ARCH that go with it, the one to set first.
 
 A registered fusion takes ``slow_channels``, ``fast_channels`` and ``alpha``, and the entries of
 ``SLOWFAST.FUSION_ARGS``; it states ``out_channels`` (see fusion.py).
@@ -39,6 +40,7 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
     """
     import_extensions(cfg.IMPORTS)
     model_class = MODEL_REGISTRY.get(cfg.MODEL.MODEL_NAME)
+    _check_arch(cfg, model_class)
     extra = dict(cfg.MODEL.ARGS)
     check_kwargs(model_class, extra, "MODEL.ARGS")
     try:
@@ -54,7 +56,20 @@ def build_model(cfg: CfgNode, *, device=None) -> nn.Module:
             f"MODEL.ACT_CHECKPOINT with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: it has none of this package's "
             f"residual blocks, which can recompute activations. Set it to False."
         )
+    if cfg.DETECTION.ENABLE and not getattr(model, "takes_boxes", True):
+        raise ValueError(
+            f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores only clips. "
+            "Use SlowFast or ResNet."
+        )
     return model if device is None else model.to(device)
+
+
+def _check_arch(cfg: CfgNode, model_class: Any) -> None:
+    archs, arch = getattr(model_class, "archs", ()), cfg.MODEL.ARCH
+    if archs and arch.lower() not in archs:
+        raise ValueError(
+            f"MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME} with MODEL.ARCH={arch!r}: set MODEL.ARCH {archs[0]}."
+        )
 
 
 def build_fusion(

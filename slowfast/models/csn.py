@@ -58,6 +58,8 @@ class CSN(StridedResNet):
         in_channels: of the clip.
     """
 
+    archs = ("csn", "slowfast")  # the latter is the key's default
+
     def __init__(self, *, depth: int = 101, width: int = 64, in_channels: int = 3, **options: Any):
         super().__init__()
         check_choice("depth", depth, DEPTHS)

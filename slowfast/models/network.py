@@ -19,11 +19,13 @@ class VideoNetwork(nn.Module):
     """Base of the networks: ``forward_features``, then ``head``.
 
     Attributes:
+        archs: values of MODEL.ARCH that go with the network, the one to set first; empty where it is an argument.
         pathway_names: submodules that the clip runs through, as ``forward_features`` orders their maps.
         option_types: values whose fields are keywords of the constructor (``options.with_options``).
         head: from features to logits and scores; its last layer is ``head.classifier``.
     """
 
+    archs: tuple[str, ...] = ()
     pathway_names: tuple[str, ...] = ("pathway",)
     option_types: tuple[type, ...] = ()
     head: Any

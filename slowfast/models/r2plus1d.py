@@ -142,6 +142,8 @@ class R2Plus1D(StridedResNet):
         in_channels: of the clip.
     """
 
+    archs = ("r2plus1d", "slowfast")  # the latter is the key's default
+
     def __init__(self, *, depth: int = 50, width: int = 64, in_channels: int = 3, **options: Any):
         super().__init__()
         check_choice("depth", depth, NUM_BLOCKS)

@@ -54,6 +54,7 @@ class SlowFast(VideoNetwork):
             the second entry of ``in_channels``. For "flow" a clip has 5 channels.
     """
 
+    archs = ("slowfast",)
     pathway_names = ("slow", "fast")
 
     def __init__(

@@ -29,6 +29,7 @@ class _Methods(nn.Module):
     features_name: str
     detaches: bool
     pathway_names = ("pathway",)
+    takes_boxes = False
 
     @property
     def num_classes(self) -> int:

@@ -211,6 +211,8 @@ class X3D(VideoNetwork):
         in_channels: of the clip.
     """
 
+    archs = ("x3d", "slowfast")  # the latter is the key's default
+
     def __init__(
         self,
         *,

@@ -11,7 +11,8 @@ from torch import nn
 from slowfast.solver.lars import LARS
 from slowfast.utils.suggest import not_one_of
 
-OPTIMIZERS = ("sgd", "adam", "adamw", "mt_adamw")
+# Name -> numbers that the optimizer remembers of each weight.
+OPTIMIZERS = {"sgd": 1, "adam": 2, "adamw": 2, "mt_adamw": 2}
 # Name of an implementation -> torch's arguments; {} leaves the choice to torch.
 IMPLEMENTATIONS = {"auto": {}, "fused": {"fused": True}, "foreach": {"foreach": True}, "single": {"foreach": False}}
 
@@ -84,7 +85,7 @@ def make_optimizer(
     """
     how = _implementation(groups, implementation)
     if lars and name != "sgd":
-        raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it scales only the steps of sgd.")
+        raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it works only with sgd.")
     if name == "sgd":
         if nesterov and (momentum == 0 or dampening):
             raise ValueError(

@@ -8,6 +8,7 @@ from slowfast.engine.parts import check_parts
 
 RECIPE = "Motion/SLOWFAST_4x4_R18"
 SLOW = ["MODEL.MODEL_NAME", "ResNet", "MODEL.ARCH", "slow"]
+SEVERAL = ["DATA.MULTI_LABEL", True, "MODEL.HEAD_ACT", "sigmoid"]
 STEPS = ["SOLVER.LR_POLICY", "steps_with_relative_lrs"]
 
 
@@ -33,7 +34,18 @@ def check(*overrides, recipe: str = RECIPE):
             [*SLOW, "NONLOCAL.INSTANTIATION", "gaussian", "NONLOCAL.LOCATION", [[[]], [[1]], [[]], [[]]]],
             r"NONLOCAL\.INSTANTIATION='gaussian' is not one of dot_product, softmax",
         ),
+        (["MODEL.ARCH", "slow"], r"MODEL\.MODEL_NAME=SlowFast with MODEL\.ARCH='slow': set MODEL\.ARCH slowfast"),
+        (["MODEL.MODEL_NAME", "X3D", "MODEL.ARCH", "slow"], r"=X3D with MODEL\.ARCH='slow': set MODEL\.ARCH x3d"),
+        (["MODEL.MODEL_NAME", "PTVCSN", "MODEL.ARCH", "slow"], r"=PTVCSN with .*: set MODEL\.ARCH csn"),
+        (["TRAIN.MIXED_PRECISION_DTYPE", "fp16"], r"TRAIN\.MIXED_PRECISION_DTYPE='fp16'.*auto, bfloat16, float16"),
         # training
+        (["TRAIN.DDP.COMPRESSION", "zip"], r"TRAIN\.DDP\.COMPRESSION='zip' is not one of"),
+        (SEVERAL, r"DATA\.MULTI_LABEL with MODEL\.LOSS_FUNC='cross_entropy': this loss needs one label per video"),
+        ([*SEVERAL, "MODEL.LOSS_FUNC", "Softmax_Focal"], r"DATA\.MULTI_LABEL with MODEL\.LOSS_FUNC='Softmax_Focal'"),
+        (
+            ["SOLVER.LARS_ON", True, "SOLVER.OPTIMIZING_METHOD", "adamw"],
+            r"SOLVER\.LARS_ON with SOLVER\.OPTIMIZING_METHOD='adamw': it works only with sgd",
+        ),
         (["TRAIN.DATASET", "kinetic"], r"TRAIN\.DATASET.*'kinetic'.*Did you mean kinetics"),
         (["MODEL.LOSS_FUNC", "cross_entrpy"], r"MODEL\.LOSS_FUNC.*'cross_entrpy'.*Did you mean cross_entropy\?"),
         (["SOLVER.OPTIMIZING_METHOD", "adamv"], r"SOLVER\.OPTIMIZING_METHOD='adamv'.*Did you mean adam"),
@@ -48,6 +60,11 @@ def check(*overrides, recipe: str = RECIPE):
         # test
         (["DATA.ENSEMBLE_METHOD", "median"], r"DATA\.ENSEMBLE_METHOD='median' is not one of .*mean"),
         (["TEST.EVALUATOR", "top"], r"TEST\.EVALUATOR: there is no evaluator 'top'.*Did you mean topk"),
+        (["TEST.EVALUATOR", "charades_map"], r"TEST\.EVALUATOR='charades_map' with DATA\.MULTI_LABEL=False"),
+        (
+            ["TEST.EVALUATOR", "topk", "MODEL.LOSS_FUNC", "bce", *SEVERAL],
+            r"TEST\.EVALUATOR='topk' with DATA\.MULTI_LABEL=True: it is for videos with one label",
+        ),
         (["TEST.DATASET", "kinetic"], r"TEST\.DATASET.*'kinetic'"),
     ],
     ids=lambda value: " ".join(map(str, value))[-50:] if isinstance(value, list) else "",
@@ -56,6 +73,19 @@ def test_a_part_says_what_it_does_not_take(overrides, message):
     with pytest.raises(ConfigError, match=message) as info:
         check(*overrides)
     assert len(str(info.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["MODEL.LOSS_FUNC", "cross_entropy"], r"DETECTION\.ENABLE with .*='cross_entropy': boxes have several labels"),
+        (["MODEL.MODEL_NAME", "torchvision/r3d_18"], r"=torchvision/r3d_18: its head scores only clips"),
+        (["MODEL.MODEL_NAME", "X3D"], r"=X3D: its head scores only clips"),
+    ],
+)
+def test_parts_that_know_no_boxes(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        check(*overrides, recipe="Motion/DETECTION_SLOWFAST_4x4_R18")
 
 
 def test_a_protocol_of_detection():

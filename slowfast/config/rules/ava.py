@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.rules.common import above, at_least, fraction
-from slowfast.config.rules.model import ONE_LABEL_LOSSES, model_kind
 
 
 def ava_problems(cfg: CfgNode) -> Iterator[str]:
@@ -36,17 +35,10 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def detection_problems(cfg: CfgNode) -> Iterator[str]:
-    """A network, a loss or an activation that does not go with several labels per box."""
+    """Sizes, an activation or mixing that do not go with several labels per box."""
     yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
-    if model_kind(cfg) in ("x3d", "csn", "r2plus1d") or cfg.MODEL.MODEL_NAME.lower().startswith("torchvision/"):
-        yield (
-            f"DETECTION.ENABLE with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: its head scores only clips. Use SlowFast "
-            f"or ResNet."
-        )
     if cfg.MODEL.HEAD_ACT == "softmax":
         yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
-    if cfg.MODEL.LOSS_FUNC in ONE_LABEL_LOSSES:
-        yield f"DETECTION.ENABLE with MODEL.LOSS_FUNC={cfg.MODEL.LOSS_FUNC!r}: boxes have several labels. Set bce."
     if cfg.MIXUP.ENABLE:
         yield "DETECTION.ENABLE with MIXUP.ENABLE: boxes of two clips cannot be mixed. Turn one off."
 

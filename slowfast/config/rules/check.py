@@ -136,7 +136,6 @@ def run_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 1, "TRAIN.CHECKPOINT_PERIOD")
     yield from at_least(cfg, 0, "TRAIN.EVAL_PERIOD", "TRAIN.KILL_LOSS_EXPLOSION_FACTOR")
     yield from fraction(cfg, "TRAIN.CHECKPOINT_MIN_MATCH")
-    yield from one_of(cfg, "TRAIN.MIXED_PRECISION_DTYPE", ("auto", "bfloat16", "float16"))
 
 
 def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Rules of the networks: MODEL, SLOWFAST, RESNET, NONLOCAL, BN.
 
-Which names, depths and activations there are, networks and registries say themselves, before a run starts
-(``engine/parts.py``).
+Which names, depths and activations there are, and which labels a loss or a metric takes, the parts say themselves,
+before a run starts (``engine/parts.py``).
 """
 
 from __future__ import annotations
@@ -10,32 +10,9 @@ from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.refused import REFUSED_VALUES
 from slowfast.config.rules.common import above, at_least, fraction
 
-# MODEL.MODEL_NAME in small letters: the network that it means. "ptv..." are PySlowFast's names of PyTorchVideo's.
-MODEL_KINDS = {
-    "slowfast": "slowfast",
-    "resnet": "resnet",
-    "x3d": "x3d",
-    "csn": "csn",
-    "r2plus1d": "r2plus1d",
-    "ptvslowfast": "slowfast",
-    "ptvresnet": "resnet",
-    "ptvx3d": "x3d",
-    "ptvcsn": "csn",
-    "ptvr2plus1d": "r2plus1d",
-}
-# What a network says of its temporal kernels (MODEL.ARCH); a single pathway has the choice.
-ARCHS_OF = {
-    "slowfast": ("slowfast",),
-    "x3d": ("x3d", "slowfast"),  # slowfast is the key's default
-    "csn": ("csn", "slowfast"),
-    "r2plus1d": ("r2plus1d", "slowfast"),
-}
-
-
-ONE_LABEL_LOSSES = ("cross_entropy", "soft_cross_entropy", "softmax_focal")
+MODEL_KINDS = ("slowfast", "resnet", "x3d", "csn", "r2plus1d")
 
 
 def model_problems(cfg: CfgNode) -> Iterator[str]:
@@ -50,14 +27,12 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
             "MODEL.ACT_CHECKPOINT with MODEL.COMPILE: compiled code itself chooses which activations to keep. Turn "
             "one off."
         )
-    kind, arch = model_kind(cfg), cfg.MODEL.ARCH
+    kind = model_kind(cfg)
     if cfg.SLOWFAST.FAST_INPUT != "rgb" and kind not in ("", "slowfast"):
         yield (
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT!r} with MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME}: "
             "it is for the Fast pathway of SlowFast. Set it to rgb."
         )
-    if arch.lower() not in (*ARCHS_OF.get(kind, [arch.lower()]), *REFUSED_VALUES["MODEL.ARCH"]):
-        yield f"MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME} with MODEL.ARCH={arch!r}: set MODEL.ARCH {ARCHS_OF[kind][0]}."
     if kind:
         yield from channel_problems(cfg)
     if kind == "slowfast":
@@ -67,8 +42,9 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def model_kind(cfg: CfgNode) -> str:
-    """Which network of the package is asked for, a value of MODEL_KINDS; empty for anybody else's."""
-    return MODEL_KINDS.get(cfg.MODEL.MODEL_NAME.lower(), "")
+    """Which network of the package is asked for, one of MODEL_KINDS; empty for anybody else's."""
+    kind = cfg.MODEL.MODEL_NAME.lower().removeprefix("ptv")  # PySlowFast's names of PyTorchVideo's networks
+    return kind if kind in MODEL_KINDS else ""
 
 
 def channel_problems(cfg: CfgNode) -> Iterator[str]:
@@ -82,28 +58,15 @@ def channel_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def label_problems(cfg: CfgNode) -> Iterator[str]:
-    """Activation, loss and labels that contradict each other."""
-    loss, activation = cfg.MODEL.LOSS_FUNC, cfg.MODEL.HEAD_ACT
+    """An activation and labels that contradict each other."""
+    activation = cfg.MODEL.HEAD_ACT
     if cfg.DATA.MULTI_LABEL and activation == "softmax":
         yield (
             "DATA.MULTI_LABEL with MODEL.HEAD_ACT='softmax': the scores of a clip would sum to 1 although "
             "several labels hold at once. Set MODEL.HEAD_ACT to sigmoid."
         )
-    if cfg.DATA.MULTI_LABEL and loss in ONE_LABEL_LOSSES:
-        yield f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={loss!r}: this loss needs one label per video. Set bce_logit."
-    yield from evaluator_problems(cfg)
     if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":
         yield "MODEL.NUM_CLASSES=1 with MODEL.HEAD_ACT='softmax': the score is always 1. Use 2, or sigmoid."
-
-
-def evaluator_problems(cfg: CfgNode) -> Iterator[str]:
-    """A metric for other labels than the videos have: it would fail after the whole test."""
-    wants_several = {"topk": False, "multilabel_map": True, "charades_map": True}.get(cfg.TEST.EVALUATOR)
-    if wants_several is not None and wants_several != cfg.DATA.MULTI_LABEL and not cfg.DETECTION.ENABLE:
-        yield (
-            f"TEST.EVALUATOR={cfg.TEST.EVALUATOR!r} with DATA.MULTI_LABEL={cfg.DATA.MULTI_LABEL}: it is for videos "
-            f"with {'several labels' if wants_several else 'one label'}. Change one, or leave TEST.EVALUATOR empty."
-        )
 
 
 def slowfast_problems(cfg: CfgNode) -> Iterator[str]:

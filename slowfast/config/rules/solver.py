@@ -19,8 +19,6 @@ def solver_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 1, "SOLVER.MAX_EPOCH")
     yield from at_least(cfg, 0, "SOLVER.WEIGHT_DECAY", "SOLVER.WARMUP_EPOCHS", "SOLVER.WARMUP_START_LR")
     yield from average_problems(cfg)
-    if solver.LARS_ON and solver.OPTIMIZING_METHOD != "sgd":
-        yield f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={solver.OPTIMIZING_METHOD!r}: it works only with sgd."
     for key in ("CLIP_GRAD_VAL", "CLIP_GRAD_L2NORM"):
         if solver[key] is not None and not solver[key] > 0:
             yield f"SOLVER.{key}={solver[key]}: must be above 0; write null for no limit."

@@ -16,7 +16,6 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
     yield from above(cfg, 0, "DIST_TIMEOUT")
     yield from at_least(cfg, 1, "TRAIN.ACCUMULATE")
     yield from at_least(cfg, 0, "TEST.NUM_WRONG_VIDEOS")
-    yield from one_of(cfg, "TRAIN.DDP.COMPRESSION", ("", "bfloat16", "float16"))
     yield from one_of(cfg, "BACKEND.CUDNN_BENCHMARK", ("auto", "always", "never"))
     if cfg.BACKEND.DETERMINISTIC and cfg.BACKEND.CUDNN_BENCHMARK == "always":
         yield (
