@@ -39,13 +39,16 @@ def forget():
         del sys.modules[name]
 
 
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+
+
 @pytest.fixture
 def example(tmp_path):
     """Writes the document's example that defines a class; the path of the file."""
-    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
 
     def write(class_name: str) -> str:
-        (block,) = [block for block in blocks if f"class {class_name}" in block]
+        (block,) = [block for block in python_blocks() if f"class {class_name}" in block]
         path = tmp_path / f"my_{class_name.lower()}.py"
         path.write_text(block)
         return str(path)
@@ -176,6 +179,16 @@ def test_distillation_adds_to_the_loss(example, tiny_opts, tmp_path):
         trainer.train_loader.batch_sampler.set_epoch(0)
         losses.append(trainer.compute_loss(next(iter(trainer.train_loader))).item())
     assert losses[0] == losses[1] < losses[2]
+
+
+def test_a_training_of_parts_of_ones_own(tiny_opts, tmp_path, monkeypatch):
+    (block,) = [block for block in python_blocks() if "trainer = Trainer(" in block]
+    (tmp_path / "mine.yaml").write_text(load_cfg("Motion/SLOWFAST_4x4_R18", [*tiny_opts, "NUM_GPUS", 0]).dump())
+    monkeypatch.chdir(tmp_path)
+    variables: dict = {}
+    exec(block, variables)
+    assert variables["trainer"].epoch == 1
+    assert (tmp_path / "mine/checkpoints/checkpoint_epoch_00001.pyth").is_file()
 
 
 @pytest.mark.parametrize("registry, name", EXAMPLES, ids=[name for _, name in EXAMPLES])

@@ -132,7 +132,8 @@ def train_and_draw(cfg: CfgNode) -> dict[str, float]:
 
 def _draw_validations(trainer: Trainer, *, cfg: CfgNode) -> None:
     """Have ``trainer`` draw what the keys ask of each validation, of the scores that it has anyway."""
-    evaluation, writer = trainer.evaluate, trainer.log.writer
+    validation, writer = trainer.validation, trainer.log.writer
+    evaluation = None if validation is None else validation.evaluate
     if not (isinstance(evaluation, ClipEvaluator) and isinstance(writer, MetricWriter) and distributed.is_main()):
         return
     if not asked_drawings(cfg):

@@ -24,6 +24,7 @@ from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, check_extrac
 from slowfast.datasets.build import DATASET_REGISTRY, warn_of_unused
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.clips import class_list_from_config, class_names_from_config, decoder_threads
+from slowfast.datasets.contract import check_split
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.ava_boxes import KeyFrames, read_boxes
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
@@ -85,8 +86,7 @@ class Ava(Dataset):
         seed: int = 0,
         max_tries: int = 10,
     ):
-        if split not in ("train", "val", "test"):
-            raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
+        check_split(split)
         self.key_frames = key_frames
         self.source = source
         self.split = split

@@ -16,8 +16,8 @@ import torch
 
 from slowfast.datasets.clip_sampling import frames_on_screen
 from slowfast.datasets.lists.frame_lists import FrameLists
-from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError
-from slowfast.utils.untrusted import read_json
+from slowfast.datasets.lists.row_problems import AnnotationError
+from slowfast.utils.untrusted import MAX_REPORTED, read_json
 from slowfast.video.files import VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_video_file
 

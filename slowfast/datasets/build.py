@@ -26,7 +26,7 @@ from slowfast.config.rules.common import clips_per_video, value_of
 from slowfast.datasets.clip_augment import build_clip_augment
 from slowfast.datasets.clip_sampling import OwnSampling
 from slowfast.datasets.clips import ClipDataset
-from slowfast.datasets.contract import VideoDataset
+from slowfast.datasets.contract import VideoDataset, check_split
 from slowfast.datasets.loader import VideoLoader
 from slowfast.datasets.protocol import Protocol, input_options
 from slowfast.datasets.sample_kinds import sample_kind
@@ -54,8 +54,7 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None, is_
     Raises:
         ValueError: unknown name or split, or arguments in DATA.ARGS that the class does not take.
     """
-    if split not in ("train", "val", "test"):
-        raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
+    check_split(split)
     dataset_class = _dataset_class(cfg, split)
     if hasattr(dataset_class, "from_config"):
         kwargs = dataset_class.from_config(cfg, split)

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from slowfast.datasets.clip_augment import ClipAugment, build_clip_augment
 from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
+from slowfast.datasets.contract import check_split
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
 from slowfast.datasets.lists.path_labels import VideoList, find_class_names, read_class_names
 from slowfast.datasets.lists.row_problems import AnnotationError
@@ -32,7 +33,6 @@ from slowfast.datasets.views import black_clip, cut_clips, failed_views, read_vi
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader, VideoReadError, open_video_file
 
-SPLITS = ("train", "val", "test")
 _TEST_ALONE = ("num_clips", "num_crops", "single_crop")  # options of the protocol that validation does not have
 
 
@@ -83,8 +83,7 @@ class ClipDataset(Dataset):
         num_train_crops: int = 1,
         max_tries: int = 10,
     ):
-        if split not in SPLITS:
-            raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
+        check_split(split)
         if split != "test" and (len(protocol.short_sides) > 1 or protocol.flips != (False,)):
             raise ValueError(
                 f"{split} clips are read once, at one scale and not mirrored; the protocol differs: "

@@ -9,6 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+SPLITS = ("train", "val", "test")
+
+
+def check_split(split: str) -> None:
+    """Return when there is such a split.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split must be "train", "val" or "test", got {split!r}.')
+
 
 class VideoDataset(Protocol):
     """What all have.

@@ -17,8 +17,9 @@ import numpy as np
 
 from slowfast.datasets.lists.frame_lists import FrameLists
 from slowfast.datasets.lists.path_labels import SAMPLED_FILES, PackedStrings
-from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError
+from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.utils.logging import count
+from slowfast.utils.untrusted import MAX_REPORTED
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_video_file
 from slowfast.video.resampled import ResampledReader

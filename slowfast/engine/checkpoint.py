@@ -22,11 +22,11 @@ import torch
 import yaml
 from torch import nn
 
-from slowfast.engine.step_checks import non_finite_tensors
+from slowfast.engine.step_checks import check_weights, non_finite_tensors
 from slowfast.engine.training_state import state_problem
 from slowfast.engine.weight_average import NAME as AVERAGE
 from slowfast.models.weights.load import CheckpointError, load_content_exactly, load_weights, read_checkpoint
-from slowfast.utils import distributed
+from slowfast.utils import distributed, liveness
 from slowfast.utils.files import atomic_write, storage_error
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,13 @@ class CheckpointFolder:
         """Write the state after ``epochs`` epochs (and ``batch`` batches), then drop what it makes superfluous.
 
         Every process has to call it; the main one writes.
+
+        Raises:
+            NonFiniteWeightsError: the weights are not finite; nothing is written.
+            StorageError: it cannot be written.
         """
+        check_weights(state["model_state"], state["step"])
+        liveness.mark("saving")
         path = checkpoint_path(self.output_dir, epochs, batch)
         distributed.on_main(lambda: self._write(path, state))
         self._last_save = time.monotonic()

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slowfast.engine.pipeline import Pipeline, eval_mode
-from slowfast.models.pathways import slow_frame_indices
+from slowfast.models.pathways import pathways_of, slow_frame_indices
 from slowfast.models.weights.names import from_pyslowfast
 from slowfast.utils.suggest import did_you_mean, not_one_of
 
@@ -114,11 +114,6 @@ def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = No
             )
         chosen[pathway] = own[-1]
     return chosen
-
-
-def pathways_of(model: nn.Module) -> tuple[str, ...]:
-    """Names of a model's pathways."""
-    return getattr(model, "pathway_names", ("pathway",))
 
 
 def find_layers(pipeline: Pipeline, names: Sequence[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from slowfast.engine.out_of_memory import lack_explained
 from slowfast.engine.parallel import ParallelOptions, parallelize, without_exchange
 from slowfast.engine.precise_bn import PRECISE_BN_EPOCH, refresh_batch_norms
 from slowfast.engine.precision import forward, grad_scaler, guard_small_inputs
-from slowfast.engine.step_checks import LossExplosion, check_step, check_weights, largest_gradient
+from slowfast.engine.step_checks import LossExplosion, check_step, largest_gradient
 from slowfast.engine.step_options import StepOptions
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.training_state import (
@@ -34,7 +34,7 @@ from slowfast.engine.training_state import (
 from slowfast.engine.validation import BestFigure, Validation
 from slowfast.engine.weight_average import WeightAverage
 from slowfast.models.freezing import hold_statistics
-from slowfast.utils import distributed, liveness
+from slowfast.utils import distributed
 from slowfast.utils.errors import StoppedError
 from slowfast.utils.progress import Progress
 from slowfast.utils.registry import Registry
@@ -307,7 +307,7 @@ class Trainer:
     def run_evaluation(self) -> None:
         """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
         assert self.validation is not None  # else no evaluation is due
-        self._save_inside()
+        self._save(self.batch)
         self.figures, self.figures_epoch = {}, self.epoch
         self._take_figures(self.validation, self.model)
         if self.on_evaluation is not None:
@@ -317,7 +317,7 @@ class Trainer:
     def run_ema_evaluation(self) -> None:
         """The same for the average of the weights; its figures have "ema_" in front."""
         assert self.validation is not None and self.ema is not None
-        self._save_inside()
+        self._save(self.batch)
         self._take_figures(self.validation, self.ema.model, prefix=f"{weight_average.NAME}_")
         self._after_evaluation("evaluate_ema")
 
@@ -338,13 +338,14 @@ class Trainer:
             logger.info("training ends early: %s", self.best)
             self.due.add("save")
         if "save" not in self.due:
-            self._save_inside()
+            self._save(self.batch)
 
     def save(self) -> None:
         """Write the checkpoint of the epochs so far; every process has to call it."""
         self.due.discard("save")
-        if self.checkpoints is not None:
-            logger.info("saved %s", self._save(self.checkpoints, None))
+        path = self._save(None)
+        if path is not None:
+            logger.info("saved %s", path)
 
     def keep_best(self) -> None:
         """Have best.pyth hold the newest checkpoint."""
@@ -363,20 +364,16 @@ class Trainer:
 
     def interrupt(self, wish: Wish) -> None:
         """Save where the training is and, if asked to, stop."""
-        path = self._save_inside()
+        path = self._save(self.batch)
         if wish is Wish.STOP:
             saved = "nothing is saved" if path is None else f"saved {path}; the same command resumes from there"
             raise StoppedError(f"stopped by {stop_requested() or 'a signal to another process'}: {saved}.")
 
-    def _save_inside(self) -> Path | None:
-        """Write a state that the next one makes superfluous; every process has to call it."""
-        return None if self.checkpoints is None else self._save(self.checkpoints, self.batch)
-
-    def _save(self, folder: CheckpointFolder, batch: int | None) -> Path:
-        state = self.state_dict()
-        check_weights(state["model_state"], self.step)
-        liveness.mark("saving")
-        return folder.save(state, epochs=self.epoch, batch=batch)
+    def _save(self, batch: int | None) -> Path | None:
+        """Write the state; one inside an epoch, after ``batch`` batches, is dropped when later ones are there."""
+        if self.checkpoints is None:
+            return None
+        return self.checkpoints.save(self.state_dict(), epochs=self.epoch, batch=batch)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on needs; ``epoch`` is the last finished one, from 0, as in PySlowFast.

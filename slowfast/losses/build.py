@@ -57,7 +57,9 @@ def _check_labels(cfg: CfgNode, loss_class: Any) -> None:
     if cfg.DETECTION.ENABLE:
         raise ValueError(f"DETECTION.ENABLE with MODEL.LOSS_FUNC={name!r}: boxes have several labels. Set bce.")
     if cfg.DATA.MULTI_LABEL:
-        raise ValueError(f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={name!r}: this loss needs one label per video. Set bce_logit.")
+        raise ValueError(
+            f"DATA.MULTI_LABEL with MODEL.LOSS_FUNC={name!r}: this loss needs one label per video. Set bce_logit."
+        )
 
 
 class WeightedLoss(nn.Module):

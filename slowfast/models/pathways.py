@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from slowfast.models.checks import check_clip, shape_text
+from slowfast.utils.color import LUMA
 
 SLOW_FRAMES = ("linspace", "strided")
 # What the Fast pathway may see: its channels.
 FAST_INPUTS = {"rgb": 3, "half_resolution": 3, "gray": 1, "time_difference": 3, "flow": 2}
-LUMA = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
+
+
+def pathways_of(model: nn.Module) -> tuple[str, ...]:
+    """Names of a model's pathways; of somebody's own model, which need not say, the one of a single pathway."""
+    return getattr(model, "pathway_names", ("pathway",))
 
 
 def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -> Tensor:

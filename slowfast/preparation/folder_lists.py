@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from slowfast.datasets.contract import SPLITS
 from slowfast.preparation.files import find_files
-from slowfast.preparation.list_files import SPLITS, DatasetLists, split_of
+from slowfast.preparation.list_files import DatasetLists, split_of
 from slowfast.preparation.video_groups import VideoGroups, find_groups, split_by_group
 
 

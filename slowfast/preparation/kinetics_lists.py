@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from slowfast.datasets.contract import SPLITS
 from slowfast.datasets.lists.row_problems import named_rows
 from slowfast.preparation.files import find_files
-from slowfast.preparation.list_files import SPLITS, DatasetLists, split_of
+from slowfast.preparation.list_files import DatasetLists, split_of
 from slowfast.utils.untrusted import csv_rows, cut, read_bytes, read_json
 
 REQUIRED_COLUMNS = ("youtube_id", "time_start", "time_end")

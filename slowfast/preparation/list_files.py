@@ -13,7 +13,6 @@ from slowfast.preparation.files import TEXT, write_table
 from slowfast.utils.files import atomic_write
 from slowfast.utils.untrusted import read_bytes
 
-SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validate", "validation"),

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 MAX_TEXT_BYTES = 2**30
 MAX_JSON_BYTES = 2**28
+MAX_REPORTED = 10  # rows named in one error message
 MAX_INTEGER = 2**63 - 1  # what an int64 array holds
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")

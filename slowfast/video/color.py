@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LUMA = np.array([0.299, 0.587, 0.114])  # gray of R, G and B (ITU-R BT.601)
+from slowfast.utils.color import LUMA
 
 
 class ColorAugment:
@@ -79,7 +79,7 @@ def _brightness(factor: float, means: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _contrast(factor: float, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return factor * np.eye(3), np.tile((1 - factor) * (LUMA @ means), (3, 1))
+    return factor * np.eye(3), np.tile((1 - factor) * (np.array(LUMA) @ means), (3, 1))
 
 
 def _saturation(factor: float, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -444,13 +444,13 @@ def test_the_best_is_a_second_name_of_its_file_or_a_copy(tmp_path, monkeypatch):
     folder = CheckpointFolder(tmp_path)
     best = tmp_path / "checkpoints" / "best.pyth"
     for number in (1, 2):
-        path = folder.save({"model_state": {"w": torch.full((3,), float(number))}}, epochs=number)
+        path = folder.save({"model_state": {"w": torch.full((3,), float(number))}, "step": 1}, epochs=number)
         for _ in range(2):  # again, as after a crash in between
             folder.keep_best()
         assert read_checkpoint(best)["model_state"]["w"].tolist() == [number] * 3
         assert best.stat().st_ino == path.stat().st_ino
     monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(PermissionError()))
-    path = folder.save({"model_state": {"w": torch.full((3,), 3.0)}}, epochs=3)
+    path = folder.save({"model_state": {"w": torch.full((3,), 3.0)}, "step": 1}, epochs=3)
     folder.keep_best()
     assert read_checkpoint(best)["model_state"]["w"].tolist() == [3, 3, 3]
     assert best.stat().st_ino != path.stat().st_ino

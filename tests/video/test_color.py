@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from slowfast.video.color import LUMA, ColorAugment
+from slowfast.utils.color import LUMA
+from slowfast.video.color import ColorAugment
 
 EIGENVALUES = np.array([0.225, 0.224, 0.229])
 EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -21,7 +22,7 @@ def slow(frames: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
     images = frames / 255.0
 
     def gray(images):
-        return (LUMA[:, None, None, None] * images).sum(0, keepdims=True)
+        return (np.array(LUMA)[:, None, None, None] * images).sum(0, keepdims=True)
 
     if strength:
         for step in rng.permutation(["brightness", "contrast", "saturation"]):

@@ -48,10 +48,11 @@ from slowfast.config import CfgNode, with_overrides
 from slowfast.config.files import parse_yaml
 from slowfast.config.merge import leaves, override_layers
 from slowfast.config.rules.common import value_of
+from slowfast.datasets.contract import SPLITS
 from slowfast.engine.checkpoint import BEST_NAME
 from slowfast.engine.launch import check_gpus, launch
 from slowfast.engine.training_memory import TrainingMemory, free_memory
-from slowfast.preparation.list_files import SPLITS, write_lists
+from slowfast.preparation.list_files import write_lists
 from slowfast.utils.environment import num_gpus
 from slowfast.utils.untrusted import read_json, read_text
 from slowfast.visualization.report.page import write_report

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slowfast.datasets.contract import SPLITS
 from slowfast.preparation.durations import VideoLength, video_lengths
 from slowfast.preparation.folder_lists import folder_lists, has_split_folders
-from slowfast.preparation.list_files import SPLITS, DatasetLists
+from slowfast.preparation.list_files import DatasetLists
 from slowfast.preparation.video_groups import find_groups, split_by_group
 from slowfast.utils.progress import WorkProgress
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from slowfast.cli.arguments import add_split
 from slowfast.cli.prepare.common import add_command
+from slowfast.datasets.contract import SPLITS
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.preparation.folder_lists import folder_lists
 from slowfast.preparation.kinetics_lists import kinetics_lists
-from slowfast.preparation.list_files import SPLITS, DatasetLists, write_lists
+from slowfast.preparation.list_files import DatasetLists, write_lists
 
 EXAMPLE = """\
   slowfast prepare-data lists data/k400/videos data/k400 --annotations data/k400/annotations/*.csv --test-from-val

@@ -26,8 +26,8 @@ import numpy as np
 
 from slowfast.datasets.lists.numbered_paths import Run, join_runs, run_of
 from slowfast.datasets.lists.path_labels import SAMPLED_FILES
-from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError, RowProblems
-from slowfast.utils.untrusted import cut, file_status, quoted
+from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
+from slowfast.utils.untrusted import MAX_REPORTED, cut, file_status, quoted
 
 logger = logging.getLogger(__name__)
 

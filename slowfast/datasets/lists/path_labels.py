@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from slowfast.datasets.lists.row_problems import MAX_REPORTED, AnnotationError, RowProblems
+from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
 from slowfast.utils.logging import count
-from slowfast.utils.untrusted import quoted, read_bytes, read_json, read_text
+from slowfast.utils.untrusted import MAX_REPORTED, quoted, read_bytes, read_json, read_text
 
 SAMPLED_FILES = 1000  # files looked for by check_files(which="sample")
 

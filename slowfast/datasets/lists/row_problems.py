@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.utils import untrusted
-from slowfast.utils.untrusted import cut
-
-MAX_REPORTED = 10  # rows named in one error message
+from slowfast.utils.untrusted import MAX_REPORTED, cut
 
 
 class AnnotationError(ValueError):

@@ -17,9 +17,8 @@ from typing import BinaryIO
 import numpy as np
 
 from slowfast.utils.progress import Progress
-from slowfast.utils.untrusted import file_status, quoted
+from slowfast.utils.untrusted import MAX_REPORTED, file_status, quoted
 
-MAX_REPORTED = 10  # rows named in one error message
 BLOCK_BYTES = 8 * 2**20
 
 _COMMA, _NEWLINE = b",\n"

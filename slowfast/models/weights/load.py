@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from slowfast.models.norm import fit_statistics
+from slowfast.models.pathways import pathways_of
 from slowfast.models.weights.caffe2 import read_caffe2
 from slowfast.models.weights.inflate import (
     core_shape,
@@ -178,7 +179,7 @@ def load_weights(
     if is_image_network:
         state = _image_network_in_our_names(model, state, source)
     else:
-        state = in_our_names(state, num_pathways=len(getattr(model, "pathway_names", ("pathway",))))
+        state = in_our_names(state, num_pathways=len(pathways_of(model)))
     flat = flat_kernels(state, own)
     if flat and not inflate:
         raise CheckpointError(
