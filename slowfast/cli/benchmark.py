@@ -32,7 +32,7 @@ from slowfast.cli.machine import one_device
 from slowfast.config import CfgNode, load_cfg
 from slowfast.engine.pipeline import takes_boxes
 from slowfast.engine.placement import place_model
-from slowfast.engine.precision import autocast, autocast_dtype
+from slowfast.engine.precision import autocast_dtype, forward
 from slowfast.losses import build_loss
 from slowfast.models import build_model
 from slowfast.models.complexity import clip_channels
@@ -117,12 +117,11 @@ def train_variants(
 def _train_step(cfg, device, *, batch, channels_last, dtype=None, compiled=False) -> Callable[[], object]:
     model = _model(cfg, device, channels_last=channels_last, compiled=compiled).train()
     optimizer, loss_fn = build_optimizer(cfg, model), build_loss(cfg)
-    inputs = _inputs(cfg, model, device, batch=batch, crop=cfg.DATA.TRAIN_CROP_SIZE, channels_last=channels_last)
+    clip, *boxes = _inputs(cfg, model, device, batch=batch, crop=cfg.DATA.TRAIN_CROP_SIZE, channels_last=channels_last)
     labels = _labels(cfg, model, device, batch=batch)
 
     def step() -> None:
-        with autocast(device, dtype):
-            logits = model(*inputs)
+        logits = forward(model, clip, boxes, dtype=dtype)
         optimizer.zero_grad(set_to_none=True)
         loss_fn(logits, labels).backward()
         optimizer.step()
@@ -148,11 +147,11 @@ def eval_variants(cfg: CfgNode, device: torch.device, *, batch: int, compiled: b
 
 def _eval_step(cfg, device, *, batch, channels_last, dtype=None, folded=False, compiled=False) -> Callable[[], object]:
     model: nn.Module = _model(cfg, device, channels_last=channels_last, folded=folded, compiled=compiled).eval()
-    inputs = _inputs(cfg, model, device, batch=batch, crop=cfg.DATA.TEST_CROP_SIZE, channels_last=channels_last)
+    clip, *boxes = _inputs(cfg, model, device, batch=batch, crop=cfg.DATA.TEST_CROP_SIZE, channels_last=channels_last)
 
     def step() -> None:
-        with torch.inference_mode(), autocast(device, dtype):
-            model(*inputs)
+        with torch.inference_mode():
+            forward(model, clip, boxes, dtype=dtype)
 
     return step
 
