@@ -23,7 +23,7 @@ STEP = StepMemory(
 def test_the_arithmetic_and_what_helps():
     lines = STEP.advice().splitlines()
     assert lines[0].startswith(
-        "8 clips of 32x224x224 at once keep about 32.0 GiB of activations (4.0 GiB each), beside"
+        "8 clips of 32x224x224 at once keep about 32.0 GiB of activations (4.0 GiB each), in addition"
     )
     assert "0.5 GiB of weights" in lines[0]
     assert lines[1].strip() == "TRAIN.MIXED_PRECISION True: about 19.2 GiB"

@@ -286,7 +286,7 @@ def test_an_epoch_of_other_steps_goes_on_at_its_fraction(tmp_path, caplog):
 
 
 def test_names_of_states_are_taken_once(tmp_path):
-    with pytest.raises(ValueError, match=r"add_state\('best'\): the name is taken"):
+    with pytest.raises(ValueError, match=r"add_state\('best'\): this name is taken"):
         build(tmp_path).add_state("best", object())
 
 
