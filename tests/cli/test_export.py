@@ -166,7 +166,7 @@ def test_an_unknown_format_is_refused(capsys):
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        (["MODEL.NUM_CLASSES", "5"], "is of another model"),
+        (["MODEL.NUM_CLASSES", "5"], "belongs to a different model"),
         (["SLOWFAST.FAST_INPUT", "flow"], "SLOWFAST.FAST_INPUT='flow': the model's clips have 5 channels"),
     ],
 )

@@ -213,7 +213,10 @@ def test_what_is_missing_is_said_before_the_first_step(job, tmp_path, capsys, ke
 
 @pytest.mark.parametrize(
     "content, message",
-    [("a text", "cannot be read as a checkpoint"), ("weights of another model", "is of another model, and a result")],
+    [
+        ("a text", "cannot be read as a checkpoint"),
+        ("weights of another model", "belongs to a different model, so a result"),
+    ],
 )
 def test_weights_that_the_test_cannot_use_are_found_before_the_first_step(job, tmp_path, capsys, content, message):
     path = tmp_path / "weights.pyth"

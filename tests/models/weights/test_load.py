@@ -103,7 +103,8 @@ def test_a_torch_file_without_weights(tmp_path, content, found):
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(
-        CheckpointError, match=re.escape(f"there is no checkpoint {tmp_path / 'absent.pyth'}: no file, and no")
+        CheckpointError,
+        match=re.escape(f"there is no checkpoint {tmp_path / 'absent.pyth'}: no file, and there are no published"),
     ):
         read_checkpoint(tmp_path / "absent.pyth")
     with pytest.raises(CheckpointError, match=re.escape(f"there is no checkpoint {tmp_path}")):
@@ -197,7 +198,9 @@ def test_exact_loading_allows_another_head_alone(five_class_file):
         load_exactly(target, five_class_file)
     assert load_exactly(target, five_class_file, but_for_head=True)["epoch"] == 3
     assert torch.equal(target.head.classifier.weight, head)
-    with pytest.raises(CheckpointError, match=r"is of another model, .*311 wrong shape: fast\.res2\.block0\.a\.weight"):
+    with pytest.raises(
+        CheckpointError, match=r"belongs to a different model, .*311 wrong shape: fast\.res2\.block0\.a\.weight"
+    ):
         load_exactly(toy_slowfast(width=16), five_class_file, but_for_head=True)
 
 
