@@ -110,3 +110,12 @@ def test_moving_windows_from_the_config(config):
         assert one.frames.shape == other.frames.shape
         assert torch.equal(one.frames[:, 0], other.frames[:, 0])  # it begins where the still one is
         assert not torch.equal(one.frames[:, -1], other.frames[:, -1])
+
+
+@pytest.mark.parametrize("enabled, threads, expected", [(False, 1, 1), (True, 1, 0), (True, 3, 3)])
+def test_threads_of_a_decoder(config, enabled, threads, expected):
+    """PySlowFast's switch means one per core; frames are the same."""
+    keys = ["DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", enabled, "DATA.DECODER_THREADS", threads]
+    dataset = build_dataset(config(*keys), "train")
+    assert dataset.decoder_threads == expected
+    assert torch.equal(dataset[0, 0].frames, build_dataset(config(), "train")[0, 0].frames)
