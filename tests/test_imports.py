@@ -117,6 +117,20 @@ def test_no_module_imports_itself_over_others():
     assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}})) == {"b", "c"}
 
 
+SLOW = ("torchvision", "tensorboard", "matplotlib", "onnx", "torch._dynamo", "torch.onnx", "torch.utils.flop_counter")
+# These need torchvision throughout: who imports them does so in the function that does.
+BUILT_ON_TORCHVISION = ("slowfast.models.torchvision_networks", "slowfast.video.auto_augment")
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_commands_start_without_what_takes_a_second_to_import(path):
+    module = module_name(path)
+    slow = BUILT_ON_TORCHVISION if module in BUILT_ON_TORCHVISION else (*SLOW, *BUILT_ON_TORCHVISION)
+    at_once = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = imported_modules("\n".join(map(ast.unparse, at_once)), module)
+    assert not [name for name in names if any(f"{name}.".startswith(f"{part}.") for part in slow)]
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_the_package_stands_without_its_tools_and_tests(path):
     roots = {name.split(".")[0] for name in imported_modules(path.read_text(), module_name(path))}

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from slowfast.models.fixed_size_norm import FixedSizeBatchNorm3d
 from slowfast.models.norm import SubBatchNorm3d
@@ -48,6 +47,8 @@ def measure(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
 
     A detection model gets one box.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton
+
     if len(clip_shape) == 3:
         clip_shape = (clip_channels(model), *clip_shape)
     model = _copy_on_meta(model).eval()
