@@ -21,7 +21,7 @@ REFUSED = {
 def predict_arguments(cfg: CfgNode, name: str, overrides: Sequence[Any] = ()) -> list[str]:
     """The words behind ``slowfast predict`` that do what the DEMO keys of a config say.
 
-    A window is a clip; DEMO.BUFFER_SIZE of its frames are shared with the next, DEMO.NUM_CLIPS_SKIP are passed over.
+    A window is a clip; DEMO.BUFFER_SIZE of its frames are shared with the next, DEMO.NUM_CLIPS_SKIP are skipped.
 
     Args:
         name: of the config, as --cfg takes it.

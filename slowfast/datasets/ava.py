@@ -2,7 +2,7 @@
 
 Train: a scaled, cropped, maybe mirrored clip. Val: the center crop. Test: the whole frame, so that widths differ from
 movie to movie. Boxes move with their pixels, in continuous coordinates and by the exact scale. PySlowFast clips boxes
-to the last pixel's index, W - 1, and scales both axes by the ratio of the long sides: up to a pixel away.
+to the last pixel's index, W - 1, and scales both axes by the ratio of the long sides, which is off by up to a pixel.
 """
 
 from __future__ import annotations
@@ -52,20 +52,20 @@ UNUSED_KEYS = (  # of clips that are labeled as a whole
 class Ava(Dataset):
     """Key frames with boxes, and the clips around them, as ``DetectionSample``.
 
-    A training clip that cannot be read is replaced by another one, drawn by the sample's own generator; the reason
-    stands in ``failures``. A val or test clip that cannot be read is black and marked so; its boxes stay.
+    A training clip that cannot be read is replaced by another one, drawn by the sample's own generator; ``failures``
+    holds the reason. A val or test clip that cannot be read is black and marked as invalid; its boxes stay.
 
     Args:
         key_frames: seconds with their boxes and labels.
-        source: where frames come from.
+        source: the source of the frames.
         split: "train", "val" or "test".
-        protocol: what val and test look at, with one scale, mirrored or not; its ``KeyFrameSampling`` is that of
-            training clips too.
+        protocol: how val and test sample clips, at one scale, mirrored or not; training uses its ``KeyFrameSampling``,
+            too.
         num_classes: width of the label rows, K.
         train_crop: windows of training clips; default ``TrainCrop()``.
-        drop_outside_boxes: leave out training boxes that lie wholly outside the crop, unless all do. Otherwise they
+        drop_outside_boxes: drop training boxes that lie entirely outside the crop, unless all do. Otherwise they
             stay, empty, on its border.
-        color: changes the colors of training clips; None leaves them.
+        color: changes the colors of training clips; None keeps them.
         class_names: in the order of labels, or None.
         seed: of the training clips.
         max_tries: clips that may fail in a row for one training sample.
@@ -147,9 +147,9 @@ class Ava(Dataset):
 
     @classmethod
     def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:
-        """What a split looks at, without reading its lists: a test at all scales and flips that the config asks for.
+        """The protocol of a split, without reading its lists: for a test, with all scales and flips of the config.
 
-        Where AVA.TEST_SCALES and AVA.TEST_FLIP ask for nothing, DATA.ARGS may set ``short_side`` and ``flip``.
+        If AVA.TEST_SCALES and AVA.TEST_FLIP are not set, DATA.ARGS may set ``short_side`` and ``flip``.
         """
         ava, data, args, is_test = cfg.AVA, cfg.DATA, cfg.DATA.ARGS, split == "test"
         crop_size = args.get("crop_size", data.TEST_CROP_SIZE)
@@ -167,7 +167,7 @@ class Ava(Dataset):
         """The same test set at another scale, or mirrored; lists and boxes are shared, so it costs nothing.
 
         Raises:
-            ValueError: this is no test set.
+            ValueError: this is not a test set.
         """
         if self.split != "test":
             raise ValueError(f'only a test set can be looked at otherwise; this is split "{self.split}".')
@@ -181,7 +181,7 @@ class Ava(Dataset):
 
     @property
     def num_videos(self) -> int:
-        """Key frames: what a sampler counts."""
+        """The number of key frames, which a sampler counts."""
         return len(self.key_frames)
 
     @property
@@ -191,7 +191,7 @@ class Ava(Dataset):
 
     @property
     def labels(self) -> np.ndarray:
-        """uint8 (N, K): which classes some box of a key frame has."""
+        """uint8 (N, K): the classes that any box of a key frame has."""
         key_frames = self.key_frames
         num_labels = np.diff(key_frames.label_starts[key_frames.box_starts])
         labels = np.zeros((len(self), self.num_classes), dtype=np.uint8)
@@ -206,7 +206,8 @@ class Ava(Dataset):
         return of_rows("lists of boxes", self.paths, self.labels, missing=len(found.missing_videos), more=more)
 
     def __getitem__(self, key: int | tuple[int, int] | tuple[int, int, ClipShape]) -> DetectionSample:
-        """The sample ``index``; in training ``(epoch, index)``, cropped anew every epoch, or with a ``ClipShape``."""
+        """The sample ``index``; in training ``(epoch, index)``, with a new crop every epoch, or with a
+        ``ClipShape``."""
         epoch, index, *shape = key if isinstance(key, tuple) else (0, key)
         if not 0 <= index < len(self):
             raise IndexError(f"key frame {index} of {len(self)}")
@@ -343,7 +344,7 @@ def _files(key: str, names: Sequence[str], folder_key: str, folder: str, *, requ
     """The files that the list AVA.<key> names, in AVA.<folder_key> unless their paths are absolute.
 
     Raises:
-        AnnotationError: one does not exist, or the list is empty.
+        AnnotationError: a file does not exist, or the list is empty.
     """
     if required and not names:
         raise AnnotationError(f"AVA.{key} is empty: name at least one file, relative to AVA.{folder_key}.")

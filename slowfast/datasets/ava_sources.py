@@ -1,7 +1,8 @@
-"""Where the frames around a key frame of AVA come from: folders of extracted frames, or the movies themselves.
+"""The source of the frames around AVA's key frames: folders of extracted frames, or the movies themselves.
 
-Both count in the time of the annotations: AVA's are seconds from the start of the movie, and its frames were cut at 30
-a second from second 900 on, so that frame 30 * (t - 900) of a list, from 0, shows second t. Own sets have other clocks.
+Both use the time scale of the annotations: AVA's are in seconds from the start of the movie, and its frames were
+extracted at 30 per second from second 900 on, so frame 30 * (t - 900) of a list, from 0, shows second t. Other sets may
+use other time scales.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class FrameFolders:
 
     Args:
         fps: frames per second.
-        start_seconds: second that the first frame of every list shows.
+        start_seconds: time of the first frame of every list, seconds.
     """
 
     def __init__(self, lists: FrameLists, *, fps: float = 30.0, start_seconds: float = 900.0):
@@ -45,10 +46,10 @@ class FrameFolders:
         return FrameFolderReader(self.lists.frame_paths(self.lists.index_of(video_id)), self.fps)
 
     def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
-        """Return when the frames show most key frames; log a warning if they lack some.
+        """Return if the frames show most key frames; log a warning if some are missing.
 
         Raises:
-            AnnotationError: most key frames lie outside, so that the clock of the config must be another one.
+            AnnotationError: most key frames lie outside, so the config must have the wrong time scale.
         """
         seconds = _seconds_by_video(key_frames)
         spans = {video_id: self._span(video_id) for video_id in seconds}
@@ -87,14 +88,14 @@ def _seconds_by_video(key_frames: Iterable[tuple[str, int]]) -> dict[str, list[i
 
 
 class MovieFiles:
-    """Frames of movie files of any frame rate, by the time that they are on the screen.
+    """Frames of movie files of any frame rate, by the time at which they are visible.
 
-    The index of a file is remembered for some hundred files of 15 minutes, but only for a few whole movies, and takes
-    seconds to read there: for training, cut the movies to the annotated 15 minutes.
+    The indices of some hundred 15-minute files are cached, but only those of a few whole movies, which take seconds to
+    read: for training, cut the movies to the annotated 15 minutes.
 
     Args:
         paths: of the movies by id.
-        start_seconds: second of the movie that the files begin at: 0 for whole movies, 900 for cut ones.
+        start_seconds: time in the movie at which the files begin, seconds: 0 for whole movies, 900 for cut ones.
         num_threads: of one movie's decoder.
     """
 
@@ -109,10 +110,10 @@ class MovieFiles:
         return open_video_file(self.paths[video_id], num_threads=self.num_threads)
 
     def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
-        """Return when a few movies, spread over the key frames, show theirs; log a warning if they lack some.
+        """Return if a few movies, spread over the key frames, show theirs; log a warning if some are missing.
 
         Raises:
-            AnnotationError: a movie lacks most of its key frames, so that AVA.MOVIE_START_SECONDS must be wrong.
+            AnnotationError: a movie lacks most of its key frames, so AVA.MOVIE_START_SECONDS must be wrong.
         """
         seconds = _seconds_by_video(key_frames)
         video_ids = list(seconds)
@@ -151,7 +152,7 @@ class MovieFiles:
 
 
 def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
-    """Return when frames were extracted at ``fps`` a second, where ``prepare-data frames`` left its settings.
+    """Return if frames were extracted at ``fps`` per second, as far as ``prepare-data frames`` left its settings.
 
     Raises:
         AnnotationError: they were extracted at another rate.
@@ -181,10 +182,10 @@ def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found
 
 
 def find_movies(folder: str | os.PathLike) -> dict[str, str]:
-    """Path by id, sorted, of the movies ``<folder>/<id>.<any ending of a video file>``.
+    """Path by id, sorted, of the movies ``<folder>/<id>.<any video extension>``.
 
     Raises:
-        AnnotationError: no such folder, no video in it, or two of one id.
+        AnnotationError: no such folder, no video in it, or two with the same id.
     """
     folder = Path(folder)
     try:

@@ -3,11 +3,11 @@
 A registered data set is a ``torch.utils.data.Dataset`` class. A classmethod ``from_config(cfg, split)`` gives its
 keyword arguments; a class without one gets ``split``, when it takes it. Entries of ``DATA.ARGS`` are added to either.
 
-``contract.py`` says what it has and gives; with DETECTION.ENABLE that is a ``KeyFrameDataset``.
+``contract.py`` lists its attributes and items; with DETECTION.ENABLE it is a ``KeyFrameDataset``.
 
-A classmethod ``protocol_from_config(cfg, split)`` tells its ``Protocol``, so that a ``Pipeline`` reads a video as the
-data set does; its objects have it as ``protocol``. Without one, tests work and pipelines take frames, not files.
-A classmethod ``class_list(cfg)`` may give (file, class names), or None: MODEL.NUM_CLASSES follows it unless it is set.
+A classmethod ``protocol_from_config(cfg, split)`` returns its ``Protocol``, so that a ``Pipeline`` reads a video as the
+data set does; its objects have it as ``protocol``. Without one, tests work, but pipelines take only frames, not files.
+A classmethod ``class_list(cfg)`` may return (file, class names) or None: MODEL.NUM_CLASSES follows it unless it is set.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _dataset_class(cfg: CfgNode, split: str) -> type:
 def _checked_args(cfg: CfgNode, dataset_class: type, kwargs: dict[str, Any]) -> dict[str, Any]:
     """DATA.ARGS, whose names are arguments of the class or fields of its protocol or training crop.
 
-    ``from_config`` of our classes has given the fields their values already.
+    For our classes, ``from_config`` has already set the fields.
     """
     names: list[str] = []
     for value in kwargs.values():
@@ -98,10 +98,10 @@ def _with_num_clips(dataset_class: type, kwargs: dict[str, Any], num_clips: int)
 
 
 def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:
-    """What a split of the config looks at; reads no list, so the data need not be there.
+    """The protocol of a split of the config; reads no list, so the data need not exist.
 
-    It comes from the data set's classmethod ``protocol_from_config(cfg, split)``. Of a class without one it is not
-    known which frames make a clip; see ``OwnSampling``.
+    It comes from the data set's classmethod ``protocol_from_config(cfg, split)``. For a class without one, it is
+    unknown which frames make a clip; see ``OwnSampling``.
     """
     dataset_class = _dataset_class(cfg, split)
     if hasattr(dataset_class, "protocol_from_config"):
@@ -119,7 +119,7 @@ def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:
 
 
 def protocol_of(cfg: CfgNode, dataset: VideoDataset, split: str) -> Protocol:
-    """What ``dataset`` looks at: its own protocol, or that of the config with its number of views."""
+    """The protocol of ``dataset``: its own, or that of the config with its number of views."""
     if hasattr(dataset, "protocol"):
         return dataset.protocol
     return replace(build_protocol(cfg, split), num_clips=getattr(dataset, "num_views", 1))
@@ -127,16 +127,16 @@ def protocol_of(cfg: CfgNode, dataset: VideoDataset, split: str) -> Protocol:
 
 @dataclass(frozen=True)
 class ListedClasses:
-    """How many classes a class list names, and where it stands."""
+    """How many classes a class list names, and its file."""
 
     count: int
     source: str
 
 
 def count_classes(cfg: CfgNode) -> ListedClasses | None:
-    """The classes that the list of the config's data names; None where it has none, or none that can be read.
+    """The classes named in the class list of the config's data; None if there is no list, or none that can be read.
 
-    What is wrong with an unreadable list is said when the data set is built.
+    Building the data set reports what is wrong with an unreadable list.
     """
     dataset_class = _dataset_class(cfg, "train" if cfg.TRAIN.ENABLE else "test")
     if not hasattr(dataset_class, "class_list"):
@@ -149,7 +149,7 @@ def count_classes(cfg: CfgNode) -> ListedClasses | None:
 
 
 def warn_of_unused(cfg: CfgNode, keys: Iterable[str], what: str) -> None:
-    """Log one warning that names those of ``keys`` that differ from their defaults: ``what`` makes no use of them."""
+    """Log one warning that names those of ``keys`` that differ from their defaults: ``what`` does not use them."""
     defaults = get_cfg()
     changed = [f"{key}={value_of(cfg, key)!r}" for key in keys if value_of(cfg, key) != value_of(defaults, key)]
     if changed:
@@ -211,10 +211,10 @@ def build_loader(
 
 
 def _check_clip_options(cfg: CfgNode, dataset: VideoDataset) -> None:
-    """Return when the training clips of ``dataset`` will be as many as the config says; warn of pixels left alone.
+    """Return if ``dataset`` gives as many training clips as the config says; warn if augmentation has no effect on it.
 
     Raises:
-        ValueError: several clips of a video, and the data set gives one.
+        ValueError: the config asks for several clips per video, but the data set gives one.
     """
     if isinstance(dataset, ClipDataset) or sample_kind(cfg).name == "boxes":
         return

@@ -1,8 +1,8 @@
-"""Charades: half-minute videos in which any number of 157 actions go on, each for a while.
+"""Charades: half-minute videos with any number of 157 actions, each lasting for a while.
 
-A training clip has the labels of all frames from its first to its last, also of those between that it does not show.
+A training clip has the labels of all frames from its first to its last, including those that it skips.
 A validation or test video has all labels of the video, for every clip. Frames come from frame lists, or, by the
-official annotation files, from folders of images or video files: always 24 a second.
+official annotation files, from folders of images or video files: always 24 per second.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ FOLDERS = (
 
 
 class FrameLabels(typing.Protocol):
-    """Labels of videos that hold for some of their frames."""
+    """Labels of videos, each valid for some of their frames."""
 
     def between(self, index: int, first: int, last: int) -> set[int]:
-        """Labels that hold for any of the frames ``first`` to ``last``, from 0 and both included, of a video."""
+        """Labels of any of the frames ``first`` to ``last`` (both included, counted from 0) of a video."""
 
 
 class ListedLabels:
-    """Labels of frame lists, which give them frame by frame; the videos are numbered as there."""
+    """Labels of frame lists, which give them frame by frame; videos are numbered as in the lists."""
 
     def __init__(self, lists: FrameLists):
         self._lists = lists
 
     def between(self, index: int, first: int, last: int) -> set[int]:
-        """As of ``FrameLabels``."""
+        """As in ``FrameLabels``."""
         return set().union(*self._lists.labels(index)[first : last + 1])
 
 
 @dataclass(frozen=True, repr=False)
 class CharadesVideos(SourcedVideos):
-    """Videos whose ``labels``, uint8 (N, K), are all of the video, and ``frame_labels`` say when they hold."""
+    """Videos whose ``labels``, uint8 (N, K), are those of the whole video; ``frame_labels`` says when each is valid."""
 
     frame_labels: FrameLabels
 
@@ -115,7 +115,7 @@ class Charades(SourcedDataset):
 
     @classmethod
     def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
-        """As of ``ClipDataset``."""
+        """As in ``ClipDataset``."""
         return class_list_from_config(cfg, default=_classes_file(cfg))
 
     @classmethod
@@ -168,7 +168,7 @@ def videos_of_frame_list(path: Path, *, num_classes: int, prefix: str, check: st
 
 
 def videos_of_annotations(path: Path, *, num_classes: int, prefix: str, check: str = "sample") -> CharadesVideos:
-    """The videos of Charades_v1_train.csv or Charades_v1_test.csv whose frames are there.
+    """The videos of Charades_v1_train.csv or Charades_v1_test.csv whose frames exist.
 
     Frame n, from 0, has the time n / 24 and the label of every action that encloses it. A video has all classes that
     its row names, as in the official evaluation, even if none of its frames shows one.

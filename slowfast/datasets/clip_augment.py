@@ -1,4 +1,4 @@
-"""What happens to the pixels of a training clip once they are cut out, drawn by the sample's own generator."""
+"""Augmentations of a training clip's pixels after the crop, drawn by the sample's own generator."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ClipAugment = Callable[[Tensor, np.random.Generator], Tensor]
 def build_clip_augment(cfg: CfgNode) -> ClipAugment | None:
     """``augment(frames, rng)``, uint8 (3, T, S, S) to the same, of the config's AUG keys; None for nothing.
 
-    AUG.AA_TYPE, or else AUG.COLOR_JITTER: as in timm, a policy stands in for the jitter, which is among its operations.
+    AUG.AA_TYPE, or else AUG.COLOR_JITTER: as in timm, a policy replaces the jitter, which is among its operations.
 
     Raises:
-        ValueError: a policy or an interpolation that there is not.
+        ValueError: an unknown policy or interpolation.
     """
     aug = cfg.AUG
     if not aug.ENABLE:

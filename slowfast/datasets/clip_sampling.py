@@ -1,11 +1,12 @@
 """Which frames make a clip, as values: a protocol holds one, and data sets and pipelines execute it.
 
-There are four kinds of data sets: clips that last a time (Kinetics), clips with an exact stride at a counted frame rate
-(Charades), one frame from each of equal segments (Something-Something), and clips around a key frame (AVA); and one of
-weights: the clips that mmaction2 tests with. The index arithmetic is in ``video/sampling.py`` and
+There are four kinds for data sets: clips of a fixed duration (Kinetics), clips with an exact stride at a counted frame
+    rate
+(Charades), one frame from each of equal segments (Something-Something), and clips around a key frame (AVA); and one for
+weights: the clips with which mmaction2 tests. The index arithmetic is in ``video/sampling.py`` and
 ``video/frame_sampling.py``.
 
-A data set with clips of its own registers another kind: a frozen dataclass over ``ClipSampling`` in
+A data set with its own kind of clips registers it: a frozen dataclass over ``ClipSampling`` in
 ``CLIP_SAMPLING_REGISTRY``. Letters: T frames of a clip, V clips.
 """
 
@@ -59,17 +60,17 @@ class ClipSampling:
 
     @property
     def counted_fps(self) -> float | None:
-        """Frames per second that a video is brought to before its frames are counted; None: its own."""
+        """Frame rate to which a video is resampled before its frames are counted; None: its own."""
         return None
 
     @property
     def image_fps(self) -> float | None:
-        """Frames per second that a folder of images is taken to have; None: that is not known."""
+        """Frame rate that a folder of images is assumed to have; None: unknown."""
         return self.counted_fps
 
     @property
     def span_seconds(self) -> float | None:
-        """What a clip covers, seconds; None where that depends on the video."""
+        """Duration of a clip in seconds; None if it depends on the video."""
         return None
 
     def describe(self) -> str:
@@ -108,10 +109,10 @@ class ClipSampling:
         """Source frames, int64 (V, T), of clips that begin every ``stride_seconds``; one clip of a short video.
 
         Args:
-            stride_seconds: default a quarter of what a clip covers.
+            stride_seconds: default a quarter of a clip's duration.
 
         Raises:
-            ValueError: ``stride_seconds`` is not above 0, or such clips cannot slide.
+            ValueError: ``stride_seconds`` is not above 0, or clips of this kind cannot slide.
         """
         raise ValueError(f"clips of kind {self.kind!r} cannot slide along a video: {self.describe()}.")
 
@@ -120,7 +121,7 @@ def sampling_from_dict(data: dict[str, Any]) -> ClipSampling:
     """The sampling that ``as_dict`` described.
 
     Raises:
-        ValueError: an unknown kind, or other fields than it has.
+        ValueError: an unknown kind, or fields that it does not have.
     """
     fields = dict(data)
     sampling_class = CLIP_SAMPLING_REGISTRY.get(fields.pop("kind", "(none)"))
@@ -141,7 +142,7 @@ def _stride_frames(stride_seconds: float | None, span: float, fps: float) -> flo
 
 
 def _starts(num_video_frames: int, span: float, stride: float) -> list[float]:
-    """First source frames: 0, stride, ... as long as the clip ends in the video; 0 alone in a short one."""
+    """First source frames: 0, stride, ... as long as the clip ends within the video; only 0 in a short one."""
     slack = max(num_video_frames - span, 0)
     return [i * stride for i in range(int(slack / stride + 1e-6) + 1)]
 
@@ -160,7 +161,7 @@ class SecondsSampling(ClipSampling):
 
     Attributes:
         sampling_rate: source frames, at ``target_fps``, from one frame of a clip to the next.
-        target_fps: the rate that ``sampling_rate`` counts in.
+        target_fps: the frame rate to which ``sampling_rate`` refers.
         offset_sampling: test clips from the first frame to the last; see ``eval_clip_indices``.
     """
 
@@ -206,7 +207,7 @@ class SecondsSampling(ClipSampling):
 @CLIP_SAMPLING_REGISTRY.register("counted frames")
 @dataclass(frozen=True)
 class StridedSampling(ClipSampling):
-    """Clips with an exact stride of ``sampling_rate`` frames of a video brought to ``fps`` frames per second."""
+    """Clips with an exact stride of ``sampling_rate`` frames of a video resampled to ``fps`` frames per second."""
 
     kind: ClassVar[str] = "counted frames"
     rule: ClassVar[str] = (
@@ -251,7 +252,7 @@ class StridedSampling(ClipSampling):
 @CLIP_SAMPLING_REGISTRY.register("segments")
 @dataclass(frozen=True)
 class SegmentSampling(ClipSampling):
-    """One frame from each of ``num_frames`` equal segments of the whole video, brought to ``fps`` frames per second.
+    """One frame from each of ``num_frames`` equal segments of the whole video, resampled to ``fps`` frames per second.
 
     All test clips of a video are the same: the middle frames.
     """
@@ -279,7 +280,8 @@ class SegmentSampling(ClipSampling):
 
 
 def frames_on_screen(seconds: Tensor, fps: float) -> Tensor:
-    """Source frames, int64, on the screen at times from the first frame on; also those that a video may not reach."""
+    """Source frames, int64, that are visible at times from the first frame on, including times beyond the video's
+    end."""
     return (seconds * fps + _ROUNDING).floor().long()
 
 
@@ -291,7 +293,7 @@ class KeyFrameSampling(ClipSampling):
     g is the key frame and half = num_frames * sampling_rate / 2, so the key frame is number T / 2, right of the middle.
 
     Raises:
-        ValueError: num_frames * sampling_rate is odd, so that no such clip has ``num_frames`` frames.
+        ValueError: num_frames * sampling_rate is odd, so no such clip has ``num_frames`` frames.
     """
 
     kind: ClassVar[str] = "key frame"
@@ -331,7 +333,7 @@ class KeyFrameSampling(ClipSampling):
         return f"{self.num_frames} frames around a key frame, {stride}"
 
     def shaped(self, shape: ClipShape, rng: np.random.Generator) -> KeyFrameSampling:
-        """As of the base class; of the rates that may be drawn, those with which a clip can be centered."""
+        """As in the base class; draws only rates with which a clip can be centered."""
         rate = self.sampling_rate
         if shape.max_sampling_rate > rate:
             rates = np.arange(rate, shape.max_sampling_rate + 1)
@@ -340,7 +342,7 @@ class KeyFrameSampling(ClipSampling):
         return replace(self, num_frames=shape.num_frames, sampling_rate=rate)
 
     def indices_at(self, num_video_frames: int, fps: float, seconds: float) -> Tensor:
-        """Source frames, int64 (T,), of the clip around ``seconds``; at either end of the video its frame repeats.
+        """Source frames, int64 (T,), of the clip around ``seconds``; at either end of the video, the end frame repeats.
 
         Args:
             fps: of the video.
@@ -360,7 +362,7 @@ class Mmaction2Sampling(ClipSampling):
 
     Attributes:
         sampling_rate: frames from one of a clip to the next.
-        target_fps: the rate that ``sampling_rate`` counts in; None: the video's own.
+        target_fps: the frame rate to which ``sampling_rate`` refers; None: the video's own.
     """
 
     kind: ClassVar[str] = "mmaction2"
@@ -416,7 +418,7 @@ class Mmaction2Sampling(ClipSampling):
 @CLIP_SAMPLING_REGISTRY.register("data set")
 @dataclass(frozen=True)
 class OwnSampling(ClipSampling):
-    """Clips that a data set cuts in a way that it does not tell.
+    """Clips that a data set cuts in a way that it does not describe.
 
     Attributes:
         dataset: its registered name.

@@ -39,25 +39,26 @@ _TEST_ALONE = ("num_clips", "num_crops", "single_crop")  # options of the protoc
 class ClipDataset(Dataset):
     """Videos of a list, as clips (train, val) or with all their test views.
 
-    A data set of another layout overrides ``_open`` (frames of a video), ``clip_sampling`` (which frames make a clip)
+    A data set with another layout overrides ``_open`` (frames of a video), ``clip_sampling`` (which frames make a clip)
     or ``_label``.
 
-    A training video that cannot be read is replaced by another one, drawn by the sample's own generator; the reason
-    stands in ``ClipSample.failures``. A val or test video that cannot be read is marked so, and never replaced.
+    A training video that cannot be read is replaced by another one, drawn by the sample's own generator;
+    ``ClipSample.failures`` holds the reason. A val or test video that cannot be read is marked as invalid and never
+    replaced.
 
     Args:
-        videos: what the list holds.
+        videos: the content of the list.
         split: "train", "val" or "test".
-        protocol: what val and test look at; its sampling is that of training clips too.
+        protocol: how val and test sample clips; training uses its sampling, too.
         train_crop: windows of training clips; default ``TrainCrop()``.
-        target_fps_jitter: a training clip's target frame rate is raised by up to this; clips that last seconds alone.
+        target_fps_jitter: a training clip's target frame rate is raised by up to this; only for clips with a duration.
         class_names: in the order of labels, or None.
         seed: of the training clips.
         decoder_threads: of one video's decoder.
-        flow: source of optical flow, as channels 3 and 4 of every frame; None for RGB alone.
+        flow: source of optical flow, as channels 3 and 4 of every frame; None: only RGB.
         augment: changes a training clip once it is cut out: (frames, generator) -> frames; or None.
-        num_train_clips: clips, each of other frames, that one training sample gives. With more than one clip in all it
-            is a list of samples, which ``collate_clips`` puts next to each other.
+        num_train_clips: clips, each with its own frames, that one training sample gives. With more than one clip in
+            total, the sample is a list, whose entries ``collate_clips`` puts next to each other.
         num_train_crops: windows of each of these clips.
         max_tries: videos that may fail in a row for one training sample.
     """
@@ -110,7 +111,7 @@ class ClipDataset(Dataset):
 
     @classmethod
     def clip_options(cls, cfg: CfgNode, split: str) -> dict:
-        """The keyword arguments that do not depend on the layout: all but ``videos`` and ``class_names``."""
+        """The keyword arguments that do not depend on the layout: all except ``videos`` and ``class_names``."""
         return {
             "split": split,
             "protocol": cls.protocol_from_config(cfg, split),
@@ -137,7 +138,7 @@ class ClipDataset(Dataset):
 
     @classmethod
     def protocol_from_config(cls, cfg: CfgNode, split: str = "test") -> Protocol:
-        """What a split looks at, without reading its list; DATA.ARGS may name fields of the protocol."""
+        """The protocol of a split, without reading its list; DATA.ARGS may name fields of it."""
         data, is_test = cfg.DATA, split == "test"
         args = {name: value for name, value in data.ARGS.items() if is_test or name not in _TEST_ALONE}
         num_crops = args.get("num_crops", cfg.TEST.NUM_SPATIAL_CROPS) if is_test else 1
@@ -186,11 +187,11 @@ class ClipDataset(Dataset):
 
     @property
     def labels(self) -> np.ndarray:
-        """int64 (N,), or uint8 (N, K) when a video has several; -1 where the list gives none."""
+        """int64 (N,), or uint8 (N, K) if a video has several; -1 if the list gives none."""
         return self.videos.labels
 
     def fingerprint(self) -> Fingerprint:
-        """What the list holds."""
+        """The content of the list."""
         return of_rows(self.videos.source, list(self.paths), self.labels, missing=self.videos.num_missing)
 
     @property
@@ -275,7 +276,8 @@ class ClipDataset(Dataset):
         return with_flow(self._open(index), self.flow, self.paths[index])
 
     def _label(self, index: int, indices: Tensor | None = None) -> Tensor:
-        """Label of a video; ``indices`` are the source frames of a training clip, for labels that hold for a while."""
+        """Label of a video; ``indices`` are the source frames of a training clip, for labels that are valid for a
+        while."""
         label = self.labels[index]
         return torch.tensor(int(label)) if label.ndim == 0 else torch.from_numpy(label.astype(np.float32))
 
@@ -298,10 +300,10 @@ def class_list_from_config(cfg: CfgNode, *, default: Path | None = None) -> tupl
 
 
 def check_num_classes(path: str | Path, names: list[str], num_classes: int) -> list[str]:
-    """``names``, which ``path`` holds, if they are as many as the model has classes.
+    """``names``, read from ``path``, if there are as many as the model has classes.
 
     Raises:
-        AnnotationError: they are not.
+        AnnotationError: there are not.
     """
     if len(names) != num_classes:
         raise AnnotationError(
@@ -318,7 +320,7 @@ def decoder_threads(cfg: CfgNode) -> int:
 
 
 def flow_store(cfg: CfgNode) -> FlowStore | None:
-    """The flow of the config's FLOW keys, kept in OUTPUT_DIR unless they name a folder; None for RGB alone."""
+    """The flow of the config's FLOW keys, kept in OUTPUT_DIR unless they name a folder; None: only RGB."""
     if cfg.SLOWFAST.FAST_INPUT != "flow":
         return None
     return FlowStore(

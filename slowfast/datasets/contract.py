@@ -1,7 +1,7 @@
 """What a data set offers to tasks and loaders, as types. Data sets need not derive from them.
 
 The train split gives a ``ClipSample`` for ``(epoch, index)`` (in multigrid training ``(epoch, index, ClipShape)``), the
-val split one for ``index``, the test split ``VideoViews`` for ``index``; data sets of boxes give ``DetectionSample``.
+val split one for ``index``, the test split ``VideoViews`` for ``index``; data sets with boxes give ``DetectionSample``.
 """
 
 from __future__ import annotations
@@ -62,5 +62,5 @@ class KeyFrameDataset(VideoDataset, Protocol):
     key_frames: Any
 
     def with_view(self, *, short_side: int | None = None, flip: bool | None = None) -> KeyFrameDataset:
-        """The same test set at another scale or mirrored; None leaves things as they are."""
+        """The same test set at another scale or mirrored; None keeps the current value."""
         ...

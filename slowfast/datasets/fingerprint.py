@@ -1,4 +1,4 @@
-"""What a data set was made of, short enough for every report: many accuracies not reached come down to other data."""
+"""A summary of a data set's content, short enough for every report: different data often explains missed accuracies."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class Fingerprint:
     Attributes:
         file: the list, as messages call it.
         rows: videos, or key frames.
-        classes: that the model tells apart where labels are rows of 0 and 1, else that occur; 0 without labels.
-        missing: annotated videos that were passed over because they are not there.
-        sha256: of names and labels in their order. Names are relative to the folder that all videos lie in and have no
-            ending, so copies of one data set in other places or formats have the same.
+        classes: those that the model distinguishes if labels are rows of 0 and 1, else those that occur; 0 without
+            labels.
+        missing: annotated videos that were skipped because they do not exist.
+        sha256: of names and labels in their order. Names are relative to the common folder of all videos and have no
+            extension, so copies of a data set in other places or formats have the same hash.
     """
 
     file: str
@@ -68,7 +69,7 @@ def of_rows(
     Args:
         names: of the videos, with or without folders.
         labels: (N,), -1 where there is none, or (N, K) of 0 and 1.
-        more: further content that belongs to the rows.
+        more: additional content of the rows.
     """
     digest = hashlib.sha256()
     folder = _shared_folder(names)
@@ -91,7 +92,7 @@ def _shared_folder(names: Sequence[str]) -> str:
 
 
 def differences(stored: Mapping[str, Any] | None, present: Mapping[str, Any] | None) -> list[str]:
-    """How the fingerprints of two reports differ, split by split; splits that only one has are passed over.
+    """How the fingerprints of two reports differ, split by split; splits that only one of them has are skipped.
 
     Args:
         stored, present: ``lists`` of a results.json or a checkpoint: split -> ``Fingerprint.as_dict()``.

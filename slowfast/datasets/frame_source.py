@@ -1,7 +1,7 @@
-"""The frames of videos that are named by an id: image files of frame lists, folders of images, or video files.
+"""The frames of videos named by an id: image files from frame lists, folders of images, or video files.
 
-All of them are opened as one thing, a ``FrameReader`` at the frame rate that the data set counts in: frame n is what is
-on the screen n / fps seconds after the first. Images are taken to have that rate, a video file is brought to it.
+All of them are opened as a ``FrameReader`` at the data set's frame rate: frame n is the frame visible n / fps seconds
+after the first. Images are assumed to have that rate; a video file is resampled to it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FrameSource:
     Attributes:
         kind: what was found, in words.
         paths: one per video: a video file, or the folder of its images.
-        fps: frames per second that frames are counted in.
+        fps: frame rate at which frames are counted.
         lists: frame lists that name the images, or None.
         list_indices: int64 (N,), indices of the videos in ``lists``.
     """
@@ -70,8 +70,8 @@ def open_frames(
     """The frames of a video file or of a folder of images.
 
     Args:
-        fps: frames per second that a file is brought to; None: its own.
-        image_fps: that a folder of images is taken to have.
+        fps: frame rate to which a file is resampled; None: its own.
+        image_fps: frame rate that a folder of images is assumed to have.
         num_threads: of the decoder of a video file.
 
     Raises:
@@ -113,17 +113,17 @@ def find_source(
 
     Args:
         video_ids: of all videos that the annotations name.
-        roots: folders, of which the first that holds any of the videos is taken.
-        fps: that frames are counted in; folders of images must have it.
+        roots: folders; the first that holds any of the videos is used.
+        fps: frame rate at which frames are counted; folders of images must have it.
         source: the annotation file, for messages.
-        check: "all": every video must be there; "sample" and "none": those that are not are passed over with a warning.
-            "all" and "sample" also look into folders of images for holes in the numbering.
+        check: "all": every video must exist; "sample" and "none": missing ones are skipped with a warning. "all" and
+            "sample" also check folders of images for gaps in the numbering.
 
     Returns:
-        The frame source of the videos that are there, and their indices in ``video_ids``, int64.
+        The frame source of the videos that exist, and their indices in ``video_ids``, int64.
 
     Raises:
-        AnnotationError: no video is there, or not all of them with ``check`` "all".
+        AnnotationError: no video exists, or with ``check`` "all" some are missing.
     """
     if check not in ("all", "sample", "none"):
         raise ValueError(f'check must be "all", "sample" or "none", got {check!r}.')
@@ -156,7 +156,7 @@ def find_source(
 
 
 def _videos_in(root: str) -> dict[str, str]:
-    """Video id -> name in the folder ``root``; a folder goes before a file of the same id."""
+    """Video id -> name in the folder ``root``; a folder takes precedence over a file with the same id."""
     if not os.path.isdir(root):
         return {}
     with os.scandir(root) as entries:
@@ -170,7 +170,7 @@ def _videos_in(root: str) -> dict[str, str]:
 
 
 def warn_of_missing(video_ids: Sequence[str], source: str, place: str) -> None:
-    """Count and name videos of ``source`` that ``place`` lacks; nothing where there are none."""
+    """Log the number and names of the videos of ``source`` that ``place`` lacks, if any."""
     if video_ids:
         text = "%s: %s of its videos are not in %s and are skipped: %s. Figures cover only the others."
         logger.warning(text, source, f"{len(video_ids):,}", place, _first_of(video_ids))
@@ -181,7 +181,7 @@ def _first_of(video_ids: Sequence[str]) -> str:
 
 
 def image_files(folder: str | os.PathLike) -> list[str]:
-    """The image files of a folder by their numbers, so that 2.jpg stands before 10.jpg.
+    """The image files of a folder in order of their numbers, so that 2.jpg precedes 10.jpg.
 
     Raises:
         VideoReadError: no such folder, or no image in it.
@@ -229,7 +229,7 @@ def _check_numbering(folders: list[str], check: str) -> None:
 
 
 def _hole_in(names: list[str]) -> str:
-    """The first position where the last number in the names does not count on; "" where it always does."""
+    """The first position where the last number in the names does not continue the count; "" if there is none."""
     numbers = [
         int(found[-1]) if (found := re.findall(r"[0-9]+", os.path.splitext(name)[0])) else None for name in names
     ]

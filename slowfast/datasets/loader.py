@@ -30,15 +30,15 @@ _ORDER_OPTIONS = ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_las
 
 
 class WorkerError(RunError):
-    """A data worker ended, and not because of one video; the message says what it had read."""
+    """A data worker ended, but not because of a video; the message says what it read last."""
 
 
 class VideoLoader(DataLoader):
     """A ``torch.utils.data.DataLoader`` over videos.
 
-    In a worker process every read is noted on a board (``video.watch``). A worker that is at one file for longer than
-    ``read_timeout`` + GRACE_SECONDS is killed. When one has ended, in that way or by a crash of a decoder, all are
-    started anew at the first batch that was not given yet, and the file counts as unreadable from then on: training
+    Worker processes record every read on a board (``video.watch``). A worker that reads one file for longer than
+    ``read_timeout`` + GRACE_SECONDS is killed. When a worker ends, in this way or by a crash of a decoder, all are
+    restarted at the first batch that was not delivered, and the file counts as unreadable from then on: training
     replaces it, validation and test count it as missing. Workers end with this process, however it ends.
 
     Args:
@@ -46,8 +46,8 @@ class VideoLoader(DataLoader):
         options: of DataLoader, except ``worker_init_fn`` and ``timeout``.
 
     Raises:
-        WorkerError: (while iterating) a worker ended between two files, as when memory is full; or a batch does not
-            come after MAX_RESTARTS restarts.
+        WorkerError: (while iterating) a worker ended between two files, as when memory is full; or a batch fails after
+            MAX_RESTARTS restarts.
     """
 
     dataset: Any  # a VideoDataset
@@ -140,7 +140,7 @@ class _Batches:
         self._watch.start()
 
     def _restart(self, death: _Death, cause: Exception) -> None:
-        """Go on without the file that ended a worker.
+        """Continue without the file that ended a worker.
 
         Raises:
             WorkerError: no file did, or too many in a row.
@@ -156,7 +156,7 @@ class _Batches:
 
 
 class _Workers:
-    """The worker processes of one start, and the board on which they note what they read."""
+    """The worker processes of one start, and the board on which they record what they read."""
 
     def __init__(self, loader: VideoLoader):
         context = loader.multiprocessing_context or multiprocessing.get_context()
@@ -171,7 +171,7 @@ class _Workers:
         )
 
     def start(self, begin: Callable[[], Iterator]) -> Iterator:
-        """What ``begin`` gives, which starts the processes."""
+        """The result of ``begin``, which starts the processes."""
         before = {process.pid for process in multiprocessing.active_children()}
         handler = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
         iterator = begin()
@@ -194,16 +194,16 @@ def _init_worker(
 
 
 class _Death(NamedTuple):
-    """How a worker ended: the file that it was reading, or "", and a clause that may stand behind its name."""
+    """How a worker ended: the file that it was reading, or "", and a clause to put after its name."""
 
     path: str
     how: str
 
 
 class _Watch(threading.Thread):
-    """Kills workers that are at one file for too long, and knows how those ended that did.
+    """Kills workers that read one file for too long, and knows how workers ended.
 
-    Holds no reference to the iteration that it watches for, so that this one ends when nobody needs it any more.
+    It holds no reference to the iteration that it watches for, so that this ends when it is no longer needed.
     """
 
     def __init__(self, workers: _Workers, read_timeout: float):
@@ -232,7 +232,7 @@ class _Watch(threading.Thread):
         return death
 
     def death(self) -> _Death | None:
-        """How a worker ended; None if all live."""
+        """How a worker ended; None if all are alive."""
         for read in self._workers.board.reads():
             process = self._workers.processes.get(read.pid)
             if process is None or process.is_alive():

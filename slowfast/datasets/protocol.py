@@ -1,4 +1,4 @@
-"""How a model looks at a video, as one value: data sets and pipelines execute it, files and logs print it.
+"""How a model samples a video, as one value: data sets and pipelines execute it, files and logs print it.
 
 The only definition of a test protocol. results.json, exports and checkpoints hold ``Protocol.as_dict()``, from which
 ``Protocol.from_dict`` makes an equal object; ``Protocol.describe()`` is the one sentence about it.
@@ -23,11 +23,11 @@ CHANNEL_ORDERS = ("RGB", "BGR")
 
 @dataclass(frozen=True)
 class FlowInput:
-    """Optical flow beside the pixels, as channels 3 and 4 of every frame (video/flow.py).
+    """Optical flow in addition to the pixels, as channels 3 and 4 of every frame (video/flow.py).
 
     Attributes:
-        method: that computes it.
-        bound: largest displacement kept, pixels a frame.
+        method: how it is computed.
+        bound: largest displacement kept, pixels per frame.
     """
 
     method: str
@@ -36,28 +36,28 @@ class FlowInput:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a model looks at a video.
+    """How a model samples a video.
 
     A view is one clip, cropped, at one scale, mirrored or not; the scores of all views are fused.
 
     Attributes:
         sampling: which frames make a clip.
-        num_clips: clips of a video.
-        num_crops: crops of a clip: 3 along the longer side, or 1.
-        single_crop: where 1 crop lies: "centre" or "first" (left, or top of a portrait frame).
-        short_sides: pixels that the shorter side is scaled to; several are looked at one after the other.
+        num_clips: clips per video.
+        num_crops: crops per clip: 3 along the longer side, or 1.
+        single_crop: position of a single crop: "centre" or "first" (left, or top of a portrait frame).
+        short_sides: pixels to which the shorter side is scaled; several are used in turn.
         crop_size: side of the crops, pixels, at the first of ``short_sides``, and in proportion at others; None: the
             whole frame.
-        flips: whether clips are mirrored; (False, True) looks at both.
+        flips: whether clips are mirrored; (False, True) uses both.
         channel_order: of the model's input, "RGB" or "BGR".
         mean, std: of R, G, B in [0, 1]; subtracted, and divided by.
-        activation: that turns logits into scores (MODEL.HEAD_ACT).
+        activation: turns logits into scores (MODEL.HEAD_ACT).
         fusion: of the views' scores: "mean", "sum" or "max".
         decoder_short_side: pixels that the decoder scales the shorter side to; None leaves pixels as they are.
-        flow: optical flow that the model takes too, or None.
+        flow: optical flow that the model also takes, or None.
 
     Raises:
-        ValueError: a value that is none of these.
+        ValueError: a value that is not allowed.
     """
 
     sampling: ClipSampling
@@ -133,7 +133,7 @@ class Protocol:
         return None if self.crop_size is None else round(self.crop_size * short_side / self.short_sides[0])
 
     def with_options(self, options: Mapping[str, Any]) -> Protocol:
-        """With the fields that ``options`` names, those of the sampling among them; other names are passed over.
+        """With the fields that ``options`` names, those of the sampling among them; other names are skipped.
 
         ``short_side`` and ``flip`` stand for a single one of ``short_sides`` and ``flips``.
         """
@@ -150,7 +150,7 @@ class Protocol:
         return [f.name for f in (*fields(sampling), *fields(cls)) if f.name != "sampling"] + ["short_side", "flip"]
 
     def fuse(self, view_scores: np.ndarray) -> np.ndarray:
-        """Scores (V, K) of all views of a video to its scores float32 (K,), exactly as a test fuses them."""
+        """The scores float32 (K,) of a video from the scores (V, K) of its views, exactly as a test fuses them."""
         ensemble = ViewEnsemble(
             num_videos=1, num_views=len(view_scores), num_classes=view_scores.shape[1], method=self.fusion
         )
@@ -158,7 +158,7 @@ class Protocol:
         return ensemble.scores()[0]
 
     def mean_scores(self, scores: np.ndarray) -> np.ndarray:
-        """Fused scores on the scale of one view's, so that people read probabilities where the fusion sums."""
+        """Fused scores on the scale of a single view, so that people see probabilities even if the fusion sums."""
         return scores / self.num_views if self.fusion == "sum" else scores
 
     def describe(self) -> str:
@@ -186,7 +186,7 @@ class Protocol:
         return "; ".join([*parts, f"{self.channel_order}, {self.activation}"])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values alone, for JSON and YAML."""
+        """Only plain values, for JSON and YAML."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
         return values | {
@@ -199,7 +199,7 @@ class Protocol:
         """The protocol that ``as_dict`` described.
 
         Raises:
-            ValueError: other fields than a protocol has, or values that are none.
+            ValueError: fields that a protocol does not have, or invalid values.
         """
         values = dict(data)
         check_kwargs(cls, values, "protocol")
@@ -230,7 +230,7 @@ def input_options(cfg: CfgNode, *, reads_bgr: bool) -> dict[str, Any]:
 
 
 def with_fields(value: Any, options: Mapping[str, Any]) -> Any:
-    """A frozen value with those of its fields that ``options`` names."""
+    """``value`` with the fields that ``options`` names replaced."""
     names = {field.name for field in fields(value)}
     changed = {
         name: tuple(new) if isinstance(new, Sequence) and not isinstance(new, str) else new

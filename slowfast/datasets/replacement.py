@@ -1,4 +1,4 @@
-"""What takes the place of a training sample that cannot be read."""
+"""Replaces a training sample that cannot be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class ReadFailure(str):
-    """Why a sample could not be read; ``row`` is its index in its list, by which failures are counted."""
+    """Why a sample could not be read; ``row`` is its index in the list, by which failures are counted."""
 
     row: int
 
@@ -40,7 +40,7 @@ def first_readable(
     """``read(index)``, or of the first other sample, drawn by ``rng`` without repetition, that can be read.
 
     Args:
-        reason: what to say of a sample that failed.
+        reason: the message for a sample that failed.
         unit, source: what samples and their list are called in the message.
 
     Returns:

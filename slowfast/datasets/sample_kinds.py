@@ -15,7 +15,7 @@ from slowfast.datasets.samples import collate_clips, collate_detections
 
 @dataclass(frozen=True)
 class SampleKind:
-    """What data sets of one kind give.
+    """The samples of one kind of data sets.
 
     Attributes:
         name: "clips" or "boxes".
@@ -44,5 +44,5 @@ BOXES = SampleKind("boxes", "key frames", collate_detections, _key_frames_of_a_v
 
 
 def sample_kind(cfg: CfgNode) -> SampleKind:
-    """What the data sets of a config give: the one choice, which ``engine/tasks.py`` follows."""
+    """The kind of samples for a config: the only place of this choice, which ``engine/tasks.py`` follows."""
     return BOXES if cfg.DETECTION.ENABLE else CLIPS

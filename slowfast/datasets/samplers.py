@@ -18,13 +18,13 @@ def clip_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def num_batches(num_samples: int, sizes: Sequence[int]) -> int:
-    """Batches that ``num_samples`` fill, whose sizes are ``sizes`` in turn, up to the first that is not filled."""
+    """Number of full batches in ``num_samples``, with the sizes ``sizes`` in turn."""
     rounds, rest = divmod(num_samples, sum(sizes))
     return rounds * len(sizes) + bisect_right(list(accumulate(sizes)), rest)
 
 
 def batch_span(batch: int, sizes: Sequence[int]) -> tuple[int, int]:
-    """Where batch number ``batch``, from 0, begins in the order of samples, and where it ends."""
+    """Where batch number ``batch``, from 0, begins and ends in the order of samples."""
     rounds, place = divmod(batch, len(sizes))
     start = rounds * sum(sizes) + sum(sizes[:place])
     return start, start + sizes[place]
@@ -35,13 +35,13 @@ _REPEATS_FROM = 10**9
 
 
 def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """As many videos as there are, every class equally often, shuffled; and how often each of them came before.
+    """An epoch with every class equally often, shuffled; and how often each video appeared before in it.
 
-    The videos of a class come in turn, in random order: of a frequent class a part of them, of a rare one all, several
-    times. Where the classes do not divide the videos evenly, random ones come once more.
+    The videos of a class appear in turn, in random order: only some of a frequent class, but all of a rare class,
+    several times. If the classes do not divide the videos evenly, random classes appear once more.
 
     Args:
-        labels: int64 (N,); videos with a label below 0 never come.
+        labels: int64 (N,); videos with a label below 0 never appear.
 
     Returns:
         int64 (N,) indices of videos, and int64 (N,) numbers from 0.
@@ -65,11 +65,11 @@ def balanced_order(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
 
 
 class TrainSampler(Sampler):
-    """Batches of ``(epoch, index)`` in an order that depends on the seed and the epoch alone.
+    """Batches of ``(epoch, index)`` in an order that depends only on the seed and the epoch.
 
-    Every process gets equally many batches, and of a batch an equal share; the tail of the list that fills no batch
-    on all of them is left out, a different one every epoch. Batch b of all processes together is the same for any
-    number of them, if the batch size changes in turn.
+    Every process gets the same number of batches and an equal share of each. The tail of the order that does not fill a
+    batch on all of them is dropped, a different one every epoch. Batch b over all processes is the same for any number
+    of processes, if the batch size is adapted.
 
     Args:
         num_samples: length of the data set.
@@ -78,8 +78,8 @@ class TrainSampler(Sampler):
         rank, world_size: which process this is, of how many.
         shapes: multigrid training: epoch -> (factor, shape) of consecutive batches, in turn. A batch then holds
             ``factor * batch_size`` keys ``(epoch, index, shape)``, or ``(epoch, index)`` where the shape is None.
-            Default: all alike.
-        labels: of the samples, int64 (N,), to have every class equally often; see ``balanced_order``. Default: every
+            Default: all the same.
+        labels: of the samples, int64 (N,), to draw every class equally often; see ``balanced_order``. Default: every
             sample once.
     """
 
@@ -107,16 +107,16 @@ class TrainSampler(Sampler):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """Choose what the next iteration gives: ``epoch``, from 0, without its first ``start_batch`` batches."""
+        """Choose the next iteration: ``epoch``, from 0, without its first ``start_batch`` batches."""
         self.epoch = epoch
         self.start_batch = start_batch
 
     def num_batches(self, epoch: int) -> int:
-        """Batches in the whole of ``epoch``."""
+        """Number of batches in the whole ``epoch``."""
         return num_batches(self.num_samples, self._sizes(epoch))
 
     def __len__(self) -> int:
-        """Batches in the whole of the present epoch."""
+        """Number of batches in the whole current epoch."""
         return self.num_batches(self.epoch)
 
     def __iter__(self) -> Iterator[list[tuple[int, int] | tuple[int, int, ClipShape]]]:
@@ -139,12 +139,12 @@ class TrainSampler(Sampler):
         return np.stack([np.full(self.num_samples, epoch) + _REPEATS_FROM * repeats, indices], axis=1)
 
     def _sizes(self, epoch: int) -> list[int]:
-        """Samples of all processes together in consecutive batches, in turn."""
+        """Samples of consecutive batches over all processes, in turn."""
         return [factor * self.batch_size * self.world_size for factor, _ in self.shapes(epoch)]
 
 
 class EvalSampler(Sampler):
-    """The indices rank, rank + world_size, ...: every sample on exactly one process, nothing repeated to fill up."""
+    """The indices rank, rank + world_size, ...: every sample on exactly one process, with no repetition as padding."""
 
     def __init__(self, num_samples: int, rank: int = 0, world_size: int = 1):
         _check_rank(rank, world_size)
@@ -153,7 +153,7 @@ class EvalSampler(Sampler):
         self.skip(())
 
     def skip(self, done: Container[int]) -> None:
-        """Have the next iteration leave out samples that are done."""
+        """Make the next iteration skip samples that are done."""
         self.indices = [index for index in range(self.rank, self.num_samples, self.world_size) if index not in done]
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class EvalBatches(Sampler):
         self.batch_size = batch_size
 
     def skip(self, done: Container[int]) -> None:
-        """See ``EvalSampler``. Whole batches that are done leave the others as they were, on as many processes."""
+        """See ``EvalSampler``. If whole batches are done, the others stay the same on the same number of processes."""
         self.samples.skip(done)
 
     def __len__(self) -> int:
@@ -190,8 +190,8 @@ def _check_rank(rank: int, world_size: int) -> None:
 class VideoBatches(Sampler):
     """Every key frame of this process once, in batches of up to ``batch_size`` of one video.
 
-    Frames of a test are not cropped, so only those of one video are sure to have one size. Where one of its clips
-    cannot be read, ``collate_detections`` gives it the size of the others.
+    Frames of a test are not cropped, so only frames of the same video surely have the same size. If a clip cannot be
+    read, ``collate_detections`` gives it the size of the others.
 
     Args:
         key_frames: (video, second) by index, those of a video next to each other.

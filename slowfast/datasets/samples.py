@@ -1,4 +1,5 @@
-"""What data sets and loaders give: small values that check their shapes when made and print shapes, not pixels.
+"""The samples and batches of data sets and loaders: small values that check their shapes on creation and print shapes,
+not pixels.
 
 Letters: B batch, T frames of a clip, S side of a crop, K classes, F decoded frames, V views.
 """
@@ -116,7 +117,7 @@ class ClipBatch(_Sample):
         """The batch in parts of equally many clips, in their order; the failures stay with the first.
 
         Raises:
-            ValueError: the clips do not go into so many parts.
+            ValueError: the clips do not divide into this number of parts.
         """
         return [
             replace(
@@ -156,11 +157,11 @@ def collate_clips(samples: Sequence[ClipSample | Sequence[ClipSample]]) -> ClipB
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What the clips of one training batch are to be, where it changes from batch to batch (multigrid training).
+    """The shape of the clips of one training batch, if it changes from batch to batch (multigrid training).
 
     Attributes:
         num_frames: T.
-        crop_size: side of the crops, pixels; the least short side is scaled with it.
+        crop_size: side of the crops, pixels; the smallest short side is scaled with it.
         max_sampling_rate: the sampling rate is an integer drawn from the data set's own to this one.
     """
 
@@ -180,7 +181,7 @@ class DetectionSample(_Sample):
         boxes_normalized: float32 (R, 4), the boxes as annotated, in fractions of the whole frame.
         sample_index: index of the key frame in its data set.
         failures: why the clip could not be read; empty if it could.
-        is_valid: False if it could not; the frames are then black, and may be of another size than those of the video.
+        is_valid: False if it could not; the frames are then black, and their size may differ from the video's.
     """
 
     frames: Tensor

@@ -1,4 +1,4 @@
-"""Clips of videos that are named by an id, for the sets that PySlowFast reads as single images."""
+"""Clips of videos named by an id, for the sets that PySlowFast reads as single images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SourcedDataset(ClipDataset):
 
     @classmethod
     def clip_options(cls, cfg: CfgNode, split: str) -> dict:
-        """As of ``ClipDataset``; warns of keys that count seconds, which do nothing here, and of BGR."""
+        """As in ``ClipDataset``; warns of keys that count seconds, which have no effect here, and of BGR."""
         data = cfg.DATA
         unused = {"TARGET_FPS": data.TARGET_FPS != 30, "TRAIN_JITTER_FPS": data.TRAIN_JITTER_FPS}
         unused["USE_OFFSET_SAMPLING"] = data.USE_OFFSET_SAMPLING

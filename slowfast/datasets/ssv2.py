@@ -1,4 +1,4 @@
-"""Something-Something V2: short videos of 174 things done to objects, where the order of time tells the class.
+"""Something-Something V2: short videos of 174 actions on objects, where the order of frames determines the class.
 
 A clip spreads over the whole video: one frame from each of T equal segments, a random one in training, else the middle
 one. Frames come from frame lists, folders of images, or video files; these are seen at 30 frames per second, at
@@ -33,7 +33,7 @@ FOLDERS = ("", "20bn-something-something-v2", "videos", "frames")  # in which vi
 class SomethingSomething(SourcedDataset):
     """Clips of ``SourcedVideos``; the arguments are those of ``ClipDataset``.
 
-    ``sampling_rate`` changes nothing, and neither does ``num_clips``: all test clips of a video are the same.
+    ``sampling_rate`` and ``num_clips`` have no effect: all test clips of a video are the same.
     """
 
     test_entries = "validation"  # of which JSON file the test is; so in PySlowFast, for lack of published labels
@@ -42,8 +42,8 @@ class SomethingSomething(SourcedDataset):
     def from_config(cls, cfg: CfgNode, split: str) -> dict:
         """The keyword arguments that the config describes; reads and checks the annotations of ``split``.
 
-        The JSON files lie in DATA.PATH_TO_DATA_DIR. ``train.csv`` and ``val.csv`` (also for the test) there are taken
-        for frame lists; without them frames are looked for in DATA.PATH_PREFIX.
+        The JSON files lie in DATA.PATH_TO_DATA_DIR. ``train.csv`` and ``val.csv`` (also for the test) there are read as
+        frame lists; without them, frames are searched for in DATA.PATH_PREFIX.
 
         Raises:
             ValueError: DATA.MULTI_LABEL is on.
@@ -81,7 +81,7 @@ class SomethingSomething(SourcedDataset):
 
     @classmethod
     def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
-        """As of ``ClipDataset``."""
+        """As in ``ClipDataset``."""
         path = find_json(Path(cfg.DATA.PATH_TO_DATA_DIR), "labels")
         return path, list(read_labels(path))
 
@@ -103,7 +103,7 @@ def listed(
 ) -> tuple[FrameSource, np.ndarray]:
     """The frame source that a frame list gives of annotated videos, and their indices in ``rows``, int64.
 
-    Videos that only one of the two knows are passed over with a warning that counts and names them.
+    Videos that only one of the two knows are skipped with a warning that counts and names them.
 
     Args:
         prefix: folder that relative paths start in.

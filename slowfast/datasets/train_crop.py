@@ -68,7 +68,7 @@ class TrainCrop:
         """A window of a frame of height x width.
 
         Args:
-            crop_size: in multigrid training a smaller one, which is cut from a smaller frame; default the own.
+            crop_size: in multigrid training a smaller one, which is cut from a smaller frame; default: its own.
         """
         size = self.crop_size if crop_size is None else crop_size
         window: dict[str, Any] = {"height": height, "width": width, "size": size, "rng": rng}

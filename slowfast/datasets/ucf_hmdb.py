@@ -36,7 +36,7 @@ class _FoldDataset(ClipDataset):
     def from_config(cls, cfg: CfgNode, split: str) -> dict:
         """The keyword arguments that the config describes; reads and checks the files of ``split``.
 
-        Annotation files lie in DATA.PATH_TO_DATA_DIR or the folder that they are packed in, videos in
+        Annotation files are in DATA.PATH_TO_DATA_DIR or in their original folder inside it, videos in
         ``<DATA.PATH_PREFIX or else DATA.PATH_TO_DATA_DIR>/<class>/``.
 
         Raises:
@@ -58,7 +58,7 @@ class _FoldDataset(ClipDataset):
 
     @classmethod
     def class_list(cls, cfg: CfgNode) -> tuple[Path, list[str]] | None:
-        """As of ``ClipDataset``."""
+        """As in ``ClipDataset``."""
         folder = Path(cfg.DATA.PATH_TO_DATA_DIR)
         return folder, cls._read(folder, cfg.DATA.FOLD, "train")[0]
 
@@ -81,7 +81,7 @@ class UCF101(_FoldDataset):
 
 @DATASET_REGISTRY.register("hmdb51")
 class HMDB51(_FoldDataset):
-    """6,766 videos of 51 actions, some in no part of a split: one file ``<class>_test_split<fold>.txt`` a class."""
+    """6,766 videos of 51 actions, some in no part of a split: one file ``<class>_test_split<fold>.txt`` per class."""
 
     @classmethod
     def _read(cls, folder: Path, fold: int, part: str) -> tuple[list[str], FoldList]:
@@ -104,10 +104,10 @@ class FoldList(VideoList):
         return super().location(index).replace("*", self.class_names[self.labels[index]])
 
     def under(self, root: str) -> FoldList:
-        """The same with the paths of the files that are in ``root``, whatever their case and their ending.
+        """The same with the paths of the files that are in ``root``, whatever their case and extension.
 
-        Folders and files of UCF101 differ in the case of "HandstandPushups", and copies in what unpacked or
-        re-encoded them. A file that is not there keeps the path of the list.
+        Folders and files of UCF101 differ in the case of "HandstandPushups", and copies differ by the program that
+        unpacked or re-encoded them. A missing file keeps the path of the list.
         """
         folders = {name.lower(): name for name in _names_in(root)}
         files: dict[str, dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""From an open video and a protocol to the pixels that a model looks at.
+"""From an open video and a protocol to the pixels that a model sees.
 
 Tests, validation and pipelines read videos here, and so they see the same pixels.
 """
@@ -50,7 +50,7 @@ def open_video(
 
 
 def with_flow(video: FrameReader, flow: FlowStore | None, path: str | os.PathLike) -> FrameReader:
-    """``video``, with optical flow where there is a store of it."""
+    """``video``, with optical flow if ``flow`` stores it."""
     return video if flow is None else FlowReader(video, flow, path)
 
 
@@ -66,7 +66,7 @@ def read_views(
     """The views of a video; frames that several share are decoded once for each scale.
 
     Args:
-        clips: source frames, int64 (num_clips, T), looked at once, at the first scale; default those of the protocol,
+        clips: source frames, int64 (num_clips, T), used only at the first scale; default those of the protocol,
             at all of its scales, mirrored and not.
         label, video_index, path: passed on.
 
@@ -101,7 +101,7 @@ def _mirrored(views: VideoViews, *, has_flow: bool) -> VideoViews:
 
 
 def failed_views(protocol: Protocol, reason: str, *, label: Tensor, video_index: int, path: str) -> VideoViews:
-    """What stands for the views of a video that cannot be read."""
+    """A placeholder for the views of a video that cannot be read."""
     clips = torch.zeros(protocol.num_clips, protocol.sampling.num_frames, dtype=torch.int64)
     corners = ((0, 0),) * protocol.num_crops
     none = torch.zeros(0, 3, 0, 0, dtype=torch.uint8)
@@ -114,7 +114,8 @@ def clip_seconds(clips: Tensor, fps: float) -> Tensor:
 
 
 def frame_scale(protocol: Protocol) -> Callable[[Tensor], Tensor]:
-    """What brings frames uint8 (F, C, H, W) to the protocol's short side; frames that have it stay as they are."""
+    """A function that scales frames uint8 (F, C, H, W) to the protocol's short side; frames that have it are
+    unchanged."""
     return partial(_scale, short_side=protocol.short_sides[0], has_flow=protocol.flow is not None)
 
 
@@ -138,7 +139,7 @@ def _view_side(protocol: Protocol) -> int:
 
 
 def key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop | WholeFrame:
-    """What a protocol of boxes shows of a frame of height x width: all of it, or the center crop."""
+    """The part of a frame of height x width that a detection protocol uses: all of it, or the center crop."""
     if protocol.crop_size is None:
         return whole_frame(height=height, width=width, short_side=protocol.short_side, flip=protocol.flip)
     crop = center_crop(height=height, width=width, size=protocol.crop_size, short_side=protocol.short_side)
@@ -204,8 +205,8 @@ def cut_clips(
     """``number`` windows of the frames ``indices``, uint8 (3, T, H, W) each; the frames are decoded once.
 
     Args:
-        draw: gives a window for ``height`` and ``width`` of the frames, when these are known.
-        at_once: windows want all frames of the clip together, as a ``DriftingCrop`` does.
+        draw: returns a window for ``height`` and ``width`` of the frames, once these are known.
+        at_once: windows need all frames of the clip together, as a ``DriftingCrop`` does.
         short_side: that the decoder scales to.
         options: of the windows' ``apply_to_frames``.
     """
@@ -225,6 +226,6 @@ def cut_clips(
 
 
 def black_clip(protocol: Protocol) -> Tensor:
-    """uint8 (3, T, S, S), or (5, ...) with optical flow: what stands for a clip that cannot be read."""
+    """uint8 (3, T, S, S), or (5, ...) with optical flow: a placeholder for a clip that cannot be read."""
     side = protocol.crop_size or protocol.short_side
     return torch.zeros(3 if protocol.flow is None else 5, protocol.sampling.num_frames, side, side, dtype=torch.uint8)

@@ -83,7 +83,7 @@ def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = No
     A model without pathways of its own has one, called "pathway".
 
     Args:
-        frames, boxes: as of ``Pipeline.scores``; the first clip is looked at.
+        frames, boxes: as in ``Pipeline.scores``; the first clip is looked at.
 
     Raises:
         ValueError: a pathway has no such layer, or the model is a transformer.
@@ -153,7 +153,7 @@ def grad_cam(
     Maps are brought to the frames of the clip: bilinearly in space, linearly between the times that their steps show.
 
     Args:
-        frames: uint8 (B, 3, T, H, W), as of ``Pipeline.scores``.
+        frames: uint8 (B, 3, T, H, W), as in ``Pipeline.scores``.
         class_ids: one per clip, or one per box.
         layers: title -> name of a module of the model.
         boxes: float32 (R, 5), for a model of boxes.

@@ -56,7 +56,7 @@ def sliding_views(
 def scores_over_time(
     pipeline: Pipeline, video: VideoPath | FrameReader, *, stride_seconds: float | None = None
 ) -> ScoresOverTime:
-    """Scores of clips that slide along a video; arguments and errors as of ``sliding_views``."""
+    """Scores of clips that slide along a video; arguments and errors as in ``sliding_views``."""
     with pipeline.open(video) as reader:
         scores, seconds = [], []
         for views in sliding_views(reader, pipeline, stride_seconds=stride_seconds):

@@ -115,7 +115,7 @@ class ClipTask(Task):
         build_evaluator(cfg)
 
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
-        """As of ``Task``, once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures of the last."""
+        """As in ``Task``, once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures of the last."""
         counts = list(cfg.TEST.NUM_TEMPORAL_CLIPS) or [cfg.TEST.NUM_ENSEMBLE_VIEWS]
         figures: dict[str, float] = {}
         for num_clips in counts:

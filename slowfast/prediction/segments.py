@@ -109,7 +109,7 @@ class WindowSegments:
 
     Args:
         stride_seconds: from the start of one window to the start of the next.
-        threshold, class_names: as of ``SegmentMerger``.
+        threshold, class_names: as in ``SegmentMerger``.
     """
 
     def __init__(self, stride_seconds: float, threshold: float, class_names: Sequence[str] | None = None):
@@ -119,7 +119,7 @@ class WindowSegments:
         self._end = 0.0
 
     def add(self, start: float, end: float, scores: np.ndarray) -> list[Segment]:
-        """The segments that end before this window; arguments as of ``SegmentMerger.add``."""
+        """The segments that end before this window; arguments as in ``SegmentMerger.add``."""
         own_end = min(end, (start + end) / 2 + self.half_stride)
         own_start, self._told, self._end = max(start, self._told), own_end, end
         return self._merger.add(own_start, own_end, scores)

@@ -53,7 +53,7 @@ def write_frame_list(
 def read_video_ids(path: str | os.PathLike) -> list[str]:
     """Video ids in order of first appearance: of an AVA or Charades CSV file (its first column), or one per line.
 
-    File names are ids with an ending, which is taken off; the header of Charades' file is passed over.
+    File names are ids with an ending, which is taken off; the header of Charades' file is skipped.
 
     Raises:
         ValueError: no such file, or nothing in it.

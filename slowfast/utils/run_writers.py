@@ -20,7 +20,7 @@ WRITER_REGISTRY = Registry("writer", key="LOG_WRITERS")
 
 
 class RunWriter:
-    """What a writer may do; what it does not define is passed over. Only the main process makes one.
+    """What a writer may do; what it does not define is skipped. Only the main process makes one.
 
     It is made once for a training, and once more for what is drawn after the test.
 

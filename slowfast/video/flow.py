@@ -147,7 +147,7 @@ class FlowReader(FrameReader):
         self.video.close()
 
     def frames_at(self, indices, short_side: int | None = None, *, apply=None) -> Tensor:
-        """uint8 (F, 5, H, W); arguments as of ``FrameReader.frames_at``.
+        """uint8 (F, 5, H, W); arguments as in ``FrameReader.frames_at``.
 
         Raises:
             ValueError: ``short_side`` is given: flow is computed from frames as stored.

@@ -208,7 +208,7 @@ def test_weights_of_which_too_little_fits_are_refused_unless_allowed(tmp_path, c
     path = tmp_path / "slow.pyth"
     slow = {name: value for name, value in source.state_dict().items() if name.startswith("slow.res")}
     save_checkpoint(path, {"model_state": slow})
-    with pytest.raises(CheckpointError, match=r"less than 50 %.* allow it: TRAIN\.CHECKPOINT_MIN_MATCH 0\.") as info:
+    with pytest.raises(CheckpointError, match=r"less than 50 %.* allow this: TRAIN\.CHECKPOINT_MIN_MATCH 0\.") as info:
         load_for_finetuning(target, path)
     counted = [name for name in target.state_dict() if not name.endswith("num_batches_tracked")]
     found = [name for name in counted if name in slow]
@@ -297,7 +297,7 @@ def test_the_config_key_inflates_2d_weights(tmp_path):
     save_checkpoint(
         path, {"model_state": {k: v[:, :, 0] if v.ndim == 5 else v for k, v in source.state_dict().items()}}
     )
-    with pytest.raises(CheckpointError, match=r"image\.pyth: \d+ kernels .*set TRAIN\.CHECKPOINT_INFLATE True\."):
+    with pytest.raises(CheckpointError, match=r"image\.pyth: \d+ kernels .*Set TRAIN\.CHECKPOINT_INFLATE True"):
         resume(tmp_path, toy_resnet(), CHECKPOINT_FILE_PATH=str(path))
     model = seeded(toy_resnet, 1)
     assert resume(tmp_path, model, CHECKPOINT_FILE_PATH=str(path), CHECKPOINT_INFLATE=True) is None

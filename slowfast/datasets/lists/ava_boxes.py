@@ -1,6 +1,6 @@
-"""AVA's lists of boxes: which key frames hold which people, and what these do.
+"""AVA's lists of boxes: which key frames show which people, and what they do.
 
-A list is a CSV file without header, one label of one box a line::
+A list is a CSV file without a header, with one label of one box per line::
 
     mvA_0-xyz12,0902,0.120,0.081,0.455,0.970,12,0      true boxes: the label, from 1, and the person
     mvA_0-xyz12,0902,0.120,0.081,0.455,0.970,79,0      the same box once more, for its second label
@@ -47,8 +47,8 @@ class KeyFrames(Sequence):
         boxes: float32 (R, 4), x1 y1 x2 y2 as fractions of the frame; those of a key frame in the order of the lists.
         box_starts: int64 (N + 1,), the boxes of key frame i are ``box_starts[i]`` to ``box_starts[i + 1] - 1``.
         labels: int16 (L,), from 1.
-        label_starts: int64 (R + 1,), as ``box_starts``. A box without label is one of a person who does nothing.
-        missing_videos: ids of the videos with boxes that were left out because they have no frames.
+        label_starts: int64 (R + 1,), as ``box_starts``. A box without a label is a person who does nothing.
+        missing_videos: ids of the videos with boxes that were skipped because they have no frames.
     """
 
     video_ids: list[str]
@@ -77,7 +77,7 @@ class KeyFrames(Sequence):
         return self.boxes[self.box_starts[index] : self.box_starts[index + 1]]
 
     def labels_of(self, index: int, num_classes: int) -> np.ndarray:
-        """float32 (r, K) of 0 and 1; label k stands in column k - 1."""
+        """float32 (r, K) of 0 and 1; label k is column k - 1."""
         first, last = self.box_starts[index], self.box_starts[index + 1]
         labels = np.zeros((last - first, num_classes), dtype=np.float32)
         counts = np.diff(self.label_starts[first : last + 1])
@@ -99,25 +99,26 @@ def read_boxes(
 ) -> KeyFrames:
     """The key frames of all lists together.
 
-    What is left out is counted, and logged in one line: boxes below the score threshold, empty ones (x2 <= x1 or
-    y2 <= y1 within the frame), seconds that are not annotated, videos that are not in ``video_ids``, and rows without
-    box. Boxes that reach a little beyond the frame are kept as they stand.
+    Skipped rows are counted and logged in one line: boxes below the score threshold, empty ones (x2 <= x1 or
+    y2 <= y1 within the frame), seconds that are not annotated, videos that are not in ``video_ids``, and rows without a
+    box. Boxes that reach slightly beyond the frame are kept unchanged.
 
-    A list of true boxes may be named again as one of detected boxes, as some recipes do. PySlowFast then takes its
-    last column, the person, for a score; that adds nothing to the same boxes with the same labels, so it is not read.
+    A list of true boxes may be named again as one of detected boxes, as some recipes do. PySlowFast then reads its last
+    column, the person, as a score; this adds nothing to the same boxes with the same labels, so the list is not read
+    again.
 
     Args:
         true_lists: 7 or 8 columns; all boxes count.
         detected_lists: 8 columns, the last is the score.
         video_ids: videos that have frames; key frames come in this order.
         num_classes: labels are 1 to ``num_classes``.
-        score_threshold: detected boxes with a lower score are left out.
-        every_seconds: 4 keeps seconds that 4 divides.
-        first_second, last_second: that are annotated, both included.
+        score_threshold: detected boxes with a lower score are skipped.
+        every_seconds: 4 keeps seconds that are multiples of 4.
+        first_second, last_second: range of annotated seconds, both included.
 
     Raises:
-        AnnotationError: no such file, bad rows (the message names the first ten), most rows of seconds that are not
-            annotated, or no box left.
+        AnnotationError: no such file, bad rows (the message names the first ten), most rows outside the annotated
+            seconds, or no box left.
     """
     reader = _BoxReader(video_ids, num_classes, score_threshold, every_seconds, range(first_second, last_second + 1))
     true_paths = [Path(path) for path in true_lists]
@@ -133,7 +134,7 @@ def read_boxes(
 
 
 class _BoxReader:
-    """Collects boxes of several files, what is left out, and what is wrong."""
+    """Collects the boxes of several files, what is skipped, and what is wrong."""
 
     def __init__(
         self, video_ids: Sequence[str], num_classes: int, score_threshold: float, every_seconds: int, annotated: range
@@ -258,7 +259,7 @@ class _BoxReader:
         return label
 
     def key_frames(self) -> KeyFrames:
-        """All boxes by key frame; logs what there is and what was left out."""
+        """All boxes by key frame; logs what was found and what was skipped."""
         self._check_seconds()
         key_frame_of_box = np.array(self._key_frame_of_box, dtype=np.int64)
         order = np.argsort(key_frame_of_box, kind="stable")
@@ -288,7 +289,7 @@ class _BoxReader:
         return result
 
     def _check_seconds(self) -> None:
-        """Return when most rows are of annotated seconds: else the clock of the config is not that of the lists."""
+        """Return if most rows are in annotated seconds: otherwise the config's time scale does not match the lists."""
         elsewhere = self.seconds_elsewhere
         if 2 * elsewhere.total() > self.num_rows:
             raise AnnotationError(
@@ -298,7 +299,7 @@ class _BoxReader:
             )
 
     def _passed_over(self) -> str:
-        """What validation looks at, as a sentence; empty where it looks at every second."""
+        """The seconds that validation uses, as a sentence; empty if it uses all."""
         if not self.num_passed_over:
             return ""
         return (

@@ -1,7 +1,7 @@
-"""Charades' own annotation files: which actions go on in a video, and when.
+"""Charades' own annotation files: which actions occur in a video, and when.
 
 A row of Charades_v1_train.csv or Charades_v1_test.csv has quoted fields; ``actions`` is ``class start end`` in seconds,
-any number of them (none, too) with semicolons between. An end may lie behind the end of the video::
+any number of them (or none), separated by semicolons. An action may end after the video::
 
     id,subject,scene,...,actions,length
     Q7ZZ1,AB12,Kitchen,...,c015 0.00 7.30;c061 5.10 12.90,13.50
@@ -42,7 +42,7 @@ class TimedActions:
         self._fps = fps
 
     def between(self, index: int, first: int, last: int) -> set[int]:
-        """Classes that go on at any of the frames ``first`` to ``last``, from 0 and both included, of a video."""
+        """Classes of any of the frames ``first`` to ``last`` (both included, counted from 0) of a video."""
         return {
             label
             for label, start, end in self._actions[index]
@@ -58,7 +58,7 @@ class CharadesAnnotations:
     Attributes:
         video_ids: one per row, all different.
         actions: of every row (class, start, end), classes from 0 and times in seconds.
-        line_numbers: int32 (N,), from 1, where the rows begin.
+        line_numbers: int32 (N,), from 1, of the first line of each row.
     """
 
     video_ids: list[str]
@@ -85,7 +85,7 @@ class CharadesAnnotations:
 def read_charades_csv(path: Path, num_classes: int) -> CharadesAnnotations:
     """The videos of Charades_v1_train.csv or Charades_v1_test.csv with their actions.
 
-    Actions that end before they begin are counted in a warning: they hold for no frame, but the video has their class.
+    Actions that end before they begin are counted in a warning: they apply to no frame, but the video has their class.
 
     Args:
         num_classes: classes must be below it.
@@ -120,7 +120,7 @@ def read_charades_csv(path: Path, num_classes: int) -> CharadesAnnotations:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """(line that it begins in, fields by column) of every row."""
+    """(first line, fields by column) of every row."""
     reader = csv.DictReader(io.StringIO(read_text(path, "the annotations"), newline=""))
     try:
         missing = [column for column in ("id", "actions") if column not in (reader.fieldnames or [])]

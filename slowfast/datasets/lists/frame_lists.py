@@ -7,7 +7,7 @@ line is one frame, five fields without spaces in them::
     Q7ZZ1 0 2 Q7ZZ1/Q7ZZ1-000002.jpg "15,61"
     Q7ZZ1 0 3 Q7ZZ1/Q7ZZ1-000003.jpg ""
 
-The first field groups the frames, their order is that of the file; the second and third field are not needed.
+The first field groups the frames, in the order of the file; the second and third fields are not needed.
 AVA's lists have 8 million rows: they are read block by block, and numbered paths are kept as a pattern with numbers.
 """
 
@@ -67,7 +67,7 @@ class FrameLists:
         return sum(len(video.paths) for video in self._videos)
 
     def index_of(self, video_id: str) -> int:
-        """Index of a video in ``video_ids``. Raises KeyError for one that is in no list."""
+        """Index of a video in ``video_ids``; KeyError if it is in no list."""
         return self._index_of[video_id]
 
     def frame_paths(self, video_index: int) -> Sequence[str]:
@@ -89,7 +89,7 @@ class FrameLists:
 
 @dataclass
 class _Video:
-    """What is known of one video.
+    """The frames and labels of one video.
 
     ``label_codes`` are indices into the table of label sets, one per frame, or None when no frame has a label.
     """
@@ -103,12 +103,12 @@ class _Video:
 def read_frame_lists(paths: Sequence[str | os.PathLike], *, prefix: str = "") -> FrameLists:
     """The videos of one or several frame lists.
 
-    Blank lines are passed over, and so are a byte-order mark and carriage returns. Rows of one video need not stand
-    together. Frames count by their order in the list, as in PySlowFast; a video whose frame numbers (third field) do
-    not follow one another is warned of, because there time and order part.
+    Blank lines are skipped, and so are a byte-order mark and carriage returns. Rows of one video need not be adjacent.
+    Frames count by their order in the list, as in PySlowFast; a video with frame numbers (third field) that are not
+    consecutive causes a warning, because its times are then wrong.
 
     Args:
-        paths: the files; each video may be in one of them only.
+        paths: the files; each video may be in only one of them.
         prefix: folder that relative paths start in.
 
     Raises:
@@ -157,7 +157,7 @@ class _LabelCodes(dict):
 
 @dataclass
 class _Frames:
-    """Frames of one video as they come in from blocks of a file."""
+    """Frames of one video, collected from blocks of a file."""
 
     line_number: int
     runs: list[Run] = field(default_factory=list)
@@ -228,7 +228,7 @@ class _ListReader:
             self._follow_frame_ids(name, frames, _take(frame_ids, rows), lines)
 
     def _split_lines(self, first_line: int, block: bytes) -> tuple[list[bytes], list[int]]:
-        """Fields of all rows in one list, five a row, and their lines; for blocks with blank or bad lines."""
+        """Fields of all rows in one list, five per row, and their lines; for blocks with blank or bad lines."""
         tokens, line_numbers = [], []
         for line_number, line in enumerate(block[:-1].split(b"\n"), first_line):
             fields = line.split()
@@ -323,7 +323,7 @@ _known_decimals: list[bytes] = []
 
 
 def _decimals(start: int, stop: int) -> list[bytes]:
-    """[b"5", b"6", ...]; small numbers are remembered, for they come with every video."""
+    """[b"5", b"6", ...]; small numbers are cached, because they occur in every video."""
     if stop > 1_000_000:
         return [b"%d" % number for number in range(start, stop)]
     _known_decimals.extend(b"%d" % number for number in range(len(_known_decimals), stop))
@@ -335,7 +335,7 @@ def _shown(text: bytes) -> str:
 
 
 def check_frame_files(lists: FrameLists, which: str = "sample", *, hint: str = "") -> None:
-    """Return when the image files of frame lists are there.
+    """Return if the image files of frame lists exist.
 
     Args:
         which: "all", a "sample" (the first frame of up to 1,000 videos, evenly spread; lists may be a frame or two

@@ -1,4 +1,4 @@
-"""Paths that differ in one number alone, kept as a pattern and numbers: a frame list has millions of them."""
+"""Paths that differ only in one number, kept as a pattern and numbers: a frame list has millions of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NUMBERED = re.compile(rb"(.*?)([0-9]{1,18})(\.\w+)?", re.DOTALL)  # a path, the
 
 
 class NumberedPaths(Sequence):
-    """A read-only list of paths that differ in one number alone: 27,030 frames of a movie take a few bytes.
+    """A read-only list of paths that differ only in one number: 27,030 frames of a movie take a few bytes.
 
     Args:
         head, tail: text before and after the number.
-        width: digits of the number, filled up with zeros.
-        numbers: one a path; a range, or an array.
+        width: digits of the number, padded with zeros.
+        numbers: one per path; a range or an array.
     """
 
     def __init__(self, head: str, width: int, tail: str, numbers: range | np.ndarray):
@@ -49,7 +49,7 @@ class Run:
 
 
 def run_of(paths: Sequence[bytes]) -> Run:
-    """``paths`` as a pattern with numbers, if they are such."""
+    """``paths`` as a pattern with numbers, if they have this form."""
     match = _NUMBERED.fullmatch(paths[0])
     plain = Run((b"", 0, b""), None, paths)
     if match is None:

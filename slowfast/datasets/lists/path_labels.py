@@ -1,8 +1,8 @@
 """Lists of videos with labels, and class names: read, checked, and kept in little memory.
 
-A list is a text file without header, one video a line, ``path<separator>label`` or, with a middle field that is passed
-over, ``path<separator>anything<separator>label``. The line is split from its end, so a path may hold
-the separator; PySlowFast splits from the start and silently reads ``washing lizard/x.mp4 7`` as another path.
+A list is a text file without a header, one video per line, ``path<separator>label`` or, with a middle field that is
+ignored, ``path<separator>anything<separator>label``. The line is split from its end, so a path may hold the separator;
+PySlowFast splits from the start and silently reads ``washing lizard/x.mp4 7`` as another path.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class VideoList:
     """The rows of a list file, column by column.
 
     Attributes:
-        source: the file, as it is called in messages.
+        source: name of the file in messages.
         paths: of the videos, prefix included.
         labels: int64 (N,), or uint8 (N, K) of 0 and 1 when a video has several labels. -1: the list gives none.
         line_numbers: int32 (N,), from 1.
@@ -71,7 +71,7 @@ class VideoList:
 
     @property
     def num_missing(self) -> int:
-        """Annotated videos that were passed over because they are not there."""
+        """Annotated videos that were skipped because they do not exist."""
         return 0
 
     def __len__(self) -> int:
@@ -97,16 +97,16 @@ def read_path_label_list(
 ) -> VideoList:
     """The videos of a list file.
 
-    Blank lines and lines that begin with ``#`` are passed over (write ``./#1.mp4`` for such a name). A field may stand
-    in double quotes. Encoding is UTF-8, with or without a byte-order mark; other bytes in a path are kept as they are.
+    Blank lines and lines that begin with ``#`` are skipped (write ``./#1.mp4`` for such a name). A field may be in
+    double quotes. Encoding is UTF-8, with or without a byte-order mark; other bytes in a path are kept as they are.
 
     Args:
         prefix: folder that relative paths start in.
         separator: between the fields; any text, usually one space, comma or tab.
         num_classes: labels must be below it.
         multi_label: the label field holds any number of labels, separated by commas.
-        skip_rows: lines passed over at the start, such as a header.
-        labels_optional: a row may be a path alone (test sets whose labels are withheld); its label is -1.
+        skip_rows: lines to skip at the start, such as a header.
+        labels_optional: a row may be just a path (test sets with withheld labels); its label is -1.
 
     Raises:
         AnnotationError: no such file, no row, or bad rows (the message names the first ten).
@@ -260,7 +260,7 @@ def _multi_hot(labels: list[Any], num_classes: int) -> np.ndarray:
 
 
 def check_files(videos: VideoList, which: str = "sample") -> None:
-    """Return when the files of a list are there.
+    """Return if the files of a list exist.
 
     Args:
         which: "all", a "sample" of up to 1,000 evenly spread over the list, or "none".
@@ -291,7 +291,7 @@ def read_class_names(path: str | os.PathLike) -> list[str]:
 
     Args:
         path: a .json file, ``{"name": label, ...}`` with labels 0 to K - 1 or a list of names, or a text file with one
-            name a line. Stray double quotes around a name, which the widely copied Kinetics file has, are taken off.
+            name per line. Stray double quotes around a name, as in the widely copied Kinetics file, are removed.
 
     Raises:
         AnnotationError: no such file, or missing or duplicate labels or names.
@@ -336,6 +336,6 @@ def _clean_name(name: str) -> str:
 
 
 def find_class_names(folder: str | os.PathLike) -> Path | None:
-    """classids.json or class_names.txt in ``folder``, whichever is there."""
+    """classids.json or class_names.txt in ``folder``, whichever exists."""
     candidates: Iterator[Path] = (Path(folder) / name for name in ("classids.json", "class_names.txt"))
     return next((path for path in candidates if path.is_file()), None)

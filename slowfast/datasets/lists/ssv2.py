@@ -2,8 +2,8 @@
 
 ``labels.json`` is ``{"Putting something near something": "0", ...}``, numbers as strings. ``train.json`` and
 ``validation.json`` are lists of ``{"id": "901", "template": "Putting [something] near [something]", ...}``; the class
-is the label of the template without brackets. ``test.json`` has ids alone, their labels are in ``test-answers.csv``,
-``id;label`` a line.
+is the label of the template without brackets. ``test.json`` has only ids; their labels are in ``test-answers.csv``, one
+``id;label`` per line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SomethingAnnotations:
         source: name of the file.
         video_ids: all different.
         labels: int64 (N,).
-        line_numbers: int32 (N,), from 1, where the ids stand.
+        line_numbers: int32 (N,), from 1, of the ids.
     """
 
     source: str
@@ -51,7 +51,7 @@ def find_json(folder: Path, name: str) -> Path:
     """``<folder>/<name>.json``, or under its older name.
 
     Raises:
-        AnnotationError: neither is there.
+        AnnotationError: neither exists.
     """
     candidates = [folder / f"{name}.json", folder / f"{OLD_PREFIX}{name}.json"]
     found = next((path for path in candidates if path.is_file()), None)
@@ -106,10 +106,10 @@ def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
 
 
 def read_test_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
-    """The videos of test.json, with the labels of ``test-answers.csv`` beside it; -1 where that is not there.
+    """The videos of test.json, with the labels of ``test-answers.csv`` next to it; -1 without that file.
 
     Raises:
-        AnnotationError: no such file, no entry, an answer that is no label, or videos without an answer.
+        AnnotationError: no such file, no entry, an answer that is not a label, or videos without an answer.
     """
     entries, lines = _entries(path)
     ids = [str(entry["id"]) for entry in entries]

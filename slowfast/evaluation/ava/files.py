@@ -114,7 +114,7 @@ class _Images:
         # the rows of one box repeat the text of its coordinates: that is read once
         run, of_run = block.runs(lines, _HEAD)
         heads = block.numbers(run, 1, _HEAD)
-        tails = block.numbers(lines, _HEAD, 8 if has_scores else 7)  # no score: the eighth column is passed over
+        tails = block.numbers(lines, _HEAD, 8 if has_scores else 7)  # no score: the eighth column is skipped
         classes = tails[:, 0]
         is_id = (classes == np.rint(classes)) & (np.abs(classes) < 2**31)
         block.check(lines, is_id, "action_id, column 7, is not an integer")

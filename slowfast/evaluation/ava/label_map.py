@@ -21,7 +21,7 @@ def read_label_map(path: str | os.PathLike) -> dict[int, str]:
     """Class names by id, in file order, of a label map in the text format of protocol buffers.
 
     Both of AVA's dialects, ``item { name: "stand" id: 12 }`` and ``label { name: "stand" label_id: 12 label_type: X}``,
-    with any indentation; other fields are passed over.
+    with any indentation; other fields are skipped.
 
     Raises:
         ValueError: no such file, not this format, or missing or duplicate ids or names; with file and line.

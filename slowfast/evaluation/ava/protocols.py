@@ -341,7 +341,7 @@ def _class_index(classes: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
 
 def _is_excluded(images: list[ImageKey], excluded: Collection[ImageKey], rules: Protocol) -> np.ndarray:
     if len(excluded) and rules.excluded == "nothing":
-        logger.warning("the protocol %r knows no excluded timestamps: %d are passed over.", rules.name, len(excluded))
+        logger.warning("the protocol %r knows no excluded timestamps: %d are skipped.", rules.name, len(excluded))
     excluded = set(excluded)
     return np.fromiter((image in excluded for image in images), bool, len(images))
 

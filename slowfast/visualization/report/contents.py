@@ -192,7 +192,7 @@ def _failures(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _strips(folder: Path, stored: Mapping[str, Any]) -> dict[int, str]:
-    """Video number -> its frames as a data URI; files of other names than a test writes are passed over."""
+    """Video number -> its frames as a data URI; files of other names than a test writes are skipped."""
     rows = stored.get("wrong_videos")
     strips = {}
     for row in map(_mapping, rows if isinstance(rows, list) else []):

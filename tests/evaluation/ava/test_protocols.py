@@ -338,7 +338,7 @@ def test_the_official_protocol_says_that_it_excludes_nothing(caplog):
     arguments = table(truth), table([(*truth[0], 0.9)])
     result = evaluate(*arguments, class_names={1: "one"}, excluded={("v", 902)}, protocol="official")
     assert result["mAP"] == 1.0
-    assert "'official' knows no excluded timestamps: 1 are passed over" in caplog.text
+    assert "'official' knows no excluded timestamps: 1 are skipped" in caplog.text
 
 
 def test_nothing_to_average_is_nan_and_said(caplog):

@@ -219,7 +219,7 @@ def test_image_weights_are_not_taken_unasked(resnet50, tmp_path):
     torch.save(resnet50.state_dict(), tmp_path / "r50.pth")
     message = (
         r"r50\.pth: 26 kernels have no extent in time, as in an image network, e\.g\. pathway\.stem\.conv\.weight "
-        r"\[64, 3, 7, 7\] where the model has \[64, 3, 1, 7, 7\]\..*set TRAIN\.CHECKPOINT_INFLATE True\."
+        r"\[64, 3, 7, 7\] where the model has \[64, 3, 1, 7, 7\]\..*Set TRAIN\.CHECKPOINT_INFLATE True"
     )
     model = unfilled()
     for load in (load_for_finetuning, load_for_test):
