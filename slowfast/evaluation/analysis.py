@@ -1,7 +1,7 @@
 """Where a model is right and wrong: figures of each class, confusions, calibration. N videos, K classes.
 
-A video without scores (NaN) counts as wrong and is predicted as no class, -1. Labels below 0 are not known, and their
-videos are left out.
+A video without scores (NaN) counts as wrong and is predicted as no class, -1. Labels below 0 are unknown, and their
+videos are skipped.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, num_classes: int) 
 def per_class(scores: ArrayLike, labels: ArrayLike) -> list[dict[str, Any]]:
     """One row per class: ``class``, ``videos`` (with its label), and its figures in percent.
 
-    For labels (N,): ``accuracy`` (None without a video), ``top5`` where there are more than five classes, ``predicted``
-    (videos that were taken for it), ``precision`` (None where none was). For labels (N, K): ``ap``, average precision
-    as ``metrics.average_precision`` has it (None without a positive).
+    For labels (N,): ``accuracy`` (None without a video), ``top5`` if there are more than five classes, ``predicted``
+    (videos predicted as this class), ``precision`` (None if there are none). For labels (N, K): ``ap``, average
+    precision as ``metrics.average_precision`` has it (None without a positive).
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if labels.ndim == 2:
@@ -84,7 +84,7 @@ def confused_pairs(matrix: ArrayLike, limit: int | None = None) -> list[dict[str
 
 
 def calibration(confidences: ArrayLike, is_correct: ArrayLike, *, num_bins: int = NUM_BINS) -> dict[str, Any]:
-    """How far confidence and accuracy lie apart, over bins of equal width (Guo et al., ICML 2017, section 3).
+    """How far confidence and accuracy differ, over bins of equal width (Guo et al., ICML 2017, section 3).
 
     Args:
         confidences: (N,) in [0, 1]; a bin holds low < confidence <= high, and the first one 0, too.
@@ -123,14 +123,14 @@ def calibration(confidences: ArrayLike, is_correct: ArrayLike, *, num_bins: int 
 
 
 def analyze(scores: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
-    """All of the above for one test, as plain data; empty where no video has a label.
+    """All of the above for one test, as plain data; empty if no video has a label.
 
     Args:
-        scores: (N, K) on the scale of one view's; NaN for a video without scores.
+        scores: (N, K) on the scale of a single view; NaN for a video without scores.
         labels: (N,), or (N, K) of 0 and 1.
 
     Returns:
-        ``per_class``; ``calibration``, or None and ``calibration_reason`` where scores are no probabilities; for one
+        ``per_class``; ``calibration``, or None and ``calibration_reason`` if scores are not probabilities; for one
         label per video also ``confusion``, the cells of the matrix that are not zero as [label, predicted, videos], and
         ``confused_pairs``, at most 100.
     """

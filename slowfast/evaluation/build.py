@@ -1,8 +1,8 @@
-"""Evaluators by name. An evaluator takes the scores (N, K) and labels of all videos and gives named figures.
+"""Evaluators by name. An evaluator takes the scores (N, K) and labels of all videos and returns named figures.
 
 A registered evaluator is a class; its instances are called as ``evaluator(scores, labels)`` and return
-``{name: value}``; ``primary`` names the figure by which a model is called better, and ``multi_label``, if it is there,
-says whether a video has several labels.
+``{name: value}``; ``primary`` names the figure by which models are ranked, and ``multi_label``, where present, says
+whether a video has several labels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVALUATOR_REGISTRY = Registry("evaluator", key="TEST.EVALUATOR")
 
 @EVALUATOR_REGISTRY.register("topk")
 class TopK:
-    """Top-k accuracy in percent for integer labels (N,); k above the number of classes is left out."""
+    """Top-k accuracy in percent for integer labels (N,); k above the number of classes is skipped."""
 
     primary = "top1"
     multi_label = False
@@ -38,7 +38,8 @@ class TopK:
 class MultiLabelMeanAveragePrecision:
     """Mean average precision in percent for labels (N, K) of 0 and 1.
 
-    Ties are grouped, classes without a positive left out. A video without scores (NaN) ranks last in every class.
+    Ties are grouped, and classes without a positive are skipped. A video without scores (NaN) ranks last in every
+    class.
     """
 
     primary = "mAP"
@@ -96,7 +97,7 @@ def build_evaluator(cfg: CfgNode):
 
 
 def evaluator_name(cfg: CfgNode) -> str:
-    """TEST.EVALUATOR, or the default in its place; stands in the protocol of a report."""
+    """TEST.EVALUATOR, or the default instead; appears in the protocol of a report."""
     return cfg.TEST.EVALUATOR or ("multilabel_map" if cfg.DATA.MULTI_LABEL else "topk")
 
 

@@ -17,11 +17,11 @@ class MissingViewsError(ValueError):
 
 
 class NonFiniteScoresError(ValueError):
-    """A model gave NaN or infinity. Such a score would count as wrong, and nobody would see why."""
+    """A model gave NaN or infinity. Such a score would count as wrong without showing why."""
 
 
 def check_scores(scores: np.ndarray, whose: str) -> None:
-    """Return when all ``scores`` are finite.
+    """Return if all ``scores`` are finite.
 
     Raises:
         NonFiniteScoresError: they are not.
@@ -85,11 +85,11 @@ class ViewEnsemble:
             self._scores[video_index] += scores.sum(0)
 
     def fail(self, video_index: int, reason: str) -> None:
-        """Note that a video has no scores, and why. It will have NaN scores, i.e. count as wrong."""
+        """Record that a video has no scores, and why. It gets NaN scores, i.e. counts as wrong."""
         self.failures[video_index] = reason
 
     def gather(self) -> None:
-        """Bring together what all processes collected; afterwards every one holds all of it."""
+        """Merge the scores of all processes; afterwards every process holds all of them."""
         if distributed.world_size() == 1:
             return
         own = np.flatnonzero(self._seen.any(1))

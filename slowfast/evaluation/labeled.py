@@ -1,4 +1,4 @@
-"""Figures over the videos whose labels are known: test lists may withhold theirs."""
+"""Figures over the videos with known labels: test lists may withhold some."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from slowfast.utils.logging import format_figures
 def is_labeled(labels: np.ndarray) -> np.ndarray:
     """bool (N,): which videos have a label.
 
-    Of labels (N,), those that are not negative. Of labels (N, K) of 0 and 1 all, for a video may have none of the
-    classes; but where not one video has any, the list has no labels.
+    For labels (N,), those that are not negative. For labels (N, K) of 0 and 1, all, because a video may have none of
+    the classes; but if no video has any, the list has no labels.
     """
     if labels.ndim == 1:
         return labels >= 0
@@ -23,13 +23,14 @@ def is_labeled(labels: np.ndarray) -> np.ndarray:
 def labeled_figures(
     evaluator: Callable[[np.ndarray, np.ndarray], dict[str, float]], scores: np.ndarray, labels: np.ndarray
 ) -> dict[str, float]:
-    """What ``evaluator`` gives for scores (N, K) and labels of the videos with a label; nothing where none has."""
+    """The result of ``evaluator`` for the scores (N, K) and labels of the videos with a label; empty if there are
+    none."""
     known = is_labeled(labels)
     return evaluator(scores[known], labels[known]) if known.any() else {}
 
 
 def describe_figures(figures: dict[str, float], labels: np.ndarray) -> str:
-    """The figures in words, and of how many videos they are where some have no label."""
+    """The figures in words, with the number of videos if some have no label."""
     num_known = int(is_labeled(labels).sum())
     if not num_known:
         return "no figures, because the list has no labels"

@@ -1,4 +1,4 @@
-"""Late fusion: the scores of several tests of the same videos, averaged (two streams, ensembles).
+"""Late fusion: averages the scores of several tests on the same videos (two streams, ensembles).
 
 Letters: N videos, K classes, M members of the fusion.
 """
@@ -30,10 +30,10 @@ class FusionError(ValueError):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one test gave.
+    """The predictions of one test.
 
     Attributes:
-        name: what messages call it, e.g. its file.
+        name: its name in messages, e.g. its file.
         scores: float64 (N, K); a row of NaN for a video that could not be decoded.
         labels: int64 (N,), or (N, K) of 0 and 1.
         paths: str (N,), the videos; each once.
@@ -74,7 +74,7 @@ def find_predictions(path: str | Path) -> Path:
 
 
 def read_predictions(path: str | Path) -> Predictions:
-    """What a test wrote as predictions.npz (see ``engine.results``).
+    """The predictions.npz of a test (see ``engine.results``).
 
     Raises:
         FusionError: no such file, or another kind of file.
@@ -84,7 +84,7 @@ def read_predictions(path: str | Path) -> Predictions:
 
 
 def read_prediction_arrays(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores float64 (N, K), labels (N,) or (N, K), and paths (N,), maybe some twice, of a predictions.npz.
+    """Scores float64 (N, K), labels (N,) or (N, K), and paths (N,), possibly with duplicates, of a predictions.npz.
 
     Raises:
         FusionError: no such file, or another kind of file.
@@ -112,17 +112,17 @@ def fuse(
 ) -> Predictions:
     """The fused scores, in the videos' order of the first member.
 
-    Videos are matched by path. Where some members could not decode a video, the others' mean stands, and their number
-    is logged; where none could, it has no scores. Single-label scores are first divided by their sum, since a test
-    may have summed over its views; multi-label ones must be means or maxima over views already.
+    Videos are matched by path. If some members could not decode a video, it gets the mean of the others, and the number
+    of such videos is logged; if none could, it has no scores. Single-label scores are first divided by their sum, since
+    a test may have summed over its views; multi-label ones must be means or maxima over views already.
 
     Args:
-        weights: one a member, at least 0; default equal ones. Only their ratio counts.
+        weights: one per member, at least 0; default: equal. Only their ratio counts.
         method: "mean" of the scores, or "geometric": the weighted geometric mean, which favors classes that no
             member excludes; over a single label it is divided by its sum again.
 
     Raises:
-        FusionError: other videos, labels or classes, scores that are no probabilities, or weights that do not fit.
+        FusionError: different videos, labels or classes, scores that are not probabilities, or weights that do not fit.
     """
     if method not in METHODS:
         raise FusionError(f"method={method!r} is not one of {', '.join(METHODS)}.")
@@ -162,7 +162,7 @@ def align(member: Predictions, reference: Predictions) -> Predictions:
     """``member`` with its videos in the order of ``reference``.
 
     Raises:
-        FusionError: they are not of the same videos, labels and number of classes.
+        FusionError: they differ in videos, labels or number of classes.
     """
     missing = np.setdiff1d(reference.paths, member.paths)
     extra = np.setdiff1d(member.paths, reference.paths)

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 def in_top_k(scores: ArrayLike, labels: ArrayLike, k: int) -> np.ndarray:
     """Whether the label is among the k largest scores: bool (N,).
 
-    A class with the same score as the label's counts as larger when its number is smaller. A label below 0 (none is
-    known) is never among them.
+    A class with the same score as the label's counts as larger when its number is smaller. A label below 0 (unknown) is
+    never among them.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     own = np.take_along_axis(scores, labels[:, None], axis=1)

@@ -1,4 +1,4 @@
-"""How sure a difference is between two configs that were run with the same seeds."""
+"""The confidence in a difference between two configs that were run with the same seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of the differences seed by seed, and the confidence interval of that mean, in the unit of the figures.
+    """Mean of the per-seed differences, and the confidence interval of that mean, in the unit of the figures.
 
     ``low`` and ``high`` are NaN for a single seed.
     """

@@ -13,13 +13,13 @@ MAX_CLIP_COUNTS = 10
 
 
 class AccuracyByViews:
-    """Collects, for several subsets of the views, the rank that a video's label has in the scores fused over them.
+    """Collects, for several subsets of the views, the rank of each video's label in the scores fused over them.
 
-    The subsets are 1, 2, ... C clips spread over the video (at most ten numbers of them), with the center crop alone
-    and with all crops. The last one is the whole test.
+    The subsets are 1, 2, ... C clips spread over the video (at most ten numbers of them), with only the center crop and
+    with all crops. The last one is the whole test.
 
     Args:
-        labels: (N,); below 0 where none is known.
+        labels: (N,); below 0 if unknown.
         num_clips, num_crops: of every video; view i is clip i // num_crops, crop i % num_crops.
         method: how views are fused, see ``ViewEnsemble``.
     """
@@ -35,7 +35,7 @@ class AccuracyByViews:
         self._num_classes = 0
 
     def update(self, video: int, view_scores: np.ndarray) -> None:
-        """Take the scores (V, K) of all views of one video."""
+        """Add the scores (V, K) of all views of one video."""
         self._num_classes = view_scores.shape[1]
         label = int(self.labels[video])
         if label < 0:
@@ -44,7 +44,7 @@ class AccuracyByViews:
             self._ranks[video, column] = _rank(fuse_views(view_scores[views], self.method), label)
 
     def gather(self) -> None:
-        """Bring together what all processes collected."""
+        """Merge the results of all processes."""
         if distributed.world_size() == 1:
             return
         own = np.flatnonzero((self._ranks >= 0).any(1))
@@ -53,7 +53,8 @@ class AccuracyByViews:
             self._num_classes = max(self._num_classes, num_classes)
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a subset: ``clips``, ``crops``, ``views``; percent ``top1`` and, of more than five classes, ``top5``.
+        """One row per subset: ``clips``, ``crops``, ``views``; percent ``top1`` and, with more than five classes,
+        ``top5``.
 
         A video without scores counts as wrong. Empty without labels.
         """

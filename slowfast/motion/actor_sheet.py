@@ -1,4 +1,4 @@
-"""A picture of a Motion set in AVA or Charades form: one row of pictures a video, with the labels of each."""
+"""A picture of a Motion set in AVA or Charades form: one row of pictures per video, with the labels of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOX_COLORS = ((226, 88, 34), (255, 196, 0), (0, 190, 220))
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture: its file, when it is, and what goes on in it, with a box x1 y1 x2 y2 in [0, 1] or without."""
+    """One picture: its file, its time, and its actions, with or without a box x1 y1 x2 y2 in [0, 1]."""
 
     picture: Path
     time: str

@@ -1,10 +1,10 @@
-"""Several actors in one video, each of which does one thing after another: what the AVA and Charades forms show.
+"""Several actors in one video, each performing one action after another: the content of the AVA and Charades forms.
 
-An actor is a shape with colors, a size and a place of its own. Its acts follow each other without a gap; in each it
-moves in one way or stands still. Phase, place on the path and orientation are drawn anew where an act begins, so a
-change is a jump. Would an actor go on from where it is, a spin that ends in a halt d' < d frames after a Slow frame
-would freeze a turn of s d' / d theta, less than half a turn, and Slow frames would show s, the direction. Drawn anew,
-every act is a scene of its own, and scene.py's proof holds for all Slow frames of a clip, wherever it lies.
+An actor is a shape with its own colors, size and place. Its acts follow each other without a gap; in each it moves in
+one way or stands still. Phase, place on the path and orientation are redrawn when an act begins, so a change is a jump.
+If an actor continued from its current pose, a spin that ends in a halt d' < d frames after a Slow frame would freeze a
+turn of s d' / d theta, less than half a turn, and Slow frames would show s, the direction. Since they are redrawn,
+every act is a scene of its own, and scene.py's proof holds for all Slow frames of any clip.
 
 Letters: F frames. Lengths in frame heights and angles in turns, as in scene.py.
 """
@@ -85,8 +85,8 @@ def draw_actors(
     Args:
         shapes: of each actor.
         timelines: of each actor; the number of draws does not depend on the motions.
-        size: of shapes and paths in those of the clip form. Places keep every path inside the frame; where that
-            leaves too little room the paths of neighbors overlap.
+        size: of shapes and paths, relative to the clip form. Places keep every path inside the frame; if that leaves
+            too little room, the paths of neighbors overlap.
         slow_interval, turns_per_interval: as in ``draw_scene``.
     """
     base_luma, base = draw_base_color(rng)
@@ -129,7 +129,8 @@ def render_actors(actors: Sequence[Actor]) -> np.ndarray:
 def _draw_center(
     rng: np.random.Generator, place: int, num_actors: int, *, reach: float, width: float
 ) -> tuple[float, float]:
-    """Center of the path of an actor: anywhere in its share of the width that keeps the path in share and frame."""
+    """Center of an actor's path: anywhere in its share of the width that keeps the path inside the share and the
+    frame."""
     share = width / num_actors
     slack_x, slack_y = max(0.0, share / 2 - reach), max(0.0, 0.5 - reach)
     x = share * (place + 0.5) + slack_x * rng.uniform(-1.0, 1.0)
@@ -186,7 +187,7 @@ class ActorSetSpec(SetSpec):
         raise NotImplementedError
 
     def frame_path(self, video_id: str, frame: int) -> str:
-        """Where a frame lies below ``frame_folder``; files count from 1."""
+        """Path of a frame below ``frame_folder``; files count from 1."""
         return f"{video_id}/{video_id}{self.frame_separator}{frame + 1:06d}.jpg"
 
     def paths(self) -> Iterator[str]:

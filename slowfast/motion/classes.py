@@ -1,4 +1,4 @@
-"""Shapes and motions by name, and what a Motion set of them must satisfy so that sparse frames show no direction."""
+"""Shapes and motions by name, and the conditions under which sparse frames show no direction."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def color_of(class_name: str) -> str | None:
 
 
 def opposite_of(motion: str) -> str:
-    """The same motion the other way: "spin-ccw" of "spin-cw"."""
+    """The same motion in the other direction: "spin-ccw" of "spin-cw"."""
     family, direction = MOTIONS[motion]
     return next(name for name, value in MOTIONS.items() if value == (family, -direction))
 
 
 def check_spec(spec, limits: dict[str, int]) -> None:
-    """Makes tuples of the sequences of a set's arguments, and checks what all forms of the set share.
+    """Turns the sequences among a set's arguments into tuples, and checks what all forms of the set share.
 
     Args:
         spec: a frozen dataclass with height, width, shapes, motions, slow_interval and turns_per_interval.
-        limits: name of every whole number among the arguments -> the least that it may be.
+        limits: name of every whole number among the arguments -> its minimum.
 
     Raises:
         ValueError: names the argument, its value and what is accepted.
@@ -67,7 +67,7 @@ def check_spec(spec, limits: dict[str, int]) -> None:
 
 
 def check_looks(spec) -> None:
-    """Makes tuples of ``spec.colors`` and ``spec.distractors``, and checks their names.
+    """Turns ``spec.colors`` and ``spec.distractors`` into tuples, and checks their names.
 
     Raises:
         ValueError: names what does not fit and what is accepted.
@@ -124,7 +124,7 @@ def _check_names(argument: str, names: Sequence[str], known: Iterable[str]) -> N
 
 
 def _check_pairs(motions: Sequence[str]) -> None:
-    """Both directions of each family must be there: one alone would be told by its appearance."""
+    """Both directions of each family must be present: a single one would be recognized by its appearance."""
     for name in motions:
         opposite = opposite_of(name)
         if opposite not in motions:

@@ -41,23 +41,23 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class MotionSpec(SetSpec):
-    """All that decides what the files of a Motion set show.
+    """Everything that determines the files of a Motion set.
 
     Classes take turns among the ``num_train``, ``num_val`` and ``num_test`` videos. ``height`` and ``width`` are
     pixels, even (H.264 in yuv420p); ``shapes`` and ``motions`` names of SHAPES and MOTIONS, both directions of each
     pair.
 
-    ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for
-    16 consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns
-    made meanwhile: a whole number of turns wide, or centered on a multiple of half a turn (scene.py says why).
-    A narrower range is learned sooner.
+    ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for 16
+    consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns in
+    this interval: a whole number of turns wide, or centered on a multiple of half a turn (scene.py says why). A
+        narrower range is learned faster.
 
     With ``colors``, a class is a color, a shape and a motion; without, shapes have any hue.
 
-    ``distractors`` are shapes and colors that belong to no class. Where there are any, a video shows two shapes, either
-    of them above: that of its class, and a distractor of one of these shapes or colors, which makes the opposite motion
-    (distractors.py). Both motions are in every video then, and only who makes which tells the class: appearance
-    and motion must be known at the same place.
+    ``distractors`` are shapes and colors that belong to no class. If there are any, a video shows two shapes, one above
+    the other: the shape of its class, and a distractor with one of these shapes or colors, which makes the opposite
+    motion (distractors.py). Every video then contains both motions, and the class depends on which shape makes which:
+    appearance and motion must be recognized together.
     """
 
     form: ClassVar[str] = "clips"
@@ -95,7 +95,7 @@ class MotionSpec(SetSpec):
         return index % (max(1, len(self.colors)) * len(self.shapes) * len(self.motions))
 
     def relative_path(self, split: str, index: int) -> str:
-        """Where a video lies below the root."""
+        """Path of a video below the root."""
         return f"{split}/{self.class_names[self.label(split, index)]}/{index:05d}.mp4"
 
     def paths(self) -> list[str]:
@@ -118,7 +118,7 @@ class MotionSpec(SetSpec):
         )
 
     def _draw_distractor(self, rng: np.random.Generator) -> tuple[str, str | None]:
-        """(shape, color or None): one of them as ``distractors`` says, the other one that of any class."""
+        """(shape, color or None): one of them from ``distractors``, the other from any class."""
         look, shape = str(rng.choice(self.distractors)), str(rng.choice(self.shapes))
         color = str(rng.choice(self.colors)) if self.colors else None
         return (look, color) if look in SHAPES else (shape, look)

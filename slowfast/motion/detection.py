@@ -1,9 +1,9 @@
 """Motion in the layout of AVA: movies with several actors, and for each of them a box and its actions every second.
 
-An action is a motion or a shape ("spin-cw", "arrow"), so a box has one action where the actor stands still and two
-where it moves. Second t is frame 30 (t - 900) of a movie, and what an actor does holds for half a second either way:
-a clip of up to 30 frames around a key frame shows one act. Clips are to be sampled as in the clip form (motion.py),
-16 consecutive frames at alpha 4: their Slow frames then show no direction (actors.py says why).
+An action is a motion or a shape ("spin-cw", "arrow"), so a box has one action if the actor stands still and two if it
+moves. Second t is frame 30 (t - 900) of a movie, and an action lasts for half a second in both directions: a clip of up
+to 30 frames around a key frame shows one act. Clips must be sampled as in the clip form (motion.py), 16 consecutive
+frames at alpha 4: their Slow frames then show no direction (actors.py says why).
 
     <root>/frames/<video>/<video>_000001.jpg ...    30 a second, the first at second 900
     <root>/movies/<video>.mp4                       the same frames
@@ -42,7 +42,7 @@ DETECTION_FILES = {
 
 @dataclass(frozen=True)
 class MotionAvaSpec(ActorSetSpec):
-    """All that decides what the files of a Motion set in AVA form show.
+    """Everything that determines the files of a Motion set in AVA form.
 
     Every movie has ``num_seconds`` key seconds and 2 or 3 actors. ``slow_interval`` and ``turns_per_interval`` are as
     in ``MotionSpec``.
@@ -95,7 +95,7 @@ class MotionAvaSpec(ActorSetSpec):
         return f"Mo-{split:_<5}{index:03d}"
 
     def actors(self, split: str, index: int) -> list[Actor]:
-        """Who plays in a movie: a function of (seed, split, index) and of the set's other arguments alone."""
+        """The actors of a movie: a function only of (seed, split, index) and the set's other arguments."""
         rng = np.random.default_rng([self.seed, self.splits.index(split), index])
         num_actors = rng.integers(2, 4)
         return draw_actors(
@@ -110,7 +110,7 @@ class MotionAvaSpec(ActorSetSpec):
         )
 
     def actions(self, actor: Actor, second: int) -> list[int]:
-        """Ids of what an actor does and is in a key second."""
+        """Ids of an actor's motion and shape in a key second."""
         names = [actor.motion_at(self.key_frames[second]), actor.scene.shape]
         return [self.class_names.index(name) + 1 for name in names if name]
 
@@ -125,7 +125,7 @@ class MotionAvaSpec(ActorSetSpec):
         ]
 
     def excluded(self, split: str) -> set[tuple[str, int]]:
-        """Key seconds, (video, second), that do not count: without annotation, as if that had gone wrong there."""
+        """Excluded key seconds, (video, second): they have no annotation, as if annotating had failed."""
         rng = np.random.default_rng([self.seed, self.splits.index(split)])
         num_keys = self.num_videos(split) * self.num_seconds
         places = rng.choice(num_keys, num_keys // KEY_SECONDS_AN_EXCLUDED_ONE, replace=False)
@@ -200,7 +200,7 @@ class MotionAvaSpec(ActorSetSpec):
             yield f'label {{\n  name: "{name}"\n  label_id: {action}\n  label_type: {kind}\n}}\n'
 
     def _evaluated_labels(self) -> Iterator[str]:
-        """The list of the actions that count, here all, in its dialect."""
+        """The list of the evaluated actions, here all, in its dialect."""
         for action, name in enumerate(self.class_names, start=1):
             yield f'item {{\n  name: "{name}"\n  id: {action}\n}}\n'
 

@@ -1,4 +1,4 @@
-"""What a person detector would have found among known boxes: near misses, false alarms, and some not at all.
+"""Simulates a person detector on known boxes: near misses, false alarms, and missed boxes.
 
 Boxes are float64 (4,): x1, y1, x2, y2 in fractions of the frame.
 """
@@ -57,7 +57,7 @@ def _jittered(rng: np.random.Generator, box: np.ndarray) -> np.ndarray:
 
 
 def _elsewhere(rng: np.random.Generator, boxes: Sequence[np.ndarray]) -> np.ndarray | None:
-    """A box of the size of one of ``boxes`` where none of them is; None if no such place is found."""
+    """A box of the size of one of ``boxes`` that overlaps none of them; None if no such place is found."""
     model = boxes[int(rng.integers(len(boxes)))]
     sides = model[2:] - model[:2]
     for _ in range(20):

@@ -1,9 +1,10 @@
-"""A shape and its distractor: one above the other, in opposite motions, so that only who makes which tells the class.
+"""A shape and its distractor: one above the other, with opposite motions, so that the class depends on which shape
+makes which.
 
-Each shape has a half of the frame's height to itself and, where it slides, the frame's whole width. Either may be
-above. The two are drawn independently and alike, but for the direction: so scene.py's proof holds for each of
-them, and Slow frames show neither direction. Nor does the sum of all motion in the frame: both directions are in every
-video.
+Each shape has one half of the frame's height and, if it slides, the frame's whole width. Either may be above. The two
+are drawn independently from the same distribution, except for the direction: so scene.py's proof holds for each of
+them, and Slow frames show neither direction. Nor does the sum of all motion in the frame, because every video contains
+both directions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of a Motion set, whatever its form: written all or none, in parallel, and not twice."""
+"""The files of a Motion set of any form: written atomically, in parallel, and not twice."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SetSpec:
-    """What the files of one Motion set show: a frozen dataclass of its arguments, and how they become files.
+    """The content of one Motion set: a frozen dataclass of its arguments, and how they become files.
 
     Attributes:
-        form: name of the layout; the manifest of "clips", the first one, does not hold it.
-        version: of the drawing: raised when the same arguments give other frames.
-        splits: names; ``num_<split>`` is an argument each.
+        form: name of the layout; the manifest of "clips", the oldest form, does not contain it.
+        version: of the drawing; raised when the same arguments give different frames.
+        splits: names; each has an argument ``num_<split>``.
         unit: what a split holds.
     """
 
@@ -65,7 +65,7 @@ class SetSpec:
 
 @dataclass(frozen=True)
 class MotionSet:
-    """What writing reports: where the set lies, and whether this call wrote it (False: it was there already)."""
+    """The result of writing: where the set is, and whether this call wrote it (False: it already existed)."""
 
     root: Path
     spec: SetSpec
@@ -88,12 +88,12 @@ def write_set(
 ) -> MotionSet:
     """The set that ``spec`` describes in ``root``: written there, or found there with the same arguments.
 
-    Files are written beside ``root`` first and renamed at the end, so ``root`` never holds half a set.
+    Files are first written next to ``root`` and renamed at the end, so ``root`` never holds an incomplete set.
 
     Args:
         num_workers: threads that draw and encode (default: one per core). Does not change the result.
         overwrite: replace a Motion set made with other arguments.
-        on_progress: called with (videos done, videos in all) after each video.
+        on_progress: called with (videos done, total videos) after each video.
 
     Raises:
         ValueError: ``root`` holds something else than this set.
@@ -122,7 +122,7 @@ def write_set(
 def write_video(path: str | Path, frames: np.ndarray, *, fps: int | Fraction = 30) -> None:
     """Writes frames, uint8 (F, H, W, 3) RGB, as an H.264 file in yuv420p; equal frames give equal bytes.
 
-    That takes one encoder thread and a constant quantizer: x264's rate control (crf) differs from run to run at times.
+    This needs one encoder thread and a constant quantizer: x264's rate control (crf) sometimes differs from run to run.
     """
     with create_video(path) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps))
@@ -171,7 +171,7 @@ def _manifest(spec: SetSpec) -> dict:
 
 
 def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
-    """Whether ``root`` holds exactly this set. False means that it may be written; raises where it must not."""
+    """Whether ``root`` holds exactly this set. False means that it may be written; raises an error if it must not."""
     if not root.exists():
         return False
     if not root.is_dir():
@@ -211,9 +211,9 @@ def _defaults(spec: SetSpec) -> dict:
 
 
 def _differences(found: dict, wanted: dict, *, defaults: dict) -> list[str]:
-    """How the set on disk differs from the one wanted, in words; empty when it does not.
+    """How the set on disk differs from the requested one, in words; empty if it does not.
 
-    An argument that is younger than the set on disk, and so is missing in its manifest, counts as its default.
+    An argument that is newer than the set on disk, and thus missing in its manifest, counts as its default.
     """
     forms = [manifest.get("form", "clips") for manifest in (found, wanted)]
     if forms[0] != forms[1]:

@@ -1,8 +1,9 @@
-"""Motion in the layout of Charades: videos in which one or two actors move, halt and move on, with any labels.
+"""Motion in the layout of Charades: videos in which one or two actors move, halt and move again, with any number of
+labels.
 
 A class is a shape and a motion, as in the clip form (motion.py). A video has 1 or 2 actors with 1 or 2 motions each,
-between halts, so it has 1 to 4 labels, some of them at once; in one video in 25 nobody moves and it has none. Clips are
-to be sampled as in the clip form, 16 consecutive frames at alpha 4: their Slow frames then show no direction
+between halts, so it has 1 to 4 labels, some of them simultaneous; in one of 25 videos nothing moves, so it has none.
+Clips must be sampled as in the clip form, 16 consecutive frames at alpha 4: their Slow frames then show no direction
 (actors.py says why).
 
     <root>/Charades_v1_rgb/<video>/<video>-000001.jpg ...   24 a second
@@ -39,7 +40,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class MotionCharadesSpec(ActorSetSpec):
-    """All that decides what the files of a Motion set in Charades form show.
+    """Everything that determines the files of a Motion set in Charades form.
 
     Every video lasts ``num_seconds``. ``slow_interval`` and ``turns_per_interval`` are as in ``MotionSpec``.
     """
@@ -82,7 +83,7 @@ class MotionCharadesSpec(ActorSetSpec):
         return f"{'AE'[self.splits.index(split)]}{index:04d}"
 
     def actors(self, split: str, index: int) -> list[Actor]:
-        """Who plays in a video: a function of (seed, split, index) and of the set's other arguments alone."""
+        """The actors of a video: a function only of (seed, split, index) and the set's other arguments."""
         rng = np.random.default_rng([self.seed, self.splits.index(split), index])
         num_actors = rng.integers(1, 3)
         is_still = index % VIDEOS_A_STILL_ONE == VIDEOS_A_STILL_ONE - 1
@@ -135,7 +136,7 @@ class MotionCharadesSpec(ActorSetSpec):
         (draft / "Charades_v1_classes.txt").write_text("".join(names), encoding="utf-8")
 
     def _draw_timeline(self, rng: np.random.Generator, *, is_still: bool) -> list[tuple[int, int, str | None]]:
-        """Halt, motion, halt and so on, with a halt at the end; one halt all along where ``is_still``."""
+        """Halt, motion, halt and so on, ending with a halt; a single halt if ``is_still``."""
         num_motions = rng.integers(1, 3)
         parts = rng.uniform(0.2, 0.6, 2 * num_motions + 1)
         parts[1::2] = rng.uniform(1.0, 2.0, num_motions)  # a motion lasts about four times as long as a halt

@@ -2,12 +2,12 @@
 
 A scene holds everything that is drawn at random: colors, background, size, place, start phase, speed. The class
 decides two things only: the shape, and what the phase moves (``FAMILIES``: orientation, place, size). The direction is
-the sign of the phase and nothing else, so reversing it leaves every other property, and its probability, as it was.
+the sign of the phase and nothing else, so reversing it does not change any other property or its probability.
 
 Why Slow frames cannot show the direction. Let d source frames lie between two Slow frames and theta be the turns made
-meanwhile: uniform on [low, high), independent of the direction and of the start phase p. A pose repeats every turn, so
-Slow frames show p, p + s theta, p + 2 s theta, ... modulo 1, with s = +1 or -1. Let the range be n whole turns wide,
-or centered on a multiple m / 2 of half a turn. Then theta -> theta' with theta' = -theta (mod 1) maps it onto itself
+in between: uniform on [low, high), independent of the direction and of the start phase p. A pose repeats every turn, so
+Slow frames show p, p + s theta, p + 2 s theta, ... modulo 1, with s = +1 or -1. Let the range be n whole turns wide, or
+centered on a multiple m / 2 of half a turn. Then theta -> theta' with theta' = -theta (mod 1) maps it onto itself
 (theta' = m - theta in the second case) and keeps the uniform distribution: the reversed scene with theta' shows the
 very same Slow frames and is equally likely. Fast frames lie d times denser and turn by theta / d < 1/2 from one to the
 next, which fits one direction only.
@@ -55,7 +55,7 @@ class Scene:
         return np.mod(self.phase + self.direction * self.turns_per_frame * np.arange(num_frames), 1.0)
 
     def poses(self, num_frames: int) -> np.ndarray:
-        """Where the shape is: float64 (F, 4) with columns x, y, angle in radians (clockwise), radius."""
+        """The poses of the shape: float64 (F, 4) with columns x, y, angle in radians (clockwise), radius."""
         x, y, orientation, radius = FAMILIES[self.family](self, self.phases(num_frames))
         columns = (x, y, 2 * np.pi * np.asarray(orientation), radius)
         return np.stack(np.broadcast_arrays(*columns), axis=1).astype(np.float64)
@@ -152,7 +152,7 @@ def paint_frames(scenery: Scene, cast: Sequence[tuple[Scene, np.ndarray]]) -> np
     """Frames with any number of shapes: uint8 (F, H, W, 3), RGB, anti-aliased.
 
     Args:
-        scenery: gives background and noise.
+        scenery: provides background and noise.
         cast: for each shape, from back to front, a scene that gives its kind and its colors, and poses (F, 4).
     """
     height, num_frames = len(scenery.background), len(cast[0][1])
@@ -165,7 +165,7 @@ def paint_frames(scenery: Scene, cast: Sequence[tuple[Scene, np.ndarray]]) -> np
 
 
 def bounding_box(scene: Scene, pose: np.ndarray) -> tuple[int, int, int, int]:
-    """The smallest box around the shape at a pose (4,), whatever may hide it: x1, y1, x2, y2 in pixels.
+    """The smallest box around the shape at a pose (4,), even if something hides it: x1, y1, x2, y2 in pixels.
 
     It lies within the frame. Edges lie between pixels: a shape that covers columns 3 to 7 has x1 = 3 and x2 = 8.
     """
@@ -246,7 +246,7 @@ def _tint(rng: np.random.Generator, target_luma: float, *, strength: float) -> n
 
 
 def _saturated(hue: np.ndarray, target_luma: float, *, strength: float) -> np.ndarray:
-    """A hue (3,) at the given luma; its saturation is what the RGB cube leaves room for, at most ``strength``."""
+    """A hue (3,) at the given luma; its saturation is as large as the RGB cube allows, at most ``strength``."""
     hue = hue - luma(hue)  # now without brightness
     hue *= strength / max(1e-3, np.abs(hue).max())
     room = np.where(hue > 0, 1 - target_luma, target_luma) / np.maximum(np.abs(hue), 1e-6)

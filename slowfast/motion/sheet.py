@@ -1,4 +1,4 @@
-"""A picture of a Motion set; of the clip form one row of consecutive frames per class, the Slow frames marked."""
+"""A picture of a Motion set; for the clip form, one row of consecutive frames per class with the Slow frames marked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ INK, FAINT, PAPER, MARK = (34, 38, 46), (128, 134, 146), (255, 255, 255), (226, 
 def sample_sheet(root: str | Path, path: str | Path, *, split: str = "train", num_columns: int = 16) -> Path:
     """A PNG at ``path`` that shows videos of the Motion set in ``root``; returns the path.
 
-    Of the clip form the first video of each class: columns are consecutive frames (what Fast sees); a frame around
-    some of them marks what Slow sees. Of the other forms the first four videos at several times, with their labels.
+    For the clip form, it shows the first video of each class: columns are consecutive frames (what Fast sees), and a
+    border around some of them marks what Slow sees. For the other forms, it shows the first four videos at several
+    times, with their labels.
 
     Raises:
         ValueError: ``root`` holds no Motion set, or the split no videos.

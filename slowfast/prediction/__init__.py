@@ -1,1 +1,1 @@
-"""From what a user names to what a model says of it: sources, long videos, cameras, boxes, features, records."""
+"""From what a user names to a model's predictions: sources, long videos, cameras, boxes, features, records."""

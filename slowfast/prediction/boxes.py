@@ -1,4 +1,4 @@
-"""What a model of boxes says along a video: key frames, their boxes from a list or a detector, and tracks.
+"""Predictions of a detection model along a video: key frames, their boxes from a list or a detector, and tracks.
 
 Boxes are x1 y1 x2 y2 as fractions of the frame; letters: R boxes of a key frame, K classes, F frames.
 """
@@ -40,7 +40,7 @@ class BoxListError(ValueError):
 
 @dataclass(frozen=True)
 class KeyFramePrediction:
-    """What a model says of the boxes of one key frame.
+    """A model's prediction for the boxes of one key frame.
 
     Attributes:
         seconds: of the key frame, from the first frame of the video.
@@ -71,14 +71,15 @@ class KeyFramePrediction:
 
 
 class ListedBoxes:
-    """Boxes of key frames from a CSV file: ``video,second,x1,y1,x2,y2``, in AVA's form with ``label,score`` behind.
+    """Boxes of key frames from a CSV file: ``video,second,x1,y1,x2,y2``, in AVA's form followed by ``label,score``.
 
-    A video is called by its file or folder, with or without the ending. A first line that is no row is a header.
+    A video is identified by its file or folder name, with or without the extension. A first line that is not a row is a
+    header.
 
     Args:
         path: the file.
-        start_second: what its clock shows at the first frame of a video (AVA: 900).
-        least_score: rows with a lower score, in column 8, are left out.
+        start_second: time in the list at the first frame of a video (AVA: 900).
+        least_score: rows with a lower score, in column 8, are skipped.
 
     Raises:
         BoxListError: the file cannot be read, or holds a bad row.
@@ -116,7 +117,7 @@ class ListedBoxes:
         """(seconds, boxes, their scores) of a video, in the order of time.
 
         Raises:
-            BoxListError: the list has none of this video.
+            BoxListError: the list has none for this video.
         """
         seconds = self._rows.get(_video_id(path))
         if not seconds:
@@ -154,7 +155,7 @@ class DetectedBoxes:
 
     Args:
         detector: see ``Detector``.
-        least_score: boxes with a lower score are left out.
+        least_score: boxes with a lower score are skipped.
     """
 
     def __init__(self, detector: Detector, *, stride_seconds: float = 1.0, least_score: float = 0.0):
@@ -163,7 +164,7 @@ class DetectedBoxes:
         self.detector, self.stride_seconds, self.least_score = detector, stride_seconds, least_score
 
     def key_frames(self, reader: FrameReader) -> Iterator[tuple[float, np.ndarray, np.ndarray | None]]:
-        """(seconds, boxes, their scores) of the key frames in which there is anybody."""
+        """(seconds, boxes, their scores) of the key frames that show anybody."""
         count = int((reader.num_frames - 1) / reader.fps / self.stride_seconds + 1e-6) + 1
         for seconds in (index * self.stride_seconds for index in range(count)):
             number = min(int(seconds * reader.fps + 1e-6), reader.num_frames - 1)
@@ -212,10 +213,10 @@ def _people(model, frames: Tensor, *, least_score: float, device) -> list[list[l
 def predict_boxes(
     pipeline: Pipeline, video: str | FrameReader, boxes: ListedBoxes | DetectedBoxes
 ) -> Iterator[KeyFramePrediction]:
-    """What the model says of the boxes of every key frame of a video, with their tracks, as they come.
+    """The model's predictions for the boxes of every key frame of a video, with their tracks, as they arrive.
 
     Raises:
-        BoxListError: the list has no boxes of the video.
+        BoxListError: the list has no boxes for the video.
         VideoReadError: the video cannot be read.
     """
     tracker = IouTracker()
@@ -232,7 +233,7 @@ class TrackSegments:
     """The segments of every track: parts of a video in which a box's class reaches the threshold.
 
     Args:
-        seconds_apart: of key frames; what holds at one, holds for half of it either way.
+        seconds_apart: between key frames; a label at one is valid for half of this time before and after it.
     """
 
     def __init__(self, threshold: float, class_names: Sequence[str] | None, *, seconds_apart: float = 1.0):
@@ -250,13 +251,13 @@ class TrackSegments:
         return segments
 
     def finish(self) -> list[Segment]:
-        """The segments that are left."""
+        """The remaining segments."""
         segments = [segment for merger in self._mergers.values() for segment in merger.finish()]
         return sorted(segments, key=lambda segment: (segment.start, segment.track or 0))
 
 
 def key_frame_spacing(boxes: ListedBoxes | DetectedBoxes, path: str) -> float:
-    """Seconds from one key frame of a video to the next, the least that occurs; 1 where there is one alone."""
+    """The smallest time between two key frames of a video, seconds; 1 if there is only one."""
     if isinstance(boxes, DetectedBoxes):
         return boxes.stride_seconds
     return float(np.diff([seconds for seconds, _, _ in boxes.key_frames(path)]).min(initial=1.0))

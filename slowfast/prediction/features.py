@@ -1,4 +1,5 @@
-"""What a layer makes of videos: pooled vectors or maps, and the file that holds those of many videos.
+"""The features that a layer computes from videos, as pooled vectors or maps, and the file that holds those of many
+videos.
 
 Letters: N videos, V views (clips times crops), C channels, t h w of a map.
 """
@@ -36,10 +37,10 @@ class FeatureChoice:
     Attributes:
         layer: "slow", "fast" or "both" pathways' last stage, or the name of any module of the model ("slow.res4").
         per: "video": the mean over all views; "clip": (num_clips, ...), the mean over a clip's crops; "view": (V, ...).
-        as_map: keep (C, t, h, w) instead of the mean over t, h and w; per view alone, for crops show other regions.
+        as_map: keep (C, t, h, w) instead of the mean over t, h and w.
 
     Raises:
-        ValueError: a value that is none of these.
+        ValueError: a value that is not allowed.
     """
 
     layer: str
@@ -82,7 +83,7 @@ def video_features(pipeline: Pipeline, video: VideoPath, choice: FeatureChoice) 
 
     Raises:
         VideoReadError: the video cannot be read.
-        ValueError: no such layer, or one whose output is no array of clips.
+        ValueError: no such layer, or one whose output is not an array over clips.
     """
     if takes_boxes(pipeline.model):
         raise ValueError("this is a detection model: features are computed only with models of clips.")
@@ -99,7 +100,7 @@ def video_features(pipeline: Pipeline, video: VideoPath, choice: FeatureChoice) 
 
 
 def _outputs(pipeline: Pipeline, frames: Tensor, modules: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """float32 (V, ...) of every module, in one forward pass of the model (or several, when memory is short)."""
+    """float32 (V, ...) of every module, in one forward pass of the model (or several, if memory is short)."""
     found: dict[str, list[Tensor]] = {name: [] for name in modules}
 
     def note(name: str):
@@ -158,17 +159,17 @@ def _reduced(values: Tensor, num_clips: int, choice: FeatureChoice) -> Tensor:
 
 
 class FeatureStore:
-    """Features of many videos: parts in a folder beside the file, one for each video, then the file. Resumable.
+    """Features of many videos: first one part per video in a folder next to the file, then the file. Resumable.
 
-    The file is an .npz: for each layer an array (N, ...), and "paths" (N,). Where maps of videos differ in size,
-    there is one array for each video, "<layer>/<number>".
+    The file is an .npz: for each layer an array (N, ...), and "paths" (N,). If maps differ in size between videos,
+        there is one array per video, "<layer>/<number>".
 
     Args:
         path: of the .npz file.
-        settings: how features are made; a store that was begun with others is refused.
+        settings: how features are computed; a store that was started with others is refused.
 
     Raises:
-        ValueError: there is a store of other settings.
+        ValueError: there is a store with different settings.
     """
 
     def __init__(self, path: str | os.PathLike, settings: dict):
@@ -178,10 +179,10 @@ class FeatureStore:
         check_or_write_settings(self.folder / "settings.json", settings)
 
     def part(self, path: str) -> Path:
-        """Where the features of a video lie; a changed file is another video.
+        """The file for the features of a video; a changed video file counts as another video.
 
         Raises:
-            VideoReadError: it is not there.
+            VideoReadError: it does not exist.
         """
         try:
             status = os.stat(path)
@@ -195,13 +196,13 @@ class FeatureStore:
         return self.part(path).is_file()
 
     def add(self, path: str, arrays: dict[str, np.ndarray]) -> None:
-        """Note the features of a video, whole or not at all."""
+        """Save the features of a video atomically."""
         with atomic_write(self.part(path)) as draft, zipfile.ZipFile(draft, "w") as archive:
             for name, array in arrays.items():
                 _write_array(archive, name, array)
 
     def finish(self, paths: Sequence[str]) -> dict[str, tuple[int, ...]]:
-        """Write the file of these videos and remove the parts; shapes of its arrays by name.
+        """Write the file of these videos and remove the parts; returns the shapes of its arrays by name.
 
         One part is in memory at a time.
         """

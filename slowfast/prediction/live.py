@@ -1,7 +1,7 @@
 """Sources that do not wait: cameras, live streams, and files played at their own speed.
 
-A thread takes every frame, cuts windows out of them and puts these into a queue of a few; when the model is slower than
-the source, the oldest window in the queue gives way, so what is shown is never older than the queue is long.
+A thread reads every frame, cuts windows and puts them into a short queue. If the model is slower than the source, the
+oldest window in the queue is dropped, so results are never older than the queue is long.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LatestQueue:
         capacity: entries that it holds.
 
     Attributes:
-        num_dropped: entries that nobody got.
+        num_dropped: number of dropped entries.
     """
 
     def __init__(self, capacity: int):
@@ -61,17 +61,17 @@ class LatestQueue:
             self._changed.notify()
 
     def close(self, error: BaseException | None = None) -> None:
-        """No more entries come, because of ``error`` if there is one."""
+        """Mark the end of entries, caused by ``error`` if there is one."""
         with self._changed:
             self._closed, self._error = True, error
             self._changed.notify()
 
     def get(self, timeout: float | None = None):
-        """The oldest entry; None where none came in time.
+        """The oldest entry; None if none arrived in time.
 
         Raises:
-            StopIteration: no more will come.
-            BaseException: what ``close`` was called with.
+            StopIteration: no more will arrive.
+            BaseException: the error that ``close`` was called with.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._entries or self._closed, timeout)
@@ -86,12 +86,12 @@ class LatestQueue:
 
 @dataclass(frozen=True)
 class LiveScores:
-    """What a model says of a window of a live source.
+    """A model's prediction for a window of a live source.
 
     Attributes:
         window: and its scores.
         latency_seconds: from the last frame of the window to the scores.
-        fps: frames that came per second, so far.
+        fps: frames that arrived per second, so far.
         num_dropped: windows that the model had no time for, so far.
     """
 
@@ -102,12 +102,13 @@ class LiveScores:
 
 
 class LivePredictor:
-    """Scores of the windows of a live source, as they come. Use as a context manager and iterate.
+    """Scores of the windows of a live source, as they arrive. Use as a context manager and iterate.
 
     Args:
         reader: of the source.
         capacity: windows that may wait.
-        idle: called about 30 times per second while there is nothing to score, to keep a window alive.
+        idle: called about 30 times per second while there is nothing to score, to keep a window on the screen
+            responsive.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ def open_live(pipeline: Pipeline, source: Source, *, on_frame: FrameSink | None 
     """A camera, a stream, or a file that is played at its own speed.
 
     Args:
-        on_frame: called with every frame, in the thread that takes them.
+        on_frame: called with every frame, in the thread that reads them.
 
     Raises:
         VideoReadError: it cannot be opened.

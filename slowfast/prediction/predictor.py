@@ -39,14 +39,14 @@ from slowfast.video.watch import VideoReadError
 
 @dataclass(frozen=True)
 class Look:
-    """What is asked of every video.
+    """What to compute for every video.
 
     Attributes:
         num_top: best classes named.
-        cut: windows of long videos; None looks at a video as a whole, as a test does.
-        threshold: mean score from which a window, or a box, has a class.
-        smooth: windows that scores are averaged over.
-        boxes: for models of boxes, where these come from.
+        cut: windows of long videos; None scores a video as a whole, as a test does.
+        threshold: minimum mean score for a class of a window or box.
+        smooth: number of windows over which scores are averaged.
+        boxes: for detection models, the source of boxes.
     """
 
     num_top: int = 5
@@ -67,14 +67,14 @@ class Moment:
 
 @dataclass
 class VideoResult:
-    """What is known of one video.
+    """The results for one video.
 
     Attributes:
         record: its entry in the JSON of predictions.
-        whole: what the model says of the whole; None where it could not be read, and of boxes.
-        moments: the scores over time, of clips or windows, if they were asked for.
-        key_frames: of models of boxes, if they were asked for.
-        spacing: seconds from one key frame to the next.
+        whole: the prediction for the whole video; None if it could not be read, and for boxes.
+        moments: the scores over time, of clips or windows, if requested.
+        key_frames: for detection models, if requested.
+        spacing: seconds between key frames.
     """
 
     source: Source
@@ -86,16 +86,16 @@ class VideoResult:
 
 
 class VideoPredictor:
-    """Says of one source after the other what the model says.
+    """Runs the model on one source after the other.
 
     Args:
-        on_windows: called with the path and the number of windows that there will be, None where that is not known.
+        on_windows: called with the path and the total number of windows, or None if that is unknown.
         on_segment: called with the path and every segment as soon as it ends.
         on_window: called with the path and every window, or key frame, as soon as it is scored.
         keeps_moments: whether results hold the scores over time; they take memory.
 
     Raises:
-        ValueError: boxes for a model of clips, or none for one of boxes.
+        ValueError: boxes for a clip model, or none for a detection model.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class VideoPredictor:
         self.on_segment, self.on_window, self.keeps_moments = on_segment, on_window, keeps_moments
 
     def __call__(self, source: Source) -> VideoResult:
-        """What is known of ``source``; what cannot be read has a failure in its record."""
+        """The results for ``source``; if it cannot be read, its record has a failure."""
         start = time.perf_counter()
         if source.failure:
             return VideoResult(source, failed_record(source.path, source.failure))
@@ -205,10 +205,10 @@ class VideoPredictor:
 
 
 def check_look(pipeline: Pipeline, look: Look) -> None:
-    """Return when the model can look in this way.
+    """Return if the model supports these options.
 
     Raises:
-        ValueError: it cannot; says why.
+        ValueError: it does not; says why.
     """
     of_boxes = takes_boxes(pipeline.model)
     if of_boxes and look.boxes is None:

@@ -1,4 +1,4 @@
-"""What is written of each video: the entries of ``videos`` in the JSON of predictions (docs/PREDICT.md)."""
+"""The entries of ``videos`` in the JSON of predictions (docs/PREDICT.md)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def video_record(
     segments: Iterable[Mapping[str, Any]] = (),
     failure: str | None = None,
 ) -> dict[str, Any]:
-    """The entry of one video, of plain values that JSON takes.
+    """The entry of one video, with plain values for JSON.
 
     ``{"path", "seconds", "scores": [K], "top": [{"name", "score"}], "segments", "failure": None}``; "scores" are fused
-    as a test fuses them, the scores of "top" are those on the scale of one view (probabilities). Entries of boxes have
-    one list of scores, and one of the best classes, for each box.
+    as a test fuses them, the scores in "top" are on the scale of one view (probabilities). Entries with boxes have one
+    list of scores and one of the best classes per box.
 
     Args:
         seconds: that reading and scoring took.
@@ -56,7 +56,7 @@ def boxes_record(
     segments: Iterable[Mapping[str, Any]] = (),
     failure: str | None = None,
 ) -> dict[str, Any]:
-    """The entry of a video for a model of boxes: scores and best classes stand with the boxes, in "key_frames".
+    """The entry of a video for a detection model: scores and best classes are with the boxes, in "key_frames".
 
     Args:
         key_frames: as ``KeyFramePrediction.as_dict`` gives them.
@@ -78,7 +78,7 @@ def _record(path, seconds: float, *, scores=None, top=(), segments=(), failure: 
 
 
 def named_scores(best: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
-    """``[{"name", "score"}]`` of what ``Prediction.top`` gives."""
+    """``[{"name", "score"}]`` from the result of ``Prediction.top``."""
     return [{"name": name, "score": score} for name, score in best]
 
 

@@ -21,7 +21,7 @@ class Segment:
         start, end: seconds from the first frame.
         label: name of the class.
         score: the mean over its windows, on the scale of one view.
-        track: number of the box that it is of; None: of the whole frame.
+        track: number of the box that it belongs to; None: the whole frame.
     """
 
     start: float
@@ -31,7 +31,7 @@ class Segment:
     track: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """``{"start", "end", "label", "score"}``, and "track" where there is one."""
+        """``{"start", "end", "label", "score"}``, and "track" if there is one."""
         values = asdict(self)
         rounded = {name: round(values[name], 4) for name in ("start", "end")}
         return {name: value for name, value in (values | rounded).items() if value is not None}
@@ -46,15 +46,15 @@ class _Open:
 
 
 class SegmentMerger:
-    """Merges windows that follow or overlap each other and have a class in common; gives a segment when it ends.
+    """Merges consecutive or overlapping windows that share a class; returns a segment when it ends.
 
     Args:
-        threshold: mean score from which a window has a class.
+        threshold: minimum mean score for a class of a window.
         class_names: in the order of scores, or None.
         track: of the segments.
 
     Raises:
-        ValueError: the threshold is no number above 0.
+        ValueError: the threshold is not a number above 0.
     """
 
     def __init__(self, threshold: float, class_names: Sequence[str] | None = None, *, track: int | None = None):
@@ -103,9 +103,9 @@ class SegmentMerger:
 
 
 class WindowSegments:
-    """The segments of a video of which windows overlap: each window speaks for the stretch around its middle.
+    """The segments of a video with overlapping windows: each window stands for the stretch around its middle.
 
-    Without that, segments would reach over each other by what windows have in common.
+    Otherwise, segments would overlap as far as windows do.
 
     Args:
         stride_seconds: from the start of one window to the start of the next.

@@ -1,6 +1,6 @@
 """What a user names as videos: files, folders, globs, lists, standard input, cameras, streams.
 
-Nothing that stands in a file opens an address or a camera: lists name files alone.
+Nothing in a file can open an address or a camera: lists name only files.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Source:
 
     Attributes:
         kind: "file", "frames" (a folder of images), "stdin", "camera" or "address".
-        path: as it is called in results; for a file, where it is.
-        failure: why there is nothing to read, where that is known already.
+        path: its name in results; for a file, its path.
+        failure: why there is nothing to read, if that is already known.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Source:
 
     @property
     def is_live(self) -> bool:
-        """Whether frames come when they come, and are lost if nobody takes them."""
+        """Whether frames arrive at their own pace and are lost if not read."""
         return self.kind == "camera" or (self.kind == "address" and _scheme(self.path) in LIVE_SCHEMES)
 
     @property
@@ -57,8 +57,9 @@ def find_sources(words: Iterable[str]) -> list[Source]:
     """The videos that the words of a command line name, each once, in their order.
 
     A word is a video file; a folder (all videos below it, or the folders of images); a glob; a list file (.txt, .csv,
-    .list: a path per line, behind it perhaps a label); ``-`` for standard input; a number for a camera; an address.
-    What is not there is a source with a ``failure``.
+    .list: a path per line, optionally followed by a label); ``-`` for standard input; a number for a camera; an
+        address.
+    A missing one is a source with a ``failure``.
     """
     found: dict[tuple[str, str], Source] = {}
     for word in words:
@@ -164,7 +165,7 @@ def standard_input() -> BinaryIO:
 
 
 def output_names(sources: Sequence[Source], ending: str) -> list[str]:
-    """A file name for each source: its own, with the folders above it as far as names would coincide."""
+    """A file name for each source: its own, preceded by parent folders as needed to make names unique."""
     parts = [_name_parts(source) for source in sources]
     depth = 1
     while depth < max(map(len, parts), default=1) and len({p[-depth:] for p in parts}) < len(parts):

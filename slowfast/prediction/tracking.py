@@ -1,4 +1,4 @@
-"""Which boxes of one key frame are whose in the next, by their overlap."""
+"""Matches the boxes of one key frame to those of the next by their overlap."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 
 
 class IouTracker:
-    """Gives boxes the number of the track that they continue, or a new one.
+    """Assigns boxes the number of the track that they continue, or a new one.
 
-    The pair of a box and a track that overlap most goes together first, then the next, down to ``least_iou``. A track
-    that no box continues is kept for ``patience`` key frames.
+    The pair of a box and a track with the largest overlap is matched first, then the next, down to ``least_iou``. A
+    track that no box continues is kept for ``patience`` key frames.
 
     Args:
-        least_iou: intersection over union from which a box can continue a track.
-        patience: key frames that a track may be missing in.
+        least_iou: minimum intersection over union for a box to continue a track.
+        patience: number of key frames that a track may miss.
     """
 
     def __init__(self, *, least_iou: float = 0.3, patience: int = 1):

@@ -1,6 +1,6 @@
-"""What a model says along a long video: windows of it, each looked at as a test looks at a video of that length.
+"""Predictions along a long video: each window is scored as a test scores a video of that length.
 
-Memory does not grow with the video: frames come from front to back, and those of past windows are dropped.
+Memory does not grow with the video: frames are read from start to end, and those of past windows are dropped.
 Letters: V views of a window, K classes, n frames of a window.
 """
 
@@ -49,7 +49,7 @@ class WindowCut:
         """With the defaults for a model: windows of one clip's length, half a window apart.
 
         Raises:
-            ValueError: its clips have no length in time, so that ``seconds`` must be given.
+            ValueError: its clips have no duration, so ``seconds`` must be given.
         """
         seconds = protocol.sampling.span_seconds if seconds is None else seconds
         if seconds is None:
@@ -68,7 +68,7 @@ class WindowCut:
         return round(index * self.stride_seconds * fps)
 
     def spans(self, reader: FrameReader) -> Iterator[tuple[int, int]]:
-        """(first frame, number of frames) of every window, as soon as its frames have come."""
+        """(first frame, number of frames) of every window, as soon as its frames have arrived."""
         reaches = reader.reaches if isinstance(reader, ForwardReader) else reader.num_frames.__ge__
         length, index, stop = self.length(reader.fps), 0, 0
         while reaches(self.start(index, reader.fps) + length):
@@ -82,7 +82,7 @@ class WindowCut:
             yield rest - length, length
 
     def count(self, reader: FrameReader) -> int | None:
-        """Windows of a video; None where its length is not known."""
+        """Number of windows of a video; None if its length is unknown."""
         if isinstance(reader, ForwardReader) and reader.known_frames is None:
             return None
         return sum(1 for _ in self.spans(reader))
@@ -90,11 +90,12 @@ class WindowCut:
 
 @dataclass(frozen=True)
 class WindowScores:
-    """What a model says of one window.
+    """A model's prediction for one window.
 
     Attributes:
         start, end: seconds from the first frame of the video.
-        prediction: as of a video that is the window alone; its seconds count from the first frame of the video.
+        prediction: as for a video that consists of the window; its seconds count from the first frame of the whole
+            video.
     """
 
     start: float
@@ -110,7 +111,7 @@ class WindowViews:
         views: all different clips of all windows.
         fps: of the video.
         spans: (first frame, number of frames) of every window.
-        clips: for every window, which of the clips are its own (num_clips,); clips that coincide are there once.
+        clips: for every window, which of the clips are its own (num_clips,); identical clips are kept once.
     """
 
     views: VideoViews
@@ -120,7 +121,7 @@ class WindowViews:
 
 
 def window_clips(protocol: Protocol, span: tuple[int, int], fps: float) -> Tensor:
-    """Frames of the video, int64 (num_clips, T), that a test would look at if the window were all of it."""
+    """Frames of the video, int64 (num_clips, T), that a test would use if the window were the whole video."""
     start, length = span
     return start + protocol.sampling.eval_indices(length, fps, protocol.num_clips)
 
@@ -128,11 +129,11 @@ def window_clips(protocol: Protocol, span: tuple[int, int], fps: float) -> Tenso
 def read_windows(
     reader: FrameReader, protocol: Protocol, cut: WindowCut, *, views_at_a_time: int = 1
 ) -> Iterator[WindowViews]:
-    """The pixels of all windows in their order, of at least so many views together.
+    """The pixels of all windows in order, at least this number of views together.
 
     Args:
         reader: at its beginning.
-        views_at_a_time: of windows that are scored together; 1 gives each as soon as it has come.
+        views_at_a_time: of windows that are scored together; 1 returns each as soon as it has arrived.
 
     Raises:
         VideoReadError: the video cannot be read on; what came before has been given.
@@ -161,7 +162,7 @@ def _read_group(reader: FrameReader, protocol: Protocol, group: Sequence[tuple[t
 
 
 def score_windows(pipeline: Pipeline, windows: WindowViews) -> Iterator[WindowScores]:
-    """What the model says of each window, exactly as of a video that is the window alone."""
+    """The prediction for each window, exactly as for a video that consists of the window."""
     protocol = pipeline.protocol
     clip_seconds = windows.views.clip_seconds
     assert clip_seconds is not None  # read_views notes them
@@ -178,12 +179,12 @@ def score_windows(pipeline: Pipeline, windows: WindowViews) -> Iterator[WindowSc
 def predict_windows(
     pipeline: Pipeline, reader: FrameReader, cut: WindowCut, *, views_at_a_time: int | None = None
 ) -> Iterator[WindowScores]:
-    """What the model says of every window of a video, as they come.
+    """The predictions for every window of a video, as they arrive.
 
     Args:
-        reader: as ``open_forward`` gives it, or any other.
+        reader: from ``open_forward``, or any other.
         views_at_a_time: of windows that are scored together; default as many as the pipeline scores at a time on a
-            GPU, else one window: a CPU gains nothing by more.
+            GPU, else one window: a CPU gains nothing from more.
 
     Raises:
         VideoReadError: the video cannot be read on; what came before has been given.
@@ -203,7 +204,7 @@ def forward_options(pipeline: Pipeline) -> dict[str, Any]:
 def open_forward(pipeline: Pipeline, path: str) -> AbstractContextManager[FrameReader]:
     """A video to be read from front to back, as the pipeline's protocol counts frames.
 
-    Files whose frames are brought to another rate or come with optical flow, and folders of images, are read by number:
+    Files that are resampled to another rate or have optical flow, and folders of images, are read by number:
     the same pixels, with a seek for each group of windows.
 
     Raises:
@@ -232,7 +233,7 @@ class ScoresSoFar:
         self.num_windows += 1
 
     def prediction(self) -> Prediction:
-        """One of the whole video: the mean of the scores of its windows.
+        """The prediction for the whole video: the mean of the scores of its windows.
 
         Raises:
             ValueError: there was none.
@@ -247,7 +248,7 @@ class Smoothing:
     """The mean of the newest few windows.
 
     Args:
-        num_windows: that it takes; 1 leaves scores as they are.
+        num_windows: number of windows; 1 leaves scores unchanged.
     """
 
     def __init__(self, num_windows: int):

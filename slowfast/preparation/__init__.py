@@ -1,1 +1,2 @@
-"""What ``slowfast prepare-data`` does, as plain functions: lists, checks, smaller copies, frames, person boxes."""
+"""The operations of ``slowfast prepare-data``, as plain functions: lists, checks, smaller copies, frames, person
+boxes."""

@@ -1,4 +1,4 @@
-"""How long videos are, from their packets: nothing is decoded, a file takes some milliseconds."""
+"""The lengths of videos, from their packets: nothing is decoded, and a file takes some milliseconds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class VideoLength:
 
 
 def video_length(path: str) -> VideoLength:
-    """The length of the file at ``path``; what is wrong with it where it has none."""
+    """The length of the file at ``path``, or what is wrong with it."""
     try:
         index = read_index(path)
     except VideoReadError as error:
@@ -43,7 +43,7 @@ def video_lengths(paths: Sequence[str], *, num_workers: int) -> Iterator[VideoLe
     """The length of every file, in the order in which they are known.
 
     Args:
-        num_workers: processes; 0 reads here, where a file on which the demuxer crashes ends this process too.
+        num_workers: processes; 0 reads in this process, which a file that crashes the demuxer also ends.
     """
     for index, result in run_jobs(video_length, paths, num_workers=num_workers):
         yield VideoLength(paths[index], error=result.reason) if isinstance(result, Crash) else result

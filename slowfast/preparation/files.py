@@ -1,6 +1,6 @@
-"""Tables of odd names, notes on settings, and the videos below a folder.
+"""Tables with unusual file names, records of settings, and the videos below a folder.
 
-Names are what the operating system gives: bytes that are no UTF-8 travel as surrogates and come out as they were.
+Names are those of the operating system: bytes that are not UTF-8 are kept as surrogates and written back unchanged.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newli
 def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
     """(videos, other files) below ``root``, as paths relative to it in byte-wise order.
 
-    Passed over are hidden files and folders (also the ``._a.mp4`` that macOS leaves), and what `resize` notes beside
-    its copies. Links are followed, once.
+    Hidden files and folders (including macOS's ``._a.mp4``) and the records that `resize` keeps next to its copies are
+    skipped. Links are followed once.
 
     Raises:
-        ValueError: ``root`` is no folder.
+        ValueError: ``root`` is not a folder.
     """
     if not os.path.isdir(root):
         raise ValueError(f"{os.fspath(root)} is not a folder. Name the folder that holds the videos.")
@@ -49,7 +49,7 @@ def find_files(root: str | os.PathLike) -> tuple[list[str], list[str]]:
 
 
 def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file, whole or not at all."""
+    """Write a CSV file atomically."""
     with atomic_write(path) as draft, open(draft, "w", **TEXT) as file:
         plain = csv.writer(file, lineterminator="\n")
         quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -63,7 +63,7 @@ def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
     """The rows of a CSV file by the names in its header; none if there is no such file.
 
     Raises:
-        ValueError: no CSV, or a row with another number of fields than the header; names the line.
+        ValueError: not a CSV file, or a row whose number of fields differs from the header's; names the line.
     """
     try:
         with open_text(path) as file:
@@ -82,10 +82,10 @@ def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def check_or_write_settings(path: str | os.PathLike, settings: dict) -> None:
-    """Note in the JSON file ``path`` how the things beside it are made, so that no later run mixes two ways.
+    """Record in the JSON file ``path`` how the files next to it are made, so that no later run mixes two ways.
 
     Raises:
-        ValueError: they were made with other settings; says which.
+        ValueError: they were made with different settings; says which.
     """
     path = Path(path)
     wanted = json.loads(json.dumps(settings))  # tuples become lists, as they are read back

@@ -28,13 +28,13 @@ def folder_lists(
     Videos may lie deeper below the folder of their class. Labels are ranks of the class names in byte-wise order.
 
     Args:
-        fractions: of train, val and test, for a root without split folders; they sum to 1. Every class is split so.
-            Which video goes where depends on ``seed`` and the names alone.
+        fractions: of train, val and test, for a root without split folders; they sum to 1. Every class is split in this
+            way. Which video goes where depends only on ``seed`` and the names.
         class_names: in the order of the labels; default all folders there are.
-        by_group: keep videos of one recording in one split, where names tell it; see ``video_groups.find_groups``.
+        by_group: keep videos of one recording in one split, if names reveal it; see ``video_groups.find_groups``.
 
     Raises:
-        ValueError: the folders are not so, hold no video, or hold a class that ``class_names`` does not.
+        ValueError: the folders have a different layout, hold no video, or hold a class that is not in ``class_names``.
     """
     root = os.fspath(root)
     paths, others = find_files(root)
@@ -65,7 +65,7 @@ def folder_lists(
 
 
 def has_split_folders(root: str | os.PathLike) -> bool:
-    """Whether ``root`` has a folder train, val or test, so that its videos are divided already."""
+    """Whether ``root`` has a folder train, val or test, so that its videos are already split."""
     with os.scandir(os.fspath(root)) as entries:
         return any(entry.is_dir() and split_of(entry.name) for entry in entries)
 
@@ -100,7 +100,7 @@ def _check_layout(
 def _by_split_and_class(
     paths: Sequence[str], split_folders: dict[str, str]
 ) -> tuple[dict[tuple[str, str], list[str]], list[tuple[str, str]]]:
-    """Videos by (split, class), the split empty where there are no folders of splits; and those outside of a class."""
+    """Videos by (split, class), with an empty split if there are no split folders; and those outside any class."""
     videos: dict[tuple[str, str], list[str]] = defaultdict(list)
     unlisted = []
     for path in paths:
@@ -118,8 +118,8 @@ def _split(
 ) -> dict[tuple[str, str], list[str]]:
     """``videos`` divided among the splits, each class by the same fractions.
 
-    What rounding gives one split too much in a class, it gets less in the next, so that small classes do not all
-    leave the same split empty. Every class keeps a training video.
+    If rounding gives a split too much in one class, it gets less in the next, so that small classes do not all leave
+    the same split empty. Every class keeps a training video.
     """
     divided = {}
     owed = np.zeros(3)
@@ -148,7 +148,7 @@ def _split_groups(
 
 
 def _round_to_sum(targets: np.ndarray, total: int) -> np.ndarray:
-    """Whole numbers from 0 that sum to ``total`` and lie as near to ``targets`` as that allows."""
+    """Whole numbers from 0 that sum to ``total`` and are as near to ``targets`` as possible."""
     counts = np.zeros(len(targets), dtype=np.int64)
     for _ in range(total):
         counts[np.argmax(targets - counts)] += 1

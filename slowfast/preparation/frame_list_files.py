@@ -24,16 +24,16 @@ def write_frame_list(
     first_id: int,
     labels_of: Callable[[str, int], Iterable[int]] = lambda video_id, frame: (),
 ) -> None:
-    """Write the frame list of some videos, whole or not at all.
+    """Write the frame list of some videos atomically.
 
     Args:
         counts: frames of each video by its id, in the order of the list.
-        name: of the image files, with ``{id}`` and ``{number}``; they lie in a folder called as the id.
-        first_id: what ``frame_id`` counts from: 0 in AVA's lists, 1 in those of Charades.
+        name: of the image files, with ``{id}`` and ``{number}``; they are in a folder named after the id.
+        first_id: first ``frame_id``: 0 in AVA's lists, 1 in those of Charades.
         labels_of: labels from 0 of a frame, by video id and frame number from 1.
 
     Raises:
-        ValueError: an id holds blanks or quotes, which the format cannot hold.
+        ValueError: an id contains spaces or quotes, which the format does not allow.
     """
     odd = [video_id for video_id in counts if re.search(r'[\s"]', video_id) or not video_id]
     if odd:
@@ -53,7 +53,7 @@ def write_frame_list(
 def read_video_ids(path: str | os.PathLike) -> list[str]:
     """Video ids in order of first appearance: of an AVA or Charades CSV file (its first column), or one per line.
 
-    File names are ids with an ending, which is taken off; the header of Charades' file is skipped.
+    File names are ids with an extension, which is removed; the header of Charades' file is skipped.
 
     Raises:
         ValueError: no such file, or nothing in it.

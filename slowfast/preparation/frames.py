@@ -20,7 +20,7 @@ ROUNDING_SECONDS = 0.001  # most that a file's clock is taken to be off
 
 @dataclass(frozen=True)
 class FrameLayout:
-    """How the frames of a data set are kept.
+    """How the frames of a data set are stored.
 
     Attributes:
         name: of the files, with ``{id}`` and ``{number}``, which counts from 1.
@@ -59,12 +59,12 @@ class Extraction:
 
 
 def extract_frames(source: str | os.PathLike, folder: str | os.PathLike, layout: FrameLayout) -> Extraction:
-    """Write the frames of ``source`` into ``folder``, which appears when it is complete and must not be there before.
+    """Write the frames of ``source`` to ``folder``, which appears when it is complete and must not exist before.
 
-    Image number n shows what is on the screen start_seconds + (n - 1) / fps after the start of the file: the last
-    frame whose time has come (to half a tick of the file's clock, at most a millisecond), or the first one before
-    any has. So frames are repeated or left out where the file has another rate, and an image never shows the future.
-    Images run to the end of the last frame, or for ``duration_seconds``. They are upright.
+    Image number n shows the frame visible at start_seconds + (n - 1) / fps after the start of the file: the last frame
+    whose time has come (to half a tick of the file's clock, at most a millisecond), or the first frame before that. So
+    frames are repeated or dropped if the file has a different rate, and an image never shows the future. Images run to
+    the end of the last frame, or for ``duration_seconds``. They are upright.
 
     Raises:
         VideoReadError: that part of the file yields no frame.
@@ -114,7 +114,7 @@ def _why_nothing(stream: FrameStream, layout: FrameLayout) -> str:
 
 
 class _JpegWriter:
-    """Writes one image after the other; an image that is shown again is not encoded again."""
+    """Writes images in sequence; a repeated image is not encoded again."""
 
     def __init__(self, folder: Path, video_id: str, layout: FrameLayout):
         self.folder = folder

@@ -1,4 +1,4 @@
-"""What a video file really holds, found by decoding all of it, and a manifest of many such files."""
+"""The real content of a video file, found by decoding all of it, and a manifest of many such files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class VideoFacts:
         width, height: pixels of the first frame, upright.
         fps: average frames per second.
         keyframe_interval: average frames from one keyframe to the next.
-        variable_rate: whether frames are shown for unequal times.
-        bytes, mtime_ns: of the file, by which a later run knows it again.
+        variable_rate: whether frame durations differ.
+        bytes, mtime_ns: of the file, by which a later run recognizes it.
         error: what is wrong; empty for a good file.
     """
 
@@ -52,7 +52,7 @@ COLUMNS = tuple(field.name for field in fields(VideoFacts))
 
 
 def inspect_video(path: str) -> VideoFacts:
-    """What ``path`` holds; decodes every frame."""
+    """The content of ``path``; decodes every frame."""
     try:
         status = os.stat(path)
     except OSError as error:
@@ -98,7 +98,7 @@ def refuse_short(facts: VideoFacts, min_frames: int) -> VideoFacts:
 
 
 def write_manifest(path: str | os.PathLike, facts: Iterable[VideoFacts]) -> None:
-    """Write the table of ``facts``, whole or not at all."""
+    """Write the table of ``facts`` atomically."""
     write_table(path, COLUMNS, (astuple(video) for video in facts))
 
 
@@ -135,7 +135,7 @@ def is_unchanged(facts: VideoFacts) -> bool:
 
 
 def format_summary(facts: Sequence[VideoFacts]) -> str:
-    """Tables of counts, faults, rates, sizes, durations and keyframes, as a person reads them."""
+    """Tables of counts, faults, rates, sizes, durations and keyframes, for people."""
     good = [video for video in facts if not video.error]
     lines = [f"{len(facts):,} files, {len(good):,} good, {len(facts) - len(good):,} bad"]
     # numbers apart, "3 of 300 frames" and "5 of 280 frames" are one kind of fault

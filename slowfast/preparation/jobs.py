@@ -1,4 +1,4 @@
-"""Jobs run side by side in processes, each of which may fail, crash or hang without taking the others with it."""
+"""Runs jobs in parallel processes, each of which may fail, crash or hang without affecting the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOP_SECONDS = 10.0  # a process gets to clean up after itself before it is kill
 
 @dataclass(frozen=True)
 class Crash:
-    """Stands for the result of a job whose process ended: a decoder crashed or hung, or the memory was full."""
+    """Replaces the result of a job whose process ended: a decoder crashed or hung, or memory ran out."""
 
     reason: str
 
@@ -28,14 +28,14 @@ class Crash:
 def run_jobs(work: Callable[[Any], Any], jobs: Sequence[Any], *, num_workers: int) -> Iterator[tuple[int, Any]]:
     """(index of the job, its result or a Crash), in the order in which they finish.
 
-    Ending the iteration early, also by Ctrl-C, raises SystemExit within the jobs under way: their context managers
+    Ending the iteration early, even by Ctrl-C, raises SystemExit in the running jobs: their context managers
     clean up. A process that reads a video (``video.watch``) and gets no packet of it for longer than the time limit
     of reads is ended. When this process is killed, so are they.
 
     Args:
-        work: called with one job; can be pickled, as its argument and its result. An exception it raises is a defect,
-            not a failed job, and ends the iteration.
-        num_workers: processes; 0 works here, one job after the other.
+        work: called with one job; it must be picklable, as must its argument and result. An exception that it raises is
+            a defect, not a failed job, and ends the iteration.
+        num_workers: processes; 0 works in this process, one job after the other.
 
     Raises:
         RuntimeError: ``work`` raised in its process; holds the traceback.
@@ -79,7 +79,7 @@ def _take(busy: dict[Connection, _Worker], idle: list[_Worker]) -> Iterator[tupl
 
 
 class _Worker:
-    """A process, seen from the one that gives it jobs."""
+    """A worker process, as seen by its parent."""
 
     def __init__(self, context, work: Callable[[Any], Any]):
         self.connection, theirs = context.Pipe()
@@ -94,7 +94,7 @@ class _Worker:
         self.connection.send(job)
 
     def end_if_stuck(self) -> None:
-        """Kill the process if the file that it reads gave nothing for too long; ``take`` then gives a Crash."""
+        """Kill the process if the file that it reads has given no data for too long; ``take`` then returns a Crash."""
         for read in self.board.reads():
             if read.seconds > DEFAULT_TIMEOUT_SECONDS + GRACE_SECONDS:
                 self.stuck = f"no packet or frame of {read.path} came for {read.seconds:.0f} seconds"

@@ -1,7 +1,7 @@
 """Lists of Kinetics from its annotation files and whatever part of the videos is on disk.
 
-A video is known by its YouTube id and the times of its segment: ``<id>_000017_000027.mp4``. The id alone is no key
-(some have several segments), and it may itself hold underscores, so names are read from the right.
+A video is known by its YouTube id and the times of its segment: ``<id>_000017_000027.mp4``. The id alone is not unique
+(some have several segments), and it may contain underscores, so names are read from the right.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SegmentKey(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A row of an annotation file. ``label`` is None where labels are held back."""
+    """A row of an annotation file. ``label`` is None if labels are withheld."""
 
     key: SegmentKey
     split: str
@@ -48,14 +48,14 @@ def kinetics_lists(
 ) -> DatasetLists:
     """The lists of Kinetics: every annotated video that is found below ``videos``, in any of the usual layouts.
 
-    Class folders (with blanks or underscores), split folders, and everything in one folder are all searched; names may
-    hold the times or not. Of several files for one video that in a ``replacement`` folder is taken, else the
-    one in the folder of its split, else that of its class.
+    Class folders (with spaces or underscores), split folders and flat folders are all searched; names may contain the
+    times or not. Of several files for one video, the one in a ``replacement`` folder is used, else the one in the
+    folder of its split, else that of its class.
 
     Args:
         annotations: CSV files, or their JSON twins.
-        class_names: in the order of the labels. Default: all names that the annotations hold, in byte-wise order, which
-            are the official labels as soon as one of the files names every class.
+        class_names: in the order of the labels. Default: all names in the annotations, in byte-wise order, which gives
+            the official labels if one of the files names every class.
 
     Raises:
         ValueError: a file cannot be used, or holds a class that ``class_names`` does not.
@@ -164,7 +164,7 @@ def _segment(row: dict, path: Path) -> Segment:
 
 
 def parse_video_name(stem: str) -> SegmentKey | str:
-    """The segment that a file name without its ending identifies, or the YouTube id alone."""
+    """The segment that a file name without its extension identifies, or only the YouTube id."""
     timed = _TIMED_NAME.fullmatch(stem)
     if timed is None or _BARE_ID.fullmatch(stem):
         return stem
@@ -172,7 +172,7 @@ def parse_video_name(stem: str) -> SegmentKey | str:
 
 
 def _match(segments: Sequence[Segment], paths: Sequence[str], label_of: dict[str, int], root: str) -> DatasetLists:
-    """Lists of the segments for which there is one of ``paths``, and what is left over on both sides."""
+    """Lists of the segments that have one of ``paths``, and the leftovers of both."""
     files, unlisted = _files_by_key(segments, paths)
     rows: dict[str, list[tuple[str, int | None]]] = {split: [] for split in SPLITS}
     missing: list[tuple] = []
@@ -202,7 +202,7 @@ def _match(segments: Sequence[Segment], paths: Sequence[str], label_of: dict[str
 def _files_by_key(
     segments: Sequence[Segment], paths: Sequence[str]
 ) -> tuple[dict[SegmentKey, list[str]], list[tuple[str, str]]]:
-    """The files for each segment, and (path, reason) of files that are for none."""
+    """The files for each segment, and (path, reason) of files that belong to none."""
     segments_of: dict[str, list[Segment]] = defaultdict(list)
     for segment in segments:
         segments_of[segment.key.youtube_id].append(segment)
@@ -247,7 +247,7 @@ def _class_folder(path: str) -> str:
 
 
 def _as_class(name: str) -> str:
-    """A name that is the same with blanks and with underscores; case matters (Kinetics-600)."""
+    """A name that is the same with spaces and with underscores; case matters (Kinetics-600)."""
     return name.replace("_", " ").strip()
 
 

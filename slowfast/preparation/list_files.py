@@ -1,4 +1,5 @@
-"""The lists that training reads (train.csv, val.csv, test.csv, classids.json), and tables of what is not in them."""
+"""The lists that training reads (train.csv, val.csv, test.csv, classids.json), and tables of files that are not in
+them."""
 
 from __future__ import annotations
 
@@ -33,11 +34,11 @@ class DatasetLists:
     """The contents of a data set's lists.
 
     Attributes:
-        rows: for each split there is, (path of the video, its label, or None where labels are held back).
+        rows: for each split there is, (path of the video, its label, or None if labels are withheld).
         class_names: in the order of the labels.
-        missing: rows of missing.csv: videos that were announced, and are not there.
-        unlisted: (path, reason) of files that are there, and are in no list.
-        notes: sentences that a person should read.
+        missing: rows of missing.csv: annotated videos that do not exist.
+        unlisted: (path, reason) of files that are in no list.
+        notes: sentences for the user.
     """
 
     rows: dict[str, list[tuple[str, int | None]]]
@@ -57,15 +58,15 @@ def write_lists(
 ) -> None:
     """Write train.csv, val.csv and test.csv, as far as there are rows, classids.json, missing.csv and unlisted.csv.
 
-    Every list is read back before it gets its name: what training will read is what was meant.
+    Every list is read back before it is renamed into place, so training will read what was meant.
 
     Args:
         relative_to: folder that paths are relative to (DATA.PATH_PREFIX). Without it, paths of videos below ``folder``
             are relative to that, and others absolute.
-        overwrite: replace lists that say something else.
+        overwrite: replace lists with different content.
 
     Raises:
-        ValueError: a list with other content is there already; or a row cannot be written so that it is read back.
+        ValueError: a list with different content exists, or a row cannot be written so that it reads back unchanged.
     """
     folder = Path(folder)
     texts = {
@@ -115,7 +116,7 @@ def _shown_path(path: str, relative_to: str, folder: Path) -> str:
 
 
 def _quoted(path: str) -> str:
-    """``path`` as a field of a list: in quotes only where it would be read as something else without."""
+    """``path`` as a field of a list, in quotes only if it would otherwise be misread."""
     odd = path != path.strip() or path.startswith(("#", '"', "\ufeff"))
     return '"' + path.replace('"', '""') + '"' if odd else path
 

@@ -65,7 +65,7 @@ def key_seconds(path: str, *, start_seconds: float, first: int = FIRST_SECOND, l
     """The seconds of AVA's clock, between ``first`` and ``last``, at which the file shows a frame.
 
     Args:
-        start_seconds: what that clock shows at the start of the file.
+        start_seconds: time at the start of the file, in AVA's seconds.
 
     Raises:
         VideoReadError: the file cannot be opened.
@@ -76,7 +76,7 @@ def key_seconds(path: str, *, start_seconds: float, first: int = FIRST_SECOND, l
 
 
 def read_key_frames(path: str, seconds: Sequence[int], *, start_seconds: float) -> Tensor:
-    """uint8 (F, 3, H, W): the frames on the screen at these seconds, as the loader of movie files picks them."""
+    """uint8 (F, 3, H, W): the frames visible at these seconds, chosen as by the loader of movie files."""
     with open_video_file(path) as video:
         numbers = [int((second - start_seconds) * video.fps + 1e-6) for second in seconds]
         return video.frames_at([min(number, video.num_frames - 1) for number in numbers])
@@ -92,7 +92,7 @@ def detect_people(
         model: a detector of torchvision in eval mode, on ``device``.
         frames: uint8 (F, 3, H, W), RGB.
         seconds: of each frame.
-        threshold: boxes with a lower score are left out.
+        threshold: boxes with a lower score are dropped.
     """
     height, width = frames.shape[-2:]
     found = model([frame.to(device).float() / 255 for frame in frames])
@@ -116,7 +116,7 @@ class KeyFrameJob(NamedTuple):
 def decoded_ahead(
     jobs: Iterable[KeyFrameJob], *, start_seconds: float, num_workers: int
 ) -> Iterator[tuple[KeyFrameJob, Tensor | VideoReadError]]:
-    """The frames of every job in turn, or why there are none; the next jobs are decoded in threads meanwhile.
+    """The frames of every job in turn, or why there are none; threads decode the next jobs meanwhile.
 
     Args:
         num_workers: threads; 0 decodes when a job's turn comes.
@@ -147,7 +147,7 @@ def decoded_ahead(
 
 
 def write_boxes(path: str | os.PathLike, video_id: str, boxes: Iterable[PersonBox]) -> None:
-    """Write ``video,second,x1,y1,x2,y2,,score`` rows, whole or not at all; what rounding leaves empty is left out."""
+    """Write ``video,second,x1,y1,x2,y2,,score`` rows atomically; boxes that rounding makes empty are dropped."""
     with atomic_write(path) as draft, open(draft, "w", **TEXT) as file:
         writer = csv.writer(file, lineterminator="\n")
         for box in sorted(boxes, key=lambda box: (box.second, -box.score)):
@@ -157,7 +157,7 @@ def write_boxes(path: str | os.PathLike, video_id: str, boxes: Iterable[PersonBo
 
 
 def merge_boxes(parts: Iterable[str | os.PathLike], path: str | os.PathLike) -> int:
-    """Write the rows of all ``parts`` one after the other, whole or not at all; returns how many there are."""
+    """Write the rows of all ``parts`` in sequence, atomically; returns their number."""
     num_rows = 0
     with atomic_write(path) as draft, open(draft, "wb") as file:
         for part in parts:

@@ -30,12 +30,12 @@ def resize_video(
     """Write a copy of ``source`` whose shorter side is ``short_side``; returns its number of frames.
 
     Sides are even, the aspect is kept up to that, and nothing is enlarged. Frames keep their times (from 0), so the
-    rate stays what it was, constant or not. A rotation that the file only notes is carried out; color range and
-    matrix stay and are noted. The best video stream is taken, sound and the rest are dropped.
+    rate does not change, whether constant or not. A rotation in the file's metadata is applied to the pixels; color
+    range and matrix stay and are recorded. The best video stream is kept; sound and the rest are dropped.
 
     Args:
-        target: an .mp4 file; it appears when it is whole and was found to hold as many frames as ``source``.
-        keyframe_interval: most frames from one keyframe to the next.
+        target: an .mp4 file; it appears when it is complete and was verified to hold as many frames as ``source``.
+        keyframe_interval: maximum number of frames between keyframes.
         crf: quality of x264, 0 lossless to 51.
         preset: effort of x264, "ultrafast" to "veryslow".
         num_threads: of the decoder and of the encoder.
@@ -134,7 +134,7 @@ def _pixel_format(frame: av.VideoFrame) -> str:
 
 
 def resize_job(job: tuple[str, str], **options) -> str:
-    """``resize_video`` from the one path to the other: an empty string, or why there is no copy."""
+    """``resize_video`` from one path to the other; returns an empty string, or why there is no copy."""
     source, target = job
     try:
         resize_video(source, target, **options)

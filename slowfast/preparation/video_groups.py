@@ -1,7 +1,7 @@
 """Videos that were cut from one recording, by their names, and a split that keeps them together.
 
 Clips of one recording show the same people in the same place. With some in training and others in the test, a network
-is rewarded for knowing the place again: accuracy comes out too high.
+is rewarded for recognizing the place, so accuracy is too high.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LEAST_GROUPS = 3  # of each class with as many videos: one for every split
 
 @dataclass(frozen=True)
 class GroupRule:
-    """How names tell the recording.
+    """How names identify the recording.
 
     Attributes:
         name: in a sentence.
-        pattern: of a file's name without its ending; the first group is the recording.
-        within_class: whether g01 of one class has nothing to do with g01 of another.
+        pattern: of a file's name without its extension; the first group is the recording.
+        within_class: whether g01 of one class is unrelated to g01 of another.
     """
 
     name: str
@@ -70,8 +70,8 @@ class VideoGroups:
 def find_groups(videos: Mapping[str, Sequence[str]]) -> VideoGroups:
     """The groups of ``videos`` by the first of ``RULES`` that fits them.
 
-    A rule fits when it reads ``LEAST_MATCHES`` of the names, finds fewer groups than videos, and leaves every class
-    with enough videos ``LEAST_GROUPS`` groups: `video_001` to `video_100` say nothing of recordings.
+    A rule fits if it matches ``LEAST_MATCHES`` of the names, finds fewer groups than videos, and leaves every class
+    with enough videos ``LEAST_GROUPS`` groups: `video_001` to `video_100` say nothing about recordings.
 
     Args:
         videos: class name -> paths.
@@ -84,7 +84,7 @@ def find_groups(videos: Mapping[str, Sequence[str]]) -> VideoGroups:
 
 
 def _group(rule: GroupRule, class_name: str, path: str) -> str:
-    """Name of the recording; empty where the rule does not read the name."""
+    """Name of the recording; empty if the rule does not match the name."""
     match = rule.pattern.match(PurePath(path).stem)
     if match is None:
         return ""
@@ -104,7 +104,7 @@ def split_by_group(
 ) -> list[dict[str, list[str]]]:
     """For every split, the videos of each class: no group is in two splits, and every class comes near ``fractions``.
 
-    Which group goes where depends on ``seed`` and the names alone. Every class has a training video, unless all of its
+    Which group goes where depends only on ``seed`` and the names. Every class has a training video, unless all of its
     groups went elsewhere with another class.
 
     Args:
@@ -129,9 +129,10 @@ def split_by_group(
 def _place(
     members: Mapping[str, Sequence[str]], placed: dict[str, int], owed: np.ndarray, wanted: set[int], seed: int
 ) -> None:
-    """Choose a split for each group of one class that has none in ``placed``, and count its videos off ``owed``.
+    """Choose a split for each group of one class that has none in ``placed``, and subtract its videos from ``owed``.
 
-    The first goes into training, the last ones into the splits that would stay empty, others where most is owed.
+    The first goes into training, the last ones into the splits that would stay empty, others where most videos are
+    still owed.
     """
     empty = set(wanted)
     # those that are placed already come first: the others make up for them

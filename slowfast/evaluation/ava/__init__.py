@@ -1,4 +1,4 @@
-"""Frame mAP of boxes, as on AVA: figures by three named protocols, from memory or from files."""
+"""Frame mAP of boxes, as on AVA: figures by three named protocols, from data in memory or from files."""
 
 from slowfast.evaluation.ava.protocols import PROTOCOLS, evaluate, evaluate_files
 

@@ -1,7 +1,7 @@
 """Large CSV files of one name and many numbers per line, parsed by NumPy block by block. L lines of a block.
 
-``numpy.loadtxt`` reads numbers as fast, but cuts long names silently and wants as many columns in every line; here the
-text that consecutive lines share is also read only once.
+``numpy.loadtxt`` reads numbers as fast, but silently truncates long names and needs the same number of columns in every
+line; here, text that consecutive lines share is also read only once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infin
 
 
 class BadRowsError(ValueError):
-    """A file has rows that cannot be used; the message names file, lines and remedy."""
+    """A file has rows that cannot be used; the message names the file, the lines and the remedy."""
 
 
 def read_blocks(path: str | os.PathLike, *, accepted: Sequence[int], expected: str) -> Iterator[Block]:
@@ -35,10 +35,10 @@ def read_blocks(path: str | os.PathLike, *, accepted: Sequence[int], expected: s
 
     Args:
         accepted: numbers of columns that a line may have.
-        expected: a line as it should be, for messages.
+        expected: a correct line, for messages.
 
     Raises:
-        BadRowsError: no such file, or a line with another number of columns.
+        BadRowsError: no such file, or a line with a wrong number of columns.
     """
     path = Path(path)
     first_line, rest = 1, b""
@@ -94,7 +94,7 @@ class Block:
         return len(self._starts)
 
     def lines_with(self, num_columns: int) -> np.ndarray:
-        """Positions of the lines with so many columns."""
+        """Positions of the lines with this number of columns."""
         return np.flatnonzero(self._num_columns == num_columns)
 
     def line_numbers(self, lines: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ class Block:
         """Columns ``first`` to ``last`` - 1, float64 (L, last - first), each the double nearest to the text.
 
         Raises:
-            BadRowsError: a field is no number.
+            BadRowsError: a field is not a number.
         """
         if not len(lines):
             return np.empty((0, last - first))
@@ -134,7 +134,7 @@ class Block:
         return values.reshape(len(lines), last - first)
 
     def check(self, lines: np.ndarray, is_right: np.ndarray, problem: str) -> None:
-        """Return when all lines are right.
+        """Return if all lines are right.
 
         Raises:
             BadRowsError: some are not; the first ten are shown, each with ``problem``.
@@ -149,7 +149,7 @@ class Block:
         return self._commas[self._first_comma[lines] + column - 1] + 1 if column else self._starts[lines]
 
     def _field_end(self, lines: np.ndarray, column: int) -> np.ndarray:
-        """Where the comma or newline behind the column stands."""
+        """Position of the comma or newline after the column."""
         is_last = column == self._num_columns[lines] - 1
         comma = np.minimum(self._first_comma[lines] + column, len(self._commas) - 1)
         return np.where(is_last, self._ends[lines], self._commas[comma])
@@ -162,7 +162,7 @@ class Block:
         return np.cumsum(steps[:-1], dtype=np.int8).view(bool)
 
     def _texts(self, lines: np.ndarray, num_columns: int) -> np.ndarray:
-        """The first columns as bytes, dtype S, filled up with zeros."""
+        """The first columns as bytes, dtype S, padded with zeros."""
         starts = self._starts[lines]
         lengths = self._field_end(lines, num_columns - 1) - starts
         width = int(lengths.max(initial=1))

@@ -1,7 +1,7 @@
 """Files of AVA's evaluation: boxes of ground truth and detections, excluded timestamps, label maps.
 
 A row of a box file is ``video,second,x1,y1,x2,y2,action_id`` and an eighth column: a person's number in ground truth
-(passed over), a score in detections. ``video,second`` alone names an image without boxes. No header. ``902``, ``0902``
+(ignored), a score in detections. ``video,second`` alone names an image without boxes. No header. ``902``, ``0902``
 and ``902.000000`` are the same second; boxes are fractions of the frame.
 """
 
@@ -30,7 +30,7 @@ _HEAD = 6  # columns that the rows of one box have in common
 
 
 def read_groundtruth(path: str | os.PathLike) -> BoxTable:
-    """The boxes of a ground truth file, one row a (box, class), with 7 or 8 columns; images of 2-column rows too.
+    """The boxes of a ground truth file, one row per (box, class), with 7 or 8 columns, and the images of 2-column rows.
 
     Raises:
         BadRowsError: (a ValueError) rows that cannot be read, with their lines, or a file without a row.
@@ -42,7 +42,7 @@ def read_groundtruth(path: str | os.PathLike) -> BoxTable:
 
 
 def read_detections(path: str | os.PathLike) -> BoxTable:
-    """The boxes and scores of a detection file with 8 columns; images of 2-column rows too. The file may be empty.
+    """The boxes and scores of a detection file with 8 columns, and the images of 2-column rows. The file may be empty.
 
     Raises:
         BadRowsError: (a ValueError) rows that cannot be read, with their lines.
@@ -54,7 +54,7 @@ def read_detections(path: str | os.PathLike) -> BoxTable:
 
 
 def read_excluded_timestamps(path: str | os.PathLike) -> set[ImageKey]:
-    """(video, second) of the images that are not to be evaluated.
+    """(video, second) of the images to exclude from evaluation.
 
     Raises:
         BadRowsError: (a ValueError) rows that cannot be read, with their lines.

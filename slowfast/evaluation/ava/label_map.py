@@ -1,4 +1,4 @@
-"""Class names by id, out of label maps in the text format of protocol buffers, as AVA has them."""
+"""Class names by id, from label maps in the text format of protocol buffers, as in AVA."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_label_map(path: str | os.PathLike) -> dict[int, str]:
 
 
 def names_of_labels(path: str | os.PathLike, num_classes: int) -> list[str] | None:
-    """Names of labels 1 to K in order, ``class 12`` where the map has none; None if there is no such file.
+    """Names of labels 1 to K in order, ``class 12`` if the map has none; None if there is no such file.
 
     Raises:
         ValueError: as ``read_label_map``, or the map names a label that is not in 1 to K.

@@ -10,7 +10,7 @@ def best_overlaps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The candidate with the largest IoU, the first of equals, and that IoU: int64 (R,), float64 (R,).
 
-    The loop is over the candidates of the box that has most; a box takes part as long as it has some.
+    The loop runs over the candidates of the box that has the most; a box takes part as long as it has any.
 
     Args:
         boxes: float64 (R, 4), x1 < x2 and y1 < y2.
@@ -33,7 +33,7 @@ def best_overlaps(
 def paired_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union of each box with its partner, (R, 4) and (R, 4) -> float64 (R,).
 
-    Coordinates are continuous (no +1). A partner may have no area, ``boxes`` must have one.
+    Coordinates are continuous (no +1). A partner may have no area; ``boxes`` must have one.
     """
     low, high = np.maximum(boxes[:, :2], others[:, :2]), np.minimum(boxes[:, 2:], others[:, 2:])
     intersection = np.maximum(high - low, 0.0).prod(1)
@@ -48,7 +48,7 @@ def average_precision(scores: np.ndarray, is_right: np.ndarray, num_groundtruth:
     """Area under the precision envelope of one class, a fraction; equal scores keep their order.
 
     PASCAL VOC's over all points: recall rises by 1 / num_groundtruth at each right detection, where the envelope is the
-    largest precision at or behind it. That one is reached at a right detection, so only their ranks matter.
+    largest precision at or after it. That maximum occurs at a right detection, so only their ranks matter.
 
     Returns:
         NaN without ground truth, 0 without a right detection.

@@ -19,7 +19,7 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
     """Write ``video,second,x1,y1,x2,y2,action_id,score`` rows in table order, without a header.
 
     Seconds have four digits (``0902``). Boxes and scores have as many digits as they need to be read back as the same
-    float64, so evaluating the file gives what evaluating the table gives. A file appears when it is complete.
+    float64, so evaluating the file gives the same as evaluating the table. The file is written atomically.
     """
     keys = [format_key(image) for image in table.images]
     with (
@@ -36,9 +36,10 @@ def write_detections(path: str | os.PathLike, table: BoxTable) -> None:
 
 
 def drop_duplicate_rows(table: BoxTable) -> tuple[BoxTable, int]:
-    """The table without rows that repeat an earlier one (image, box, class and score), and how many those were.
+    """The table without rows that repeat an earlier one (image, box, class and score), and how many such rows there
+    were.
 
-    A sampler that pads the last batch gives some key frames twice; their second copy would count as wrong detections.
+    A sampler that pads the last batch repeats some key frames; their second copies would count as wrong detections.
     """
     _, (image,) = number_images(table)
     _, first = np.unique(_row_ids(image, table.classes, *table.boxes.T, table.scores), return_index=True)
@@ -51,16 +52,16 @@ def merge_scores(
 ) -> BoxTable:
     """One table with the weighted mean of the scores that several give to the same (image, box, class).
 
-    Boxes are the same when their coordinates agree in six decimals; the first table's coordinates are kept. Rows come
-    in the order of their first appearance, so the result depends on the order of tables only through that.
+    Boxes are the same if their coordinates agree to six decimals; the first table's coordinates are kept. Rows are in
+    the order of their first appearance; the order of tables has no other effect.
 
     Args:
         tables: of several models, scales or flips on the same boxes.
-        weights: one a table, not negative; equal by default.
-        missing: "error" refuses rows that some table lacks, "zero" takes their score there as 0.
+        weights: one per table, not negative; equal by default.
+        missing: "error" refuses rows that are missing from a table, "zero" counts their score there as 0.
 
     Raises:
-        ValueError: a row stands twice in one table, rows are missing, or the weights do not fit.
+        ValueError: a row appears twice in one table, rows are missing, or the weights do not fit.
     """
     table_weights = _checked_weights(weights, len(tables))
     if missing not in ("error", "zero"):
@@ -118,7 +119,7 @@ def _differs_from_previous(columns: Sequence[np.ndarray], order: np.ndarray) -> 
 
 
 def _checked_weights(weights: Sequence[float] | None, num_tables: int) -> np.ndarray:
-    """One weight a table."""
+    """One weight per table."""
     if not num_tables:
         raise ValueError("there is no table to merge.")
     values = np.ones(num_tables) if weights is None else np.asarray(weights, np.float64)

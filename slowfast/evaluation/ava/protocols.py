@@ -35,20 +35,20 @@ IOU_THRESHOLD = 0.5  # reached is enough
 
 @dataclass(frozen=True)
 class Protocol:
-    """What programs do differently.
+    """The switches by which evaluation programs differ.
 
     The core: within an image and class, a detection claims the box it overlaps most; the first to claim a box with an
     IoU of at least 0.5 is right, and there is no second choice.
 
     Attributes:
-        name: stands in every report.
+        name: appears in every report.
         claims_by_score: within an image, detections claim in descending order of score, not in file order.
-        max_rows_per_image: only so many of the best rows (box x class) of an image count; None for all.
-        min_score: rows with this score or less are dropped; None for none.
-        excluded: what an excluded timestamp takes out: "rows" (of both files), "detections", or "nothing".
+        max_rows_per_image: only this number of the best rows (box x class) of an image count; None: all.
+        min_score: rows with this score or less are dropped; None: none.
+        excluded: what an excluded timestamp removes: "rows" (of both files), "detections", or "nothing".
         unlabeled_images: detections on an image without an evaluated ground-truth box are "wrong", "wrong if listed"
             (some row of the ground truth file, of any class or bare, names the image; else ignored), or "ignored".
-        is_undetected_class_zero: a class with boxes but no detection has average precision 0; else it is left out.
+        is_undetected_class_zero: a class with boxes but no detection has average precision 0; otherwise it is skipped.
     """
 
     name: str
@@ -101,7 +101,7 @@ def evaluate_files(
     label_map: str | os.PathLike | Mapping[int, str] | None = None,
     protocol: str | Protocol = "pyslowfast",
 ) -> dict:
-    """``evaluate`` of files; see ``ava_files`` for their formats.
+    """``evaluate`` for files; see files.py for their formats.
 
     Args:
         excluded_timestamps: file of ``video,second`` rows.
@@ -131,14 +131,14 @@ def evaluate(
 ) -> dict:
     """Frame mAP at IoU 0.5 and what it comes from. Average precisions are fractions in [0, 1].
 
-    Equal scores keep the order of rows. A detection with x1 >= x2 or y1 >= y2 is dropped. Rows given twice (of a key
-    frame that a padded sampler gave twice) count twice, as in PySlowFast; ``detections.drop_duplicate_rows`` removes
+    Equal scores keep the order of rows. A detection with x1 >= x2 or y1 >= y2 is dropped. Duplicate rows (of a key
+    frame that a padded sampler repeated) count twice, as in PySlowFast; ``detections.drop_duplicate_rows`` removes
     them.
 
     Args:
         class_names: the classes to evaluate, names by id; rows of others are dropped.
         excluded: (video, second) of images that are not evaluated.
-        protocol: a name of ``PROTOCOLS``, or switches of your own.
+        protocol: a name in ``PROTOCOLS``, or your own switches.
 
     Returns:
         protocol: its name
@@ -173,11 +173,11 @@ def evaluate(
 
 
 class _Rows:
-    """The rows of a table that are still in, and how many are out for which reason.
+    """The rows of a table that still count, and how many were dropped for which reason.
 
     Attributes:
         rows: their numbers in the table, ascending.
-        image, class_index: int32 and int16, one per row that is in.
+        image, class_index: int32 and int16, one per remaining row.
     """
 
     def __init__(self, table: BoxTable, image: np.ndarray, class_ids: np.ndarray):
@@ -193,7 +193,7 @@ class _Rows:
         return len(self.rows)
 
     def keep(self, is_kept: np.ndarray, reason_of_others: str) -> None:
-        """Leave only the rows of the mask, one entry a row that is in."""
+        """Keep only the rows of the mask, which has one entry per remaining row."""
         num_dropped = len(is_kept) - int(np.count_nonzero(is_kept))
         if num_dropped:
             self.dropped[reason_of_others] = num_dropped
@@ -257,7 +257,7 @@ def _is_labeled(rules: Protocol, num_images: int, num_listed: int, truth: _Rows)
 
 
 def _is_right(found: _Rows, truth: _Rows, *, by_score: bool) -> np.ndarray:
-    """Whether a detection is right: bool, one per row of ``found`` that is in."""
+    """Whether a detection is right: bool, one per remaining row of ``found``."""
     order = np.argsort(truth.group, kind="stable")
     groups, first, count = np.unique(truth.group[order], return_index=True, return_counts=True)
     is_right = np.zeros(len(found), bool)
@@ -311,7 +311,7 @@ def protocol_called(protocol: str | Protocol) -> Protocol:
     """The protocol of that name, or the switches themselves.
 
     Raises:
-        ValueError: no protocol is called so.
+        ValueError: there is no such protocol.
     """
     if isinstance(protocol, Protocol):
         return protocol
@@ -368,7 +368,7 @@ def _check_corners(truth: _Rows) -> None:
 
 
 def _check_known_images(images: list[ImageKey], truth_image: np.ndarray, found_image: np.ndarray) -> None:
-    """Warn of tables that share no image: video names or seconds are then written in two ways."""
+    """Warn of tables that share no image: their video names or seconds are then probably written in different ways."""
     if len(truth_image) and len(found_image) and not np.isin(found_image, truth_image).any():
         logger.warning(
             "no detection is on an image of the ground truth (%s against %s): do the names of videos agree?",

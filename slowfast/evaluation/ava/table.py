@@ -13,18 +13,18 @@ ImageKey = tuple[str, float]  # (video, second); 902 and 902.0 are the same key
 
 @dataclass(frozen=True, eq=False)
 class BoxTable:
-    """One row a (box, class). The order of rows counts: it is the file order of the protocols, and breaks ties.
+    """One row per (box, class). The order of rows matters: it is the file order of the protocols, and breaks ties.
 
     ``BoxTable([("a", 902), ("a", 903)], image_index=[0, 0, 1], boxes=..., classes=[1, 12, 4], scores=[.9, .2, .7])``
 
     Attributes:
-        images: (video, second) of key frames, seconds as numbers. An image may have no row, and a key may stand twice.
+        images: (video, second) of key frames, seconds as numbers. An image may have no row, and a key may appear twice.
         image_index: int32 (R,), position in ``images``.
         boxes: float64 (R, 4), x1, y1, x2, y2 as fractions of the frame. Any order of the corners is accepted here.
         classes: int32 (R,), ids of the label map (1-80 in AVA).
         scores: float64 (R,); 1 where not given (ground truth).
         line_numbers: int32 (R,) from 1 if the rows come from a file, else None.
-        source: the file, as it is called in messages.
+        source: name of the file in messages.
 
     Raises:
         ValueError: columns of other shapes, an index outside ``images``, a coordinate or score that is not finite.
@@ -86,7 +86,7 @@ class BoxTable:
         return f"BoxTable({self.source!r}: {len(self):,} rows on {len(self.images):,} images)"
 
     def take(self, rows: np.ndarray) -> BoxTable:
-        """The table of the rows selected by numbers or by a mask. Images stay, also those without a row left."""
+        """The table of the rows selected by numbers or by a mask. All images stay, even without a row left."""
         return replace(self, **{name: getattr(self, name)[rows] for name in self._row_columns()})
 
     def every_nth_second(self, divisor: int) -> BoxTable:
@@ -101,7 +101,7 @@ class BoxTable:
         return self._images_of(lambda second: first <= second <= last)
 
     def _images_of(self, is_wanted: Callable[[float], bool]) -> BoxTable:
-        """The images whose second is wanted, and their rows."""
+        """The images at the selected seconds, and their rows."""
         is_kept = np.array([is_wanted(second) for _, second in self.images], dtype=bool)
         rows = is_kept[self.image_index]
         columns = {name: getattr(self, name)[rows] for name in self._row_columns()}
@@ -110,7 +110,7 @@ class BoxTable:
         return replace(self, images=kept_images, **columns)
 
     def location(self, row: int) -> str:
-        """``groundtruth.csv:12``, or where else a row stands, for messages."""
+        """The location of a row, such as ``groundtruth.csv:12``, for messages."""
         if self.line_numbers is not None:
             return f"{self.source}:{self.line_numbers[row]}"
         return f"{self.source}, row {row} (image {format_key(self.images[self.image_index[row]])})"
