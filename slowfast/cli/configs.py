@@ -49,7 +49,7 @@ def _with_listed_classes(cfg: Config) -> Config:
 
 
 def check_output_folders(configs: Sequence[Config], names: Sequence[str]) -> None:
-    """Return when no two jobs of one command line would overwrite each other's files.
+    """Return if no two jobs of one command line would overwrite each other's files.
 
     One that trains and one that tests go together: the second then tests what the first trained.
 

@@ -13,7 +13,7 @@ from slowfast.utils.environment import num_gpus
 
 
 def check_gpus_of(cfg: CfgNode, *, command: str, argv: Sequence[str]) -> None:
-    """Return when this machine has NUM_GPUS.
+    """Return if this machine has NUM_GPUS.
 
     Raises:
         LaunchError: it has fewer; the message is ``argv`` again, with the settings that fit.

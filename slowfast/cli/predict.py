@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_flags(args: argparse.Namespace, sources: Sequence[Source], live: Sequence[Source]) -> None:
-    """Return when the flags and the sources go together.
+    """Return if the flags and the sources go together.
 
     Raises:
         ValueError: they do not; says why.

@@ -104,7 +104,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def check_config_names(names: Sequence[str], parser: Parser) -> None:
-    """Return when none of ``names`` is a config key, in lower case or with a colon; else end as the parser does."""
+    """Return if none of ``names`` is a config key, in lower case or with a colon; else end as the parser does."""
     keys = key_names(get_cfg())
     for name in names:
         if existing_config(name, folder=Path()) is not None:
@@ -146,7 +146,7 @@ def load_job(name: str, args: argparse.Namespace) -> CfgNode:
 
 
 def check_has_steps(cfg: CfgNode, name: str) -> None:
-    """Return when a run of ``cfg`` does anything.
+    """Return if a run of ``cfg`` does anything.
 
     Raises:
         ConfigError: it would end in silence; the message says what to do.

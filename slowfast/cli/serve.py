@@ -55,7 +55,7 @@ def build_parser() -> Parser:
 
 
 def check_installed() -> None:
-    """Return when the packages of the extra are there.
+    """Return if the packages of the extra are there.
 
     Raises:
         ValueError: they are not; says how to get them.

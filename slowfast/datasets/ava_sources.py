@@ -168,7 +168,7 @@ def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
 
 
 def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found: int) -> None:
-    """Return when no movie with boxes is missing in AVA.MOVIE_DIR.
+    """Return if no movie with boxes is missing in AVA.MOVIE_DIR.
 
     Raises:
         AnnotationError: some are; names the first.

@@ -1,8 +1,8 @@
-"""Losses by name. A registered loss is a class; its instances take (logits, labels) and give the mean loss.
+"""Losses by name. A registered loss is a class; its instances take (logits, labels) and return the mean loss.
 
 Its keyword arguments come from ``LOSS.ARGS``; one that takes ``class_weights`` gets those of ``LOSS.CLASS_WEIGHTS``.
-Weights multiply the terms of a class, and the mean stays one over clips: the loss of a batch is the mean of those of
-its parts, however it is divided among processes.
+Weights multiply the terms of a class, and the mean is still over clips: the loss of a batch is the mean over its parts,
+however it is divided among processes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def build_loss(cfg: CfgNode, *, labels: np.ndarray | None = None) -> nn.Module:
     """The loss of ``MODEL.LOSS_FUNC``.
 
     Args:
-        labels: of the training videos, int64 (N,) or 0 and 1 (N, K); without them, class weights that are counted
-            are left out.
+        labels: of the training videos, int64 (N,) or 0 and 1 (N, K); without them, weights that depend on class counts
+            are not used.
 
     Raises:
-        ValueError: an unknown name, arguments that the class does not take, a loss of one label where there are
-            several, or class weights that cannot be had.
+        ValueError: an unknown name, arguments that the class does not take, a one-label loss for videos with several
+            labels, or unusable class weights.
     """
     import_extensions(cfg.IMPORTS)
     loss_class = LOSS_REGISTRY.get(cfg.MODEL.LOSS_FUNC)
@@ -50,7 +50,7 @@ def build_loss(cfg: CfgNode, *, labels: np.ndarray | None = None) -> nn.Module:
 
 
 def _check_labels(cfg: CfgNode, loss_class: Any) -> None:
-    """Return when the loss goes with the labels; one of somebody's own need not say how many it wants."""
+    """Raise unless the loss suits the labels. A user's own class need not say how many labels it expects."""
     if not getattr(loss_class, "one_label", False):
         return
     name = cfg.MODEL.LOSS_FUNC
@@ -63,13 +63,13 @@ def _check_labels(cfg: CfgNode, loss_class: Any) -> None:
 
 
 class WeightedLoss(nn.Module):
-    """Base of the losses whose classes may count differently.
+    """Base of the losses with class weights.
 
     Attributes:
-        one_label: whether exactly one class is right, so that data of several labels is refused.
+        one_label: whether exactly one class is correct; such a loss refuses data with several labels.
 
     Args:
-        class_weights: (K,), of at least 0; None for all alike.
+        class_weights: (K,), at least 0; None: equal weights.
     """
 
     one_label = False
@@ -81,7 +81,7 @@ class WeightedLoss(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def weights_for(self, logits: Tensor) -> Tensor | None:
-        """The weights where ``logits`` are, in their type; None for all alike."""
+        """The weights on the device and in the dtype of ``logits``; None: equal weights."""
         return None if self.class_weights is None else self.class_weights.to(logits)
 
 
@@ -97,7 +97,7 @@ class CrossEntropy(WeightedLoss):
 
     Args:
         label_smoothing: share of the target spread over all classes, in [0, 1).
-        class_weights: (K,); None for all alike.
+        class_weights: (K,); None: equal weights.
     """
 
     one_label = True
@@ -120,7 +120,7 @@ class SoftCrossEntropy(WeightedLoss):
 
     Args:
         normalize_targets: divide each row of labels by its sum. PySlowFast does not.
-        class_weights: (K,), how much each class counts; None for all alike.
+        class_weights: (K,), the weight of each class; None: equal weights.
     """
 
     one_label = True
@@ -163,14 +163,14 @@ def _decisions(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 @LOSS_REGISTRY.register("softmax_focal")
 class SoftmaxFocal(WeightedLoss):
-    """Mean of -(1 - p)^gamma log p of the right class's softmax(logits): what is learned already counts less.
+    """Mean of -(1 - p)^gamma log p of the right class's softmax(logits): what is already learned counts less.
 
     The focal loss of Lin et al. (ICCV 2017, arXiv 1708.02002, eq. 4) for one label per clip. Labels are int64 (B,),
     or class probabilities float (B, K), over which the classes' terms are averaged.
 
     Args:
         gamma: 0 is the cross-entropy.
-        class_weights: (K,), the paper's alpha; None for all alike.
+        class_weights: (K,), the paper's alpha; None: equal weights.
     """
 
     one_label = True
@@ -201,7 +201,7 @@ class SigmoidFocal(WeightedLoss):
 
     Args:
         gamma: 0 is binary cross-entropy, weighted by alpha.
-        alpha: weight of what is true, in [0, 1]; 1 - alpha is that of what is not. -1: both count 1.
+        alpha: weight of the positives, in [0, 1]; 1 - alpha is that of the negatives. -1: both have weight 1.
         class_weights: (K,), how much the decisions on each class count; None for all alike.
     """
 

@@ -1,4 +1,4 @@
-"""How much each class counts in a loss, where some have far more videos than others."""
+"""Weights of the classes in a loss, for sets in which some classes have far more videos than others."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def class_weights(kind: str, *, labels: np.ndarray | None, num_classes: int) -> 
     """The weight of every class, (K,).
 
     Args:
-        kind: "inverse" or "inverse_sqrt" of the videos of a class, or a file of K numbers, one per line. The first two
-            are scaled so that the mean over the videos is 1: the loss keeps its size, and so does the learning rate.
-        labels: of the training videos, int64 (N,), below 0 where there is none, or 0 and 1 (N, K); a file needs none.
+        kind: "inverse" or "inverse_sqrt" of the number of a class's videos, or a file of K numbers, one per line. The
+            first two are scaled so that the mean over the videos is 1: so the scale of the loss and the learning rate
+            can stay the same.
+        labels: of the training videos, int64 (N,), below 0 if there is none, or 0 and 1 (N, K); a file needs none.
 
     Raises:
         ValueError: a file that does not hold K finite numbers of at least 0.

@@ -1,4 +1,4 @@
-"""What the server says of one video: its entry as ``slowfast predict --json`` writes it, and what the page draws."""
+"""The server's results for one video: its entry as ``slowfast predict --json`` writes it, and what the page draws."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Video:
-    """A file that someone asks about.
+    """A file sent by a client.
 
     Attributes:
         path: where it lies here.
@@ -46,15 +46,15 @@ class Video:
 
 
 class Analyst:
-    """Says what a model sees in files; may be called from several threads.
+    """Runs a model on files; may be called from several threads.
 
     Args:
-        boxes: for a model of boxes, what finds them.
-        explain: writes a video of where the model finds its evidence in a file, into a path; whether it could.
+        boxes: for a detection model, the source of boxes.
+        explain: writes a video of where the model finds its evidence in a file to a path; returns whether it could.
         max_seconds: the longest video.
 
     Raises:
-        ValueError: a model of boxes without a detector, or a detector without such a model.
+        ValueError: a detection model without a detector, or a detector with a clip model.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Analyst:
         self.explain = explain
 
     def check(self, video: Video) -> float:
-        """Seconds that the video lasts.
+        """Duration of the video, seconds.
 
         Raises:
             JobError: 415 it is no video; 413 it is too long; 400 decoding it is dangerous (``screening``).
@@ -116,11 +116,11 @@ class Analyst:
         """``{"record", "duration", "timeline", "overlay"}`` for the page.
 
         "timeline" is ``{"start": [V], "end": [V], "classes": [{"name", "scores": [V]}]}`` of the best classes, or None
-        for a model of boxes, whose key frames are in the record.
+        for a detection model, whose key frames are in the record.
 
         Args:
-            explain_into: folder for the overlay video, if it is wanted.
-            report: called with a step in words and the share that is done.
+            explain_into: folder for the overlay video, if requested.
+            report: called with a description of the step and the share that is done.
 
         Raises:
             JobError: as ``record``.
@@ -138,7 +138,7 @@ class Analyst:
         return {"record": record, "duration": seconds, "timeline": timeline, "overlay": overlay}
 
     def _timeline(self, video: Video, seconds: float, report: Progress, shares: tuple[float, float]) -> dict[str, Any]:
-        """Mean scores of windows of one clip's length; of the test's clips where clips have no length."""
+        """Mean scores of windows of one clip's length; of the test's clips if clips have no duration."""
         span = self.pipeline.protocol.sampling.span_seconds
         if span is None:
             whole = self.pipeline(str(video.path))

@@ -1,6 +1,6 @@
 """The web application: a page, and the JSON API behind it (docs/SERVE.md).
 
-No answer holds a path of this machine: videos go by the names that their senders gave them.
+No response contains a path of this machine: videos are called by the names that their senders gave them.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server takes.
+    """The limits of the server.
 
     Attributes:
         max_bytes: of an upload.
         max_seconds: of a video.
-        num_workers: videos at a time.
-        max_waiting: videos that may wait beside them.
-        keep_seconds: how long results, and overlays, stay.
+        num_workers: videos processed at a time.
+        max_waiting: videos that may wait in the queue.
+        keep_seconds: how long results and overlays are kept.
     """
 
     max_bytes: int = 256 * 10**6
@@ -67,8 +67,8 @@ def build_app(
 
     Args:
         title: of the model, on the page.
-        samples: videos that can be picked on the page.
-        hosts: names that this server may be called by (``*`` for any): a page of another name that resolves to this
+        samples: videos to choose from on the page.
+        hosts: host names that this server accepts (``*`` for any): a page under another name that resolves to this
             machine gets nothing.
     """
     limits = limits or Limits(max_seconds=analyst.max_seconds)
@@ -96,7 +96,7 @@ def build_app(
 
 
 async def _guard(request: Request, call_next: Callable[[Request], Any]) -> Response:
-    """Refuse what another site's page sends here, and say how answers may be used."""
+    """Refuse requests from other sites' pages, and set the headers that restrict the use of responses."""
     origin = request.headers.get("origin")
     if origin and origin != "null" and urlsplit(origin).netloc != request.headers.get("host"):
         return JSONResponse({"detail": f"requests of {origin} are not answered here."}, 403)
@@ -130,7 +130,7 @@ class _Server:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _app: FastAPI):
-        """Jobs and their files live as long as the server."""
+        """Jobs and their files exist as long as the server."""
         self._queue = JobQueue(
             Path(tempfile.mkdtemp(prefix="slowfast-serve-")),
             num_workers=self.limits.num_workers,
@@ -167,7 +167,7 @@ class _Server:
         }
 
     async def predict(self, request: Request) -> dict[str, Any]:
-        """The entry of ``videos`` of ``slowfast predict --json``; answers when the video is done."""
+        """The entry of ``videos`` of ``slowfast predict --json``; responds when the video is done."""
         job = await self._enqueue(request, lambda video: lambda job: self.analyst.record(video))
         try:
             await asyncio.wrap_future(job.future)  # type: ignore[arg-type]  # set by the queue
@@ -193,7 +193,7 @@ class _Server:
         """A job for the video that a request sends, or the sample that it names.
 
         Raises:
-            JobError, QueueFullError: it is refused; nothing of it is kept.
+            JobError, QueueFullError: it is refused, and nothing of it is kept.
         """
         check_announced(request, self.limits.max_bytes + FORM_BYTES)
         if self.queue.is_full:

@@ -23,10 +23,10 @@ MOST_CLIPS = 4  # that heat is drawn over
 
 
 class Evidence:
-    """Draws the heat of each pathway over the clips that show the best class most.
+    """Draws the heatmaps of each pathway over the clips with the strongest evidence for the best class.
 
-    Maps are taken of a copy of the model, one video at a time: that switches modules to train mode for a moment, which
-    must not happen to a model that scores in another thread.
+    Maps are computed with a copy of the model, one video at a time: this switches modules to train mode for a moment,
+    which must not happen to a model that scores in another thread.
     """
 
     def __init__(self, pipeline: Pipeline):
@@ -34,7 +34,7 @@ class Evidence:
         self._lock = threading.Lock()
 
     def __call__(self, video: str, path: Path) -> bool:
-        """Write the overlay of ``video``; False where no layer of the network has a map."""
+        """Write the overlay of ``video``; False if no layer of the network has a map."""
         with self._lock:
             return self._write(video, path)
 

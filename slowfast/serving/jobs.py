@@ -1,4 +1,4 @@
-"""A queue of jobs in threads: so many at a time, so many waiting, with their progress; old ones are forgotten."""
+"""A queue of jobs in threads, with limits on running and waiting jobs and with their progress; old ones are deleted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
-    """As many jobs wait already as may."""
+    """The maximum number of jobs is already waiting."""
 
 
 class JobError(Exception):
-    """What is wrong with what a user sent: a status of HTTP and a sentence without paths of this machine."""
+    """What is wrong with a request: an HTTP status and a sentence without paths of this machine."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -33,12 +33,12 @@ class Job:
     """One thing to do.
 
     Attributes:
-        folder: its own, removed with the job; "upload" in it goes as soon as the work is done.
+        folder: its own, removed with the job; "upload" in it is removed as soon as the work is done.
         work: called with the job in a thread; what it returns is the result.
         state: "queued", "running", "done" or "failed".
-        step: what it does now, in words.
+        step: what it is doing, in words.
         progress: share that is done, 0 to 1.
-        error: of a failed one: (status of HTTP, message).
+        error: of a failed job: (HTTP status, message).
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Job:
     is_canceled: bool = False
 
     def report(self, step: str, progress: float) -> None:
-        """Note how far the work is.
+        """Record the progress of the work.
 
         Raises:
             JobError: the job was canceled: the work ends here.
@@ -69,14 +69,14 @@ class Job:
 
 
 class JobQueue:
-    """Runs jobs in the order in which they come.
+    """Runs jobs in the order in which they arrive.
 
     Args:
         folder: for the jobs' folders; removed with ``close``.
         num_workers: jobs at a time.
-        max_waiting: jobs that may wait beside them.
-        keep_seconds: how long results stay after their end.
-        max_kept: results that stay at most.
+        max_waiting: jobs that may wait in the queue.
+        keep_seconds: how long results are kept after the job's end.
+        max_kept: maximum number of results kept.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class JobQueue:
         return path
 
     def add(self, folder: Path, work: Callable[[Job], Any]) -> Job:
-        """A job that runs when its turn comes.
+        """Add a job, which runs when its turn comes.
 
         Raises:
             QueueFullError: too many wait; ``folder`` is removed.
@@ -122,13 +122,13 @@ class JobQueue:
             return self._jobs.get(job_id)
 
     def num_before(self, job: Job) -> int:
-        """Unfinished jobs that came before ``job``."""
+        """Number of unfinished jobs before ``job``."""
         with self._lock:
             ids = [other.id for other in self._jobs.values() if not other.is_finished]
         return ids.index(job.id) if job.id in ids else 0
 
     def remove(self, job: Job) -> None:
-        """End the job as soon as that is possible, and remove what it left."""
+        """End the job as soon as possible, and remove its files."""
         job.is_canceled = True
         if job.future is not None and job.future.cancel():
             job.state, job.error = "failed", (410, "this job was canceled")

@@ -1,4 +1,4 @@
-"""What browsers and programs send: how much of it, and whether it may be a video."""
+"""Checks of what browsers and programs send: its size, and whether it may be a video."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def too_large(max_bytes: int) -> JobError:
 
 
 def check_announced(request: Request, max_bytes: int) -> None:
-    """Return when the announced length is within the limit, before a byte of it is read.
+    """Return if the announced length is within the limit, before a byte of it is read.
 
     Raises:
         JobError: 413.
@@ -62,10 +62,10 @@ def shown_name(upload: UploadFile) -> str:
 
 
 async def save_upload(upload: object, folder: Path, *, max_bytes: int) -> Video:
-    """The file of the field ``video`` in ``folder``, under a name of ours.
+    """The file of the field ``video`` in ``folder``, under a name of our choice.
 
     Raises:
-        JobError: 400 there is none; 413 too large; 415 it is plainly no video.
+        JobError: 400 there is none; 413 too large; 415 it is obviously not a video.
     """
     if not isinstance(upload, UploadFile):
         raise JobError(400, "send the video as the file of the multipart field `video`.")
@@ -84,7 +84,7 @@ async def save_upload(upload: object, folder: Path, *, max_bytes: int) -> Video:
 
 
 def refuse_texts(head: bytes, size: int, name: str) -> None:
-    """Return when the first bytes of a file are not those of a page, a playlist or a text.
+    """Return if the first bytes of a file are not those of a web page, a playlist or a text.
 
     Raises:
         JobError: 415.

@@ -17,7 +17,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of the config's SOLVER and BN keys for ``model``.
 
     Raises:
-        ValueError: SOLVER.LAYER_DECAY for a model that does not tell its layers.
+        ValueError: SOLVER.LAYER_DECAY for a model that does not name its layers.
     """
     layer_decay = cfg.SOLVER.LAYER_DECAY
     groups = parameter_groups(
@@ -51,7 +51,7 @@ def _layers_of(model: Any, layer_decay: float) -> dict[str, int]:
 
 
 def build_schedule(cfg: CfgNode, *, factor: float = 1.0) -> LearningRateSchedule:
-    """The learning rate schedule of the config's SOLVER keys, all its rates multiplied by ``factor``."""
+    """The learning rate schedule of the config's SOLVER keys, with all rates multiplied by ``factor``."""
     schedule = LearningRateSchedule.from_config(cfg)
     rates = {name: factor * getattr(schedule, name) for name in ("base_lr", "warmup_start_lr", "end_lr")}
     return replace(schedule, **rates) if factor != 1.0 else schedule

@@ -1,4 +1,4 @@
-"""SGD with a learning rate of its own for every tensor."""
+"""SGD with a separate learning rate for every tensor."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class LARS(torch.optim.SGD):
     """Layer-wise adaptive rate scaling (You, Gitman and Ginsburg, 2017, arXiv 1708.03888, algorithm 1), over SGD.
 
     The gradient of a tensor w, with its weight decay, is multiplied by trust * |w| / (|g| + decay * |w|) before it
-    enters the momentum, so that every tensor moves by a like share of itself. Vectors (biases, scales and shifts of
-    normalizations) keep the plain rate, as in the large-batch recipes that followed the paper.
+    enters the momentum, so that every tensor moves by a similar fraction of itself. Vectors (biases, scales and shifts
+    of normalizations) keep the plain rate, as in the large-batch recipes that followed the paper.
 
     Args:
         trust: the paper's eta; PySlowFast's 0.001.
@@ -38,7 +38,7 @@ class LARS(torch.optim.SGD):
         return loss
 
     def _scale(self, parameter: torch.Tensor, grad: torch.Tensor, decay: float) -> None:
-        """Make the gradient such that SGD, which adds the weight decay, gets the scaled sum of both."""
+        """Change the gradient so that SGD, which adds the weight decay, gets the scaled sum of both."""
         size, gradient = parameter.norm(), grad.norm()
         ratio = self.trust * size / (gradient + decay * size)
         # Tensors of zeros, or without gradient, move as in SGD. No branch: it would wait for the GPU.

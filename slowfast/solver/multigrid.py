@@ -1,9 +1,8 @@
 """Multigrid training (Wu, Girshick, He, Feichtenhofer and Krähenbühl, CVPR 2020, arXiv 1912.00998): which clips when.
 
-Training begins with small clips in large batches and ends with the recipe's own, so that every step costs about the
-same and an epoch of small clips has few of them. In the long cycle frames and crop change from stage to stage, in
-the short cycle the crop changes from batch to batch. Formulas and roundings are those of the released recipes
-(PySlowFast).
+Training begins with small clips in large batches and ends with the recipe's own, so every step costs about the same,
+and an epoch of small clips has few steps. In the long cycle frames and crop change from stage to stage, in the short
+cycle the crop changes from batch to batch. Formulas and roundings are those of the released recipes (PySlowFast).
 
 B, T and S are the recipe's batch, frames and crop; T' and S' those of a stage.
 """
@@ -36,7 +35,7 @@ class Stage:
 
 
 class BatchShape(NamedTuple):
-    """Clips of one batch: how many in B, and their T' and crop in pixels."""
+    """Clips of one batch: their number in units of B, and their T' and crop in pixels."""
 
     batch_factor: int
     num_frames: int
@@ -63,8 +62,8 @@ def long_cycle_stages(
 ) -> list[Stage]:
     """All shapes in turn before every learning-rate step, and the last shape after the last step.
 
-    Between two steps every shape gets equally many iterations, i.e. epochs in proportion to its mean batch factor.
-    After the last step as large a share of the iterations is saved as before it. Then all is scaled to
+    Between two steps, every shape gets the same number of iterations, i.e. epochs in proportion to its mean batch
+    factor. After the last step, the same share of iterations is saved as before it. Then everything is scaled to
     max_epoch * epoch_factor epochs, and the ends are rounded (so a short stage may have no epoch).
 
     Args:
@@ -94,7 +93,8 @@ def long_cycle_stages(
 
 
 def _plain_sum(values: Iterable[float]) -> float:
-    """Sum from left to right. ``sum`` compensates from Python 3.12 on, and an end of 358.5 then rounds otherwise."""
+    """Sum from left to right. ``sum`` compensates from Python 3.12 on, and an end of 358.5 would then round
+    differently."""
     return list(accumulate(values))[-1]
 
 
@@ -107,7 +107,7 @@ def _shape(num_frames: int, crop_size: int, factor: Sequence[float], short_cycle
 
 
 def long_cycle_rates(stages: Sequence[Stage], *, gamma: float) -> tuple[list[int], list[float]]:
-    """Epochs at which the learning rate changes, and the rates from there on in units of the base rate.
+    """Epochs at which the learning rate changes, and the rates from then on in units of the base rate.
 
     The rate of a stage is gamma^step times its batch factor (linear scaling). The last stage keeps the rate of the
     one before it through its first half.
@@ -121,8 +121,8 @@ def long_cycle_rates(stages: Sequence[Stage], *, gamma: float) -> tuple[list[int
 def short_cycle(base_crop: int, *, crop_size: int, factors: Sequence[float]) -> list[tuple[int, int]]:
     """(crop, batch factor) of consecutive batches, in turn: factor * crop_size for each factor, then ``base_crop``.
 
-    The batch grows by round((base_crop / crop)^2), at least 1, so that a step costs the same. The learning rate
-    stays.
+    The batch grows by round((base_crop / crop)^2), at least 1, so that a step costs the same. The learning rate does
+    not change.
 
     Args:
         base_crop: S', pixels.
@@ -133,7 +133,7 @@ def short_cycle(base_crop: int, *, crop_size: int, factors: Sequence[float]) -> 
 
 
 def evaluation_epochs(stages: Sequence[Stage], *, per_stage: int) -> set[int]:
-    """Numbers of epochs done when an evaluation is due: ``per_stage`` times per stage at most, the last at its end."""
+    """Numbers of epochs after which an evaluation is due: at most ``per_stage`` per stage, the last at its end."""
     due, start = set(), 0
     for stage in stages:
         period = (stage.until_epoch - start) // per_stage + 1
@@ -144,7 +144,7 @@ def evaluation_epochs(stages: Sequence[Stage], *, per_stage: int) -> set[int]:
 
 @dataclass(frozen=True)
 class ShapeSchedule:
-    """Which shapes the training batches have, epoch by epoch. Without multigrid training it has one stage.
+    """The shapes of the training batches in every epoch. Without multigrid training, it has one stage.
 
     Attributes:
         num_frames, crop_size: T and S.

@@ -1,4 +1,5 @@
-"""Optimizers over parameter groups: batch norm has a weight decay of its own, and layers may have rates of theirs."""
+"""Optimizers over parameter groups: batch norm has its own weight decay, and layers may have their own learning
+rates."""
 
 from __future__ import annotations
 
@@ -26,14 +27,14 @@ def parameter_groups(
     layer_decay: float = 1.0,
     layers: Mapping[str, int] | None = None,
 ) -> list[dict]:
-    """Groups of the trainable parameters, empty ones left out.
+    """Groups of the trainable parameters, without empty ones.
 
     Args:
         bn_weight_decay: for the scales and shifts of every normalization layer.
         zero_decay_1d: no decay for other one-dimensional parameters (biases).
-        layer_decay: factor of the learning rate from a layer to the one before it; the last layer has the whole rate.
+        layer_decay: factor of the learning rate from a layer to the one before it; the last layer has the full rate.
             A group's factor is its ``lr_scale``.
-        layers: name of a parameter -> its layer, counted from the input; where ``layer_decay`` is not 1.
+        layers: name of a parameter -> its layer, counted from the input; needed if ``layer_decay`` is not 1.
     """
     norm_types = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
     norm_parameters = {
@@ -74,14 +75,14 @@ def make_optimizer(
     lars: bool = False,
     implementation: str = "auto",
 ) -> torch.optim.Optimizer:
-    """The optimizer called ``name``: "sgd", "adam", "adamw" ("mt_adamw" is adamw).
+    """The optimizer named ``name``: "sgd", "adam", "adamw" ("mt_adamw" is adamw).
 
     Args:
-        lars: "sgd" only: every tensor has a rate of its own, see ``LARS``.
-        implementation: key of IMPLEMENTATIONS; "auto" is "fused" where all parameters are on a GPU.
+        lars: "sgd" only: every tensor has its own rate, see ``LARS``.
+        implementation: key of IMPLEMENTATIONS; "auto" is "fused" if all parameters are on a GPU.
 
     Raises:
-        ValueError: no optimizer or implementation has that name, or its averages cannot be taken so.
+        ValueError: no optimizer or implementation has that name, or it does not accept these momentum values.
     """
     how = _implementation(groups, implementation)
     if lars and name != "sgd":
@@ -105,7 +106,7 @@ def _implementation(groups: list[dict], name: str) -> dict[str, bool]:
     """Torch's arguments for an implementation of the steps on these groups' device.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is none with that name.
     """
     if name not in IMPLEMENTATIONS:
         raise ValueError(not_one_of("SOLVER.IMPLEMENTATION", name, IMPLEMENTATIONS))

@@ -74,7 +74,7 @@ class LearningRateSchedule:
 
     @classmethod
     def from_config(cls, cfg) -> LearningRateSchedule:
-        """The schedule of the config's SOLVER keys, and of MULTIGRID's where they change its epochs."""
+        """The schedule of the config's SOLVER keys, and of its MULTIGRID keys if they change the epochs."""
         solver = cfg.SOLVER
         multigrid = cfg.MULTIGRID
         stages = ShapeSchedule.from_config(cfg).stages

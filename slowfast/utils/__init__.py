@@ -1,1 +1,1 @@
-"""Small things that know nothing of video."""
+"""Small helpers that know nothing of video."""

@@ -1,6 +1,6 @@
-"""Who am I among the processes, and what they settle together; every function also answers when there is only one.
+"""Which process this is, and what all processes agree on; every function also works in a single process.
 
-Decisions and objects go over a group of their own on CPUs (gloo) where gradients go over NCCL: they wait for no GPU.
+If gradients use NCCL, decisions and objects use a separate CPU group (gloo), which does not wait for a GPU.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def local_rank() -> int:
 
 
 def device_index() -> int:
-    """Number of this process's GPU among those that it sees: the only one where each process sees its own alone."""
+    """Number of this process's GPU among those that it sees: 0 if each process sees only its own."""
     return local_rank() if torch.cuda.device_count() > 1 else 0
 
 
@@ -55,20 +55,20 @@ def is_main() -> bool:
 
 
 def set_control_group(group: dist.ProcessGroup | None) -> None:
-    """Choose the group for decisions and objects; None for the one that gradients use."""
+    """Set the group for decisions and objects; None: the one that gradients use."""
     global _control_group
     _control_group = group
 
 
 def barrier() -> None:
-    """Return when all processes have come here."""
+    """Return when all processes have reached this point."""
     if is_initialized():
         with liveness.waiting():
             dist.barrier(group=_control_group)
 
 
 def consecutive_group(size: int) -> dist.ProcessGroup:
-    """The group of ``size`` consecutive processes that this one belongs to; every process has to call it.
+    """The group of ``size`` consecutive processes that this one belongs to; every process must call it.
 
     Args:
         size: divides the number of processes.
@@ -89,7 +89,7 @@ def all_gather_objects(value: Any) -> list[Any]:
 
 
 def all_reduce_sum(tensor: torch.Tensor) -> torch.Tensor:
-    """Sum of ``tensor`` over all processes; the tensor itself when alone."""
+    """Sum of ``tensor`` over all processes; the tensor itself in a single process."""
     if world_size() > 1:
         tensor = tensor.clone()
         with liveness.waiting():
@@ -98,7 +98,7 @@ def all_reduce_sum(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def largest(*numbers: int) -> list[int]:
-    """The largest of all processes, of each of ``numbers``."""
+    """The maximum over all processes of each of ``numbers``."""
     if world_size() == 1:
         return list(numbers)
     tensor = torch.tensor(numbers)
@@ -126,7 +126,7 @@ def share_buffers(model: nn.Module) -> None:
 
 
 def on_main(act: Callable[[], T]) -> T:
-    """What ``act`` gives on the main process, on all of them; every process has to call it.
+    """The result of ``act`` on the main process, returned on all of them; every process must call it.
 
     Raises:
         Exception: what ``act`` raised, on all of them.

@@ -1,4 +1,4 @@
-"""Files from the web: resumed after a cut, verified, and there whole or not at all."""
+"""Downloads: resumed after an interruption, verified, and atomic."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class DownloadError(ValueError):
 
 
 def is_url(path: str | os.PathLike) -> bool:
-    """Whether ``path`` is of the web rather than of the disk."""
+    """Whether ``path`` is a web address rather than a file."""
     return str(path).startswith(("http://", "https://"))
 
 
 def cache_path(url: str) -> Path:
-    """Where iopath's cache keeps ``url``: the URL's own path below $FVCORE_CACHE (default ~/.torch/iopath_cache).
+    """The path of ``url`` in iopath's cache: the URL's own path below $FVCORE_CACHE (default ~/.torch/iopath_cache).
 
-    Other tools of that cache find what was downloaded here, and the other way round.
+    Other tools that use this cache find files downloaded here, and vice versa.
 
     Raises:
-        DownloadError: the URL ends without the name of a file, or climbs with "..".
+        DownloadError: the URL does not end in a file name, or contains "..".
     """
     try:
         folders = PurePosixPath(urlparse(url).path.lstrip("/")).parent
@@ -55,13 +55,13 @@ def cache_path(url: str) -> Path:
 
 
 def fetch(url: str, path: Path, *, sha256: str | None = None) -> Path:
-    """``path``, downloaded from ``url`` when it is not there; of several processes one downloads, the others wait.
+    """``path``, downloaded from ``url`` if it does not exist; one of several processes downloads, the others wait.
 
     Args:
         sha256: of the whole file, in hexadecimal; None: its size is compared with what the server announced.
 
     Raises:
-        DownloadError: no connection, a reply other than the file, or another content than ``sha256`` says.
+        DownloadError: no connection, a reply other than the file, or content that does not match ``sha256``.
     """
     if path.is_file():
         if sha256 is not None:
@@ -95,7 +95,7 @@ def _size(path: Path) -> int:
 
 
 def _download(url: str, path: Path, sha256: str | None) -> None:
-    """Receive ``path`` under a temporary name, going on after a cut as long as every connection brings something."""
+    """Receive ``path`` under a temporary name, resuming after interruptions as long as every connection brings data."""
     part = _part(path)
     while True:
         before = _size(part)
@@ -127,7 +127,7 @@ def _tag(part: Path) -> Path:
 
 
 def _receive(url: str, part: Path) -> None:
-    """One connection: the rest of ``part``, or the whole file where the server cannot go on in the same version."""
+    """One connection: the rest of ``part``, or the whole file if the server cannot resume the same version."""
     headers, start, tag = dict(_REQUEST), _size(part), _tag(part)
     version = tag.read_text(encoding="utf-8", errors="replace") if start and tag.is_file() else ""
     if _TAG.fullmatch(version):
@@ -150,7 +150,7 @@ def _receive(url: str, part: Path) -> None:
 
 
 class _NoFtp(FTPHandler):
-    """Refuses what a server redirects to FTP; other schemes urllib refuses itself."""
+    """Refuses redirects to FTP; urllib itself refuses other schemes."""
 
     def ftp_open(self, request):
         raise URLError(f"the server redirects to {request.full_url}")
@@ -160,7 +160,7 @@ urlopen = build_opener(_NoFtp).open
 
 
 def _announced_bytes(headers, start: int) -> int | None:
-    """Bytes of the whole file, of which the reply leaves out ``start``; None if the server does not say.
+    """Bytes of the whole file, from which the response omits the first ``start``; None if the server does not say.
 
     Raises:
         HTTPException: no number, or more than MAX_BYTES.
@@ -190,7 +190,7 @@ def _chunks(reply) -> Iterator[bytes]:
 
 
 def _shown(chunks: Iterable[bytes], *, start: int, total: int | None, name: str) -> Iterator[bytes]:
-    """``chunks``, with a bar on a terminal and a log line every tenth elsewhere."""
+    """``chunks``, with a bar on a terminal, or else a log line for every tenth."""
     with WorkProgress(total, unit="B", name=name, done=start, say=logger.info) as progress:
         for chunk in chunks:
             yield chunk

@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""The environment in which a result was computed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ OLDEST = {"torch": "2.8", "torchvision": "0.23", "av": "17"}
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and the packages that shape a result, the device, and the commit of a git checkout."""
+    """Versions of Python and of the packages that affect a result, the device, and the commit of a git checkout."""
     found = {"slowfast": slowfast.__version__, "python": platform.python_version()}
     found |= {name: installed_version(name) or "not installed" for name in _PACKAGES}
     found["torch"] = str(torch.__version__)  # with the CUDA version it was built for
@@ -59,7 +59,7 @@ def num_gpus() -> int:
 
 
 def git_commit() -> str:
-    """Short hash of the checkout this package lies in, with ``+`` when it was changed; empty outside of one."""
+    """Short hash of the checkout that contains this package, with ``+`` if it was changed; empty outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

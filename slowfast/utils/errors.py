@@ -36,7 +36,7 @@ class StoppedError(RunError):
 
 
 class LostProcessError(RunError):
-    """Another process of the job died, hung or never came."""
+    """Another process of the job died, hung or never arrived."""
 
     exit_code = EXIT_LOST_PROCESS
 
@@ -62,5 +62,5 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def wants_traceback() -> bool:
-    """Whether even errors that one line explains are to show where they were raised (SLOWFAST_TRACEBACK=1)."""
+    """Whether even one-line errors should show where they were raised (SLOWFAST_TRACEBACK=1)."""
     return bool(os.environ.get("SLOWFAST_TRACEBACK"))

@@ -1,4 +1,4 @@
-"""How long something still takes, and lines in a log that say so."""
+"""Estimates of the remaining time, and log lines with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINE_SECONDS = 10.0  # between two lines in the log
 
 
 def time_left(start: float, done: int, total: int) -> str:
-    """Time for the rest at the speed so far, such as ``1:02:03``.
+    """Remaining time at the speed so far, such as ``1:02:03``.
 
     Args:
         start: ``time.perf_counter()`` before the first.

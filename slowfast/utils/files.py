@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Atomic writing of files and folders."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from slowfast.utils.errors import StorageError
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, *, concurrently: bool = False) -> Iterator[Path]:
-    """A name beside ``path`` to write a file or a folder at: renamed when the block ends, deleted when it raises.
+    """A name next to ``path`` under which to write a file or folder: renamed when the block ends, deleted if it raises.
 
-    The name depends on that of ``path`` alone, so what a killed process left is overwritten by the next run.
+    The name depends only on that of ``path``, so the next run overwrites what a killed process left.
 
     Args:
-        concurrently: several processes or threads, of any machine, may write the same ``path``: each under a name of
-            its own, and the last wins. What a killed one left stays until ``remove_drafts``.
+        concurrently: several processes or threads, of any machine, may write the same ``path``: each under its own
+            name, and the last wins. The file of a killed one stays until ``remove_drafts``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,19 +38,19 @@ def atomic_write(path: str | os.PathLike, *, concurrently: bool = False) -> Iter
 
 
 def remove_drafts(folder: str | os.PathLike) -> None:
-    """Delete what killed processes left of ``atomic_write`` in a folder that nobody else writes to."""
+    """Delete the files that killed processes left in ``atomic_write``, in a folder that nobody else writes to."""
     for draft in Path(folder).glob(".part-*"):
         _remove(draft)
 
 
 def check_writable(folder: str | os.PathLike, *, key: str) -> None:
-    """Return when ``folder`` exists, made if need be, and takes files.
+    """Return if ``folder`` exists, or can be created, and is writable.
 
     Args:
         key: config key that names it, for the message.
 
     Raises:
-        StorageError: it does not.
+        StorageError: it is not.
     """
     folder = Path(folder)
     try:
@@ -77,7 +77,7 @@ def cause_of(error: OSError) -> str:
 
 
 def storage_error(path: str | os.PathLike, error: Exception) -> Exception:
-    """``StorageError`` in place of what writing ``path`` raised, or ``error`` itself where no file was the cause.
+    """``StorageError`` in place of the error from writing ``path``, or ``error`` itself if no file was the cause.
 
     Torch turns an OSError of a write into a RuntimeError.
     """
@@ -93,7 +93,7 @@ def _digest(text: str) -> str:
 
 
 def _writer() -> str:
-    """Tells this thread from all others, on this machine and on those that share its file system."""
+    """Identifies this thread among all others, on this machine and on those that share its file system."""
     return _digest(f"{socket.gethostname()} {os.getpid()} {threading.get_ident()}")
 
 

@@ -15,11 +15,11 @@ Span = tuple[Version, Version]  # (from, before)
 
 @dataclass(frozen=True)
 class KnownFault:
-    """Where a fault is, what it does, and what to do.
+    """The affected releases, the consequence of a fault, and the remedy.
 
     Attributes:
         torch, cudnn: releases that have it; None for any.
-        needs: "half" or "tf32": it shows only where a run computes in 16 bits, or in TF32.
+        needs: "half" or "tf32": it affects only runs that compute in 16 bits, or in TF32.
         reports: where it is described.
     """
 
@@ -80,7 +80,7 @@ KNOWN_FAULTS = (
 def known_faults(
     *, torch_version: str, cudnn_version: int | None, half_precision: bool = False, tf32: bool = False
 ) -> list[str]:
-    """One sentence for each row of KNOWN_FAULTS that this pair of releases has and this use shows.
+    """One sentence for each row of KNOWN_FAULTS that applies to this pair of releases and this use.
 
     Args:
         torch_version: as ``torch.__version__``, such as "2.9.1+cu128".
@@ -100,7 +100,7 @@ def known_faults(
 
 
 def release(version: str) -> Version:
-    """(2, 9, 1) of "2.9.1+cu128"; an empty tuple of what is no version."""
+    """(2, 9, 1) of "2.9.1+cu128"; an empty tuple for anything that is not a version."""
     match = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, match[0].split("."))) if match else ()
 

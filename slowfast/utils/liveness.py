@@ -1,4 +1,4 @@
-"""What this process is doing, for those that watch it: a count of signs of life, with words for a message.
+"""What this process is doing, for the processes that watch it: a count of signs of life, with words for a message.
 
 Loops and exchanges between processes report here; ``engine/watch.py`` reads it from another thread.
 """
@@ -18,7 +18,7 @@ class Status:
     Attributes:
         count: signs so far. Processes that go through the same steps have equal counts.
         doing: in words.
-        patience: how long the next sign may take, in the usual limits.
+        patience: how long the next sign may take, as a multiple of the usual limit.
         is_waiting: for other processes.
         since: of the monotonic clock, seconds.
     """
@@ -39,14 +39,14 @@ def status() -> Status:
 
 
 def mark(doing: str, *, patience: float = 10.0) -> None:
-    """Begin something new; ``patience`` of 1 is for what comes quickly, again and again."""
+    """Begin something new; a ``patience`` of 1 is for quick, repeated work."""
     global _status
     _status = Status(_status.count + 1, doing, patience, False, time.monotonic())
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """While inside, this process waits for others: whatever takes long is not its fault."""
+    """While inside, this process waits for others, so a delay is not its fault."""
     global _status
     _status = replace(_status, is_waiting=True)
     try:

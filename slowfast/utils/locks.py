@@ -32,12 +32,12 @@ class FolderInUseError(RunError):
 
 
 class FolderLock:
-    """Holds ``folder``/.lock from its making to ``release``; the holder's end, however it comes, frees it too.
+    """Holds ``folder``/.lock from its creation to ``release``; the holder's end, of any kind, also frees it.
 
     Processes of one machine exclude each other by a lock of the operating system, which ends with its process. A
-    network file system may not pass that on to other machines: there the file says who holds it, and its holder
-    touches it every half minute. Without a touch for a minute and a half it is taken over, at once if it is of an
-    earlier start of the same Slurm job.
+    network file system may not pass this on to other machines: there, the file says who holds it, and its holder
+    touches it every half minute. A lock that was not touched for a minute and a half is taken over; that of an earlier
+    start of the same Slurm job, at once.
 
     Raises:
         FolderInUseError: names the holder's machine, process and start.
@@ -82,7 +82,7 @@ class FolderLock:
             return False
 
     def _is_held(self, file, holder: dict[str, Any], *, system_lock: bool | None) -> bool:
-        """Whether the holder lives as far as the file tells."""
+        """Whether the holder is alive, judging by the file."""
         if not holder:
             return False
         own = _self_description()
@@ -94,7 +94,7 @@ class FolderLock:
         return self._now_of_file_system() - os.fstat(file.fileno()).st_mtime < _STALE_SECONDS
 
     def _now_of_file_system(self) -> float:
-        """The server's clock, by which the lock's time of change is counted."""
+        """The server's clock, to which the lock's modification time refers."""
         probe = self.path.with_name(f".lock-{socket.gethostname()}-{os.getpid()}")
         probe.touch()
         try:
@@ -135,7 +135,7 @@ class FolderLock:
 
 
 def _try_system_lock(file) -> bool | None:
-    """True when this process has it now, False when another has, None where the file system has no such locks."""
+    """True if this process has it now, False if another has it, None if the file system has no such locks."""
     if fcntl is None:
         return None
     try:
@@ -165,7 +165,8 @@ def _read_description(file) -> dict[str, Any]:
 
 
 def _is_alive(holder: dict[str, Any]) -> bool:
-    """Whether the process of this machine lives that ``holder`` describes, and not a later one of its number."""
+    """Whether the process of this machine that ``holder`` describes is alive, and not a later one with the same
+    number."""
     try:
         os.kill(int(holder["pid"]), 0)
     except ProcessLookupError:
@@ -177,7 +178,7 @@ def _is_alive(holder: dict[str, Any]) -> bool:
 
 
 def _start_of(pid: int) -> float | None:
-    """When a process started, in seconds since 1970; None where /proc does not tell."""
+    """When a process started, in seconds since 1970; None if /proc does not say."""
     try:
         ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
         boot = next(int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if "btime" in line)

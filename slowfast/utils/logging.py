@@ -1,4 +1,4 @@
-"""One logging set-up, and numbers as JSON lines and TensorBoard scalars."""
+"""The logging setup, and numbers as JSON lines and TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class _TerminalHandler(logging.StreamHandler):
 
 
 class _VisibleFormatter(logging.Formatter):
-    """Shows control characters of paths and names as escapes, so that no file's name steers a terminal."""
+    """Shows control characters of paths and names as escapes, so that no file name can control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record), keep="\n\t")
 
 
 class _LogFile(logging.FileHandler):
-    """Says once on standard error that it cannot write any more, and lets the run go on."""
+    """Says once on standard error that it can no longer write, and lets the run continue."""
 
     _has_failed = False
 
@@ -65,10 +65,10 @@ class _LogFile(logging.FileHandler):
 def setup_logging(output_dir: str | Path | None = None, *, rank: int | None = None) -> None:
     """Log of the package to standard output (main process) and to ``output_dir``/log.txt (every process its own).
 
-    On other machines the first process shows warnings. Calling it again replaces what an earlier call set up.
+    On other machines the first process shows warnings. Calling it again replaces the earlier setup.
 
     Args:
-        rank: number of this process; default what the process group says.
+        rank: number of this process; default: that of the process group.
     """
     rank = distributed.rank() if rank is None else rank
     package = logging.getLogger("slowfast")
@@ -109,14 +109,14 @@ def format_figures(figures: Mapping[str, float]) -> str:
 
 
 class MetricWriter:
-    """Appends records of numbers to ``output_dir``/metrics.jsonl, and hands their scalars to other writers.
+    """Appends records of numbers to ``output_dir``/metrics.jsonl, and passes their scalars to other writers.
 
-    Only the main process writes. A record is one JSON object a line; numbers stay numbers, NaN and infinity
-    become null (they are no JSON).
+    Only the main process writes. A record is one JSON object per line; numbers stay numbers, and NaN and infinity,
+    which JSON does not have, become null.
 
     Args:
         writers: the others.
-        start: records of an earlier part of this run that stay, those of after it are dropped; None for all.
+        start: number of records of an earlier part of this run to keep; later ones are dropped. None keeps all.
 
     Raises:
         StorageError: the file cannot be written.
@@ -169,7 +169,7 @@ class MetricWriter:
 
 
 def _keep_records(path: Path, count: int | None) -> int:
-    """Cut a file of records to its first ``count`` (None: to the whole ones); how many there are then."""
+    """Cut a file of records to its first ``count`` (None: to the complete ones); returns their number."""
     if not path.is_file():
         return 0
     lines = path.read_bytes().splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""How much main memory there is."""
+"""The size of main memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "m
 
 
 def host_memory() -> dict[str, int] | None:
-    """``{"total", "available"}`` of the machine, bytes; None where the system does not tell (not Linux)."""
+    """``{"total", "available"}`` of the machine, bytes; None if the system does not report it (not Linux)."""
     if not _MEMINFO.is_file():
         return None
     kib = {line.split(":")[0]: int(line.split()[1]) for line in _MEMINFO.read_text().splitlines()}
@@ -18,7 +18,7 @@ def host_memory() -> dict[str, int] | None:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process may still take: what the machine has available, less where a container has a limit."""
+    """Bytes that this process may still use: those available on the machine, or fewer if a container has a limit."""
     host = host_memory()
     if host is None:
         return None
@@ -27,7 +27,7 @@ def available_memory() -> int | None:
 
 
 def _number(name: str) -> int:
-    """The number in a file of the control group; 0 for none, or none that is a limit ("max")."""
+    """The number in a file of the control group; 0 without a limit ("max")."""
     try:
         text = (_CGROUP / name).read_text().strip()
     except OSError:

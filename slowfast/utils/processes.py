@@ -1,4 +1,4 @@
-"""How worker processes end: with the process that started them, however that ends; and what an exit code means."""
+"""Makes worker processes end with the process that started them, however that ends; and names exit codes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(*, started_by_main_thread: bool = True) -> None:
-    """From now on, kill this process when its parent has ended (the one that called for it, not a fork server).
+    """From now on, kill this process when its parent ends (the process that requested it, not a fork server).
 
-    On Linux the kernel does it, also while a decoder holds the interpreter's lock; a thread does it elsewhere.
+    On Linux the kernel does this, even while a decoder holds the interpreter's lock; elsewhere a thread does it.
 
     Args:
         started_by_main_thread: what the kernel watches is the thread that forked: if another one did, which may end

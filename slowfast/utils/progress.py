@@ -1,4 +1,4 @@
-"""How far work is: one kind of bar on a terminal, lines elsewhere."""
+"""Progress of work: one kind of bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def print_above(line: str) -> None:
 def _bar(
     items: Iterable | None = None, *, total: int | None, name: str, unit: str, is_quiet: bool = False, done: int = 0
 ) -> tqdm:
-    """A bar with the time left; hidden where there is no terminal, and in processes other than the main one."""
+    """A bar with the remaining time; hidden without a terminal, and in processes other than the main one."""
     return tqdm(
         items,
         total=total,
@@ -40,7 +40,7 @@ def _bar(
 
 
 class Progress:
-    """Iterates with a bar (ETA, throughput) on a terminal, in silence elsewhere: logs then carry the news.
+    """Iterates with a bar (ETA, throughput) on a terminal, and silently elsewhere, where logs show the progress.
 
     Use as a context manager or to its end, so that the bar is closed. Every item is a sign of life (liveness.py).
     """
@@ -60,7 +60,7 @@ class Progress:
             liveness.mark(f"{self._name} {number}", patience=1.0)
 
     def note(self, **values: Any) -> None:
-        """Show ``values`` behind the bar."""
+        """Show ``values`` after the bar."""
         if self.is_shown:
             self._bar.set_postfix({key: _short(value) for key, value in values.items()}, refresh=False)
 
@@ -81,10 +81,10 @@ def _short(value: Any) -> str:
 
 
 class WorkProgress:
-    """How far work in single steps is; without a terminal a line every tenth, and at least every minute.
+    """Progress of work in single steps; without a terminal, a line for every tenth and at least every minute.
 
     Args:
-        total: steps, or bytes; None where that is not known: then there are no lines.
+        total: steps or bytes; None if unknown, in which case there are no lines.
         unit: what a step is; "B" counts bytes.
         done: of an earlier attempt.
         say: takes the lines; default standard error.
@@ -111,7 +111,7 @@ class WorkProgress:
         self._bar = _bar(total=total, name=name, unit=unit, is_quiet=is_quiet, done=done)
 
     def step(self, amount: int = 1, *, failed: bool = False) -> None:
-        """So many more are done."""
+        """Add finished steps."""
         before, self.num_done = self.num_done, self.num_done + amount
         self.num_failed += failed
         if not self._bar.disable:

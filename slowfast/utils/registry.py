@@ -1,4 +1,4 @@
-"""A name -> class table that answers a miss with the names it knows."""
+"""A name -> class table that answers an unknown name with those it knows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T", bound=Callable[..., Any])  # a class, or a function that builds
 
 
 class Registry:
-    """Classes of one kind, chosen by name in a YAML. Names are matched without regard to case.
+    """Classes of one kind, chosen by name in a YAML file. Names are not case-sensitive.
 
     Args:
-        kind: what the entries are, as it reads in a message ("model", "dataset", ...).
+        kind: what the entries are, for messages ("model", "dataset", ...).
         key: config key that holds the name, for the message ("MODEL.MODEL_NAME").
     """
 
@@ -42,7 +42,7 @@ class Registry:
         """The entry called ``name``.
 
         Raises:
-            ValueError: nothing has that name; the message lists what has.
+            ValueError: there is no such entry; the message lists the known names.
         """
         found = self._entries.get(str(name).lower())
         if found is None:

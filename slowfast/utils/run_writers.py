@@ -1,6 +1,6 @@
-"""Where the numbers and pictures of a run go beside its files: TensorBoard, or any writer that is registered.
+"""Where the numbers and pictures of a run go besides its files: TensorBoard, or any registered writer.
 
-A class of one's own sends them elsewhere, to Weights & Biases for example; its file is named in IMPORTS, its name in
+Your own class can send them elsewhere, to Weights & Biases for example; name its file in IMPORTS and the class in
 LOG_WRITERS.
 """
 
@@ -20,9 +20,9 @@ WRITER_REGISTRY = Registry("writer", key="LOG_WRITERS")
 
 
 class RunWriter:
-    """What a writer may do; what it does not define is skipped. Only the main process makes one.
+    """What a writer can do; methods that it does not define are skipped. Only the main process creates one.
 
-    It is made once for a training, and once more for what is drawn after the test.
+    It is created once for a training, and once more for the drawings after the test.
 
     Args:
         output_dir: of the run.
@@ -33,22 +33,22 @@ class RunWriter:
         self.output_dir, self.config = Path(output_dir), config
 
     def begin(self, step: int) -> None:
-        """A training begins, or goes on, with this step: what was written of it or later steps no longer holds."""
+        """A training begins or resumes with this step: anything written for it or later steps is obsolete."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Take numbers, by name, of a training step."""
+        """Write numbers, by name, of a training step."""
 
     def image(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """Take a picture, uint8 (H, W, 3)."""
+        """Write a picture, uint8 (H, W, 3)."""
 
     def video(self, step: int, name: str, frames: np.ndarray, *, fps: float) -> None:
-        """Take a video, uint8 (T, H, W, 3)."""
+        """Write a video, uint8 (T, H, W, 3)."""
 
     def histogram(self, step: int, name: str, values: np.ndarray) -> None:
-        """Take numbers of which the distribution counts."""
+        """Write the distribution of some numbers."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Nothing more will be written."""
 
 
 class TensorBoardWriter(RunWriter):

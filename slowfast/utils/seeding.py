@@ -33,7 +33,7 @@ def generator_states() -> dict[str, Any]:
 
 
 def restore_generators(states: dict[str, Any]) -> None:
-    """Put the global generators where ``generator_states`` found them."""
+    """Restore the states that ``generator_states`` returned."""
     python, legacy = states["python"], states["numpy"]
     random.setstate((python["version"], tuple(python["words"]), python["gauss"]))
     keys = legacy["keys"].numpy().astype(np.uint32)

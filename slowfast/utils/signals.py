@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 as a wish to stop: noted here, and acted upon where nothing is lost."""
+"""SIGTERM and SIGUSR1 as requests to stop: recorded here, and obeyed where nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking arguments that come from a YAML against the signature that will receive them."""
+"""Checks arguments from a YAML file against the signature that will receive them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from slowfast.utils.suggest import did_you_mean
 
 
 def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str, *, also: Iterable[str] = ()) -> None:
-    """Return when ``target`` takes every one of ``kwargs`` by name.
+    """Return if ``target`` takes every one of ``kwargs`` by name.
 
     Args:
         target: class or function.
         key: config key that held them, for the message.
-        also: further names that are taken.
+        also: additional names that are accepted.
 
     Raises:
-        ValueError: an argument that ``target`` does not name; the message lists those it does.
+        ValueError: an argument that ``target`` does not name; the message lists those that it does.
     """
     # A module without an __init__ of its own shows nn.Module's (*args, **kwargs), which takes nothing.
     takes_none = getattr(target, "__init__", None) is nn.Module.__init__
@@ -36,6 +36,6 @@ def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str, *, al
 
 
 def filter_kwargs(target: Callable, **offered: object) -> dict[str, object]:
-    """Those of ``offered`` that ``target`` takes by name."""
+    """The entries of ``offered`` that ``target`` takes by name."""
     parameters = inspect.signature(target).parameters
     return {name: value for name, value in offered.items() if name in parameters}

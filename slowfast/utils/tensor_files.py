@@ -1,8 +1,8 @@
-"""Arrays and tensors out of files that others wrote: no code runs, and a file gives no more bytes than it may.
+"""Arrays and tensors from untrusted files: no code runs, and the unpacked size is limited.
 
 Both kinds are ZIP archives (torch's older ones are pickles). A small archive can claim any size: packed zeros are a
-thousand times smaller than what they unpack to, and the header of an array may promise more than its file holds. So
-sizes are looked at before anything is unpacked.
+thousand times smaller than their content, and the header of an array may promise more than its file holds. So sizes are
+checked before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ArrayFile:
         return name in self._members
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """An array. Raises KeyError where there is none, ValueError where its header does not fit its size."""
+        """An array. Raises KeyError if there is none, ValueError if its header does not match its size."""
         info = self._members[name]
         self._left -= info.file_size
         if self._left < 0:
@@ -75,14 +75,14 @@ def _read_array(file, size: int) -> np.ndarray:
 
 @contextmanager
 def open_arrays(path: str | os.PathLike, *, max_bytes: int = MAX_ARRAY_BYTES) -> Iterator[ArrayFile]:
-    """The arrays of an .npz file, each read when it is asked for.
+    """The arrays of an .npz file, each read on request.
 
     Args:
-        max_bytes: of all that are read, unpacked.
+        max_bytes: limit for all that are read, unpacked.
 
     Raises:
-        TensorFileError: (also from within the block) no such file, damaged, too large, without an array that was asked
-            for, or with Python objects.
+        TensorFileError: (also from within the block) no such file, damaged, too large, without a requested array, or
+            with Python objects.
     """
     path = os.fspath(path)
     try:
@@ -101,7 +101,7 @@ def open_arrays(path: str | os.PathLike, *, max_bytes: int = MAX_ARRAY_BYTES) ->
 
 
 def load_tensors(path: str | os.PathLike) -> object:
-    """What ``torch.save`` wrote: tensors, numbers, text and containers of them. On the CPU; nothing is run.
+    """What ``torch.save`` wrote: tensors, numbers, text and containers of them. On the CPU; no code is run.
 
     Raises:
         TensorFileError: no such file, damaged, or with other objects.
@@ -142,7 +142,7 @@ def is_state_dict(value: object) -> bool:
 
 
 def _check_archive(path: str) -> None:
-    """Return if the file is no ZIP archive, or one of about the size of its content."""
+    """Return if the file is not a ZIP archive, or is one of about the size of its content."""
     size = os.path.getsize(path)
     try:
         with zipfile.ZipFile(path) as archive:

@@ -26,6 +26,7 @@ def _visible(letter: str) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """``text`` as a cell of a CSV file that no spreadsheet takes for a formula: an apostrophe goes before its sign."""
+    """``text`` as a cell of a CSV file that no spreadsheet reads as a formula: its sign is preceded by an
+    apostrophe."""
     text = printable(text)
     return f"'{text}" if text[:1] in _FORMULA_SIGNS and text else text

@@ -1,4 +1,4 @@
-"""Reading files that others wrote: what a file is, whether it may be opened, and how much of it is read.
+"""Reads untrusted files: what a file is, whether it may be opened, and how much of it is read.
 
 Limits, far above what data sets need: text 1 GiB, JSON 256 MiB, integers of 64 bits (in JSON 4,300 digits). Files are
 read into memory, never mapped: one that shrinks while it is mapped kills the process that reads it.
@@ -81,7 +81,7 @@ _SPECIAL_FILES = (
 
 
 def file_status(path: str | os.PathLike) -> os.stat_result:
-    """The status of a regular file, looked at before it is opened: a FIFO waits for a writer, a device never ends.
+    """The status of a regular file, checked before it is opened: a FIFO waits for a writer, and a device never ends.
 
     Raises:
         OSError: no such file, a name that no file can have, or a folder, FIFO, socket or device; ``strerror`` says so.
@@ -110,7 +110,7 @@ def read_bytes(path: str | os.PathLike, *, max_bytes: int = MAX_TEXT_BYTES) -> b
 
 
 def read_text(path: str | os.PathLike, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """The text of a file: UTF-8, with or without a byte-order mark; other bytes stand as surrogates (os.fsencode).
+    """The text of a file: UTF-8, with or without a byte-order mark; other bytes become surrogates (os.fsencode).
 
     Raises:
         OSError: as ``read_bytes``.
@@ -120,7 +120,7 @@ def read_text(path: str | os.PathLike, *, max_bytes: int = MAX_TEXT_BYTES) -> st
 
 @contextmanager
 def open_text(path: str | os.PathLike) -> Iterator[TextIO]:
-    """A regular file to be read line by line, decoded as by ``read_text``; line ends are left as they are.
+    """A regular file to be read line by line, decoded as by ``read_text``; line endings are kept.
 
     Raises:
         OSError: as ``file_status``.
@@ -134,7 +134,7 @@ def read_json(path: str | os.PathLike, *, error: type[ValueError] = ValueError) 
     """The content of a JSON file.
 
     Args:
-        error: what is raised for a file that cannot be read or is no JSON.
+        error: the exception for a file that cannot be read or is not JSON.
 
     Raises:
         ValueError: (``error``) names the file, and the line where there is one.
@@ -147,10 +147,10 @@ def read_json(path: str | os.PathLike, *, error: type[ValueError] = ValueError) 
 
 
 def parse_json(text: str, *, source: str | os.PathLike, error: type[ValueError] = ValueError) -> Any:
-    """The value that a JSON text spells; ``source`` names it in messages.
+    """The value of a JSON text; ``source`` names it in messages.
 
     Raises:
-        ValueError: (``error``) no JSON, nested too deeply, a number of thousands of digits, or half a surrogate pair.
+        ValueError: (``error``) not JSON, nested too deeply, a number of thousands of digits, or half a surrogate pair.
     """
     source = os.fspath(source)
     try:
@@ -174,7 +174,7 @@ def csv_rows(file: Iterable[str], *, source: str | os.PathLike, error: type[Valu
     """(line that it ends in, fields) of every row of a CSV file that is not blank.
 
     Raises:
-        ValueError: (``error``) a row is no CSV, or has a field of more than 131,072 characters (a quote never closed).
+        ValueError: (``error``) a row is not CSV, or has a field of more than 131,072 characters (a quote never closed).
     """
     reader = csv.reader(file)
     try:
@@ -186,10 +186,10 @@ def csv_rows(file: Iterable[str], *, source: str | os.PathLike, error: type[Valu
 
 
 def parse_integer(text: str) -> int:
-    """The integer that ``text`` spells.
+    """The integer in ``text``.
 
     Raises:
-        ValueError: it spells none, or one beyond 64 bits.
+        ValueError: it is not an integer, or one beyond 64 bits.
     """
     if not _INTEGER.fullmatch(text) or abs(int(text)) > MAX_INTEGER:
         raise ValueError(f"{quoted(text)} is not an integer of 64 bits")

@@ -20,7 +20,7 @@ from torch import Tensor
 
 
 def check_at_least_one(**values: float) -> None:
-    """Return when every value is 1 or more."""
+    """Return if every value is 1 or more."""
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")

@@ -1,1 +1,1 @@
-"""What a person looks at."""
+"""Pictures, plots and videos for people."""

@@ -9,7 +9,7 @@ from slowfast.visualization.comparison import pyplot
 
 
 def plot_ablation(path: str | Path, rows: Sequence[tuple[str, str, Sequence[float]]], *, figure: str = "%") -> None:
-    """Write a PNG: a bar a config at its mean, a dot a seed, configs of one group in one color.
+    """Write a PNG: one bar per config at its mean, one dot per seed, configs of a group in one color.
 
     Args:
         rows: (name, group, figures of its seeds in percent).

@@ -13,7 +13,7 @@ def read_metrics(path: str | Path) -> list[dict]:
 
     Raises:
         OSError: no such file.
-        ValueError: a line that is no record; the message names file and line.
+        ValueError: a line that is not a record; the message names file and line.
     """
     records: dict[tuple, dict] = {}
     for number, line in enumerate(read_text(path).split("\n"), 1):

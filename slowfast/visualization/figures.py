@@ -42,7 +42,7 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], *, size: Sequence
 def prediction_figure(
     counts: np.ndarray, names: Sequence[str], *, label: int, top: int, size: Sequence[float]
 ) -> np.ndarray:
-    """What the videos of one class were taken for: the ``top`` most frequent classes as bars.
+    """The predictions for the videos of one class: the ``top`` most frequent classes as bars.
 
     Args:
         counts: of each predicted class, int (K,): a row of a confusion matrix.

@@ -1,4 +1,4 @@
-"""Maps of a model over the frames of a clip: frames, videos and contact sheets with the heat drawn in."""
+"""Maps of a model over the frames of a clip: frames, videos and contact sheets with heatmaps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_overlay(path: Path, columns: Mapping[str, np.ndarray], *, titles: Sequ
 
     Args:
         columns: name -> frames uint8 (N, T, H, W, 3); the N clips follow each other.
-        titles: of the N clips, a line each.
+        titles: of the N clips, one line each.
         fps: frames per second.
     """
     frames = [
@@ -107,7 +107,7 @@ def with_boxes(frames: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
 
 
 def _enlarged(frame: np.ndarray) -> Image.Image:
-    """A frame uint8 (H, W, 3), by a whole factor if it is too small to look at."""
+    """A frame uint8 (H, W, 3), enlarged by a whole factor if it is too small to see."""
     factor = -(-_LEAST_HEIGHT // frame.shape[0])
     return Image.fromarray(np.repeat(np.repeat(frame, factor, 0), factor, 1))
 

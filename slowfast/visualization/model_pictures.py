@@ -49,7 +49,7 @@ class ModelPictures:
                     writer.histogram(self.step, f"Weights/{name}", parameter.detach().float().cpu().numpy())
 
     def clip(self, name: str, frames: Tensor, scores: np.ndarray, *, top: int, colors: Colors) -> None:
-        """The clip uint8 (1, 3, T, H, W) under its ``top`` best classes, each in a color of its own."""
+        """The clip uint8 (1, 3, T, H, W) under its ``top`` best classes, each in its own color."""
         self._video(f"Input/{name}", captioned(_pixels(frames), self._best(scores, top), colors))
 
     def activations(self, name: str, frames: Tensor, layers: Sequence[str], colors: Colors) -> None:
@@ -100,7 +100,7 @@ def center_view(views: VideoViews) -> Tensor:
 
 
 def captioned(frames: np.ndarray, lines: Iterable[str], colors: Colors | None) -> np.ndarray:
-    """Frames uint8 (T, H, W, 3) with lines of text below, on a band whose color tells the line."""
+    """Frames uint8 (T, H, W, 3) with lines of text below, each on a band in its own color."""
     font, lines = ImageFont.load_default(size=11), list(lines)
     height, width = frames.shape[1:3]
     wide = max([width, *(round(font.getlength(line)) + 4 for line in lines)])

@@ -1,4 +1,4 @@
-"""Videos with what a model says written on their frames."""
+"""Videos with a model's predictions drawn on their frames."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def display_size(height: int, width: int, size: tuple[int, int] | None = None) -
     """(height, width), both even, at which a frame is shown.
 
     Args:
-        size: that is asked for; default that of the frame, enlarged where it is small.
+        size: the requested size; default that of the frame, enlarged if it is small.
     """
     if size is None:
         factor = max(1, round(LEAST_SIDE / min(height, width)))
@@ -99,7 +99,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, font, label: BoxLabel, width: int, heig
 
 
 def _plate(draw: ImageDraw.ImageDraw, font, corner: tuple[float, float], text: str, color) -> None:
-    """Text on a plate, moved to the left where it would leave the picture."""
+    """Text on a plate, moved to the left if it would leave the picture."""
     x, y = corner
     text_width = draw.textlength(text, font=font)
     x = max(0, min(x, draw.im.size[0] - text_width - 6))
@@ -108,7 +108,7 @@ def _plate(draw: ImageDraw.ImageDraw, font, corner: tuple[float, float], text: s
 
 
 class VideoWriter:
-    """An H.264 file of frames that come with their times; there when the block ends. Use as a context manager.
+    """An H.264 file of frames with their times; complete when the block ends. Use as a context manager.
 
     Args:
         path: of an .mp4 file (or another container that holds H.264).

@@ -1,4 +1,4 @@
-"""A picture of what a model says along a video."""
+"""A plot of a model's predictions along a video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slowfast.engine.sliding import ScoresOverTime
 def plot_top_k_over_time(
     axes, result: ScoresOverTime, class_names: Sequence[str] | None = None, *, k: int = 5, title: str = ""
 ) -> list[int]:
-    """Draw the scores of the best classes over time into matplotlib's ``axes``; the classes drawn, the best first.
+    """Draw the scores of the best classes over time into matplotlib's ``axes``; returns the classes drawn, best first.
 
     Args:
         class_names: in label order; None shows numbers.

@@ -1,4 +1,4 @@
-"""What was predicted, as a video with captions and as a plot of scores over time."""
+"""Predictions, as a video with captions and as a plot of scores over time."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def save_captioned_video(
 
 
 def plot_result(path: str | os.PathLike, result: VideoResult, class_names: Sequence[str] | None, *, k: int = 5) -> bool:
-    """Write a PNG of the best classes over time; False where there are no scores over time.
+    """Write a PNG of the best classes over time; False if there are no scores over time.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -144,7 +144,7 @@ def plot_result(path: str | os.PathLike, result: VideoResult, class_names: Seque
 
 
 def _box_moments(result: VideoResult) -> list[Moment]:
-    """Of every key frame, for each class the score of the box that has most of it."""
+    """For every key frame and class, the highest score of any box."""
     half = result.spacing / 2
     return [
         Moment(frame.seconds - half, frame.seconds + half, frame.prediction.mean_scores.max(0))

@@ -1,4 +1,4 @@
-"""A window on the screen, drawn by OpenCV where it can."""
+"""A window on the screen, drawn by OpenCV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class ScreenError(ValueError):
-    """There is no screen to draw on; the message says what is missing."""
+    """No window can be drawn; the message says what is missing."""
 
 
 class Screen:
@@ -47,7 +47,7 @@ class Screen:
         self._cv2.destroyAllWindows()
 
     def show(self, frame: np.ndarray) -> None:
-        """Show a frame, uint8 (H, W, 3) RGB, and look at keys."""
+        """Show a frame, uint8 (H, W, 3) RGB, and check for key presses."""
         self._cv2.imshow(self.title, np.ascontiguousarray(frame[:, :, ::-1]))
         key = self._cv2.waitKey(1) & 0xFF
         self.is_closed = key == ord("q") or self._cv2.getWindowProperty(self.title, self._cv2.WND_PROP_VISIBLE) < 1

@@ -46,7 +46,7 @@ class RowProblems:
         del self.first[MAX_REPORTED:]
 
     def report(self, total: int, unit: str = "rows") -> None:
-        """Return when there are none.
+        """Return if there are none.
 
         Raises:
             AnnotationError: how many of ``total`` rows (or what ``unit`` says) are bad, the first ten with their lines.

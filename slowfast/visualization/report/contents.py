@@ -1,6 +1,6 @@
 """What a report shows of one run: plain data, read from the files in its OUTPUT_DIR.
 
-Those files may come from anywhere. They are read as data, checked, and reach the page as text alone.
+Those files may come from anywhere. They are read as data, checked, and reach the page only as text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NUM_TOP = 3
 
 
 class ReportError(ValueError):
-    """A folder that holds no run, or files in it that are not what they should be."""
+    """A folder that holds no run, or unusable files in it."""
 
 
 def find_runs(folder: str | Path) -> list[Path]:
@@ -52,7 +52,8 @@ def find_runs(folder: str | Path) -> list[Path]:
 
 
 def read_run(folder: Path, *, name: str) -> dict[str, Any]:
-    """All that the page shows of one run, ready for JSON. What it lacks (a training without a test, say) is empty.
+    """Everything that the page shows of one run, ready for JSON. Missing parts (of a training without a test, say) are
+    empty.
 
     Raises:
         ReportError, ValueError: a file cannot be read; the message names it.
@@ -83,7 +84,7 @@ def read_run(folder: Path, *, name: str) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file."""
+    """A JSON object; empty if there is no such file."""
     if not path.is_file():
         return {}
     content = read_json(path, error=ReportError)
@@ -153,7 +154,7 @@ def _is_number(value: object) -> bool:
 
 
 def _curve(records: Sequence[Mapping[str, Any]], name: str) -> list[list[float]]:
-    """(epoch, value) of the numbers called ``name``; means of neighbors where there are more than a chart shows."""
+    """(epoch, value) of the numbers named ``name``; means of neighbors if there are more than a chart shows."""
     epochs, values = series([record for record in records if _is_number(record.get(name))], name)
     points = np.array([epochs, values], dtype=np.float64)
     if len(epochs) > MAX_POINTS:
@@ -192,7 +193,7 @@ def _failures(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _strips(folder: Path, stored: Mapping[str, Any]) -> dict[int, str]:
-    """Video number -> its frames as a data URI; files of other names than a test writes are skipped."""
+    """Video number -> its frames as a data URI; files whose names a test would not write are skipped."""
     rows = stored.get("wrong_videos")
     strips = {}
     for row in map(_mapping, rows if isinstance(rows, list) else []):

@@ -1,4 +1,4 @@
-"""From what is known of some runs to one HTML file that holds all it needs: data, style and script."""
+"""From the content of some runs to one self-contained HTML file: data, style and script."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from slowfast.visualization.report.contents import ReportError, find_runs, read_
 
 
 def write_report(folders: Sequence[str | Path], path: str | Path) -> list[str]:
-    """Write the report of some runs, side by side, into ``path``; the names that the runs have in it.
+    """Write the report of some runs, side by side, to ``path``; returns the names of the runs in it.
 
     Args:
-        folders: OUTPUT_DIRs; one with several tests (TEST.NUM_TEMPORAL_CLIPS) gives a run for each.
+        folders: OUTPUT_DIRs; one with several tests (TEST.NUM_TEMPORAL_CLIPS) gives one run per test.
 
     Raises:
-        ReportError: a folder holds no run, or runs are of other classes.
+        ReportError: a folder holds no run, or the runs have different classes.
     """
     found = [run for folder in folders for run in find_runs(folder)]
     names = run_names(found)
@@ -42,7 +42,7 @@ def write_report(folders: Sequence[str | Path], path: str | Path) -> list[str]:
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell the folders apart; numbered where a folder is there twice."""
+    """The shortest ends of the paths that distinguish the folders; numbered if a folder is given twice."""
     parts = [folder.resolve().parts for folder in folders]
     length = 1
     while length < max(map(len, parts)) and len({p[-length:] for p in parts}) < len(set(parts)):
@@ -68,7 +68,7 @@ def _common_class_names(runs: Sequence[dict[str, Any]]) -> list[str] | None:
 
 
 def page(content: Mapping[str, Any]) -> str:
-    """The HTML text. Nothing in ``content`` can end the element that it stands in."""
+    """The HTML text. Nothing in ``content`` can close the element that contains it."""
     data = simplejson.dumps(content, ignore_nan=True, separators=(",", ":"), for_json=False)
     for letter in "<>&\u2028\u2029":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
