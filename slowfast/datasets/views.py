@@ -177,7 +177,7 @@ def cut_clip(
     """A window of the frames ``indices``, uint8 (3, T, H, W), and the window itself.
 
     Args:
-        window_for: gives it for ``height`` and ``width`` of the frames, when these are known.
+        window_for: returns the window for ``height`` and ``width`` of the frames, once these are known.
         options: of the window's ``apply_to_frames``.
     """
     window: Crop | WholeFrame | None = None

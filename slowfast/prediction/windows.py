@@ -202,7 +202,7 @@ def forward_options(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def open_forward(pipeline: Pipeline, path: str) -> AbstractContextManager[FrameReader]:
-    """A video to be read from front to back, as the pipeline's protocol counts frames.
+    """A reader of a video from start to end, at the frame rate of the pipeline's protocol.
 
     Files that are resampled to another rate or have optical flow, and folders of images, are read by number:
     the same pixels, with a seek for each group of windows.

@@ -25,7 +25,7 @@ def time_left(start: float, done: int, total: int) -> str:
 
 
 def with_log_lines(progress: Progress, *, total: int, name: str, unit: str = "batches") -> Iterator:
-    """The items of ``progress``, with a line in the log from time to time, and one at the end."""
+    """The items of ``progress``, with a log line from time to time and one at the end."""
     start = last_line = time.perf_counter()
     for done, item in enumerate(progress, 1):
         yield item

@@ -63,7 +63,7 @@ class _LogFile(logging.FileHandler):
 
 
 def setup_logging(output_dir: str | Path | None = None, *, rank: int | None = None) -> None:
-    """Log of the package to standard output (main process) and to ``output_dir``/log.txt (every process its own).
+    """Log of the package to standard output (main process) and to ``output_dir``/log.txt (one file per process).
 
     On other machines the first process shows warnings. Calling it again replaces the earlier setup.
 

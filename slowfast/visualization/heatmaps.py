@@ -25,7 +25,7 @@ def heat_colors(values: np.ndarray) -> np.ndarray:
 
 
 def with_heat(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Frames uint8 (..., H, W, 3) under a map (..., H, W) in [0, 1]: the hotter, the less of the frame is seen."""
+    """Frames uint8 (..., H, W, 3) under a map (..., H, W) in [0, 1]: the hotter, the less of the frame is visible."""
     share = 0.75 * np.clip(heat, 0, 1)[..., None]
     gray = frames.mean(-1, keepdims=True)  # so that the heat alone has color
     return ((1 - share) * gray + share * heat_colors(heat)).round().astype(np.uint8)

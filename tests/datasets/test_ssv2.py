@@ -252,7 +252,7 @@ def test_bad_entries_are_named(tmp_path):
         ('{"a": 1}', r'expected a list of objects with an "id" each'),
         ('[{"template": "x"}]', r'expected a list of objects with an "id" each'),
         ("[]", "names no video"),
-        ('[\n{"id": "1",\n]', r"train\.json:3: no JSON: "),
+        ('[\n{"id": "1",\n]', r"train\.json:3: not JSON: "),
     ],
 )
 def test_bad_files_are_named(tmp_path, content, message):

@@ -47,5 +47,5 @@ def test_settings_may_be_claimed_again_but_not_changed(tmp_path):
     with pytest.raises(ValueError, match=r"started with different settings \(fps 30.0, now 24.0\).*s\.json"):
         check_or_write_settings(tmp_path / "s.json", {"fps": 24.0, "sizes": (1, 2)})
     (tmp_path / "s.json").write_text("{")
-    with pytest.raises(ValueError, match=r"s\.json:1: no JSON"):
+    with pytest.raises(ValueError, match=r"s\.json:1: not JSON"):
         check_or_write_settings(tmp_path / "s.json", {"fps": 24.0})

@@ -112,13 +112,13 @@ class OwnError(ValueError):
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ('{"a": 1,}', r"a\.json:1: no JSON: "),
-        ('{"a":\n\n x}', r"a\.json:3: no JSON: "),
+        ('{"a": 1,}', r"a\.json:1: not JSON: "),
+        ('{"a":\n\n x}', r"a\.json:3: not JSON: "),
         ("[" * 100_000, r"a\.json: its JSON is nested too deeply"),
         ('{"a":' * 100_000, r"a\.json: its JSON is nested too deeply"),
         ("[" + "9" * 5000 + "]", r"a\.json: unusable JSON: Exceeds the limit"),
         (r'["\ud800 alone"]', r"a\.json: \\ud800 is half of a surrogate pair"),
-        ("", r"a\.json:1: no JSON"),
+        ("", r"a\.json:1: not JSON"),
     ],
 )
 def test_json_that_is_none_names_file_and_line(text, problem, tmp_path):
@@ -148,5 +148,5 @@ def test_rows_of_csv_and_a_quote_that_is_never_closed():
         (1, ["a", "b"]),
         (4, ["x\ny", "z"]),
     ]
-    with pytest.raises(OwnError, match=r"a\.csv:2: no CSV: field larger than field limit"):
+    with pytest.raises(OwnError, match=r"a\.csv:2: not CSV: field larger than field limit"):
         list(csv_rows(["a,b\n", '"' + "x" * 200_000], source="a.csv", error=OwnError))

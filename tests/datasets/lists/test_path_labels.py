@@ -232,7 +232,7 @@ def test_class_names_in_a_text_file(tmp_path):
         ('{"a": "0"}', r"expected a list of names or an object"),
         ("[1, 2]", r"expected a list of names or an object"),
         ('["a", "a"]', r"class names must be unique; 'a' appears"),
-        ("{", r":1: no JSON"),
+        ("{", r":1: not JSON"),
     ],
 )
 def test_class_files_that_are_none(tmp_path, content, problem):
