@@ -1,1 +1,1 @@
-"""The command line: one module a command, each with ``build_parser()`` and ``main(argv=None)``."""
+"""The command line: one module per command, each with ``build_parser()`` and ``main(argv=None)``."""

@@ -1,7 +1,7 @@
 """``slowfast ablate``: many configs, several seeds, one budget, one table.
 
-Every (config, seed) is a run in a folder of its own; a run that is complete is not made again, so the command can be
-stopped and called again, with more seeds too.
+Every (config, seed) is a run in its own folder; complete runs are not repeated, so the command can be stopped and
+called again, also with more seeds.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Row:
     Attributes:
         figures: per seed, the figure that the evaluator calls primary, in percent.
         gflops: of one test view, convolutions.
-        seconds: of all its runs that this call made.
-        num_made: of these runs; the others were there already.
+        seconds: of all its runs made by this call.
+        num_made: number of these runs; the others already existed.
     """
 
     name: str
@@ -132,7 +132,7 @@ def config_of(name: str) -> Path:
 
 
 def run_one(row: Row | None, name: str, seed: int, folder: Path, overrides: Sequence) -> Row:
-    """The row of a config with one more seed; ``row`` is what earlier seeds gave.
+    """The row of a config with one more seed; ``row`` has the results of earlier seeds.
 
     A run's folder is named after its whole config, so that another budget, or another config of the same name, is
     another run.
@@ -168,7 +168,8 @@ def format_table(rows: Sequence[Row]) -> str:
 
 
 def _figures(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
-    """Figures by name, for the claims; none where two rows have the same name, for they are of different folders."""
+    """Figures by name, for the claims; none if two rows have the same name, because they come from different
+    folders."""
     figures = {row.name: row.figures for row in rows}
     return figures if len(figures) == len(rows) else {}
 
@@ -190,7 +191,7 @@ def write_report(folder: Path, rows: Sequence[Row], *, command: str) -> None:
 
 
 def _eta(rows: dict[str, Row], start: float, done: int, total: int) -> str:
-    """The time that the missing runs will take, by those made here, such as "eta 12:30"."""
+    """The estimated time of the missing runs, from those made here, such as "eta 12:30"."""
     made = sum(row.num_made for row in rows.values())
     return f"eta {time_left(start, made, total - done + made)}" if made else "there already"
 

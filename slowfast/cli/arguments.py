@@ -1,6 +1,6 @@
-"""What the command lines of all commands share: one parser, one spelling of each shared flag, overrides at the end.
+"""What all command lines share: one parser, one spelling of each shared flag, overrides at the end.
 
-``tests/cli/test_arguments.py`` walks all parsers and holds them to it.
+``tests/cli/test_arguments.py`` checks all parsers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOOKS_LIKE_A_KEY = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*(\.\w+)*")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and which takes overrides among and behind its flags.
+    """A parser with one-line errors that accepts overrides among and after its flags.
 
     Args:
         takes_overrides: whether ``KEY value`` (or ``KEY=value``) pairs may follow; they come back as ``args.opts``.
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
             )
 
     def add_argument(self, *args, **kwargs) -> argparse.Action:
-        """As argparse's; the overrides stay behind what a command takes by position."""
+        """As in argparse; the overrides follow the command's positional arguments."""
         action = super().add_argument(*args, **kwargs)
         if self._overrides is not None and not action.option_strings:
             self._takes_files = True
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def parse_known_args(self, args=None, namespace=None):
-        """As argparse's; overrides are taken out of ``args`` before it sees them."""
+        """As in argparse; overrides are removed from ``args`` first."""
         args = list(sys.argv[1:] if args is None else args)
         if not self.takes_overrides:
             return super().parse_known_args(args, namespace)
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
         return rest, overrides
 
     def _num_values(self, flag: str) -> int:
-        """Tokens behind ``flag`` that are its values whatever they look like."""
+        """Number of tokens after ``flag`` that are its values, whatever they look like."""
         action = self._option_string_actions.get(flag)
         if action is None or "=" in flag:
             return 0
@@ -118,7 +118,7 @@ def _begins_override(token: str, keys: Iterable[str]) -> bool:
 
 
 def _is_file(token: str, keys: Iterable[str]) -> bool:
-    """Whether a word that could be a key is a file: IMG_0001.MP4 as cameras call them."""
+    """Whether a word that could be a key is a file, such as a camera's IMG_0001.MP4."""
     if token in keys or "=" in token:
         return False
     return os.path.lexists(token) or os.path.splitext(token)[1].lower() in VIDEO_ENDINGS
@@ -148,7 +148,7 @@ def command_parser(
 
 
 def typed_command(command: str) -> str:
-    """How the command was called: ``slowfast run``, or ``run_net.py`` by a script of tools/."""
+    """How the command was called: ``slowfast run``, or ``run_net.py`` through a script in tools/."""
     script = Path(sys.argv[0])
     return script.name if script.parent.name == "tools" else f"slowfast {command}"
 
@@ -167,7 +167,7 @@ def add_cfg(parser: Parser, *, default: str | None = None, several: str = "", re
     """--cfg: a config file, or the name of a recipe.
 
     Args:
-        several: what several of them mean, where several may be given.
+        several: what several of them mean, if several are allowed.
     """
     text = "config file, or a recipe such as Kinetics/SLOWFAST_8x8_R50" + (f"; {several}" if several else "")
     parser.add_argument(
@@ -212,7 +212,7 @@ def add_split(parser: argparse.ArgumentParser, *, default: str = "") -> None:
 
 
 def add_gpus(parser: argparse.ArgumentParser, what: str = "GPUs to run on", *, default: str = "") -> None:
-    """--gpus: how many; "auto" is a number too. None where it is not given, whatever ``default`` tells the user."""
+    """--gpus: a number or "auto". None if it is not given, whatever ``default`` tells the user."""
     shown = f" (default {default})" if default else ""
     parser.add_argument("--gpus", type=_gpus, metavar="N", help=f"{what}; 0: the CPU; auto: all{shown}")
 
@@ -251,7 +251,7 @@ def add_json(parser: argparse.ArgumentParser, what: str = "the figures") -> None
 def write_json(target: str | None, content: Any, *, text: str) -> None:
     """Print ``text`` and write ``content`` to what --json names; ``-`` prints the JSON in place of the text.
 
-    NaN becomes null: it is no JSON.
+    NaN becomes null, because JSON has no NaN.
     """
     encoded = simplejson.dumps(content, indent=2, ignore_nan=True)
     print(encoded if target == "-" else text)
@@ -263,10 +263,10 @@ def config_overrides(args: argparse.Namespace, **keys: str) -> list[Any]:
     """Overrides of a command line: the keys that its flags stand for, then its KEY value pairs.
 
     Args:
-        keys: attribute of ``args`` -> config key; flags that were not given are left out.
+        keys: attribute of ``args`` -> config key; flags that were not given are skipped.
 
     Raises:
-        ValueError: a flag and its key are both there.
+        ValueError: a flag and its key are both given.
     """
     given = {key: (flag, getattr(args, flag)) for flag, key in keys.items() if getattr(args, flag) not in (None, "")}
     for entry in args.opts:

@@ -159,7 +159,7 @@ def _eval_step(cfg, device, *, batch, channels_last, dtype=None, folded=False, c
 def _inputs(
     cfg: CfgNode, model: nn.Module, device: torch.device, *, batch: int, crop: int, channels_last: bool
 ) -> tuple[torch.Tensor, ...]:
-    """What ``model`` is called with: clips, and one box a clip where it takes boxes."""
+    """The inputs of ``model``: clips, and one box per clip if it takes boxes."""
     clip = torch.randn(batch, clip_channels(model), cfg.DATA.NUM_FRAMES, crop, crop, device=device)
     if channels_last:
         clip = clip.contiguous(memory_format=torch.channels_last_3d)
@@ -171,7 +171,7 @@ def _inputs(
 
 
 def _labels(cfg: CfgNode, model: nn.Module, device: torch.device, *, batch: int) -> torch.Tensor:
-    """One class a clip: int64 (B,), or float32 (B, K) of 0 and 1 where a clip or a box may have several."""
+    """One class per clip: int64 (B,), or float32 (B, K) of 0 and 1 if a clip or a box may have several."""
     labels = torch.arange(batch, device=device) % cfg.MODEL.NUM_CLASSES
     has_several = takes_boxes(model) or cfg.DATA.MULTI_LABEL
     return nn.functional.one_hot(labels, cfg.MODEL.NUM_CLASSES).float() if has_several else labels

@@ -18,7 +18,7 @@ from slowfast.video.reader import VideoReader
 
 
 def write_benchmark_video(path: Path) -> Path:
-    """An H.264 file of 30 fps with a scrolling texture and noise, coded as files of Kinetics are; its path."""
+    """An H.264 file of 30 fps with a scrolling texture and noise, coded like Kinetics files; returns its path."""
     height, width, num_frames = 256, 340, 300
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (height // 8 + 1, 2 * width // 8 + 1, 3), dtype=np.uint8)
@@ -95,7 +95,7 @@ def _median_ms(run, repeats: int) -> float:
 
 
 class _Records:
-    """Stands in for the writer of the trainer's log."""
+    """Replaces the writer of the trainer's log."""
 
     def __init__(self):
         self.records: list[dict] = []
@@ -110,7 +110,8 @@ class _Records:
 
 
 def measure_training(cfg: Config, folder: Path, video: Path, *, batch: int, steps: int) -> dict[str, float]:
-    """Clips a second of real training, and the percent of its time spent waiting for data; without the first step."""
+    """Clips per second of real training, and the percentage of its time spent waiting for data; without the first
+    step."""
     processes = max(1, cfg.NUM_GPUS)
     workers = min(cfg.DATA_LOADER.NUM_WORKERS, 2 if cfg.NUM_GPUS == 0 else 8)
     overrides = ["TRAIN.DATASET", "kinetics", "TRAIN.BATCH_SIZE", batch * processes, "TRAIN.EVAL_PERIOD", 0]

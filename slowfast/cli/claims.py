@@ -37,9 +37,8 @@ CLAIMS = (
 
 
 def verdict(claim: Claim, difference: PairedDifference) -> str:
-    """What an interval says of a claim: "holds", "does not hold", or "open" where it has zero inside.
-
-    A claim of "no worse" is "not contradicted" by an interval with zero inside.
+    """The verdict of an interval on a claim: "holds", "does not hold", or "open" if it contains zero. A claim of "no
+    worse" is "not contradicted" by an interval that contains zero.
     """
     if math.isnan(difference.low):
         return "open"
@@ -51,7 +50,7 @@ def verdict(claim: Claim, difference: PairedDifference) -> str:
 
 
 def statements(figures: Mapping[str, Mapping[int, float]]) -> list[dict]:
-    """Claim, difference and verdict of every claim both of whose rows were run with a common seed.
+    """Claim, difference and verdict of every claim with a seed common to both of its rows.
 
     Args:
         figures: row -> seed -> figure in percent.

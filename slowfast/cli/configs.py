@@ -15,10 +15,11 @@ OUTPUTS = Path("outputs")  # folder of runs that name none
 
 
 def load_config(name: str | Path, overrides: Sequence[Any] = ()) -> Config:
-    """The config of a run, with what its user left open; ``origins.inferred`` tells what that is. Logs nothing.
+    """The config of a run, completed where its user left keys open; ``origins.inferred`` lists those. Logs nothing.
 
-    - OUTPUT_DIR, where no file and no override sets it: outputs/<recipe>.
-    - MODEL.NUM_CLASSES, where at most a recipe of the package sets it: as many as the class list of the data names.
+    - OUTPUT_DIR, if no file and no override sets it: outputs/<recipe>.
+    - MODEL.NUM_CLASSES, if only a recipe of the package sets it, or nothing does: the number of names in the data's
+        class list.
 
     Args:
         name: as --cfg takes it.
@@ -36,7 +37,7 @@ def load_config(name: str | Path, overrides: Sequence[Any] = ()) -> Config:
 
 
 def output_folder(path: Path) -> Path:
-    """``outputs/Kinetics/SLOWFAST_8x8_R50`` of a recipe, ``outputs/mine`` of a file somewhere/mine.yaml."""
+    """``outputs/Kinetics/SLOWFAST_8x8_R50`` for a recipe, ``outputs/mine`` for a file somewhere/mine.yaml."""
     return OUTPUTS / (name_of_recipe(path) or path.stem)
 
 
@@ -51,7 +52,7 @@ def _with_listed_classes(cfg: Config) -> Config:
 def check_output_folders(configs: Sequence[Config], names: Sequence[str]) -> None:
     """Return if no two jobs of one command line would overwrite each other's files.
 
-    One that trains and one that tests go together: the second then tests what the first trained.
+    One that trains and one that tests may share a folder: the second then tests what the first trained.
 
     Raises:
         ConfigError: two train, or two test, in one folder.

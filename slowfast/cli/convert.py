@@ -63,9 +63,9 @@ def _check_paths(source: str, target: Path, *, overwrite: bool) -> None:
 
 
 def convert(content: dict[str, Any], *, to: str, source: str) -> tuple[dict[str, Any], str]:
-    """The content of a checkpoint in the naming ``to``, and a sentence on its training ("" where it holds none).
+    """The content of a checkpoint in the naming ``to``, and a sentence on its training ("" if it holds none).
 
-    ``module.`` of wrapped models is removed. What tells a training in the old form alone is left out.
+    ``module.`` of wrapped models is removed. Training state that only the old form has is dropped.
 
     Raises:
         CheckpointError: the names are of neither naming, or two entries would get one name.
@@ -102,7 +102,7 @@ def _with_training(content: dict[str, Any], *, to: str) -> tuple[dict[str, Any],
 
 
 def _summary(args: argparse.Namespace, kind: str, content: dict[str, Any], converted: dict[str, Any], note: str) -> str:
-    """What was read and written, a line each."""
+    """What was read and written, one line each."""
     state = content["model_state"]
     names = rename({name.removeprefix("module."): None for name in state}, to=args.to)
     renamed = [(old, new) for old, new in zip(state, names, strict=True) if old != new]

@@ -1,7 +1,7 @@
 """The paper's claim on a laptop: ``make demo``.
 
 Writes the Motion data set, trains SlowFast and, with the same budget, the Slow-only network on it, tests both with
-several views, and prints one table. Direction is invisible to a few sparse frames, so Slow alone cannot tell it.
+several views, and prints one table. Direction is invisible to a few sparse frames, so Slow-only cannot recognize it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def accuracy_by(names: Sequence[str], part: Callable[[str], str], labels: np.nda
 
 
 def train_and_test(cfg: CfgNode, class_names: Sequence[str]) -> dict:
-    """Run one network; its row of the table. A run that is complete already is only tested again."""
+    """Run one network; returns its row of the table. A complete run is only tested again."""
     start, cpu_start = time.perf_counter(), _cpu_seconds()
     launch(run_job, cfg)
     saved = np.load(Path(cfg.OUTPUT_DIR) / "predictions.npz")

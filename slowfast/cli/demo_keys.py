@@ -19,16 +19,16 @@ REFUSED = {
 
 
 def predict_arguments(cfg: CfgNode, name: str, overrides: Sequence[Any] = ()) -> list[str]:
-    """The words behind ``slowfast predict`` that do what the DEMO keys of a config say.
+    """The arguments of ``slowfast predict`` that do what the DEMO keys of a config say.
 
-    A window is a clip; DEMO.BUFFER_SIZE of its frames are shared with the next, DEMO.NUM_CLIPS_SKIP are skipped.
+    A window is a clip that shares DEMO.BUFFER_SIZE frames with the next; DEMO.NUM_CLIPS_SKIP clips are skipped.
 
     Args:
         name: of the config, as --cfg takes it.
         overrides: ``KEY value`` pairs that belong to it.
 
     Raises:
-        ConfigError: a key asks for what is not there; the message has the command to use.
+        ConfigError: a key asks for something that does not exist here; the message has the command to use.
     """
     demo, defaults = cfg.DEMO, get_cfg().DEMO
     refused = [f"DEMO.{key}={demo[key]!r}: {why}." for key, why in REFUSED.items() if demo[key] != defaults[key]]

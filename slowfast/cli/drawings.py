@@ -53,7 +53,7 @@ def asked_drawings(cfg: CfgNode) -> list[str]:
 
 
 def draws_alone(cfg: CfgNode) -> bool:
-    """Whether there is something to draw without a test: of an earlier one, or a model at work."""
+    """Whether there is something to draw without a test: an earlier test, or a model at work."""
     return bool(asked_drawings(cfg)) and bool(cfg.TENSORBOARD.PREDICTIONS_PATH or cfg.TENSORBOARD.MODEL_VIS.ENABLE)
 
 
@@ -95,10 +95,10 @@ def _size_problems(cfg: CfgNode, *names: str) -> Iterator[str]:
 
 
 def draw_run(cfg: CfgNode) -> None:
-    """Hand the figures of the test that the run made to its writers, and what TENSORBOARD.* asks to be drawn.
+    """Pass the figures of the run's test, and the drawings that TENSORBOARD.* requests, to its writers.
 
     Raises:
-        ValueError: a file that the keys name cannot be used, or no layer has the name that they give.
+        ValueError: a file that the keys name cannot be used, or no layer has the given name.
     """
     if not distributed.is_main() or not (cfg.TENSORBOARD.ENABLE or cfg.LOG_WRITERS):
         return
@@ -149,7 +149,7 @@ def _draw_validations(trainer: Trainer, *, cfg: CfgNode) -> None:
 
 
 def last_step(output_dir: Path) -> int:
-    """The last training step that metrics.jsonl tells of; 0 without one."""
+    """The last training step in metrics.jsonl; 0 without one."""
     path = output_dir / "metrics.jsonl"
     return max((record["step"] for record in read_metrics(path)), default=0) if path.is_file() else 0
 

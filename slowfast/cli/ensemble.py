@@ -44,7 +44,7 @@ def build_parser() -> Parser:
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a table of each test and the fusion; with --output, write the fusion as a test is written."""
+    """Print a table of each test and the fusion; with --output, write the fusion like a test."""
     args = build_parser().parse_args(argv)
     setup_logging()
     start = time.perf_counter()
@@ -72,10 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def find_evaluator(members: Sequence[Predictions]) -> str:
     """Name of the evaluator that the members were tested with.
 
-    Where no member's results.json names one: topk if a video has one label, else multilabel_map.
+    If no member's results.json names one: topk if a video has one label, else multilabel_map.
 
     Raises:
-        FusionError: two members were tested with different ones, so that their figures do not compare.
+        FusionError: two members were tested with different ones, so their figures cannot be compared.
     """
     named = {name: member.name for member in members if (name := read_results(member).get("evaluator"))}
     if len(named) > 1:
@@ -89,7 +89,7 @@ def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
     """The figures that the evaluator of that name gives.
 
     Raises:
-        FusionError: it is for other labels: for one per video and not for several, or the other way round.
+        FusionError: it is for a different kind of labels: one per video instead of several, or vice versa.
     """
     evaluate_scores = EVALUATOR_REGISTRY.get(evaluator)()
     try:
@@ -100,7 +100,7 @@ def evaluate(predictions: Predictions, evaluator: str) -> dict[str, float]:
 
 
 def read_results(member: Predictions) -> dict:
-    """What results.json beside the predictions says; empty where there is none."""
+    """The content of results.json next to the predictions; empty if there is none."""
     path = Path(member.name).with_name("results.json")
     content = read_json(path, error=FusionError) if path.is_file() else {}
     if not isinstance(content, dict):
@@ -109,7 +109,7 @@ def read_results(member: Predictions) -> dict:
 
 
 def describe(member: Predictions, weight: float, figures: dict[str, float]) -> dict:
-    """What results.json tells of one input: its figures here, and what its own results.json says of its making."""
+    """The entry of one input in results.json: its figures here, and its provenance from its own results.json."""
     content = read_results(member)
     told = {key: content[key] for key in ("protocol", "evaluator", "weights") if key in content}
     finite = {name: None if math.isnan(value) else value for name, value in figures.items()}  # NaN is no JSON

@@ -42,7 +42,7 @@ def build_parser() -> Parser:
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the screen; 1 if something will keep a training from working."""
+    """Print the screen; 1 if something will prevent training."""
     args = build_parser().parse_args(argv)
     found = describe_machine()
     write_json(args.json, found, text=format_screen(found))
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Everything on the screen, as data; ``problems`` has a sentence for each thing that should be mended."""
+    """Everything on the screen, as data; ``problems`` has a sentence for each thing to fix."""
     found: dict[str, Any] = {
         "versions": {**versions(), "ffmpeg": av.ffmpeg_version_info, "platform": platform.platform()},
         "extras": {name: installed_version(name) for name in EXTRAS},
@@ -154,7 +154,7 @@ def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def _outcome(check: Callable[[], str | None]) -> dict[str, Any]:
-    """``ok`` (None where there is nothing to check) and ``detail`` of a check; what it raises is its detail."""
+    """``ok`` (None if there is nothing to check) and ``detail`` of a check; an exception becomes its detail."""
     try:
         detail = check()
     except Exception as error:  # any: the screen is for finding out what is broken
@@ -163,7 +163,7 @@ def _outcome(check: Callable[[], str | None]) -> dict[str, Any]:
 
 
 def check_gloo() -> str | None:
-    """What two ranks of a gloo group say of a sum over both; they run in threads, over the network interface."""
+    """The result of a sum over two ranks of a gloo group, which run in threads, over the network interface."""
     if not dist.is_gloo_available():
         return None
     store = dist.HashStore()
@@ -182,7 +182,7 @@ def check_gloo() -> str | None:
 
 
 def check_nccl() -> str | None:
-    """What NCCL makes of a sum over all GPUs of this machine, in this process."""
+    """The result of an NCCL sum over all GPUs of this machine, in this process."""
     if not dist.is_nccl_available() or not num_gpus():
         return None
     values = [torch.full((1,), float(index + 1), device=f"cuda:{index}") for index in range(num_gpus())]

@@ -11,7 +11,7 @@ from slowfast.utils.text import printable
 
 
 def report_errors(main: Callable[..., int]) -> Callable[..., int]:
-    """``main`` whose user errors become one line on standard error and an exit code (``utils/errors.py``).
+    """``main`` with user errors as one line on standard error and an exit code (``utils/errors.py``).
 
     With SLOWFAST_TRACEBACK=1 in the environment they keep their traceback; other exceptions always do.
     """

@@ -32,7 +32,7 @@ NOTES = """protocols (do not compare figures of different ones):
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the report, writes what was asked for, and returns the exit status."""
+    """Prints the report, writes the requested files, and returns the exit status."""
     args = build_parser().parse_args(argv)
     class_names = read_label_map(args.label_map)  # the small files first: a slip shows before the long read
     excluded = read_excluded_timestamps(args.excluded) if args.excluded else ()
@@ -115,7 +115,7 @@ def _report(result: dict, class_names: dict[int, str], args: argparse.Namespace)
 
 
 def _table(result: dict, class_names: dict[int, str], order: str) -> list[str]:
-    """One line per class; those without ground truth show a dash and stand last when sorted by average precision."""
+    """One line per class; those without ground truth show a dash and come last when sorted by average precision."""
     rows = list(class_names.items())
     ap = result["ap"]
     if order == "ap":

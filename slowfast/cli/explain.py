@@ -45,7 +45,7 @@ class Looked:
     """What is explained: clips, or the boxes of one clip.
 
     Attributes:
-        frames: uint8 (C, 3, T, H, W) of C clips; one where there are boxes.
+        frames: uint8 (C, 3, T, H, W) of C clips; one if there are boxes.
         scores: float32 (N, K), of the clips or the boxes.
         seconds: float64 (N, 2).
         boxes: float32 (N, 5), or None.
@@ -99,7 +99,7 @@ def build_parser() -> Parser:
 
 
 def class_id_of(name: str, pipeline: Pipeline, num_classes: int) -> int:
-    """The class called ``name``, or of that number.
+    """The class with that name or number.
 
     Raises:
         ValueError: there is none.
@@ -140,10 +140,10 @@ def look_at_boxes(pipeline: Pipeline, args: argparse.Namespace) -> tuple[Looked,
 
 
 def key_frame_of(args: argparse.Namespace) -> tuple[float, np.ndarray]:
-    """Seconds and boxes (R, 4) of the key frame that is meant.
+    """Seconds and boxes (R, 4) of the selected key frame.
 
     Raises:
-        ValueError: the list has none of the video, or none at that time.
+        ValueError: the list has none for the video, or none at that time.
     """
     listed = [(seconds, boxes) for seconds, boxes, _ in ListedBoxes(args.boxes).key_frames(args.video)]
     found = [row for row in listed if args.seconds is None or abs(row[0] - args.seconds) < 0.01]
@@ -154,7 +154,7 @@ def key_frame_of(args: argparse.Namespace) -> tuple[float, np.ndarray]:
 
 
 def explain(pipeline: Pipeline, args: argparse.Namespace) -> list[str]:
-    """Write the files; a line for each clip or box."""
+    """Write the files; returns a line for each clip or box."""
     look = look_at_boxes if takes_boxes(pipeline.model) else look_at_clips
     looked, classes = look(pipeline, args)
     layers = find_layers(pipeline, args.layer) if args.layer else default_layers(pipeline, looked.frames, looked.boxes)

@@ -124,7 +124,7 @@ def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats:
 
 
 def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: int) -> dict:
-    """All that a program needs to know to feed the files and to read their scores."""
+    """Everything that a program needs to know to feed the files and read their scores."""
     protocol, has_boxes = pipeline.protocol, takes_boxes(pipeline.model)
     height, width = clip_shape[2:]
     inputs = [

@@ -1,4 +1,4 @@
-"""``slowfast features``: what a layer of a model makes of videos."""
+"""``slowfast features``: the features that a layer computes from videos."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def build_parser() -> Parser:
 
 
 def settings_of(pipeline: Pipeline, choice: FeatureChoice) -> dict:
-    """All that decides what the features of a video are."""
+    """Everything that determines the features of a video."""
     return {
         "layer": choice.layer,
         "per": choice.per,

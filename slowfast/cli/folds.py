@@ -22,14 +22,14 @@ slowfast folds outputs/ucf101_1 outputs/ucf101_2 outputs/ucf101_3
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What results.json tells of the test on one split.
+    """The test on one split, from its results.json.
 
     Attributes:
         path: the file.
         fold: DATA.FOLD.
         setting: what must be equal in all splits: set, protocol and model.
         figures: name -> value.
-        num_videos, num_failed: tested, and of them not decodable.
+        num_videos, num_failed: tested videos, and those of them that could not be decoded.
     """
 
     path: Path
@@ -44,7 +44,7 @@ def read_result(path: str | Path) -> FoldResult:
     """The result in a results.json, or in that of an OUTPUT_DIR.
 
     Raises:
-        ValueError: there is none, or the file is no results.json of a test.
+        ValueError: there is none, or the file is not a test's results.json.
     """
     path = Path(path) / "results.json" if Path(path).is_dir() else Path(path)
     content = read_json(path)
@@ -66,7 +66,7 @@ def mean_over_folds(results: Sequence[FoldResult]) -> dict[str, float]:
     """The plain mean of every figure that all results have: each split counts the same, whatever its size.
 
     Raises:
-        ValueError: a split is there twice, or the results are of different sets, protocols or models.
+        ValueError: a split appears twice, or the results come from different sets, protocols or models.
     """
     seen: dict[int, FoldResult] = {}
     for result in results:
@@ -103,7 +103,7 @@ def build_parser() -> Parser:
 
 
 def format_table(results: Sequence[FoldResult], means: dict[str, float]) -> str:
-    """One line a split and one for the mean, below what was tested."""
+    """One line per split and one for the mean, below what was tested."""
     first = results[0].setting
     lines = [f"{first['TEST.DATASET']}, {first['protocol']}"]
     lines.append(f"{'split':<6}{'videos':>8}{'failed':>8}" + "".join(f"{name:>10}" for name in means))

@@ -71,7 +71,7 @@ def format_tables(info: dict) -> str:
 
 
 def _name(info: dict) -> str:
-    """The model, and its kind of temporal kernels where MODEL.ARCH decides on them."""
+    """The model, and its kind of temporal kernels if MODEL.ARCH decides on them."""
     return info["model"] if info["model"].startswith("torchvision/") else f"{info['model']} ({info['arch']})"
 
 

@@ -1,4 +1,4 @@
-"""The GPUs of this machine: what --gpus means, and the command line that fits when a config asks for more."""
+"""The GPUs of this machine: what --gpus means, and the command line to use when a config asks for more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_gpus_of(cfg: CfgNode, *, command: str, argv: Sequence[str]) -> None:
     """Return if this machine has NUM_GPUS.
 
     Raises:
-        LaunchError: it has fewer; the message is ``argv`` again, with the settings that fit.
+        LaunchError: it has fewer; the message repeats ``argv`` with settings that fit.
     """
     present = num_gpus()
     if cfg.NUM_GPUS <= present:
@@ -29,10 +29,10 @@ def check_gpus_of(cfg: CfgNode, *, command: str, argv: Sequence[str]) -> None:
 
 
 def one_device(gpus: int | str | None) -> torch.device:
-    """The CPU for --gpus 0 or none at all, else the first GPU; "auto" takes one where there is one.
+    """The CPU for --gpus 0 or none at all, else the first GPU; "auto" uses one if there is one.
 
     Raises:
-        LaunchError: more than one is asked for, or there is none.
+        LaunchError: more than one is requested, or there is none.
     """
     if gpus not in (None, 0, 1, "auto"):
         raise LaunchError(f"--gpus {gpus}: this command uses at most one GPU.")
@@ -44,7 +44,7 @@ def one_device(gpus: int | str | None) -> torch.device:
 def settings_for(cfg: CfgNode, num_gpus: int) -> list[str]:
     """Overrides that run ``cfg`` on ``num_gpus`` GPUs (0: the CPU) with as many clips each as it has now.
 
-    Learning rates go with the batch (the linear rule).
+    Learning rates scale with the batch (the linear rule).
     """
     processes, wanted = max(1, num_gpus), max(1, cfg.NUM_GPUS)
     settings: dict[str, int | str] = {"NUM_GPUS": num_gpus}
@@ -61,7 +61,7 @@ def settings_for(cfg: CfgNode, num_gpus: int) -> list[str]:
 
 
 def _without_gpus(argv: Sequence[str]) -> list[str]:
-    """``argv`` without --gpus: NUM_GPUS takes its place."""
+    """``argv`` without --gpus, which NUM_GPUS replaces."""
     kept, tokens = [], iter(argv)
     for token in tokens:
         if token == "--gpus":

@@ -1,4 +1,4 @@
-"""``slowfast COMMAND``: all commands behind one name; each module is imported when its turn comes."""
+"""``slowfast COMMAND``: all commands behind one name; each module is imported only when it is used."""
 
 from __future__ import annotations
 

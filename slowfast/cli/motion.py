@@ -41,7 +41,7 @@ HELP = {
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the set (or says that it is there already) and returns the exit status."""
+    """Writes the set (or says that it already exists) and returns the exit status."""
     args = build_parser().parse_args(argv)
     spec = _spec(args)
     total = sum(spec.num_videos(split) for split in spec.splits)
@@ -126,7 +126,7 @@ def _flag(name: str) -> str:
 
 
 def _defaults(name: str) -> str:
-    """The default of an option, for each form where it has several: "default 1280; charades 240; ava 48"."""
+    """The default of an option, per form if it has several: "default 1280; charades 240; ava 48"."""
     defaults = {form: field.default for form, spec in FORMS.items() for field in fields(spec) if field.name == name}
     if len(defaults) == len(FORMS) and len(set(defaults.values())) == 1:
         return f"default {defaults['clips']}"

@@ -38,7 +38,7 @@ def add_model(parser: Parser) -> None:
 
 
 def add_detector(parser: Parser) -> None:
-    """--detector, --detector-weights, --least-detection: what finds the boxes of a model of boxes."""
+    """--detector, --detector-weights, --least-detection: the detector for a detection model."""
     parser.add_argument(
         "--detector",
         metavar="NAME",
@@ -64,7 +64,7 @@ def detected_boxes(args: argparse.Namespace, pipeline: Pipeline, *, stride_secon
 def load_model(args: argparse.Namespace) -> Pipeline:
     """The pipeline of the flags that ``add_model`` adds, with the overrides of the command line.
 
-    IMPORTS among these runs: it was typed.
+    IMPORTS among these runs, because the user typed it.
 
     Raises:
         ValueError: neither a checkpoint nor a config, or what ``slowfast.load`` raises.
@@ -94,7 +94,7 @@ def pipeline_of(cfg: CfgNode, *, device: torch.device | str) -> Pipeline:
 
 
 def newest_in(path: str) -> str:
-    """The newest checkpoint of a run's folder; what is no folder, as it is.
+    """The newest checkpoint of a run's folder; anything else unchanged.
 
     Raises:
         ValueError: a folder without checkpoints.
@@ -108,7 +108,7 @@ def newest_in(path: str) -> str:
 
 
 def split_imports(overrides: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """(what IMPORTS names, the other overrides): those of a checkpoint's config are another matter."""
+    """(what IMPORTS names, the other overrides): the IMPORTS of a checkpoint's config are handled separately."""
     words = list(overrides)
     rest: list[Any] = []
     imports: list[Any] = []

@@ -1,4 +1,4 @@
-"""``slowfast predict``: what a model says of videos, long videos, cameras and boxes."""
+"""``slowfast predict``: predictions for videos, long videos, cameras and boxes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _add_boxes(parser: Parser) -> None:
 
 
 def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
-    """What the flags ask of every video.
+    """The options of every video, from the flags.
 
     Raises:
         ValueError: they contradict each other or the model.

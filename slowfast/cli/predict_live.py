@@ -1,4 +1,4 @@
-"""``slowfast predict`` on what does not wait: cameras, live streams, files played at their own speed."""
+"""``slowfast predict`` on live sources: cameras, streams, files played at their own frame rate."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIVE_SMOOTHING = 3  # windows that live scores are averaged over, where --smooth
 
 
 class LivePicture:
-    """Every frame with the newest caption: into a file, and for a window. Called in the thread that takes frames.
+    """Every frame with the newest caption, for a file and a window. Called in the thread that reads frames.
 
     Args:
         writer: of the file, or None.
@@ -51,7 +51,7 @@ class LivePicture:
 
 
 class LiveSession:
-    """What is said of a live source from its first window to its end, or to Ctrl-C.
+    """The results of a live source from its first window to its end, or to Ctrl-C.
 
     Args:
         picture: that shows the newest classes, or None.
@@ -83,7 +83,7 @@ class LiveSession:
         self._overwrites = sys.stdout.isatty()
 
     def take(self, live: LiveScores) -> None:
-        """Show and note one window."""
+        """Show and record one window."""
         self._so_far.add(live.window.prediction)
         window = self._smooth(live.window)
         self.windows.append(window_entry(window, self.look.num_top))
@@ -130,10 +130,10 @@ class LiveSession:
 
 
 def live_look(args: argparse.Namespace, pipeline: Pipeline) -> Look:
-    """What the flags ask of a live source.
+    """The options of a live source, from the flags.
 
     Raises:
-        ValueError: the model cannot look at one.
+        ValueError: the model does not support one.
     """
     if takes_boxes(pipeline.model):
         raise ValueError(

@@ -25,7 +25,8 @@ from slowfast.utils.text import printable, spreadsheet_cell
 
 
 def output_paths(target: Path | None, sources: Sequence[Source], ending: str) -> dict[int, Path]:
-    """The file of each source, by its position: ``target`` itself if it ends so and there is one source, else in it.
+    """The file of each source, by its position: ``target`` itself if it has that extension and there is one source,
+    else a file in it.
 
     Raises:
         ValueError: several sources, and ``target`` is one file.
@@ -55,7 +56,7 @@ class _Steps:
 
 
 class Terminal:
-    """A line for every video, and for every segment as soon as it ends; below them a bar where a person watches."""
+    """A line for every video, and for every segment as soon as it ends; below them a bar, on a terminal."""
 
     def __init__(self, sources: Sequence[Source], look: Look, *, is_silent: bool = False):
         self.look, self.is_silent = look, is_silent
@@ -128,7 +129,7 @@ def clock(seconds: float) -> str:
 
 
 class CsvOutput:
-    """A table that grows as results come. Use as a context manager.
+    """A table that grows as results arrive. Use as a context manager.
 
     ``video,start,end,label,score,failure`` of windows; ``video,seconds,track,x1,y1,x2,y2,label,score,failure`` of
     boxes; else ``video,top1,score1,...,failure``.
@@ -156,12 +157,12 @@ class CsvOutput:
         return ["video", *(f"{what}{rank}" for rank in ranks for what in ("top", "score"))]
 
     def segment(self, path: str, segment: Segment) -> None:
-        """Append a segment of a video as it ends; of boxes it is no row."""
+        """Append a segment of a video as it ends; segments of boxes are not written."""
         if self.look.boxes is None:
             self._row(path, [segment.start, segment.end, segment.label, segment.score])
 
     def window(self, path: str, key_frame) -> None:
-        """Append a row for each of the best classes of each box of a key frame; windows alone are no rows."""
+        """Append a row for each of the best classes of each box of a key frame; windows are not written."""
         if not isinstance(key_frame, KeyFramePrediction):
             return
         rows = zip(key_frame.boxes, key_frame.tracks, key_frame.prediction.top(self.look.num_top), strict=True)
@@ -170,7 +171,7 @@ class CsvOutput:
                 self._row(path, [key_frame.seconds, track, *box, name, score])
 
     def end(self, result: VideoResult) -> None:
-        """Append what is known at the end of a video: its best classes, if it was looked at as a whole; a failure."""
+        """Append the results at the end of a video: its best classes, if it was scored as a whole, or a failure."""
         record = result.record
         if record["failure"] is not None:
             self._row(result.source.path, [], failure=record["failure"])
@@ -197,7 +198,7 @@ def write_records(target: str | None, pipeline: Pipeline, records: Sequence[dict
 
 
 def _as_json(document: dict) -> str:
-    """JSON with a line for each video: 400 scores below each other are no reading."""
+    """JSON with one line per video: 400 scores on separate lines would be unreadable."""
     videos = ",\n".join(simplejson.dumps(record, ignore_nan=True) for record in document["videos"])
     rest = {name: value for name, value in document.items() if name != "videos"}
     return f'{simplejson.dumps(rest, ignore_nan=True)[:-1]}, "videos": [\n{videos}\n]}}\n'

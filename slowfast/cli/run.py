@@ -81,7 +81,7 @@ def build_parser() -> Parser:
 
 
 def add_run_arguments(parser: Parser) -> None:
-    """What a run is of, for `slowfast run` and for what starts it elsewhere."""
+    """The arguments of a run, for `slowfast run` and for commands that start it elsewhere."""
     add_cfg(parser, several="several run one after the other")
     add_output(parser, "folder for checkpoints, logs and results (OUTPUT_DIR; default: outputs/ and the recipe's name)")
     add_checkpoint(
@@ -96,7 +96,7 @@ def add_run_arguments(parser: Parser) -> None:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments: ``cfg`` has the names of the configs, ``opts`` the overrides behind them."""
+    """Parsed arguments: ``cfg`` has the names of the configs, ``opts`` the overrides after them."""
     parser = build_parser()
     args = parser.parse_args(argv)
     check_config_names(args.cfg, parser)
@@ -117,10 +117,10 @@ def check_config_names(names: Sequence[str], parser: Parser) -> None:
 
 
 def overrides_of(args: argparse.Namespace, **more: str) -> list:
-    """What the command line says of config keys, by flags or KEY value pairs.
+    """The config keys that the command line sets, by flags or KEY value pairs.
 
     Args:
-        more: further flags -> their keys.
+        more: additional flags -> their keys.
     """
     return config_overrides(
         args,
@@ -149,7 +149,7 @@ def check_has_steps(cfg: CfgNode, name: str) -> None:
     """Return if a run of ``cfg`` does anything.
 
     Raises:
-        ConfigError: it would end in silence; the message says what to do.
+        ConfigError: it would do nothing; the message says what to set.
     """
     if cfg.DEMO.ENABLE or has_job(cfg):
         return
@@ -179,7 +179,7 @@ def run_job(cfg: CfgNode) -> None:
 
 
 def _log_start(cfg: CfgNode) -> None:
-    """What the run is made with, what was chosen for its user, and what of the config changes nothing."""
+    """Log the environment of the run, what was chosen for its user, and which settings have no effect."""
     found = versions()
     logger.info(
         "slowfast %s on %s; the whole config is in %s/config.yaml",
@@ -213,12 +213,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def demo_words(cfg: CfgNode, name: str, args: argparse.Namespace) -> list[str]:
-    """The words behind ``slowfast predict`` for the DEMO keys of a job: of what it trains, or of --checkpoint."""
+    """The arguments of ``slowfast predict`` for the DEMO keys of a job: with the weights that it trains, or
+    --checkpoint."""
     tests = {} if cfg.TRAIN.ENABLE or not args.checkpoint else {"checkpoint": "TEST.CHECKPOINT_FILE_PATH"}
     return predict_arguments(cfg, name, overrides_of(args, **tests))
 
 
 def _run_demo(words: Sequence[str]) -> int:
-    """Do what DEMO keys say, and show how to type it."""
+    """Do what the DEMO keys say, and print the equivalent command."""
     print(f"DEMO.ENABLE: slowfast predict {shlex.join(words)}", flush=True)
     return predict(words)

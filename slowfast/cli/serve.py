@@ -69,7 +69,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
     """A socket that listens there.
 
     Raises:
-        LaunchError: the port is taken, or the address is none of this machine's.
+        LaunchError: the port is taken, or the address does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
@@ -85,7 +85,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def find_samples(folder: Path | None) -> list:
-    """The videos of a folder, called by their path in it."""
+    """The videos of a folder, named by their path in it."""
     from slowfast.serving.analysis import Video
 
     if folder is None:

@@ -1,4 +1,4 @@
-"""``slowfast submit``: a run as a job of Slurm, which is queued again when it is preempted or out of time."""
+"""``slowfast submit``: a run as a Slurm job, which is requeued when it is preempted or out of time."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Job:
         return code
 
     def checkpoint(self) -> Any:
-        """What the job does when its turn comes again: the same, which goes on from what is saved."""
+        """What the job does after a requeue: the same, which resumes from the last checkpoint."""
         return _submitit().helpers.DelayedSubmission(self)
 
 
@@ -109,7 +109,7 @@ def _submitit() -> Any:
 
 @report_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    """Submit, and say where the job writes; 1 if it is waited for and fails."""
+    """Submit, and print where the job writes; 1 if it is waited for and fails."""
     args = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
     check_config_names(args.cfg, build_parser())
     if len(args.cfg) > 1:
@@ -128,10 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_executor(cfg: CfgNode, args: argparse.Namespace) -> Any:
-    """submitit's executor of a cluster, told what the job needs.
+    """submitit's executor for a cluster, with the requirements of the job.
 
     Raises:
-        ValueError: submitit is not installed, or something that this cluster does not take.
+        ValueError: submitit is not installed, or the cluster does not accept an option.
     """
     submitit = _submitit()
     folder = Path(cfg.OUTPUT_DIR).resolve() / "jobs"
@@ -157,7 +157,7 @@ def make_executor(cfg: CfgNode, args: argparse.Namespace) -> Any:
 
 
 def slurm_parameters(pairs: Sequence[str]) -> dict[str, Any]:
-    """submitit's parameters of ``KEY=VALUE`` pairs; those that it does not know go to sbatch as they are.
+    """submitit's parameters of ``KEY=VALUE`` pairs; those that it does not know go to sbatch unchanged.
 
     Raises:
         ValueError: a pair without "=".

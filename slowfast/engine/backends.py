@@ -1,4 +1,4 @@
-"""How torch computes on a GPU: the one place that sets its process-wide switches."""
+"""How torch computes on a GPU: the only place that sets its process-wide switches."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Backends:
     """Torch's switches for a run.
 
     Attributes:
-        cudnn_benchmark: time cuDNN's algorithms for every new shape and keep the fastest: it pays where shapes stay.
+        cudnn_benchmark: time cuDNN's algorithms for every new shape and keep the fastest; this pays off if shapes stay
+            the same.
         tf32: float32 convolutions and products may round their factors to 10 bits of mantissa.
-        deterministic: the same bits from the same input, and an error where torch cannot promise that.
+        deterministic: the same bits from the same input, and an error if torch cannot promise that.
     """
 
     cudnn_benchmark: bool = False
@@ -33,7 +34,7 @@ class Backends:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> Backends:
-        """What the BACKEND keys mean for this run."""
+        """The switches that the BACKEND keys ask for in this run."""
         multigrid = cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE
         # Crops change from batch to batch in multigrid training, whole frames from movie to movie in detection.
         keeps_shapes = not multigrid and sample_kind(cfg) is not BOXES
@@ -42,7 +43,7 @@ class Backends:
         return cls(asked and not deterministic, cfg.BACKEND.TF32, deterministic)
 
     def apply(self) -> None:
-        """Set them. An environment's or a caller's own wish for deterministic algorithms stays."""
+        """Set them. Deterministic algorithms that the environment or the caller turned on stay on."""
         torch.backends.cudnn.benchmark = self.cudnn_benchmark
         torch.backends.cudnn.allow_tf32 = self.tf32
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
@@ -59,7 +60,7 @@ class Backends:
 
 
 def faults_here(cfg: CfgNode) -> list[str]:
-    """What is known to be wrong with this machine's torch and cuDNN for the run of ``cfg``; nothing on a CPU."""
+    """Known faults of this machine's torch and cuDNN that affect the run of ``cfg``; none on a CPU."""
     if cfg.NUM_GPUS == 0:
         return []
     return known_faults(

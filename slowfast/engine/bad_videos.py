@@ -1,4 +1,4 @@
-"""Counting the training videos that cannot be read, each once, over all processes and restarts."""
+"""Counts the training videos that cannot be read, each once, over all processes and restarts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BadVideos:
         return {row: reason for row, reason in found.items() if row not in self._reasons}
 
     def add(self, new: dict[str, str]) -> None:
-        """Count what any process has newly found and log it; every process has to call it.
+        """Count and log what any process has newly found; every process must call it.
 
         Raises:
             TooManyBadVideosError: there are more than the limit, on every process.

@@ -1,4 +1,4 @@
-"""How large a training batch is, wherever one counts it, and the learning rate that goes with it."""
+"""The size of a training batch, by every way of counting, and its learning rate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class BatchSizes:
     """The clips of one training step, and what follows from their number.
 
     Attributes:
-        whole: over all processes: what the optimizer sees.
-        num_processes: that share them.
-        at_once: clips that a process computes together, the memory of its device permitting.
-        norm: clips of one batch norm statistic, in words.
+        whole: over all processes, as the optimizer sees it.
+        num_processes: processes that share them.
+        at_once: clips that a process computes together.
+        norm: clips per batch-norm statistic, in words.
         base_lr: learning rate in use.
         lr_factor: by which it was multiplied.
-        lr_batch: clips that the config's learning rate is meant for.
+        lr_batch: clips for which the config's learning rate is meant.
     """
 
     whole: int
@@ -38,7 +38,7 @@ class BatchSizes:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> BatchSizes:
-        """Of a training in the processes that run now."""
+        """The sizes of a training in the current processes."""
         num_processes = distributed.world_size()
         videos = max(1, cfg.TRAIN.BATCH_SIZE // distributed.processes_per_machine(cfg.NUM_GPUS))
         own = videos * clips_per_video(cfg)
@@ -68,7 +68,7 @@ class BatchSizes:
 
 
 def learning_rate_batch(cfg: CfgNode) -> int:
-    """Clips of a step, over all machines, that SOLVER.BASE_LR is meant for."""
+    """Clips per step, over all machines, for which SOLVER.BASE_LR is meant."""
     if cfg.SOLVER.LR_BATCH_SIZE:
         return cfg.SOLVER.LR_BATCH_SIZE
     beside = [value_beside(cfg, name, "SOLVER.BASE_LR") for name in ("TRAIN.BATCH_SIZE", "NUM_SHARDS")]
@@ -80,7 +80,7 @@ def learning_rate_batch(cfg: CfgNode) -> int:
 
 
 def _norm_clips(cfg: CfgNode, at_once: int, num_processes: int) -> str:
-    """Clips that a statistic of batch norm is of."""
+    """Clips per batch-norm statistic."""
     if cfg.MODEL.FROZEN_BN:
         return "none (frozen)"
     if cfg.MULTIGRID.SHORT_CYCLE or cfg.MULTIGRID.LONG_CYCLE:

@@ -1,4 +1,4 @@
-"""What training, testing and pipelines take from a config alike: device, type, weights, and the parts of a pipeline."""
+"""What training, testing and pipelines all take from a config: device, dtype, weights, and the parts of a pipeline."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
 
 
 def check_loading(cfg: CfgNode) -> None:
-    """Return when the loading processes of the training, or else of the test, can hand over what they read.
+    """Return if the loader processes of the training, or else of the test, have enough shared memory for their batches.
 
     Raises:
-        ValueError: /dev/shm is too small for that.
+        ValueError: /dev/shm is too small.
     """
     num_processes = distributed.processes_per_machine(cfg.NUM_GPUS)
     channels = 5 if cfg.SLOWFAST.FAST_INPUT == "flow" else 3
@@ -131,7 +131,7 @@ def pipeline_parts(
 
 
 def _origin(content: dict[str, Any], path: str | os.PathLike, *, averaged: bool = False) -> dict[str, Any]:
-    """What a checkpoint says beside its weights, as far as it does."""
+    """What a checkpoint contains in addition to its weights, as far as available."""
     names = ("lists", "class_names", "versions", "epoch", "batch_sizes")
     told = {name: content[name] for name in names if name in content}
     return {"weights": f"{path} (averaged)" if averaged else str(path), **told}
@@ -149,7 +149,7 @@ def parts_of_checkpoint(
     device: torch.device | str | None = None,
     allow_imports: bool = False,
 ) -> dict[str, Any]:
-    """The arguments of ``Pipeline`` that a checkpoint of ours holds; see ``Pipeline.from_checkpoint``."""
+    """The arguments of ``Pipeline`` in one of our checkpoints; see ``Pipeline.from_checkpoint``."""
     content = read_checkpoint(path)
     cfg = _config_of(content, path, overrides)
     if cfg.IMPORTS and not allow_imports:
@@ -168,7 +168,7 @@ def parts_of_checkpoint(
 
 
 def tells_its_model(content: dict[str, Any]) -> bool:
-    """Whether the content of a checkpoint holds a config of ours: PySlowFast's have one of its own."""
+    """Whether a checkpoint contains one of our configs: PySlowFast's checkpoints have its own."""
     return bool(content.get("cfg")) and naming_of(content["model_state"]) not in PUBLISHERS
 
 
@@ -179,7 +179,7 @@ def published_parts(
     overrides: Sequence[Any] = (),
     device: torch.device | str | None = None,
 ) -> dict[str, Any]:
-    """The arguments of ``Pipeline`` for weights of a published network, used as its authors use them.
+    """The arguments of ``Pipeline`` for the weights of a published network, used as by its authors.
 
     Args:
         weights: a file, or a name of the zoo. Its number of classes need not be the published one.

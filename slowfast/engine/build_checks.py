@@ -1,4 +1,4 @@
-"""What a job will need, looked at before it starts: a missing test list must not be found after a week of training."""
+"""Checks what a job will need before it starts: a missing test list must not surface after a week of training."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def check_job(cfg: CfgNode) -> None:
-    """Return when the training, and the test behind it, will find what they need; every process has to call it.
+    """Return if the training and the test after it will find what they need; every process must call it.
 
-    Lists, class names, weights, evaluators and shared memory; the training's own lists are read as it is built.
+    Lists, class names, weights, evaluators and shared memory; the training's own lists are read when it is built.
 
     Raises:
-        ValueError: something is missing; what the part that needs it says of it.
+        ValueError: something is missing; the message comes from the part that needs it.
     """
     distributed.on_main(lambda: _check(cfg))
 
@@ -38,9 +38,9 @@ def _check(cfg: CfgNode) -> None:
 
 
 def _check_weights(cfg: CfgNode, group: str) -> None:
-    """Return when the weights that a key names are there, or the training makes them; names and URLs are fetched now.
+    """Return if the weights that a key names exist or will be made by the training; names and URLs are downloaded now.
 
-    Weights for the test are tried on the model, too. Those that a training starts from will be, in a moment.
+    Weights for the test are also loaded into the model. Those that a training starts from will be loaded in a moment.
     """
     path = cfg[group].CHECKPOINT_FILE_PATH
     if not path or _is_made_here(cfg, group, path):
@@ -55,7 +55,7 @@ def _check_weights(cfg: CfgNode, group: str) -> None:
 
 
 def _is_made_here(cfg: CfgNode, group: str, path: str) -> bool:
-    """Whether the training saves the file that the test reads, or resumes from one that makes ``path`` needless."""
+    """Whether the training saves the file that the test reads, or resumes from one that makes ``path`` unnecessary."""
     if group == "TRAIN":
         return bool(cfg.TRAIN.AUTO_RESUME and find_checkpoints(cfg.OUTPUT_DIR))
     return not is_url(path) and Path(path).resolve().is_relative_to(Path(cfg.OUTPUT_DIR).resolve())

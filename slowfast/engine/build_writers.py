@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def build_writers(cfg: CfgNode) -> list[RunWriter]:
-    """Those of LOG_WRITERS, and TensorBoard's if TENSORBOARD.ENABLE; none on other processes than the main one.
+    """The writers of LOG_WRITERS, and TensorBoard's if TENSORBOARD.ENABLE; none except on the main process.
 
     Raises:
-        ValueError: no writer has such a name.
+        ValueError: a name is not registered.
     """
     import_extensions(cfg.IMPORTS)
     makers = [WRITER_REGISTRY.get(name) for name in dict.fromkeys(cfg.LOG_WRITERS)]  # all, before any is made

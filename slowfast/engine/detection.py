@@ -1,4 +1,4 @@
-"""Scoring and evaluating the boxes of key frames (AVA): while training and as a test, with several scales and flips.
+"""Scores and evaluates the boxes of key frames (AVA), during training and as a test, at several scales and flips.
 
 Letters: R boxes, K classes.
 """
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class BoxScores:
-    """What a model gives for the boxes of a data set, in the order of its key frames.
+    """A model's scores for the boxes of a data set, in the order of its key frames.
 
     Attributes:
         sample_indices: int64 (R,), index of every box's key frame.
@@ -52,7 +52,7 @@ def score_boxes(
     Args:
         loader: yields ``DetectionBatch`` of this process's share.
         name: on the progress bar and in the log.
-        partial: where the scores so far are kept, for an evaluation that is stopped; the caller finishes it.
+        partial: keeps the scores so far, in case the evaluation is stopped; the caller finishes it.
     """
     partial = partial or PartialScores()
     parts: list[tuple[np.ndarray, ...]] = [
@@ -91,7 +91,7 @@ def _failures_of(batch) -> dict[int, str]:
 
 
 def _gather(own: BoxScores) -> BoxScores:
-    """What all processes have, by key frame; boxes of one key frame keep their order."""
+    """The rows of all processes, by key frame; boxes of one key frame keep their order."""
     parts = distributed.all_gather_objects(own)
     order = np.argsort(np.concatenate([part.sample_indices for part in parts]), kind="stable")
     columns = {
@@ -103,12 +103,12 @@ def _gather(own: BoxScores) -> BoxScores:
 
 
 def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
-    """The mean over several looks (scales, flips) at the same boxes.
+    """The mean over several views (scales, flips) of the same boxes.
 
-    A key frame that could not be read in one of them is left out of all.
+    A key frame that could not be read in one of them is dropped from all.
 
     Raises:
-        ValueError: they are not of the same boxes.
+        ValueError: they do not have the same boxes.
     """
     failures = {index: reason for one in reversed(passes) for index, reason in one.failures.items()}
     passes = [_without(one, failures) for one in passes]
@@ -132,7 +132,7 @@ def _without(scored: BoxScores, sample_indices: Iterable[int]) -> BoxScores:
 
 @dataclass
 class DetectionResult:
-    """What an evaluation gives.
+    """The result of an evaluation.
 
     Attributes:
         figures: {"mAP": percent}.
@@ -154,11 +154,11 @@ class DetectionEvaluator:
 
     Args:
         pipeline: of models of this kind.
-        loaders: of the same key frames, one a look (scale, flip); the scores are averaged.
+        loaders: of the same key frames, one per scale and flip; the scores are averaged.
         key_frames: (video, second) by index.
         evaluate: detections -> report with "mAP" as a fraction and "protocol".
         name: what the log calls it.
-        partials: where the scores so far of each look are kept, for an evaluation that is stopped.
+        partials: keep the scores so far of each loader, in case the evaluation is stopped.
     """
 
     def __init__(
@@ -182,14 +182,14 @@ class DetectionEvaluator:
 
     @property
     def dataset(self):
-        """What is evaluated, in the first look."""
+        """The data set evaluated, from the first loader."""
         return self.loaders[0].dataset
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         return self.run(model).figures
 
     def run(self, model: nn.Module) -> DetectionResult:
-        """The same, with everything that comes out on the way; the model's mode is as before."""
+        """The same, with all intermediate results; the model's mode is restored."""
         pipeline, start = self.pipeline.with_model(model), time.perf_counter()
         names = [self.name]
         if len(self.loaders) > 1:

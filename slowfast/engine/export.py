@@ -1,7 +1,7 @@
 """A model as a file that runs without this package: a torch.export program (.pt2) or ONNX.
 
-Either takes one clip tensor float32 (B, 3, T, H, W), and boxes (R, 5) where the model scores boxes; batch and number of
-boxes may vary, the clip's size may not. What it gives is what the model gives in eval mode: scores.
+Either takes one clip tensor float32 (B, 3, T, H, W), and boxes (R, 5) for detection models; the batch size and the
+number of boxes may vary, but not the clip's size. The output is that of the model in eval mode: scores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTPUT_NAME = "scores"
 
 
 class ExportError(ValueError):
-    """A model that cannot be exported, or whose export gives other scores."""
+    """A model cannot be exported, or its export gives different scores."""
 
 
 class _Scores(nn.Module):
@@ -87,13 +87,13 @@ def export_program(model: nn.Module, clip_shape: Sequence[int]) -> torch.export.
 
 
 def write_program(program: torch.export.ExportedProgram, path: Path) -> Callable[..., Tensor]:
-    """Write a .pt2 file; what it gives when read again and called with the inputs."""
+    """Write a .pt2 file; returns its output after it is read back and called with the inputs."""
     torch.export.save(program, path)
     return torch.export.load(path).module()
 
 
 def write_onnx(program: torch.export.ExportedProgram, path: Path) -> Callable[..., Tensor]:
-    """Write an .onnx file, weights included; what it gives in onnxruntime on the CPU, called with the inputs.
+    """Write an .onnx file, weights included; returns its output in onnxruntime on the CPU for the inputs.
 
     Raises:
         ExportError: the packages of the extra [export] are not installed, or an operator has no ONNX form.
@@ -132,7 +132,7 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path) -> Callable[..
 
 
 def _name_dynamic_axes(onnx, path: Path) -> None:
-    """Call the first axes "batch" and "boxes" in the file, where torch leaves names of its own (s53)."""
+    """Name the first axes "batch" and "boxes" in the file, in place of torch's own names (s53)."""
     model = onnx.load(path)
     renamed = {
         value.type.tensor_type.shape.dim[0].dim_param: name
@@ -146,7 +146,7 @@ def _name_dynamic_axes(onnx, path: Path) -> None:
 
 
 def largest_difference(pipeline: Pipeline, run: Callable[..., Tensor], clip_shape: Sequence[int]) -> float:
-    """How far ``run``, called with normalized clips, is from what a pipeline gives for their frames.
+    """The difference between ``run``, called with normalized clips, and a pipeline on their frames.
 
     As a share of the pipeline's largest score, over batches of CHECKED_BATCHES.
 
@@ -173,7 +173,7 @@ def largest_difference(pipeline: Pipeline, run: Callable[..., Tensor], clip_shap
 
 
 def check_against(pipeline: Pipeline, run: Callable[..., Tensor], clip_shape: Sequence[int], path: Path) -> float:
-    """``largest_difference``, when it is small; a file whose scores differ is removed.
+    """``largest_difference``, if it is small; a file with different scores is removed.
 
     Raises:
         ExportError: the difference is above TOLERANCE, or not a number.

@@ -1,4 +1,4 @@
-"""From the loader's uint8 frames to what a model takes, on the device."""
+"""From the loader's uint8 frames to a model's input, on the device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClipPreprocessor:
 
     Attributes:
         mean, std: of each channel, for pixels in [0, 1].
-        reverse_channels: the model wants BGR.
+        reverse_channels: the model expects BGR.
         channels_last: memory format of the result, the faster one for convolutions.
     """
 
@@ -30,7 +30,7 @@ class ClipPreprocessor:
 
     @classmethod
     def of(cls, protocol: Protocol, device: torch.device, *, channels_last: bool = True) -> ClipPreprocessor:
-        """What a protocol asks for."""
+        """The preprocessing of a protocol."""
         reverse_channels = protocol.channel_order == "BGR"
         return cls(device, protocol.mean, protocol.std, reverse_channels, channels_last)
 

@@ -1,4 +1,4 @@
-"""Starting one process, or one for each GPU, or joining those that torchrun or srun started."""
+"""Starts one process, or one per GPU, or joins those that torchrun or srun started."""
 
 from __future__ import annotations
 
@@ -53,15 +53,16 @@ _GRACE_SECONDS = 30.0  # for the processes of a machine to end when one of them 
 def launch(job: Callable[[CfgNode], object], cfg: CfgNode, *, init_method: str = "") -> None:
     """Run ``job(cfg)`` in as many processes as the config says, each with its log, seed and device.
 
-    Under torchrun this process is one of them already, on GPUs or, with NUM_GPUS 0, on CPUs (gloo); under srun too,
-    or it is one machine of several. Otherwise NUM_GPUS > 1 or NUM_SHARDS > 1 starts max(1, NUM_GPUS) processes here.
+    Under torchrun, this process is already one of them, on GPUs or, with NUM_GPUS 0, on CPUs (gloo); under srun too, or
+    it stands for one of several machines. Otherwise NUM_GPUS > 1 or NUM_SHARDS > 1 starts max(1, NUM_GPUS) processes
+    here.
 
     Args:
         init_method: where the processes meet (``tcp://host:port``), the same on every machine; default a free port.
 
     Raises:
-        LaunchError: more GPUs asked for than there are, or processes that do not go together.
-        RunError: what ends the run with one line; ``ReportedError`` when that is printed already.
+        LaunchError: more GPUs requested than present, or processes that do not match.
+        RunError: an error that ends the run with one line; ``ReportedError`` if that line was already printed.
     """
     check_writable(cfg.OUTPUT_DIR, key="OUTPUT_DIR")
     member = from_torchrun(os.environ) or from_slurm(os.environ, num_gpus=cfg.NUM_GPUS)
@@ -86,7 +87,7 @@ def launch(job: Callable[[CfgNode], object], cfg: CfgNode, *, init_method: str =
 
 
 def check_gpus(num_gpus: int) -> None:
-    """Return when there are ``num_gpus`` GPUs.
+    """Return if there are ``num_gpus`` GPUs.
 
     Raises:
         LaunchError: there are fewer; the message says what to type instead.
@@ -101,10 +102,10 @@ def check_gpus(num_gpus: int) -> None:
 
 
 def _check_gpus_of(member: Membership, num_gpus: int) -> None:
-    """Return when every process of this machine has a GPU. Slurm may show each its own alone.
+    """Return if every process of this machine has a GPU. Slurm may show each process only its own.
 
     Raises:
-        LaunchError: NUM_GPUS is another number than that of the processes, or there are too few GPUs.
+        LaunchError: NUM_GPUS differs from the number of processes, or there are too few GPUs.
     """
     if num_gpus == 0:
         return
@@ -159,7 +160,7 @@ def _run_member(job, cfg: CfgNode, member: Membership) -> None:
     """Run ``job`` as one process of several.
 
     Raises:
-        ReportedError: the end that one line explains; one process of every machine has printed it.
+        ReportedError: an end that one line explains; one process of every machine has printed it.
     """
     setup_logging(cfg.OUTPUT_DIR, rank=member.rank)
     liveness.mark("starting")
@@ -210,7 +211,7 @@ def _run_in_group(job, cfg: CfgNode, member: Membership, store: dist.Store, name
 
 
 def _run_until_stopped(job, cfg: CfgNode) -> StoppedError | None:
-    """The end by a signal, which all processes come to together, or None."""
+    """The end by a signal, which all processes reach together, or None."""
     try:
         _run(job, cfg)
     except StoppedError as error:
@@ -219,7 +220,7 @@ def _run_until_stopped(job, cfg: CfgNode) -> StoppedError | None:
 
 
 def _init_group(cfg: CfgNode, member: Membership, store: dist.Store) -> None:
-    """Make the group of all processes, and wait until all are in it."""
+    """Create the group of all processes, and wait until all have joined."""
     backend = "gloo" if cfg.NUM_GPUS == 0 else cfg.DIST_BACKEND
     dist.init_process_group(
         backend,
@@ -236,7 +237,7 @@ def _init_group(cfg: CfgNode, member: Membership, store: dist.Store) -> None:
 
 
 def _record_nccl(output_dir: str) -> None:
-    """Have NCCL keep its last exchanges, and write them into the output folder when one is not answered.
+    """Make NCCL record its last collectives, and write them to the output folder when one times out.
 
     ``torchfrtrace`` reads the files. Torch renamed two of the variables in 2.9.
     """
@@ -270,7 +271,7 @@ def _run(job, cfg: CfgNode) -> None:
 
 @contextmanager
 def _end_in_log() -> Iterator[None]:
-    """Write what ends the run into its log file, too: standard error may be gone when somebody asks why."""
+    """Also write what ends the run to its log file: standard error may be gone when somebody asks why."""
     try:
         yield
     except StoppedError as error:

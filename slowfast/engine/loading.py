@@ -1,4 +1,4 @@
-"""Whether this machine is large enough for the loading processes of a run."""
+"""Whether this machine is large enough for the loader processes of a run."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def check_shared_memory(
     num_processes: int,
     folder: Path | None = None,
 ) -> None:
-    """Return when the batches that lie ready fit into /dev/shm; warn when only some do.
+    """Return if the prefetched batches fit into /dev/shm; warn if only some do.
 
     Args:
         least_bytes, most_bytes: of one batch of one process.
-        num_workers: loading processes of each of ``num_processes`` training or testing processes of this machine.
-        prefetch_factor: batches that each of them holds ready.
+        num_workers: loader processes for each of ``num_processes`` training or testing processes of this machine.
+        prefetch_factor: batches that each of them prepares in advance.
 
     Raises:
-        ValueError: not even one small batch for every loading process fits.
+        ValueError: not even one small batch per loader process fits.
     """
     folder = folder or SHARED_MEMORY
     if num_workers == 0 or not folder.is_dir():
@@ -53,7 +53,7 @@ def check_shared_memory(
 
 
 def check_cores(num_workers: int) -> None:
-    """Warn when this machine has fewer CPU cores than a run has loading processes."""
+    """Warn if this machine has fewer CPU cores than a run has loader processes."""
     cores = num_cores()
     if num_workers > cores:
         logger.warning(

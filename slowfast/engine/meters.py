@@ -23,7 +23,7 @@ class TrainMeter:
         self._step_seconds = 0.0
 
     def start_clock(self) -> None:
-        """What was done until now is no part of a step."""
+        """Work done until now does not count as part of a step."""
         self._clock = time.perf_counter()
 
     def _lap(self) -> float:
@@ -32,22 +32,22 @@ class TrainMeter:
         return seconds
 
     def mark_data(self) -> None:
-        """Call when the loader has given a batch."""
+        """Call when the loader has returned a batch."""
         self._data_seconds += self._lap()
 
     def mark_step(self, *, loss: float, num_clips: int) -> None:
-        """Call after the step, with what it was."""
+        """Call after the step, with its numbers."""
         self._step_seconds += self._lap()
         self._losses.append(loss)
         self._num_clips += num_clips
 
     @property
     def seconds(self) -> float:
-        """Of the steps so far."""
+        """The means over the steps so far."""
         return self._data_seconds + self._step_seconds
 
     def pop(self) -> dict[str, float]:
-        """The record of the steps so far, and begin anew; every process has to call it.
+        """The record of the steps so far, and start over; every process must call it.
 
         Seconds are means over the steps of this process; the loss is the mean over all, and clips count all.
         """
@@ -64,7 +64,7 @@ class TrainMeter:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the clock, which stands still while nothing runs."""
+        """Everything except the clock, which stands still while nothing runs."""
         return {
             "losses": list(self._losses),
             "num_clips": self._num_clips,
@@ -78,7 +78,7 @@ class TrainMeter:
         self._data_seconds, self._step_seconds = state["data_seconds"], state["step_seconds"]
 
     def load_mean_state(self, states: Sequence[dict[str, Any]]) -> None:
-        """Go on from ``state_dict`` of each of another number of processes; ``pop`` gives what it would have."""
+        """Resume from the ``state_dict`` of each process, even if their number differed; ``pop`` gives the same."""
         self._losses = [sum(losses) / len(states) for losses in zip(*(s["losses"] for s in states), strict=True)]
         self._num_clips = sum(s["num_clips"] for s in states) // distributed.world_size()
         self._data_seconds, self._step_seconds = states[0]["data_seconds"], states[0]["step_seconds"]

@@ -1,4 +1,4 @@
-"""Multigrid training between its parts: the schedule's shapes as keys for the sampler and as words for the log."""
+"""Connects the parts of multigrid training: the schedule's shapes as keys for the sampler and as words for the log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BatchShapes:
-    """``shapes(epoch)``: what ``TrainSampler`` asks about an epoch's batches.
+    """``shapes(epoch)``: the shapes of an epoch's batches, for ``TrainSampler``.
 
     Attributes:
-        schedule: what the batches are, epoch by epoch.
+        schedule: the batches of each epoch.
         sampling_rate: of the recipe. A shorter clip's is drawn between it and sampling_rate * (T // T'), at which
             the clip spans as much of its video as a whole one.
     """
@@ -63,13 +63,13 @@ def describe_stage(epoch: int, *, schedule: ShapeSchedule, sampler: TrainSampler
 
 
 def check_batches(schedule: ShapeSchedule, sampler: TrainSampler, *, batch_size: int) -> None:
-    """Return when every stage has at least one batch.
+    """Return if every stage has at least one batch.
 
     Args:
         batch_size: TRAIN.BATCH_SIZE.
 
     Raises:
-        ValueError: the videos do not fill the first batch of a stage, its largest.
+        ValueError: the videos do not fill the first batch of a stage, which is its largest.
     """
     starts = [start for start, _, _ in schedule.spans()]
     empty = [number for number, start in enumerate(starts, 1) if sampler.num_batches(start) == 0]
@@ -86,7 +86,7 @@ def check_batches(schedule: ShapeSchedule, sampler: TrainSampler, *, batch_size:
 
 
 def warn_of_statistics(schedule: ShapeSchedule, sampler: TrainSampler, *, wanted: int) -> None:
-    """Warn when batch norm cannot have statistics of ``wanted`` clips (MULTIGRID.BN_BASE_SIZE) in every batch."""
+    """Warn if batch norm cannot have statistics over ``wanted`` clips (MULTIGRID.BN_BASE_SIZE) in every batch."""
     factors = {batch.batch_factor for start, _, _ in schedule.spans() for batch in schedule.batches_at(start)}
     processes = group_sizes(wanted, sampler.world_size)
     sizes = {n: statistics_size(n, wanted, processes) for n in (factor * sampler.batch_size for factor in factors)}

@@ -1,4 +1,5 @@
-"""What an evaluation has so far, in files: one that was stopped, however, goes on with the videos that are left."""
+"""Keeps the results of an evaluation in files, so that one that was stopped in any way resumes with the remaining
+videos."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ _WRITE_SECONDS = 10.0  # the most work that a crash may cost
 class PartialScores:
     """The records of one evaluation so far, in ``folder``/partial_scores/``name``; every process writes its own files.
 
-    ``begin``, then ``add`` for whatever is scored, and ``finish``. An evaluation of less than some seconds writes
-    nothing. A file that was cut short does not count: its samples are scored again.
+    ``begin``, then ``add`` for whatever is scored, and ``finish``. An evaluation of a few seconds writes nothing. A
+    truncated file does not count: its samples are scored again.
 
     Args:
         folder: OUTPUT_DIR; None keeps nothing.
@@ -53,13 +54,14 @@ class PartialScores:
         self._last_write = time.monotonic()
 
     def begin(self, loader, key: Callable[[], str]) -> list[dict[str, Any]]:
-        """Have ``loader`` give what is left; the records so far (on the main process alone).
+        """Make ``loader`` give what is left; returns the records so far (only on the main process).
 
         Every process has to call it.
 
         Args:
             loader: its (batch) sampler has ``skip(done)``.
-            key: tells what is evaluated, and how; see ``evaluation_key``. What was left by anything else is deleted.
+            key: identifies what is evaluated, and how; see ``evaluation_key``. Files of any other evaluation are
+                deleted.
         """
         folder = self.folder
         if folder is None:
@@ -88,7 +90,7 @@ class PartialScores:
         return done
 
     def add(self, done: Iterable[int], **values: Any) -> None:
-        """Take up one record: the samples that it is of, and what there is to keep of them (tensors, numbers, text)."""
+        """Add one record: its samples, and what to keep of them (tensors, numbers, text)."""
         if self.folder is None:
             return
         self._pending.append({"done": list(done), **values})
@@ -96,7 +98,7 @@ class PartialScores:
             self.write()
 
     def write(self) -> None:
-        """Put the records of this process so far into a file."""
+        """Write the records of this process so far to a file."""
         if self.folder is None or not self._pending:
             return
         path = self.folder / f"{distributed.rank():05d}-{self._num_files:08d}.pt"
@@ -108,10 +110,10 @@ class PartialScores:
         self._begin_anew(self._key, self._num_files + 1)
 
     def write_and_stop(self, doing: str) -> None:
-        """Return when no process was asked to stop; every process has to call it.
+        """Return if no process was asked to stop; every process must call it.
 
         Raises:
-            StoppedError: one was; what is done is written.
+            StoppedError: one was; the finished records are written.
         """
         if not stop_is_agreed():
             return
@@ -122,7 +124,7 @@ class PartialScores:
         raise StoppedError(f"stopped by {by} in the {doing}: {saved}.")
 
     def finish(self) -> None:
-        """The evaluation is whole; its files are deleted. Every process has to call it."""
+        """The evaluation is complete; its files are deleted. Every process must call it."""
         self._pending = []
         if self.folder is None:
             return
@@ -143,7 +145,7 @@ def _read_file(path: Path) -> dict[str, Any] | None:
 
 
 def evaluation_key(pipeline: Pipeline, dataset: VideoDataset, *more: object) -> str:
-    """Tells apart evaluations: a digest of the weights, the protocol, the precision, the lists, and of ``more``."""
+    """Identifies an evaluation: a digest of the weights, the protocol, the precision, the lists, and ``more``."""
     protocol, lists = pipeline.protocol.as_dict(), fingerprint_of(dataset).as_dict()
     digest = hashlib.blake2b(repr((protocol, str(pipeline.dtype), lists, more)).encode(), digest_size=16)
     for name, value in pipeline.model.state_dict().items():

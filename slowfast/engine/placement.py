@@ -1,4 +1,4 @@
-"""Bringing a model to where it computes: device, memory format, compilation."""
+"""Prepares a model for computing: device, memory format, compilation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def place_model(
     """``model`` itself on ``device``.
 
     Args:
-        device: default where it is.
-        channels_last: kernels of 3D convolutions lie channels-last in memory. Parameters of other ranks stay as they
-            are: torch's own ``model.to(memory_format=torch.channels_last_3d)`` fails on those of rank 4.
+        device: default its current one.
+        channels_last: kernels of 3D convolutions lie channels-last in memory. Parameters of other ranks do not change:
+            torch's own ``model.to(memory_format=torch.channels_last_3d)`` fails on those of rank 4.
         compiled: run it through torch.compile from now on; the names of its state dict stay.
     """
     if device is not None:

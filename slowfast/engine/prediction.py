@@ -1,4 +1,4 @@
-"""What a model says of a video."""
+"""A model's prediction for a video."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What a model says of a video, or of the boxes of a key frame.
+    """A model's prediction for a video, or for the boxes of a key frame.
 
     Attributes:
         scores: float32 (K,), fused over the views as a test fuses them; (R, K) of boxes.
         view_scores: float32 (V, K); (V, R, K) of boxes, one view for each scale and flip.
         seconds: float64 (V, 2), when the first frame of every view's clip begins and the last one ends.
-        mean_scores: ``scores`` on the scale of one view's: probabilities also where a test sums over views.
+        mean_scores: ``scores`` on the scale of a single view: probabilities even if a test sums over views.
         class_names: in the order of scores, or None.
     """
 
@@ -27,9 +27,9 @@ class Prediction:
     class_names: tuple[str, ...] | None = None
 
     def top(self, k: int = 5) -> list:
-        """The k best classes, the best first, as (name, mean score); for boxes one such list a box.
+        """The k best classes, the best first, as (name, mean score); for boxes, one such list per box.
 
-        Without class names a class is called by its number.
+        Without class names, a class is named by its number.
         """
         if self.mean_scores.ndim == 1:
             return self._best(self.mean_scores, k)
@@ -47,7 +47,7 @@ class Prediction:
 
 
 def class_name(class_id: int, class_names: Sequence[str] | None) -> str:
-    """Name of a class; its number where there are no names, nothing for a label below 0 (none is known)."""
+    """Name of a class; its number without names, and "" for a label below 0 (unknown)."""
     if class_id < 0:
         return ""
     return class_names[class_id] if class_names else str(class_id)

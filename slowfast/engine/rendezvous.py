@@ -1,4 +1,4 @@
-"""Which process this is, of how many, and how they find each other: by torchrun, by Slurm, or by an address."""
+"""Which process this is, of how many, and how they find each other: through torchrun, Slurm, or an address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PORTS = range(20_000, 30_000)  # below those that systems hand out for other co
 
 
 class LaunchError(ValueError):
-    """Processes cannot start as asked; the message says what to change."""
+    """Processes cannot start as requested; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Membership:
     """One process of several.
 
     Attributes:
-        rank, world_size: which of how many.
+        rank, world_size: which process of how many.
         local_rank, local_world_size: the same among those of this machine.
-        address: tcp://HOST:PORT, where rank 0 listens; "env://" where torchrun does.
+        address: tcp://HOST:PORT, where rank 0 listens; "env://" if torchrun does.
     """
 
     rank: int
@@ -50,7 +50,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine of several, on which all processes are still to be started."""
+    """One of several machines, on which no process has been started yet."""
 
     shard_id: int
     num_shards: int
@@ -58,7 +58,7 @@ class Machine:
 
 
 def from_torchrun(environ: Mapping[str, str]) -> Membership | None:
-    """What torchrun, or anybody who sets its variables, says this process is; None without."""
+    """This process according to torchrun's environment variables; None without them."""
     if not {"RANK", "WORLD_SIZE"} <= environ.keys():
         return None
     rank, world_size = int(environ["RANK"]), int(environ["WORLD_SIZE"])
@@ -71,12 +71,12 @@ def from_torchrun(environ: Mapping[str, str]) -> Membership | None:
 
 
 def from_slurm(environ: Mapping[str, str], *, num_gpus: int) -> Membership | Machine | None:
-    """What srun says this process is; None outside of an srun step of several tasks.
+    """This process according to srun; None outside an srun step of several tasks.
 
     One task per GPU is a process; one task per machine of several GPUs is a machine, which starts them.
 
     Raises:
-        LaunchError: tasks and GPUs do not go together.
+        LaunchError: tasks and GPUs do not match.
     """
     num_tasks = int(environ.get("SLURM_STEP_NUM_TASKS", 1))
     if "SLURM_STEP_ID" not in environ or num_tasks == 1:
@@ -104,14 +104,14 @@ def first_host(node_list: str) -> str:
 
 
 def meet(member: Membership, *, timeout: float) -> tuple[dist.Store, list[str]]:
-    """A store that all processes share, and their names, once all have come; who is missing is logged meanwhile.
+    """A store that all processes share, and their names, once all have arrived; missing ones are logged meanwhile.
 
     Args:
-        timeout: seconds; missing processes are logged after half of it and again, and ten times it is the end.
+        timeout: seconds; missing processes are logged after every half of it; after ten times this, the run ends.
 
     Raises:
         LaunchError: the port is taken, or two processes have one number.
-        LostProcessError: somebody did not come; the message says who did.
+        LostProcessError: a process did not arrive; the message says which ones did.
     """
     end = time.monotonic() + 10 * timeout
     store = _open_store(member, timeout=timeout, end=end)
@@ -145,7 +145,7 @@ def _open_store(member: Membership, *, timeout: float, end: float) -> dist.Store
 
 
 def _check_port(port: int) -> None:
-    """Return when this machine can listen at ``port``.
+    """Return if this machine can listen at ``port``.
 
     Raises:
         LaunchError: it cannot.
@@ -162,10 +162,10 @@ def _check_port(port: int) -> None:
 
 
 def _wait_for_port(host: str, port: int, member: Membership, *, timeout: float, end: float) -> None:
-    """Return when somebody listens there; say every half ``timeout`` that nobody does.
+    """Return when a process listens there; until then, log every half ``timeout`` that none does.
 
     Raises:
-        LostProcessError: nobody did in time.
+        LostProcessError: none did in time.
     """
     sentence = (
         f"machine 0 does not answer at {member.address} (this is machine {member.machine}, {socket.gethostname()}): "

@@ -1,4 +1,4 @@
-"""What a test leaves behind: results.json with predictions and analysis.json, or with detections.csv."""
+"""The files that a test writes: results.json with predictions and analysis.json, or with detections.csv."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def write_results(
     - predictions.csv: one row per video: path, label, the names and mean scores of the five best classes, or the reason
         of a failure. It is meant for people and spreadsheets: no cell is a formula, and control characters are escaped.
     - predictions.npz: scores float32 (N, K) as fused, labels, paths, for fusion with other models.
-    - analysis.json: class names, what ``evaluation.analysis.analyze`` gives, accuracy by the number of views, and the
-      files of frames of wrong videos, in wrong_videos/.
+    - analysis.json: class names, the result of ``evaluation.analysis.analyze``, accuracy by the number of views, and
+        the files in wrong_videos/ with frames of misclassified videos.
 
     Args:
         mean_scores: fused scores -> on the scale of one view's; see ``Protocol.mean_scores``.
@@ -109,7 +109,7 @@ def _write_predictions(
 
 
 def _label_ids(label: np.ndarray) -> list[int]:
-    """The labels of a video; none where -1 stands for one that is not known."""
+    """The labels of a video; none for -1, which stands for an unknown label."""
     if np.ndim(label):
         return np.flatnonzero(label).tolist()
     return [int(label)] if label >= 0 else []

@@ -1,4 +1,4 @@
-"""What a model says along a video: scores of clips that slide over it."""
+"""Predictions along a video: scores of clips that slide over it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ScoresOverTime:
     Attributes:
         seconds: float64 (V,), the middle of each clip, from the start of the video.
         scores: float32 (V, K).
-        span_seconds: what one clip covers.
+        span_seconds: duration of one clip.
     """
 
     seconds: np.ndarray
@@ -28,20 +28,20 @@ class ScoresOverTime:
     span_seconds: float
 
     def top_classes(self, k: int) -> list[int]:
-        """The k classes with the largest mean over time (all, when there are fewer), the best first."""
+        """The k classes with the largest mean over time (all, if there are fewer), the best first."""
         return np.argsort(-self.scores.mean(0), kind="stable")[:k].tolist()
 
 
 def sliding_views(
     reader: FrameReader, pipeline: Pipeline, *, stride_seconds: float | None = None, clips_at_a_time: int | None = None
 ) -> Iterator[VideoViews]:
-    """Clips that begin every ``stride_seconds`` along an open video, some at a time: one center crop of each.
+    """Center crops of clips that begin every ``stride_seconds`` along an open video, several clips at a time.
 
-    Memory does not grow with the video. Frames that clips read together share are decoded once.
+    Memory does not grow with the video. Frames shared by clips that are read together are decoded once.
 
     Args:
-        stride_seconds: from one clip's start to the next; default a quarter of what a clip covers.
-        clips_at_a_time: default as many as the pipeline scores at a time.
+        stride_seconds: from one clip's start to the next; default a quarter of a clip's duration.
+        clips_at_a_time: default the number that the pipeline scores at a time.
 
     Raises:
         ValueError: ``stride_seconds`` is not above 0, or the model's clips have no length in time.

@@ -1,6 +1,7 @@
-"""What a model is trained and tested for: whole clips, or boxes. A task knows its evaluation and what it writes.
+"""What a model is trained and tested for: whole clips or boxes. A task knows its evaluation and the files that it
+writes.
 
-``task_of(cfg)`` is the one choice; how samples are batched and dealt out comes with ``Task.samples``.
+``task_of(cfg)`` makes the choice; ``Task.samples`` says how samples are batched and distributed.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Task:
     """What is to be learned, and how it is judged.
 
     Attributes:
-        samples: how samples are counted, batched and dealt out.
+        samples: how samples are counted, batched and distributed.
         figure_prefix: of the names of validation figures in metrics.jsonl.
     """
 
@@ -62,19 +63,19 @@ class Task:
         raise NotImplementedError
 
     def check_evaluation(self, cfg: CfgNode) -> None:
-        """Return when what judges a model can be built; no file is read.
+        """Return if the evaluator of a model can be built; no file is read.
 
         Raises:
-            ValueError: a name that nothing has.
+            ValueError: an unknown name.
         """
         raise NotImplementedError
 
     def primary_figure(self, cfg: CfgNode) -> str:
-        """The figure that stands for a test where there is room for one."""
+        """The figure that represents a test where there is room for only one."""
         raise NotImplementedError
 
     def check_test(self, cfg: CfgNode) -> None:
-        """Return when ``test`` would find its lists and rules; nothing is decoded.
+        """Return if ``test`` would find its lists and rules; nothing is decoded.
 
         Raises:
             ValueError: something is missing; the message names it.
@@ -227,7 +228,7 @@ def test(cfg: CfgNode) -> dict[str, float]:
 
 
 def validation_pipeline(cfg: CfgNode, model: nn.Module, dataset: VideoDataset) -> Pipeline:
-    """``model`` as it is trained: in the training's precision, its batch norms as they are."""
+    """``model`` as in training: in the training's precision, with its batch norms unfolded."""
     device = next(model.parameters()).device
     return Pipeline(
         model,
@@ -242,7 +243,7 @@ def test_pipeline(
 ) -> Pipeline:
     """``model``, or that of the weights that the config names, on this process's device.
 
-    Where the list comes without class names, those that the weights were trained with stand.
+    If the list has no class names, those with which the weights were trained are used.
     """
     return Pipeline.from_config(
         cfg,
@@ -272,7 +273,7 @@ def build_tester(cfg: CfgNode, *, model: nn.Module | None = None, num_clips: int
 
 
 def details(cfg: CfgNode, pipeline: Pipeline, dataset: VideoDataset) -> dict[str, Any]:
-    """What every results.json says of how it came about; what the weights were trained on is compared in the log."""
+    """The provenance in every results.json; differences from what the weights were trained on are logged."""
     lists = fingerprint_of(dataset)
     _compare_with_training(pipeline.origin, lists, dataset.class_names)
     return {
@@ -287,7 +288,7 @@ def details(cfg: CfgNode, pipeline: Pipeline, dataset: VideoDataset) -> dict[str
 
 
 def _compare_with_training(origin: dict[str, Any], lists: Fingerprint, class_names: Sequence[str] | None) -> None:
-    """Say in one line when the test's data is of other classes, or not what the weights were validated on."""
+    """Log one line if the test's data has different classes, or differs from what the weights were validated on."""
     trained_names = origin.get("class_names")
     if trained_names and class_names and list(trained_names) != list(class_names):
         differing = next(
@@ -318,7 +319,7 @@ def build_box_evaluation(cfg: CfgNode, *, reduced: bool) -> Callable[[BoxTable],
     """A function from detections to the report of ``slowfast.evaluation.ava.protocols.evaluate``.
 
     Args:
-        reduced: only every fourth second counts, as in PySlowFast's validation during training.
+        reduced: use only every fourth second, as PySlowFast's validation during training does.
 
     Raises:
         ValueError: a file of AVA.ANNOTATION_DIR is missing or cannot be read; names the key.

@@ -1,4 +1,4 @@
-"""Multi-view tests: every video is decoded once, its views run in chunks, their scores are fused."""
+"""Multi-view tests: every video is decoded once, its views run in chunks, and their scores are fused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TestResult:
-    """What a test gives.
+    """The result of a test.
 
     Attributes:
         figures: metric name -> value, over the videos with a label; empty without any.
@@ -38,7 +38,7 @@ class TestResult:
         failures: video number -> reason.
         seconds: of the whole test.
         accuracy_by_views: rows of ``AccuracyByViews``; empty for one view, or several labels per video.
-        wrong_strips: video number -> JPEG of its frames, for some videos that were got wrong.
+        wrong_strips: video number -> JPEG of its frames, for some misclassified videos.
     """
 
     __test__ = False  # not a test case, whatever its name makes pytest think
@@ -58,7 +58,7 @@ class Tester:
     Args:
         loader: yields one video at a time, this process's share.
         labels: of all videos, in list order.
-        ensemble: empty; used up by one test.
+        ensemble: empty; good for one test.
         evaluator: (scores, labels) -> figures.
         partial: where what is done so far is kept, for a test that is stopped.
         num_wrong_videos: misclassified videos whose frames are kept.

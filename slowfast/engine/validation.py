@@ -1,4 +1,4 @@
-"""When the weights are evaluated during training, the best of them so far, and when there is no hope of better ones."""
+"""When training evaluates the weights, which were best so far, and when to stop because they no longer improve."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class BestFigure:
     """Follows one figure from evaluation to evaluation.
 
     Args:
-        name: of the figure; with a minus in front where smaller is better. "" follows none.
-        patience: evaluations without a better figure after which training ends; 0 for never.
+        name: of the figure, with a leading minus if smaller is better; "" follows none.
+        patience: number of evaluations without a better figure after which training ends; 0: never.
     """
 
     def __init__(self, name: str = "", *, patience: int = 0):
@@ -69,7 +69,7 @@ class BestFigure:
         return f"{self.name} has not improved on {self.value:.4g} of epoch {self.epoch} in {since}"
 
     def update(self, figures: Mapping[str, float], epoch: int) -> bool:
-        """Take up the figures of the evaluation after ``epoch`` epochs; whether they are the best so far.
+        """Record the figures of the evaluation after ``epoch`` epochs; returns whether they are the best so far.
 
         Raises:
             ValueError: the figure is not among them; the message lists those that are.

@@ -1,8 +1,8 @@
-"""Who died, who hangs: every process shows signs of life to the others, and all end when one shows none.
+"""Detects processes that died or hang: every process sends signs of life to the others, and all end when one stops.
 
-Signs of life go through the store that the processes met at (torch's), from a thread of their own. What they are is
-kept in ``utils/liveness.py``. A process whose sign does not change is dead or frozen; one that lives but gets nowhere,
-and does not wait for others, hangs. The first to notice writes a verdict, and every process ends with it in a line.
+Signs of life go through torch's store, at which the processes met, from a separate thread. ``utils/liveness.py`` keeps
+their content. A process whose sign does not change is dead or frozen; one that is alive but makes no progress, and does
+not wait for others, hangs. The first to notice writes a verdict, with which every process ends in one line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Sign:
     Attributes:
         beat: counts the signs.
         count, doing, is_waiting: see ``liveness.Status``.
-        overdue: how long it is at what it does, in the time that may take.
+        overdue: how long it has been doing this, as a fraction of the allowed time.
     """
 
     beat: int
@@ -61,7 +61,7 @@ class Watch:
     Args:
         store: that all processes share.
         names: of all processes, "host, process id".
-        timeout: seconds in which a step, a batch or the like is to be done (``liveness.mark`` says what takes longer).
+        timeout: seconds in which a step, a batch or the like must be done (``liveness.mark`` says what takes longer).
     """
 
     def __init__(self, store: dist.Store, *, rank: int, names: Sequence[str], timeout: float):
@@ -82,14 +82,15 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """The job is done; every process has to have come here."""
+        """The job is done; every process must have reached this point."""
         self._stopped.set()
         self._thread.join(timeout=5)
 
     # --- in the main thread ---
 
     def explain(self, error: BaseException) -> LostProcessError | None:
-        """Tell the others of ``error``, which ends the job here; what to raise in its place if they are the cause."""
+        """Tell the others about ``error``, which ends the job here; returns what to raise instead if they are the
+        cause."""
         if not self.verdict and _is_of_communication(error):
             self._silent_seconds = _SILENT_SECONDS_AFTER_AN_ERROR
             self._has_verdict.wait(_SILENT_SECONDS + 5)
@@ -103,7 +104,7 @@ class Watch:
         return None
 
     def _wait_until_read(self) -> None:
-        """This process may hold the store: the others have to read the verdict in it first."""
+        """This process may host the store: the others must read the verdict in it first."""
         end = time.monotonic() + 10
         with suppress(dist.DistError):
             while self.store.add("read", 0) < len(self.names) and time.monotonic() < end:
@@ -173,7 +174,7 @@ class Watch:
         return self._seen[rank][0].doing if rank in self._seen else "starting"
 
     def _judge(self, text: str) -> None:
-        """Write the verdict, if there is none yet; this process has it then."""
+        """Write the verdict, if there is none yet; this process then has it."""
         with suppress(dist.DistError):
             text = self.store.compare_set(_VERDICT, "", text).decode()
         if not self.verdict:
@@ -189,7 +190,7 @@ class Watch:
         return f"{self._describe([0])}, where all processes meet, no longer responds"
 
     def _end_if_stuck(self) -> None:
-        """End the process when its main thread does not, in an exchange that nobody answers."""
+        """End the process if its main thread is stuck in a collective that nobody answers."""
         if not self._stopped.wait(_UNWIND_SECONDS):
             print(f"error: {self.verdict}", file=sys.stderr, flush=True)
             logger.error("%s", self.verdict)

@@ -30,7 +30,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take up the weights of ``model`` after a step."""
+        """Update the average with the weights of ``model`` after a step."""
         self.num_updates += 1
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))

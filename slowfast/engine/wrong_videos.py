@@ -1,4 +1,4 @@
-"""Frames of the videos that a test got wrong, kept while they are decoded anyway."""
+"""Frames of the videos that a test misclassifies, saved while they are decoded anyway."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ HEIGHT = 112  # pixels of a strip
 
 
 class WrongVideos:
-    """The most confident of the wrong predictions, each with a strip of its video's frames.
+    """The most confident wrong predictions, each with a strip of its video's frames.
 
     Args:
         labels: (N,); below 0 where none is known.
-        limit: videos that are kept.
+        limit: maximum number of videos kept.
     """
 
     def __init__(self, labels: np.ndarray, *, limit: int):
@@ -55,7 +55,7 @@ class WrongVideos:
             heapq.heappop(self._kept)
 
     def gather(self) -> None:
-        """Bring together what all processes keep; every process has to call it."""
+        """Merge the videos of all processes; every process must call it."""
         if distributed.world_size() > 1:
             parts = distributed.all_gather_objects(self._kept)
             self._kept = heapq.nlargest(self.limit, (entry for part in parts for entry in part))
@@ -82,7 +82,8 @@ def frame_strip(frames: torch.Tensor) -> bytes:
 
 
 def write_strips(output_dir: Path, strips: Mapping[int, bytes]) -> dict[int, str]:
-    """Write wrong_videos/000012.jpg for video 12, and so on; files of an earlier test go. Video -> path of its file."""
+    """Write wrong_videos/000012.jpg for video 12, and so on; files of an earlier test are deleted. Returns video ->
+    path of its file."""
     folder = output_dir / FOLDER
     if folder.is_dir():
         for path in folder.iterdir():

@@ -1,7 +1,7 @@
 """``slowfast finetune``: from folders of videos to a model that knows their classes, in one command.
 
-It measures, chooses, prints each choice with its reason, writes them into a YAML, and runs that: what
-``slowfast run --cfg OUTPUT/finetune.yaml`` does, too.
+It measures the videos, makes choices, prints each with its reason, writes them to a YAML file, and runs that, as
+``slowfast run --cfg OUTPUT/finetune.yaml`` does.
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ def build_parser() -> Parser:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run.
+    """The planned run.
 
     Attributes:
-        sections: heading -> settings, in the order in which a person reads them.
+        sections: heading -> settings, in reading order.
     """
 
     sections: Mapping[str, Sequence[Setting]]
@@ -188,10 +188,11 @@ def describe_plan(plan: Plan) -> str:
 
 
 def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
-    """Write the config. One with the same settings, whatever its comments, is no obstacle: a stopped run goes on.
+    """Write the config. An existing one with the same settings, whatever its comments, is accepted: a stopped run
+    resumes.
 
     Raises:
-        ValueError: another one is there.
+        ValueError: a different one exists.
     """
     settings = partial(parse_yaml, source=str(path))
     if path.is_file() and not overwrite and settings(read_text(path)) != settings(text):

@@ -52,8 +52,8 @@ class Machine:
 
     Attributes:
         num_gpus: 0 for the CPU.
-        num_workers: processes for loading, all together.
-        free_bytes: on each GPU, or in main memory; None: not known.
+        num_workers: loader processes in total.
+        free_bytes: on each GPU, or in main memory; None: unknown.
     """
 
     num_gpus: int
@@ -186,8 +186,8 @@ def schedule_settings(
 
     Args:
         cfg: of the recipe, whose rate is for its TRAIN.BATCH_SIZE.
-        keeps_rate: trained weights need no lower one: the recipe's is low already, or the classifier alone learns.
-        norm_frozen: no statistics are taken.
+        keeps_rate: pretrained weights need no lower rate: the recipe's is already low, or only the classifier learns.
+        norm_frozen: batch-norm statistics are not updated.
         rate, epochs: those that the user chose.
     """
     is_lower = from_weights and not keeps_rate
@@ -221,7 +221,7 @@ def schedule_settings(
 
 
 def _digits(rate: float) -> float:
-    """Three digits are enough of a learning rate."""
+    """A learning rate rounded to three digits, which are enough."""
     return float(f"{rate:.3g}")
 
 
@@ -229,7 +229,7 @@ def _digits(rate: float) -> float:
 
 
 def freezing_settings(cfg: CfgNode, *, num_train: int, num_classes: int) -> list[Setting]:
-    """Which part of pretrained weights stays as it is: few videos cannot improve all of a network, but spoil it."""
+    """Which part of pretrained weights is frozen: few videos cannot improve a whole network, but can spoil it."""
     each = num_train / num_classes
     if each < HEAD_ALONE:
         why = f"{each:.0f} training videos per class, fewer than {HEAD_ALONE}: the classifier alone learns"
@@ -257,7 +257,7 @@ UNEQUAL = 3.0  # times as many videos in the largest class as in the smallest
 
 
 def counts_table(names: Sequence[str], counts: Sequence[int], *, most_lines: int = 12) -> list[str]:
-    """The training videos of each class, the largest first; of many classes the ends."""
+    """The training videos of each class, the largest first; for many classes, only both ends."""
     order = sorted(range(len(names)), key=lambda i: (-counts[i], names[i]))
     width = max(map(len, names))
     lines = [f"  {names[i]:<{width}} {counts[i]:>6,}" for i in order]
@@ -276,7 +276,7 @@ BALANCING = (
 
 
 def imbalance_advice(counts: Sequence[int]) -> list[str]:
-    """Lines that name what may be appended to the command where classes are unequal; none where they are not."""
+    """Lines with what can be appended to the command if classes are unbalanced; none if they are not."""
     ratio = max(counts) / max(1, min(counts))
     if ratio < UNEQUAL:
         return []
@@ -285,7 +285,7 @@ def imbalance_advice(counts: Sequence[int]) -> list[str]:
 
 
 def merged(*groups: Iterable[Setting]) -> list[Setting]:
-    """All settings in order, each key once: the later reason stands where two agree."""
+    """All settings in order, each key once: if two agree, the later reason is kept."""
     found: dict[str, Setting] = {}
     for group in groups:
         for setting in group:

@@ -1,4 +1,4 @@
-"""A YAML of chosen settings: `_BASE_`, and every key with the reason behind it."""
+"""A YAML file of chosen settings: `_BASE_`, and every key followed by its reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def recipe_text(
 
     Args:
         settings: written with their reason.
-        base: recipe or file that the settings go over; empty for none.
+        base: recipe or file under the settings; empty for none.
         others: dotted key -> value, written without a reason.
         header: lines of comment.
     """

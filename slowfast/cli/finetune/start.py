@@ -1,4 +1,4 @@
-"""What training starts from: published weights, a file of weights, or a recipe from zero."""
+"""What training starts from: published weights, a weights file, or a recipe from scratch."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Start:
     """What training starts from.
 
     Attributes:
-        cfg: the network, how it looks at videos, and how it was or is to be trained.
-        base: ``_BASE_`` of a config of it; empty where ``settings`` tell all.
+        cfg: the network, how it samples videos, and how it was or will be trained.
+        base: ``_BASE_`` of a config of it; empty if ``settings`` are complete.
         settings: dotted config key -> value, over ``base``.
         weights: value of TRAIN.CHECKPOINT_FILE_PATH; empty for random weights.
         origin: in words.
-        keeps_rate: the recipe's learning rate is a low one already, for trained weights.
+        keeps_rate: the recipe's learning rate is already a low one, for pretrained weights.
     """
 
     cfg: Config
@@ -55,11 +55,11 @@ def find_start(name: str, recipe: str | None) -> Start:
     """What ``--from NAME`` and ``--cfg RECIPE`` mean; published weights are downloaded.
 
     Args:
-        name: a name of ``slowfast zoo``, a file of weights, or "none".
-        recipe: the network, where weights do not tell it; None for what they tell.
+        name: a name of ``slowfast zoo``, a weights file, or "none".
+        recipe: the network, if the weights do not name it; None: the network of the weights.
 
     Raises:
-        ValueError: no such name, file or recipe; a file that does not tell its network; or a network of boxes.
+        ValueError: no such name, file or recipe; a file that does not name its network; or a detection network.
     """
     start = _find(name, recipe)
     if sample_kind(start.cfg) is BOXES:
@@ -98,7 +98,7 @@ def _of_entry(entry: ZooEntry) -> dict[str, Any]:
 
 
 def _of_checkpoint(content: Mapping[str, Any], path: str) -> Start:
-    """A checkpoint of ours holds its config; what it says of its run is left behind."""
+    """Our checkpoints contain their config; settings of that run itself are dropped."""
     try:
         cfg = load_cfg_text(content["cfg"], source=path)
     except ConfigError as error:

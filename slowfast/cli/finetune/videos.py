@@ -1,4 +1,4 @@
-"""The videos of a fine-tuning: which there are, which can be read, how they are divided, how long they last."""
+"""The videos for fine-tuning: which exist, which can be read, how they are split, and how long they are."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ VAL_SHARE = 0.15  # of the training videos, where a folder has no val
 
 @dataclass
 class Videos:
-    """Divided and measured videos.
+    """Videos after splitting and measuring.
 
     Attributes:
         lists: rows of the videos that can be read.
         lengths: by path.
-        notes: sentences on how they were divided, and on those left out.
+        notes: sentences on how they were split, and on skipped ones.
     """
 
     lists: DatasetLists
@@ -48,10 +48,10 @@ class Videos:
 
 
 def find_videos(root: Path, *, split: Sequence[float] | None, seed: int, num_workers: int) -> Videos:
-    """The videos below ``root``, divided and measured.
+    """The videos below ``root``, split and measured.
 
     Args:
-        split: shares of train, val and test; None for those of the folders, or ``DIVISION``.
+        split: shares of train, val and test; None: the split of the folders, or ``DIVISION``.
 
     Raises:
         ValueError: no folders of classes, fewer than two classes, or a class without a training video.
@@ -74,7 +74,7 @@ def find_videos(root: Path, *, split: Sequence[float] | None, seed: int, num_wor
 
 
 def _measure(videos: Videos, num_workers: int) -> None:
-    """Read every length, and leave out what cannot be read."""
+    """Read every length, and drop unreadable videos."""
     rows = videos.lists.rows
     paths = list(dict.fromkeys(path for split in SPLITS for path, _ in rows[split]))
     with WorkProgress(len(paths)) as progress:
@@ -91,7 +91,7 @@ def _measure(videos: Videos, num_workers: int) -> None:
 
 
 def _fill_splits(videos: Videos, seed: int) -> None:
-    """Take val from train, and test from val, where the folders have none."""
+    """Take val from train, and test from val, if the folders have none."""
     rows, names = videos.lists.rows, videos.class_names
     if not rows["val"]:
         by_class = {name: [p for p, label in rows["train"] if label == number] for number, name in enumerate(names)}

@@ -1,1 +1,1 @@
-"""``slowfast prepare-data``: one module a sub-command over the functions of slowfast.preparation."""
+"""``slowfast prepare-data``: one module per subcommand, over the functions of slowfast.preparation."""

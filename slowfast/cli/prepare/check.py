@@ -119,7 +119,7 @@ def _inspect(paths: list[str], known: dict[str, VideoFacts], args: argparse.Name
 
 
 def _known(out: Path, shard: Shard) -> dict[str, VideoFacts]:
-    """What earlier runs found: for one part what that part did, for the whole what all parts did, too."""
+    """The results of earlier runs: for one part, its own; for the whole, also those of all parts."""
     paths = [out / "manifest.csv"]
     paths += [shard.table(paths[0])] if shard.count > 1 else sorted(out.glob("manifest.*-of-*.csv"))
     return {path: facts for manifest in paths for path, facts in read_manifest(manifest).items()}
@@ -133,7 +133,7 @@ def _save(args: argparse.Namespace, known: dict[str, VideoFacts], found: dict[st
 
 
 def _write_clean_list(path: str, clean: str, videos, bad: set[str]) -> None:
-    """Copy the list ``path`` to ``clean`` without the rows of bad videos; everything else stays as it stands."""
+    """Copy the list ``path`` to ``clean`` without the rows of bad videos; everything else stays unchanged."""
     dropped = {
         int(line)
         for line, video in zip(videos.line_numbers, videos.paths, strict=True)

@@ -1,4 +1,4 @@
-"""What the sub-commands share: arguments, and the end of a run."""
+"""What the subcommands share: arguments, and the end of a run."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Shard:
     count: int = 1
 
     def of(self, items: Sequence[T]) -> list[T]:
-        """The items of this part: every ``count``-th, whatever of them is done."""
+        """The items of this part: every ``count``-th, done or not."""
         return list(items[self.index :: self.count])
 
     def table(self, path: Path) -> Path:
-        """``failed.csv``, or of one part of several ``failed.3-of-16.csv``."""
+        """``failed.csv``, or ``failed.3-of-16.csv`` for one of several parts."""
         return path if self.count == 1 else path.with_name(f"{path.stem}.{self.index}-of-{self.count}{path.suffix}")
 
 
@@ -53,7 +53,7 @@ def shard(text: str) -> Shard:
     """The value of ``--shard``: K/N.
 
     Raises:
-        argparse.ArgumentTypeError: it is none.
+        argparse.ArgumentTypeError: it has a different form.
     """
     found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if found is None or not int(found[1]) < int(found[2]):
@@ -125,7 +125,7 @@ def video_id(path: str) -> str:
 def finish(summary: str, failures: list[tuple[str, str]], table: Path) -> int:
     """Print the last lines of a run and write the table of failures; the exit code.
 
-    A table of an earlier run goes if nothing failed this time.
+    The table of an earlier run is deleted if nothing failed this time.
     """
     print(summary)
     if not failures:

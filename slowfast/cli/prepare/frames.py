@@ -1,4 +1,4 @@
-"""``slowfast prepare-data frames``: videos as folders of JPEG files, and the lists of these."""
+"""``slowfast prepare-data frames``: videos as folders of JPEG files, and their lists."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def add_parser(commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the lists and say what is in them."""
+    """Write the lists and print what is in them."""
     names = None if args.classes is None else read_class_names(args.classes)
     if args.annotations is None:
         lists = folder_lists(args.videos, fractions=args.split, seed=args.seed, class_names=names)

@@ -1,4 +1,4 @@
-"""``slowfast prepare-data resize``: smaller copies of videos, quick to read clips from."""
+"""``slowfast prepare-data resize``: smaller copies of videos, from which clips can be read fast."""
 
 from __future__ import annotations
 
