@@ -163,7 +163,7 @@ def check_flags(args: argparse.Namespace, sources: Sequence[Source], live: Seque
 
 
 def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[Source]) -> list[dict]:
-    """Predict the sources one after the other and write what was asked for; their entries."""
+    """Predict the sources one after the other and write the requested files; returns their entries."""
     look, drawing = look_of(args, pipeline), drawing_of(args, pipeline)
     draws = args.save_video is not None or args.plot is not None
     videos = output_paths(args.save_video, sources, ".mp4")
@@ -200,7 +200,7 @@ def draw(
     video: Path | None,
     plot: Path | None,
 ) -> None:
-    """Write the video and the plot of a result, as far as they were asked for."""
+    """Write the video and the plot of a result, if requested."""
     if video is not None and not result.source.is_stream:
         size = tuple(reversed(args.frame_size)) if args.frame_size else None
         save_captioned_video(video, pipeline, result, drawing=drawing, size=size)

@@ -48,7 +48,7 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None, is_
     """The data set of TRAIN.DATASET ("train", "val") or TEST.DATASET ("test"): a ``contract.VideoDataset``.
 
     Args:
-        num_clips: test clips of a video; default TEST.NUM_ENSEMBLE_VIEWS.
+        num_clips: test clips per video; default TEST.NUM_ENSEMBLE_VIEWS.
         is_silent: do not log how much it holds: it is built once more for its work.
 
     Raises:

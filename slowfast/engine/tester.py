@@ -61,7 +61,7 @@ class Tester:
         ensemble: empty; good for one test.
         evaluator: (scores, labels) -> figures.
         partial: where what is done so far is kept, for a test that is stopped.
-        num_wrong_videos: misclassified videos whose frames are kept.
+        num_wrong_videos: number of misclassified videos whose frames are saved.
     """
 
     __test__ = False
@@ -158,8 +158,8 @@ class ClipEvaluator:
     Args:
         pipeline: of models of this kind.
         loader: yields ``ClipBatch`` of this process's share of the validation list.
-        make_ensemble: gives an empty ``ViewEnsemble`` with one view a video.
-        partial: where the scores so far are kept, for an evaluation that is stopped.
+        make_ensemble: returns an empty ``ViewEnsemble`` with one view per video.
+        partial: keeps the scores so far, in case the evaluation is stopped.
 
     Attributes:
         scores: of the last evaluation, float32 (N, K), NaN for a video that could not be decoded; None before it.

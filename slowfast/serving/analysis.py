@@ -31,8 +31,8 @@ class Video:
     """A file sent by a client.
 
     Attributes:
-        path: where it lies here.
-        name: what it is called in answers, in its place.
+        path: of the file on this machine.
+        name: replaces the path in responses.
         is_ours: no upload: it is opened without being decoded elsewhere before.
     """
 

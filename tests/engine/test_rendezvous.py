@@ -139,7 +139,7 @@ def test_a_missing_machine_is_named_on_the_others(caplog):
     for error in (first, third):
         assert isinstance(error, LostProcessError)
         assert "1 of 3 processes are missing: number 1 (machine 1)." in str(error)
-        assert f"Here are {socket.gethostname()}: 0, 2." in str(error)
+        assert f"Present: {socket.gethostname()}: 0, 2." in str(error)
     assert "Waiting for them." in caplog.text
 
 
