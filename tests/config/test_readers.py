@@ -23,11 +23,11 @@ READ_BY_NAME = {f"DEMO.{key}" for key in demo_keys.REFUSED}
 # Read by nothing, for every value gets what it asks for.
 ALWAYS_MET = {
     "AVA.IMG_PROC_BACKEND": "there is one way to read and resize images",
-    "DATA.DECODING_BACKEND": "there is one reader; every old value means it",
+    "DATA.DECODING_BACKEND": "there is only one reader; every old value selects it",
     "DEMO.DETECTRON2_CFG": "without DEMO.PREDS_BOXES, which stands for it, DEMO is refused for boxes",
     "DEMO.DETECTRON2_WEIGHTS": "without DEMO.PREDS_BOXES, which stands for it, DEMO is refused for boxes",
-    "DEMO.FPS": "a video tells its frame rate",
-    "DEMO.INPUT_FORMAT": "frames are RGB; the model gets the order that it was trained with",
+    "DEMO.FPS": "the frame rate is read from the video",
+    "DEMO.INPUT_FORMAT": "frames are RGB; the model gets the channel order that it was trained with",
     "DEMO.NUM_VIS_INSTANCES": "drawing takes one process; the pictures are the same",
     "DEMO.THREAD_ENABLE": "cameras are always read in a thread",
     "MODEL.MULTI_PATHWAY_ARCH": "a model knows how many pathways it has",

@@ -111,7 +111,7 @@ def test_too_many_at_once_are_asked_to_wait(analyst, video):
         busy = client.post("/predict", files={"video": ("b.mp4", video.read_bytes())})
         go.set()
         first.join(30)
-    assert busy.status_code == 503 and busy.headers["retry-after"] and "wait already" in busy.json()["detail"]
+    assert busy.status_code == 503 and busy.headers["retry-after"] and "already waiting" in busy.json()["detail"]
     assert answers[0].json() == {"path": "a.mp4"}
 
 

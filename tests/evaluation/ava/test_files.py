@@ -136,7 +136,7 @@ def test_names_of_any_length_and_bytes_stay_apart(tmp_path):
         ("a,902,0,0,1,1,3.5,.5", r"boxes\.csv:2: action_id, column 7, is not an integer: 'a,902,0,0,1,1,3.5,.5'"),
         ("a,902,0,0,1,1,nan,.5", r"boxes\.csv:2: action_id, column 7, is not an integer"),
         ("a,902,0,0,1,1,3e10,.5", r"boxes\.csv:2: action_id, column 7, is not an integer"),
-        ("a,nan,0,0,1,1,3,.5", r"boxes\.csv:2: the second, column 2, is no time"),
+        ("a,nan,0,0,1,1,3,.5", r"boxes\.csv:2: the second, column 2, is not a time"),
         ("a,902,0,nan,1,1,3,.5", r"boxes\.csv:2: box \[0\.0, nan, 1\.0, 1\.0\] with score 0\.5 .* not finite"),
         ("a,902,0,0,1,1,3,inf", r"boxes\.csv:2: box .* with score inf holds a value that is not finite"),
         (",902,0,0,1,1,3,.5", r"boxes\.csv:2: no name in column 1"),

@@ -69,7 +69,7 @@ def test_a_name_in_full_or_its_last_part(name, found):
 
 
 def test_a_last_part_that_several_share():
-    message = r"'SLOW_8x8_R50' is the name of 2 .*: Kinetics/c2/SLOW_8x8_R50, AVA/c2/SLOW_8x8_R50\."
+    message = r"'SLOW_8x8_R50' matches 2 .*: Kinetics/c2/SLOW_8x8_R50, AVA/c2/SLOW_8x8_R50\."
     with pytest.raises(ValueError, match=message):
         find_entry("SLOW_8x8_R50")
 
@@ -172,7 +172,7 @@ def test_weights_are_read_by_name_where_a_file_may_stand(toy, tmp_path, monkeypa
 def test_a_name_that_several_share_or_nobody_has(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"no checkpoint SLOW_8x8_R50: no file, and 'SLOW_8x8_R50' is the name of"
+        CheckpointError, match=r"no checkpoint SLOW_8x8_R50: no file, and 'SLOW_8x8_R50' matches"
     ):
         read_checkpoint("SLOW_8x8_R50")
     with pytest.raises(CheckpointError, match=r"no checkpoint X3DM: no file, and no published .* Did you mean X3D_M\?"):
