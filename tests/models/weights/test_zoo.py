@@ -171,9 +171,7 @@ def test_weights_are_read_by_name_where_a_file_may_stand(toy, tmp_path, monkeypa
 
 def test_a_name_that_several_share_or_nobody_has(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        CheckpointError, match=r"no checkpoint SLOW_8x8_R50: no file, and 'SLOW_8x8_R50' matches"
-    ):
+    with pytest.raises(CheckpointError, match=r"no checkpoint SLOW_8x8_R50: no file, and 'SLOW_8x8_R50' matches"):
         read_checkpoint("SLOW_8x8_R50")
     with pytest.raises(CheckpointError, match=r"no checkpoint X3DM: no file, and no published .* Did you mean X3D_M\?"):
         read_checkpoint("X3DM")
