@@ -1,7 +1,7 @@
 """Every config key once: its default, its unit and its meaning.
 
 Names and defaults are PySlowFast's, so that its YAML files load; our own keys are marked [own]. rules/ checks the
-values; ignored.py lists the keys that are accepted without effect.
+values; keys without a counterpart here are refused with the alternative (refused.py).
 Letters: T frames of a clip (the Fast frames), K classes, p a probability in [0, 1].
 """
 
