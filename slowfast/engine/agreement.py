@@ -1,4 +1,4 @@
-"""What all processes settle before a step: none leaves, saves or fails alone while others wait for it."""
+"""What all processes agree on before a step, so that none leaves, saves or fails alone while others wait for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slowfast.utils.signals import stop_requested
 
 
 class Wish(IntEnum):
-    """What one process wants before a step; the largest of all is what they do."""
+    """What one process wants to do before a step; all do the largest wish of any."""
 
     GO_ON = 0
     SAVE = 1
@@ -23,18 +23,18 @@ class Wish(IntEnum):
 
 
 def in_agreement(batches: Iterable, *, bad_videos: BadVideos, wish: Callable[[], Wish]) -> Iterator[tuple[Any, Wish]]:
-    """Every batch of this process's loader with what all processes want before the step on it.
+    """Every batch of this process's loader, with what all processes agreed to do before its step.
 
-    The batch is None when it could not be had any more and all stop.
+    The batch is None if it could no longer be loaded and all stop.
 
     Args:
-        batches: equally many on every process.
-        bad_videos: where the unreadable videos of all processes are counted.
+        batches: the same number on every process.
+        bad_videos: counts the unreadable videos of all processes.
         wish: what this process wants now, ``GO_ON`` to ``STOP``.
 
     Raises:
         TooManyBadVideosError: on all processes.
-        Exception: what a loader raised, on its process; ``LostProcessError`` with its message on the others.
+        Exception: the loader's error, on its process; ``LostProcessError`` with its message on the others.
     """
     iterator = iter(batches)
     while True:
@@ -81,5 +81,5 @@ def _raise_everywhere(error: Exception | None) -> None:
 
 
 def stop_is_agreed() -> bool:
-    """Whether a signal asked any process to stop; every process has to call it."""
+    """Whether a signal asked any process to stop; every process must call it."""
     return bool(distributed.largest(bool(stop_requested()))[0])

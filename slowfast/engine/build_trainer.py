@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -> Trainer:
-    """The trainer, resumed from the newest sound checkpoint of OUTPUT_DIR if TRAIN.AUTO_RESUME says so.
+    """The trainer, resumed from the newest intact checkpoint of OUTPUT_DIR if TRAIN.AUTO_RESUME is True.
 
     Args:
         trainer_class: default the one registered as TRAIN.TRAINER. TRAIN.TRAINER_ARGS are keyword arguments of it.
@@ -114,7 +114,7 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
 
 
 def _on_device(loss: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """``loss`` with what it holds on ``device``; a registered one need not be a module."""
+    """``loss`` with its tensors on ``device``; a registered loss need not be a module."""
     return loss.to(device) if isinstance(loss, nn.Module) else loss
 
 
@@ -165,7 +165,7 @@ def _checkpoint_folder(
 
 
 def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
-    """Epochs to evaluate after, where a long cycle says so; None where TRAIN.EVAL_PERIOD does."""
+    """Epochs after which to evaluate in a long cycle; None if TRAIN.EVAL_PERIOD decides."""
     if not cfg.MULTIGRID.LONG_CYCLE:
         return None
     return evaluation_epochs(shapes.stages, per_stage=cfg.MULTIGRID.EVAL_FREQ)
@@ -186,7 +186,7 @@ def _log_start(trainer: Trainer, shapes: ShapeSchedule, *, unit: str) -> None:
 
 
 def _log_model(cfg: CfgNode, model: nn.Module) -> None:
-    """One line on what the model costs. A model that does not run on the meta device costs a warning, not the run."""
+    """Log one line on the cost of the model. A model that does not run on the meta device only causes a warning."""
     crop = cfg.DATA.TRAIN_CROP_SIZE
     try:
         cost = measure(model, (cfg.DATA.NUM_FRAMES, crop, crop))
@@ -248,10 +248,10 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
 
 
 def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> None:
-    """Warn when a run goes on under other settings than it began with.
+    """Warn if a run resumes with different settings than it began with.
 
     Raises:
-        CheckpointError: it is finished, so nothing at all would be trained under the present ones.
+        CheckpointError: it is finished, so nothing would be trained with the current settings.
     """
     changed = training_differences(state.get("cfg", ""), cfg.dump())
     if not changed:
@@ -270,7 +270,7 @@ def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWrite
     """metrics.jsonl in OUTPUT_DIR, and the writers of ``build_writers``.
 
     Args:
-        num_records: of an earlier part of the run that stay, the rest is dropped; None for all.
+        num_records: records of an earlier part of the run to keep; the rest is dropped. None keeps all.
     """
     return MetricWriter(cfg.OUTPUT_DIR, writers=build_writers(cfg), start=num_records)
 

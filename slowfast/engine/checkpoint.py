@@ -2,7 +2,7 @@
 
 A file of ours is a dict with PySlowFast's fields (epoch from 0, model_state, optimizer_state, scaler_state, cfg as
 YAML text) and our own (see ``Trainer.state_dict``; class_names, versions). ``models/weights/load.py`` reads it, and all
-others. The records of a torch file carry checksums, which torch itself does not look at; here they are.
+others. The records of a torch file carry checksums, which torch itself does not verify; this module does.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ BEST_NAME = "best.pyth"
 
 
 def checkpoint_path(output_dir: str | os.PathLike, num_epochs: int, batch: int | None = None) -> Path:
-    """Where the state after ``num_epochs`` epochs lies: OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth.
+    """The file for the state after ``num_epochs`` epochs: OUTPUT_DIR/checkpoints/checkpoint_epoch_00010.pyth.
 
     Args:
-        batch: batches of the epoch after those, in the name of a state that is kept until a later one is there.
+        batch: batches of the next epoch, in the name of a state that is kept until a later one exists.
     """
     inside = "" if batch is None else f"_batch_{batch:06d}"
     return Path(output_dir) / "checkpoints" / f"checkpoint_epoch_{num_epochs:05d}{inside}.pyth"
@@ -81,7 +81,7 @@ def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:
 
 
 def _position(path: Path) -> tuple[int, int, bool]:
-    """(epochs, batches of the next, whether what is due after an epoch is done) of a file, by its name."""
+    """(epochs, batches of the next, whether the work after the epoch is done) of a file, by its name."""
     match = _NAME.fullmatch(path.name)
     assert match is not None, path
     epochs, batch = match.groups()
@@ -89,7 +89,7 @@ def _position(path: Path) -> tuple[int, int, bool]:
 
 
 def save_checkpoint(path: str | os.PathLike, state: dict[str, Any]) -> None:
-    """Write ``state`` to ``path``; the file is there whole, on the disk, or not at all.
+    """Write ``state`` to ``path`` atomically, with fsync.
 
     Raises:
         StorageError: it cannot be written.
@@ -111,7 +111,7 @@ class CheckpointFolder:
     Args:
         period: epochs from one checkpoint to the next.
         minutes: the longest that a crash may cost inside an epoch; 0 saves at the ends of epochs alone.
-        keep: whole epochs of which the files stay; 0 for all.
+        keep: number of epochs whose files are kept; 0: all.
         facts: further fields of every checkpoint (config, class names, versions).
     """
 
@@ -141,9 +141,10 @@ class CheckpointFolder:
         return 0 < self.minutes <= (time.monotonic() - self._last_save) / 60
 
     def save(self, state: dict[str, Any], *, epochs: int, batch: int | None = None) -> Path:
-        """Write the state after ``epochs`` epochs (and ``batch`` batches), then drop what it makes superfluous.
+        """Write the state after ``epochs`` epochs (and ``batch`` batches), then delete the files that it makes
+        superfluous.
 
-        Every process has to call it; the main one writes.
+        Every process must call it; the main one writes.
 
         Raises:
             NonFiniteWeightsError: the weights are not finite; nothing is written.
@@ -161,7 +162,8 @@ class CheckpointFolder:
         self._drop_old()
 
     def _drop_old(self) -> None:
-        """A file inside an epoch stays while one of the two newest of all, so that a damaged newest is no loss."""
+        """A file inside an epoch is kept while it is one of the two newest, so that a damaged newest file is no
+        loss."""
         found = find_checkpoints(self.output_dir)
         newest_is_whole = _position(found[0])[2]
         inside = [path for path in found[1 if newest_is_whole else 2 :] if not _position(path)[2]]
@@ -172,7 +174,7 @@ class CheckpointFolder:
     def keep_best(self) -> None:
         """Have best.pyth hold what the newest checkpoint does: a second name of the file where the system has that.
 
-        Every process has to call it; the main one writes.
+        Every process must call it; the main one writes.
         """
         distributed.on_main(self._keep_best)
 
@@ -189,7 +191,7 @@ class CheckpointFolder:
 
 
 def read_training_state(path: str | os.PathLike) -> dict[str, Any]:
-    """Contents of a checkpoint that training can go on from.
+    """Contents of a checkpoint from which training can resume.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, or its weights are not finite.
@@ -210,7 +212,7 @@ def read_training_state(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def check_integrity(path: str | os.PathLike) -> None:
-    """Return when the checksums inside of a torch file are right, or it is another kind of file.
+    """Return if the checksums inside a torch file are right, or it is another kind of file.
 
     Raises:
         CheckpointError: the file was damaged after it was written.
@@ -230,7 +232,7 @@ def load_for_test(model: nn.Module, path: str | os.PathLike, *, averaged: bool =
     """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
 
     Args:
-        averaged: take the average of the weights, which the file must hold; see ``averaged_weights``.
+        averaged: load the averaged weights, which the file must hold; see ``averaged_weights``.
 
     Raises:
         CheckpointError: with the report; or the file is damaged.
@@ -244,10 +246,10 @@ def load_for_test(model: nn.Module, path: str | os.PathLike, *, averaged: bool =
 
 
 def averaged_weights(content: dict[str, Any], path: str | os.PathLike) -> dict[str, Any]:
-    """The content of a checkpoint with the average of its weights in place of the weights.
+    """The content of a checkpoint with the averaged weights in place of the weights.
 
     Raises:
-        CheckpointError: it was trained without.
+        CheckpointError: it was trained without an average.
     """
     average = content.get("states", {}).get(AVERAGE)
     if average is None:
@@ -266,12 +268,12 @@ def load_for_finetuning(
     inflate: bool = False,
     min_match: float = 0.5,
 ) -> dict[str, Any]:
-    """Load what fits of ``path``'s weights (another class count re-initializes the head). Returns the contents.
+    """Load the weights of ``path`` that fit (a different class count re-initializes the head). Returns the contents.
 
     Args:
-        clear_patterns: text that is removed from the names first (TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN).
-        inflate: take the 2D kernels of an image network, repeated along time (TRAIN.CHECKPOINT_INFLATE).
-        min_match: least share, in [0, 1], of the model's tensors that must be found (TRAIN.CHECKPOINT_MIN_MATCH).
+        clear_patterns: prefixes that are first removed from the names (TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN).
+        inflate: load the 2D kernels of an image network, repeated along time (TRAIN.CHECKPOINT_INFLATE).
+        min_match: minimum share, in [0, 1], of the model's tensors that must be found (TRAIN.CHECKPOINT_MIN_MATCH).
 
     Raises:
         CheckpointError: not one tensor fits, or a smaller share than ``min_match``.

@@ -1,15 +1,16 @@
 """Grad-CAM: where, and when, a model finds its evidence for a class.
 
 A map of a layer is ReLU(sum_c w_c A_c) of its activations A. In Grad-CAM (Selvaraju et al., ICCV 2017) w_c is the mean,
-over places and times, of the gradient of the class's logit; in HiResCAM (Draelos and Carin, 2020) it is that gradient
-place by place. At the last layer before a global pool both are the same, for there the gradient is equal everywhere. At
-earlier layers, and for boxes, the mean mixes places that argue for the class with places that argue against it.
+over positions and times, of the gradient of the class's logit; in HiResCAM (Draelos and Carin, 2020) it is that
+gradient at each position. At the last layer before a global pool both are the same, because the gradient there is equal
+everywhere. At earlier layers, and for boxes, the mean mixes positions that speak for the class with positions that
+speak against it.
 
-In 3-D a map has a time axis, and each pathway has its own. The package grad-cam does this for one 5-D layer; of two it
-gives one averaged map, it pairs activations with gradients by their order, which two pathways do not keep, and it calls
-the model with the clip alone, without boxes. Hence this file.
+In 3-D a map has a time axis, and each pathway has its own. The package grad-cam does this for one 5-D layer. For two
+layers, it gives one averaged map; it pairs activations with gradients by their order, which two pathways do not keep;
+and it calls the model only with the clip, without boxes. Hence this file.
 
-Letters: B clips, R boxes, C channels, T frames of a clip, H W pixels, t h w places of a map.
+Letters: B clips, R boxes, C channels, T frames of a clip, H W pixels, t h w positions of a map.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ TRANSFORMERS = ("MViT", "SwinTransformer3d")
 
 @contextlib.contextmanager
 def logit_mode(model: nn.Module) -> Iterator[None]:
-    """``model`` in eval mode, but giving logits, and with gradients through its head.
+    """``model`` in eval mode, but returning logits, with gradients through its head.
 
     The gradient of a probability vanishes where it is near 1. Models give logits when they, and their head, are in
     train mode; the rest (batch norm, dropout) stays as it scores.
@@ -58,7 +59,7 @@ def logit_mode(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """name -> output of the modules in the calls inside a with statement, those that are tensors, in order of calls."""
+    """name -> tensor outputs of the modules inside a with statement, in order of calls."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str, output: object) -> None:
@@ -78,9 +79,9 @@ def recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
 
 
 def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = None) -> dict[str, str]:
-    """Pathway -> name of its last stage whose map has at least 49 places: {"slow": "slow.res5", "fast": ...}.
+    """Pathway -> name of its last stage whose map has at least 49 positions: {"slow": "slow.res5", "fast": ...}.
 
-    A model without pathways of its own has one, called "pathway".
+    A model without pathways has a single one, named "pathway".
 
     Args:
         frames, boxes: as in ``Pipeline.scores``; the first clip is looked at.
@@ -119,7 +120,7 @@ def default_layers(pipeline: Pipeline, frames: Tensor, boxes: Tensor | None = No
 def find_layers(pipeline: Pipeline, names: Sequence[str]) -> dict[str, str]:
     """Title of each map -> layer, for layers by our names (``fast.res4``) or PySlowFast's (``s4/pathway1_res1``).
 
-    A map is called by its pathway if no other has it, else by its layer.
+    A map is named after its pathway if no other map has it, else after its layer.
 
     Raises:
         ValueError: no layer has that name.
@@ -150,13 +151,13 @@ def grad_cam(
 ) -> dict[str, Tensor]:
     """For each of ``layers`` the maps float32 (B, T, H, W), at least 0, of clips, or (R, T, H, W) of boxes, on the CPU.
 
-    Maps are brought to the frames of the clip: bilinearly in space, linearly between the times that their steps show.
+    Maps are resized to the frames of the clip: bilinearly in space, linearly between the times that their steps show.
 
     Args:
         frames: uint8 (B, 3, T, H, W), as in ``Pipeline.scores``.
         class_ids: one per clip, or one per box.
         layers: title -> name of a module of the model.
-        boxes: float32 (R, 5), for a model of boxes.
+        boxes: float32 (R, 5), for a detection model.
         method: "hirescam" or "grad-cam".
 
     Raises:
@@ -186,7 +187,7 @@ def _maps_of(
     box: Tensor | None,
     method: str,
 ) -> dict[str, Tensor]:
-    """Title -> (t, h, w) of one clip, and one box of it."""
+    """Title -> (t, h, w) of one clip and one of its boxes."""
     modules = {layer: pipeline.model.get_submodule(layer) for layer in layers.values()}
     with torch.enable_grad(), logit_mode(pipeline.model), recorded(modules) as outputs:
         clip = pipeline.prepare(frames).requires_grad_()  # so that frozen weights have gradients behind them, too
@@ -211,7 +212,8 @@ def _maps_of(
 def step_times(model: Any, title: str, num_steps: int, num_frames: int) -> Tensor:
     """Which frame of the clip each step of a map shows, float32 (num_steps,), increasing.
 
-    The Slow pathway's are its own frames. Elsewhere a step stands for an equal part of the clip, at its middle.
+    For the Slow pathway, these are its own frames. Elsewhere, each step stands for the middle of an equal part of the
+    clip.
     """
     alpha = getattr(model, "alpha", None)
     if title.split(".")[0] == "slow" and alpha and num_steps * alpha == num_frames:
@@ -232,9 +234,9 @@ def fit_to_clip(x: Tensor, times: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def normalized(x: Tensor) -> Tensor:
-    """Maps (..., T, H, W) to look at, in [0, 1]: the highest hundredth of the places is 1, an empty map stays zero.
+    """Maps (..., T, H, W) for display, in [0, 1]: the highest hundredth of the positions is 1; an empty map stays zero.
 
-    One place of a map often towers above all others, which would not be seen if it alone were 1.
+    One position often towers above all others, which would be invisible if it alone were 1.
     """
     flat = x.flatten(-3)
     high = flat.kthvalue(max(1, round(0.99 * flat.shape[-1])), dim=-1).values

@@ -1,4 +1,4 @@
-"""The model over several processes: how gradients are exchanged."""
+"""The model in several processes: how gradients are exchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ParallelOptions:
 
     Attributes:
         static_graph: every step uses the same parameters in the same order, which saves some bookkeeping.
-        bucket_view: gradients are views of the buffers that are exchanged, not copies: saves their memory once.
+        bucket_view: gradients are views of the exchanged buffers, not copies: saves one copy of them.
         compression: "bfloat16" or "float16" halves the bytes that are exchanged, and rounds the gradients; "" does not.
     """
 
@@ -54,14 +54,14 @@ class ParallelOptions:
 
 
 class _OnCpu(DistributedDataParallel):
-    """Takes sync batch norm, too: torch refuses its own on CPUs, and ours (``models/norm.py``) works there."""
+    """Also accepts sync batch norm on CPUs: torch refuses its own there, but ours (``models/norm.py``) works."""
 
     def _passing_sync_batchnorm_handle(self, module: nn.Module) -> None:
         pass
 
 
 def parallelize(model: nn.Module, device: torch.device, options: ParallelOptions) -> nn.Module:
-    """``model`` itself when alone, else wrapped so that its gradients are the mean over all processes."""
+    """``model`` itself in a single process, else wrapped so that its gradients are the mean over all processes."""
     if distributed.world_size() == 1:
         return model
     # A head that detaches its features leaves the rest of the model without gradients.
@@ -81,10 +81,10 @@ def parallelize(model: nn.Module, device: torch.device, options: ParallelOptions
 
 
 def without_exchange(model: nn.Module, *, is_first_step: bool) -> contextlib.AbstractContextManager:
-    """Backward passes inside leave the gradients of this process as they are, to be exchanged with later ones.
+    """Backward passes inside keep the gradients of this process, to be exchanged with later ones.
 
-    A static graph is learned in the first step of a process, and torch wants an exchange in every pass of that one: the
-    result is the same.
+    A static graph is learned in the first step of a process, in which torch needs an exchange in every pass; the result
+    is the same.
     """
     if not isinstance(model, DistributedDataParallel) or (is_first_step and model.static_graph):
         return contextlib.nullcontext()

@@ -56,7 +56,7 @@ class PartialScores:
     def begin(self, loader, key: Callable[[], str]) -> list[dict[str, Any]]:
         """Make ``loader`` give what is left; returns the records so far (only on the main process).
 
-        Every process has to call it.
+        Every process must call it.
 
         Args:
             loader: its (batch) sampler has ``skip(done)``.

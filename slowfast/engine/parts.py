@@ -1,7 +1,7 @@
-"""Whether every part that a config names can be built: asked before any data is read, and before any job starts.
+"""Checks that every part that a config names can be built, before any data is read and before any job starts.
 
-Each part knows the names and values that it takes; nothing else lists them. So a slip is found by building the parts
-themselves, the network on the meta device, where it costs neither memory nor time to fill.
+Only the parts themselves know the names and values that they take. So mistakes are found by building the parts, the
+network on the meta device, where this takes neither memory nor time.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def check_parts(cfg: CfgNode) -> None:
-    """Return when all parts of training and test can be built.
+    """Return if all parts of training and test can be built.
 
     Raises:
-        ConfigError: what each of them objects to, one per line.
+        ConfigError: the error of each part, one per line.
     """
     import_extensions(cfg.IMPORTS)
     problems = [problem for part in _parts_of(cfg) if (problem := _problem(part, cfg))]
@@ -68,10 +68,10 @@ def _model_and_optimizer(cfg: CfgNode) -> None:
 
 
 def _problem(part: Callable[[CfgNode], object], cfg: CfgNode) -> str:
-    """What a part objects to; empty where it is built.
+    """The error of a part; empty if it can be built.
 
-    Somebody's own network may not be made for the meta device. What it raises there is no objection: the run builds it
-    again, in earnest.
+    A user's network may not support the meta device. An error there does not count: the run builds the network again on
+    a real device.
     """
     with _no_warnings():
         try:

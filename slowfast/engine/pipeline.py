@@ -45,13 +45,13 @@ VideoPath = str | os.PathLike
 
 
 def takes_boxes(model: nn.Module) -> bool:
-    """Whether ``model`` scores boxes, i.e. is called with clip and boxes."""
+    """Whether ``model`` is a detection model, i.e. is called with clip and boxes."""
     return getattr(model, "takes_boxes", False)
 
 
 @contextlib.contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """``model`` in eval mode for the length of a with statement; afterwards every part is in its own mode again."""
+    """``model`` in eval mode inside a with statement; afterwards the mode of every part is restored."""
     training = [module for module in model.modules() if module.training]
     if training:
         model.eval()
@@ -66,19 +66,19 @@ class Pipeline:
     """A model ready to infer: ``pipeline("video.mp4").top(5)``.
 
     Args:
-        model: moved to the device in place; a copy of it where batch norms are folded. ``pipeline.model`` stays a plain
+        model: moved to the device in place; a copy of it if batch norms are folded. ``pipeline.model`` stays a plain
             module.
-        protocol: how it looks at a video.
+        protocol: how it samples a video.
         class_names: in the order of scores, or None.
-        device: default where the model is.
+        device: default the model's.
         dtype: autocast type, or None for full precision.
         channels_last: memory format of kernels and clips, the faster one for convolutions.
-        fold_bn: multiply batch norms into the convolutions.
+        fold_bn: fold batch norms into the convolutions.
         compiled: run the model through torch.compile.
-        views_per_forward: the most views of one forward pass; halved when the memory of a GPU does not hold them.
-        flow: source of optical flow, where the protocol has it.
+        views_per_forward: maximum number of views per forward pass; halved when GPU memory runs out.
+        flow: source of optical flow, if the protocol has it.
         decoder_threads: of one video's decoder.
-        origin: what the file of weights says beside them: its path as "weights", "lists", "class_names", "versions".
+        origin: what the weights file says about them: its path as "weights", "lists", "class_names", "versions".
     """
 
     def __init__(
@@ -124,17 +124,17 @@ class Pipeline:
         class_names: Sequence[str] | None = None,
         device: torch.device | str | None = None,
     ) -> Pipeline:
-        """The model of a config with its test settings (TEST, DATA, MODEL); the config's lists need not be there.
+        """The model of a config with its test settings (TEST, DATA, MODEL); the config's lists need not exist.
 
         Args:
             weights: file; default those that a test would take (see ``weights_for_test``).
             model: instead of one built and loaded from the config.
             protocol: default that of the config's test.
-            class_names: default DATA.CLASS_NAMES, or those in the file of weights.
+            class_names: default DATA.CLASS_NAMES, or those in the weights file.
             device: default the first GPU if there is one, else the CPU.
 
         Raises:
-            ValueError: weights of another model, or settings that contradict each other.
+            ValueError: weights of a different model, or settings that contradict each other.
         """
         parts = pipeline_parts(
             cfg, weights=weights, model=model, protocol=protocol, class_names=class_names, device=device
@@ -150,37 +150,37 @@ class Pipeline:
         device: torch.device | str | None = None,
         allow_imports: bool = False,
     ) -> Pipeline:
-        """The model of a checkpoint of ours, which holds its config, class names and protocol.
+        """The model of one of our checkpoints, which holds its config, class names and protocol.
 
         Args:
             overrides: ``[KEY, value, ...]`` over the config of the file, such as ``["TEST.NUM_ENSEMBLE_VIEWS", 1]``.
             device: default the first GPU if there is one, else the CPU.
-            allow_imports: import the modules that the file's config names (IMPORTS). That runs their code: allow it for
-                files that you trust.
+            allow_imports: import the modules that the file's config names (IMPORTS). This runs their code: allow it
+                only for files that you trust.
 
         Raises:
-            CheckpointError: no such file, or one without config.
+            CheckpointError: no such file, or one without a config.
             ConfigError: a config that this version cannot use.
         """
         return cls(**parts_of_checkpoint(path, overrides=overrides, device=device, allow_imports=allow_imports))
 
     def with_model(self, model: nn.Module) -> Pipeline:
-        """The same for another model of the kind, which is ready on the device."""
+        """The same for another model of this kind, which is ready on the device."""
         other = copy.copy(self)
         other.model = model
         return other
 
     def __call__(self, video: VideoPath | FrameReader, *, boxes=None, seconds: float | None = None) -> Prediction:
-        """What the model says of a video, looked at as the protocol says.
+        """The model's prediction for a video, sampled as the protocol says.
 
         Args:
-            video: a file, a folder of images where the protocol counts frames, or an open reader of such frames.
-            boxes: for a model of boxes (R, 4), x1 y1 x2 y2 as fractions of the frame, at ``seconds``.
+            video: a file, a folder of images if the protocol counts frames, or an open reader of such frames.
+            boxes: for a detection model (R, 4), x1 y1 x2 y2 as fractions of the frame, at ``seconds``.
             seconds: of the key frame, from the first frame of the video.
 
         Raises:
             VideoReadError: the video cannot be read.
-            ValueError: boxes for a model of clips, or none for one of boxes.
+            ValueError: boxes for a clip model, or none for a detection model.
         """
         if takes_boxes(self.model) != (boxes is not None) or (boxes is None) != (seconds is None):
             raise ValueError(
@@ -216,7 +216,7 @@ class Pipeline:
         return Prediction(scores, view_scores, times, scores, self.class_names)
 
     def open(self, video: VideoPath | FrameReader) -> contextlib.AbstractContextManager[FrameReader]:
-        """The frames of a video as the protocol counts them; an open reader is taken as it is, and stays open.
+        """The frames of a video as the protocol counts them; an open reader is used directly and stays open.
 
         Raises:
             VideoReadError: there are none.
@@ -226,7 +226,7 @@ class Pipeline:
         return open_video(video, self.protocol, flow=self.flow, num_threads=self.decoder_threads)
 
     def scores_of(self, views: VideoViews) -> np.ndarray:
-        """Scores float32 (V, K) of all views of one video, cut when they are needed."""
+        """Scores float32 (V, K) of all views of one video, which are cut as needed."""
         parts = []
         for look in views.looks:
             first = 0
@@ -239,21 +239,21 @@ class Pipeline:
     def scores(self, frames: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Scores float32 (B, K) on the CPU of clips; of boxes (R, K).
 
-        The only function that infers: eval mode, moved, normalized, in the model's channel order, under autocast, and
-        in smaller batches when the memory of a GPU is short.
+        The only function for inference: in eval mode, moved to the device, normalized, in the model's channel order,
+            under autocast, and in smaller batches when GPU memory is short.
 
         Args:
             frames: uint8 (B, 3, T, H, W), RGB, scaled and cropped.
-            boxes: float32 (R, 5) for a model of boxes: number of the clip, then x1 y1 x2 y2 in pixels of ``frames``.
+            boxes: float32 (R, 5) for a detection model: number of the clip, then x1 y1 x2 y2 in pixels of ``frames``.
 
         Raises:
-            ValueError: frames of another type or shape.
+            ValueError: frames of a different dtype or shape.
         """
         return self.infer(frames, boxes, self.model)
 
     @torch.inference_mode()
     def infer(self, frames: Tensor, boxes: Tensor | None, function: Callable[..., Tensor]) -> Tensor:
-        """What ``function`` gives for clips (or clips and boxes), float32 on the CPU; otherwise as ``scores``.
+        """The output of ``function`` for clips (or clips and boxes), float32 on the CPU; otherwise as ``scores``.
 
         Args:
             function: of normalized clips on the device; a part of the model, such as its features.
@@ -277,7 +277,7 @@ class Pipeline:
         return torch.cat([values for _, values in parts])[order]
 
     def _infer_chunk(self, frames: Tensor, boxes: Tensor | None, function, first: int, stop: int):
-        """Rows of the result, and their values, that come from the clips ``first`` to ``stop`` - 1."""
+        """Rows of the result, and their values, for the clips ``first`` to ``stop`` - 1."""
         rows, inputs = torch.arange(first, stop), list[Tensor]()
         if boxes is not None:
             rows = torch.nonzero((boxes[:, 0] >= first) & (boxes[:, 0] < stop)).flatten()
@@ -304,7 +304,7 @@ def load_pipeline(
     overrides: Sequence[Any] = (),
     allow_imports: bool = False,
 ) -> Pipeline:
-    """What ``slowfast.load`` returns; arguments as there."""
+    """The result of ``slowfast.load``, with the same arguments."""
     if config is not None:
         cfg = load_cfg(config, [*PLAIN_NORM, *overrides])
         return Pipeline.from_config(cfg, weights=path_or_name, device=device)
@@ -331,7 +331,7 @@ def _published_name(name: VideoPath) -> str:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the parameters of ``model`` are; the CPU without any."""
+    """The device of the parameters of ``model``; the CPU if it has none."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
 

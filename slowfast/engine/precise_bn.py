@@ -1,7 +1,7 @@
 """Precise batch norm statistics (Wu & Johnson, "Rethinking Batch in BatchNorm", 2021, section 3).
 
 Running statistics lag behind the weights: they average over many updates. Before an evaluation they are replaced by
-the statistics of some batches as a whole, under the present weights.
+the statistics of some batches as a whole, with the current weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PRECISE_BN_EPOCH = 1_000_000
 class _Population:
     """Mean and variance of all values that pass through one batch norm, gathered batch by batch.
 
-    With the norm's momentum at 1 its running statistics are those of the last batch.
+    With the norm's momentum at 1, its running statistics are those of the last batch.
     """
 
     def __init__(self, norm: Any):
@@ -49,14 +49,14 @@ class _Population:
         self.sum_of_squares += (n - 1) * variance + n * mean**2  # running_var is the unbiased one
 
     def restore(self) -> None:
-        """Put everything back as it was."""
+        """Restore the previous state."""
         self.hook.remove()
         self.norm.momentum = self.momentum
         self.norm.running_mean.copy_(self.before[0])
         self.norm.running_var.copy_(self.before[1])
 
     def apply(self) -> None:
-        """Set the norm's running statistics to the population's, summed over all processes."""
+        """Set the norm's running statistics to the population's, over all processes."""
         count = distributed.all_reduce_sum(self.count)
         if count == 0:  # nothing came through it, e.g. the eval half of a SubBatchNorm3d
             return
@@ -76,14 +76,14 @@ def batch_norms(model: nn.Module) -> list[nn.Module]:
 def update_precise_statistics(model: nn.Module, batches: Iterable, forward: Callable[[object], object]) -> int:
     """Set the running mean and variance of every batch norm to those of all ``batches`` together.
 
-    They do not depend on how the data is cut into batches, beyond what a norm does to the features behind it.
+    They do not depend on how the data is cut into batches, except for a norm's effect on later features.
 
     Args:
         model: in train mode; its weights are not changed.
-        batches: what ``forward`` takes; the same number, at least one, on every process.
+        batches: inputs of ``forward``; the same number, at least one, on every process.
         forward: runs the training step's forward pass on one of them.
 
-    An exception of ``batches`` or ``forward`` leaves everything as it was.
+    An exception in ``batches`` or ``forward`` leaves everything unchanged.
 
     Returns:
         Number of batches seen by this process; 0 when the model has no batch norm (then none is loaded).

@@ -1,4 +1,4 @@
-"""Mixed precision: which type, and whether its gradients need scaling."""
+"""Mixed precision: which dtype, and whether its gradients need scaling."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def check_dtype_name(name: str) -> None:
 
 
 def autocast_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type that ``TRAIN.MIXED_PRECISION_DTYPE`` means on ``device``.
+    """The dtype that ``TRAIN.MIXED_PRECISION_DTYPE`` means on ``device``.
 
-    "auto" is bfloat16 on CPUs and on GPUs that compute in it, else float16.
+    "auto" is bfloat16 on CPUs and on GPUs that support it, else float16.
 
     Raises:
-        ValueError: unknown name, or float16 on a CPU (where torch has no training in it).
+        ValueError: unknown name, or float16 on a CPU (where torch does not support training in it).
     """
     if name == "auto":
         has_bfloat16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
@@ -63,10 +63,10 @@ def grad_scaler(device: torch.device, dtype: torch.dtype | None) -> torch.amp.Gr
 
 
 def guard_small_inputs(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
-    """Have 3D convolutions whose input is smaller than their kernel compute in full precision under autocast.
+    """Make 3D convolutions with an input smaller than their kernel compute in full precision under autocast.
 
     On CPUs, torch (2.15 with oneDNN 3.13) gives a bfloat16 kernel such as 3x1x1 over 2 frames a gradient that is wrong
-    or NaN: it reads memory that nobody wrote. Other devices and types need nothing.
+    or NaN: it reads uninitialized memory. Other devices and dtypes are not affected.
     """
     if device.type != "cpu" or dtype is not torch.bfloat16:
         return

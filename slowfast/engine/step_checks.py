@@ -1,4 +1,4 @@
-"""What a training step must not do: lose its numbers, or let them explode."""
+"""Checks of a training step: its numbers must stay finite and must not explode."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ADVICE = "Try a lower SOLVER.BASE_LR, a longer SOLVER.WARMUP_EPOCHS, or SOLVER.
 
 
 class NonFiniteLossError(RunError):
-    """The loss is NaN or infinite. The weights are those of before the step."""
+    """The loss is NaN or infinite. The weights are those from before the step."""
 
 
 class NonFiniteGradientError(NonFiniteLossError):
-    """The loss is finite, its gradient is not. The weights are those of before the step."""
+    """The loss is finite, but its gradient is not. The weights are those from before the step."""
 
 
 class NonFiniteWeightsError(NonFiniteLossError):
@@ -31,7 +31,7 @@ class NonFiniteWeightsError(NonFiniteLossError):
 
 
 class LossExplosionError(RunError):
-    """The loss exceeds a multiple of those before it. The weights are those of before the step."""
+    """The loss exceeds a multiple of the previous ones. The weights are those from before the step."""
 
 
 class LossExplosion:
@@ -46,7 +46,7 @@ class LossExplosion:
         self._losses: deque[float] = deque(maxlen=_NUM_UNCHECKED)
 
     def check(self, loss: float, where: str) -> None:
-        """Take up one loss of this process; every process has to call it.
+        """Check one loss of this process; every process must call it.
 
         Raises:
             LossExplosionError: it is more than ``factor`` times the mean of the five before it.
@@ -119,7 +119,7 @@ def _cause_of(model: nn.Module, batch, run: Callable[[nn.Module, Any], tuple[Ten
 
 
 def check_weights(state: dict[str, Tensor], step: int) -> None:
-    """Return when all numbers of a state dict are finite.
+    """Return if all numbers of a state dict are finite.
 
     Raises:
         NonFiniteWeightsError: they are not; ``step`` says when.
@@ -133,7 +133,7 @@ def check_weights(state: dict[str, Tensor], step: int) -> None:
 
 
 def largest_gradient(parameters: Iterable[nn.Parameter], device: torch.device) -> Tensor:
-    """The largest absolute value of all gradients, a scalar on ``device``; NaN when any is. Waits for nothing."""
+    """The largest absolute value of all gradients, a scalar on ``device``; NaN when any is. Does not synchronize."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     return nn.utils.get_total_norm(gradients, norm_type=math.inf).to(device, torch.float32, non_blocking=True)
 

@@ -1,4 +1,4 @@
-"""What a training says of itself: log lines, records of numbers, one line per epoch."""
+"""The output of a training: log lines, records of numbers, one line per epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DATA_SHARE_TO_WARN = 0.2
 
 
 class RecordWriter(Protocol):
-    """What takes records of numbers: a ``MetricWriter``."""
+    """Anything that takes records of numbers, such as a ``MetricWriter``."""
 
     num_records: int
 
@@ -26,11 +26,11 @@ class RecordWriter(Protocol):
 
 
 class TrainLog:
-    """Takes what happens in the loop, and writes it where it belongs.
+    """Takes the events of the loop, and writes them where they belong.
 
     Args:
         writer: for records of numbers, or None for none.
-        period: steps from one log line and record to the next.
+        period: steps between log lines and records.
         describe_epoch: epoch, from 0 -> what its batches are like, logged whenever it changes; or None.
     """
 
@@ -65,7 +65,7 @@ class TrainLog:
             meter.start_clock()
 
     def mark_data(self) -> None:
-        """A batch is there."""
+        """A batch has arrived."""
         for meter in (self.meter, self.epoch_meter):
             meter.mark_data()
 
@@ -85,12 +85,12 @@ class TrainLog:
         steps_left: int,
         progress: Progress,
     ) -> None:
-        """Write what the steps since the last line came to; every process has to call it.
+        """Write the numbers of the steps since the last line; every process must call it.
 
         Args:
             step: steps so far.
             batch: those of this epoch.
-            epoch: epochs so far, with the fraction of the present one.
+            epoch: epochs so far, with the fraction of the current one.
             num_epochs: of the whole training.
         """
         record = self.meter.pop()
@@ -119,7 +119,7 @@ class TrainLog:
             )
 
     def end_epoch(self, epoch: int, *, num_epochs: int, lr: float) -> None:
-        """Sum the epoch up for ``epoch_line``; every process has to call it."""
+        """Sum up the epoch for ``epoch_line``; every process must call it."""
         seconds = self.epoch_meter.seconds
         record = self.epoch_meter.pop()
         self._epoch_line = (
@@ -134,7 +134,7 @@ class TrainLog:
         self._epoch_line = ""
 
     def figures(self, step: int, epoch: int, figures: Mapping[str, float]) -> None:
-        """Write the figures of an evaluation, as they are called in the records."""
+        """Write the figures of an evaluation, by their names in the records."""
         if self.writer is not None:
             self.writer.write(step, {"epoch": epoch, **figures})
 
@@ -154,7 +154,7 @@ class TrainLog:
         self._epoch_line = state["epoch_line"]
 
     def load_mean_state(self, states: Sequence[dict[str, Any]]) -> None:
-        """Go on from ``state_dict`` of each of another number of processes."""
+        """Resume from the ``state_dict`` of each process, even if their number differed."""
         self.meter.load_mean_state([state["meter"] for state in states])
         self.epoch_meter.load_mean_state([state["epoch_meter"] for state in states])
         self._epoch_line = states[0]["epoch_line"]

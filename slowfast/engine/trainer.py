@@ -50,17 +50,17 @@ TRAINER_REGISTRY = Registry("trainer", key="TRAIN.TRAINER")
 class Trainer:
     """Trains a model on a loader of ``ClipBatch``.
 
-    Whatever else a subclass needs to go on (a teacher, an average of the weights) is saved and restored with
-    ``add_state(name, thing)``.
+    ``add_state(name, thing)`` saves and restores whatever else a subclass needs to resume (a teacher, an average of the
+    weights).
 
     Args:
-        model: on its device; wrapped here for several processes.
+        model: on its device; wrapped here if there are several processes.
         loss_fn: (logits, labels) -> mean loss.
         schedule: learning rate of a fractional epoch.
         train_loader: its batch sampler has ``set_epoch(epoch, start_batch=0)``, the epoch's length, and
             ``num_batches(epoch)`` for that of any; see ``TrainSampler``.
         preprocess: uint8 frames -> normalized clip on the device.
-        num_epochs: where training ends.
+        num_epochs: total number of epochs.
         augment: (clip, labels) -> (clip, labels), on the device, in train mode only; or None.
         step_options: precision, accumulation, limits of gradients and the like.
         validation: what judges the weights, and when; or None.
@@ -127,14 +127,14 @@ class Trainer:
         self._is_first_step = True  # of this process
 
     def add_state(self, name: str, thing: Any) -> None:
-        """Have ``thing`` (anything with ``state_dict`` and ``load_state_dict``) saved and restored under ``name``."""
+        """Save and restore ``thing`` (anything with ``state_dict`` and ``load_state_dict``) under ``name``."""
         if name in self.states:
             raise ValueError(f"add_state({name!r}): this name is taken. Taken names: {', '.join(self.states)}.")
         self.states[name] = thing
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of the epoch that the loader is set to: in multigrid training they differ from stage to stage."""
+        """Batches of the loader's current epoch: in multigrid training they differ from stage to stage."""
         return len(self.train_loader.batch_sampler)
 
     @property
@@ -150,7 +150,7 @@ class Trainer:
     # --- the loop ---
 
     def train(self) -> dict[str, float]:
-        """Run what is left of the training, in this order; the figures of the last evaluation."""
+        """Run the rest of the training, in this order; returns the figures of the last evaluation."""
         while self.due or not self.is_finished:
             if not self.due:
                 self.train_epoch()
@@ -168,7 +168,7 @@ class Trainer:
         return self.figures
 
     def train_epoch(self) -> None:
-        """Train on the rest of the present epoch; afterwards ``epoch`` counts it, and ``due`` is what follows it."""
+        """Train on the rest of the current epoch; afterwards ``epoch`` counts it, and ``due`` is what follows it."""
         self.set_train_mode()
         self.train_loader.batch_sampler.set_epoch(self.epoch, start_batch=self.batch)
         self.log.begin_epoch(self.epoch)
@@ -196,7 +196,7 @@ class Trainer:
     # --- a step ---
 
     def train_step(self, batch) -> float:
-        """Forward, backward and update on one ``ClipBatch``; its mean loss.
+        """Forward, backward and update on one ``ClipBatch``; returns its mean loss.
 
         Raises:
             NonFiniteLossError: before the weights move.
@@ -216,7 +216,7 @@ class Trainer:
         return mean_loss
 
     def _check_step(self, batch, loss: float, largest_gradient: float) -> None:
-        """Return when the step on ``batch`` may be taken; every process has to call it."""
+        """Return when the step on ``batch`` may be taken; every process must call it."""
         check_step(
             batch,
             loss=loss,
@@ -239,7 +239,7 @@ class Trainer:
         return (clip, labels) if self.augment is None else self.augment(clip, labels)
 
     def forward(self, clip: Tensor, batch) -> Tensor:
-        """Logits of a normalized clip, in the precision of the training; ``batch`` has what goes in beside it."""
+        """Logits of a normalized clip, in the precision of the training; ``batch`` holds the other inputs."""
         return forward(self.parallel_model, clip, batch.extra_inputs, dtype=self.step_options.amp_dtype)
 
     def _run(self, model: nn.Module, batch) -> tuple[Tensor, Tensor]:
@@ -248,7 +248,7 @@ class Trainer:
         return clip, forward(model, clip, batch.extra_inputs, dtype=self.step_options.amp_dtype)
 
     def _accumulate_gradients(self, batch) -> Tensor:
-        """Add up the gradients of the batch's mean loss, part by part; that loss, float32."""
+        """Add up the gradients of the batch's mean loss, part by part; returns that loss, float32."""
         accumulate = self.step_options.accumulate
         parts = batch.split(accumulate) if accumulate > 1 else [batch]
         total = torch.zeros((), device=self.device)
@@ -281,7 +281,7 @@ class Trainer:
         return {name for name, is_due in due.items() if is_due}
 
     def update_precise_bn(self) -> None:
-        """Replace the running statistics of the batch norms by those of some batches under the present weights.
+        """Replace the running statistics of the batch norms by those of some batches with the current weights.
 
         Raises:
             StoppedError: a signal asked for the end; the state is saved as before the first of these batches.
@@ -305,7 +305,7 @@ class Trainer:
         self.due.discard("precise_bn")
 
     def run_evaluation(self) -> None:
-        """Evaluate the present weights and write the figures; a run that ends in here goes on in here."""
+        """Evaluate the current weights and write the figures; a run that ends in here resumes in here."""
         assert self.validation is not None  # else no evaluation is due
         self._save(self.batch)
         self.figures, self.figures_epoch = {}, self.epoch
@@ -315,7 +315,7 @@ class Trainer:
         self._after_evaluation("evaluate")
 
     def run_ema_evaluation(self) -> None:
-        """The same for the average of the weights; its figures have "ema_" in front."""
+        """The same for the average of the weights; its figures have the prefix "ema_"."""
         assert self.validation is not None and self.ema is not None
         self._save(self.batch)
         self._take_figures(self.validation, self.ema.model, prefix=f"{weight_average.NAME}_")
@@ -328,7 +328,7 @@ class Trainer:
         self.log.figures(self.step, self.epoch, named)
 
     def _after_evaluation(self, done: str) -> None:
-        """See what the figures mean for the best weights, when all of them are there."""
+        """Update the best weights once all figures are available."""
         self.due.discard(done)
         if "evaluate_ema" in self.due:
             return
@@ -341,14 +341,14 @@ class Trainer:
             self._save(self.batch)
 
     def save(self) -> None:
-        """Write the checkpoint of the epochs so far; every process has to call it."""
+        """Write the checkpoint of the epochs so far; every process must call it."""
         self.due.discard("save")
         path = self._save(None)
         if path is not None:
             logger.info("saved %s", path)
 
     def keep_best(self) -> None:
-        """Have best.pyth hold the newest checkpoint."""
+        """Make best.pyth the newest checkpoint."""
         if self.checkpoints is not None:
             self.checkpoints.keep_best()
         self.due.discard("keep_best")
@@ -363,7 +363,7 @@ class Trainer:
         return Wish.SAVE if is_overdue else Wish.GO_ON
 
     def interrupt(self, wish: Wish) -> None:
-        """Save where the training is and, if asked to, stop."""
+        """Save the state of the training and, if requested, stop."""
         path = self._save(self.batch)
         if wish is Wish.STOP:
             saved = "nothing is saved" if path is None else f"saved {path}; the same command resumes from there"
@@ -376,9 +376,9 @@ class Trainer:
         return self.checkpoints.save(self.state_dict(), epochs=self.epoch, batch=batch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that going on needs; ``epoch`` is the last finished one, from 0, as in PySlowFast.
+        """Everything needed to resume; ``epoch`` is the last finished one, from 0, as in PySlowFast.
 
-        Every process has to call it. Weights and optimizer are the same on all of them.
+        Every process must call it. Weights and optimizer are the same on all of them.
         """
         return {
             "epoch": self.epoch - 1,
@@ -399,7 +399,7 @@ class Trainer:
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict()``; the weights are loaded already.
+        """Resume from ``state_dict()``; the weights are already loaded.
 
         Raises:
             CheckpointError: the state does not fit.
@@ -437,11 +437,11 @@ class Trainer:
         )
 
     def models(self) -> list[nn.Module]:
-        """The model, and the average of its weights where there is one."""
+        """The model, and the average of its weights if there is one."""
         return [self.model] if self.ema is None else [self.model, self.ema.model]
 
     def set_train_mode(self) -> None:
-        """Put the model into train mode, but for what stays as it is."""
+        """Put the model into train mode, except for frozen parts."""
         self.parallel_model.train()
         hold_statistics(self.model, of_all=self.step_options.freeze_bn)
 

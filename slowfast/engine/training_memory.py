@@ -32,7 +32,7 @@ class TrainingMemory:
     """Bytes that training takes on one device.
 
     Attributes:
-        fixed: weights, gradients and what the optimizer remembers, whatever the batch.
+        fixed: weights, gradients and optimizer state, independent of the batch.
         per_clip: activations of one clip that the backward pass needs.
     """
 
@@ -55,7 +55,7 @@ class TrainingMemory:
         return cls(4 * copies * cost.num_parameters, int(share * cost.activation_bytes))
 
     def clips_in(self, free_bytes: int) -> int:
-        """Clips that fit into so much memory, 0 or more."""
+        """Number of clips that fit into this much memory, 0 or more."""
         return max(0, int((USABLE * free_bytes - self.fixed) // self.per_clip))
 
 
@@ -141,7 +141,7 @@ def _gib(num_bytes: float) -> str:
 
 
 def free_memory(num_gpus: int) -> int | None:
-    """Bytes that are free on each of the first GPUs (on the fullest of them); in main memory for 0; None: not known."""
+    """Bytes that are free on each of the first GPUs (on the fullest of them); in main memory for 0; None: unknown."""
     if num_gpus == 0:
         return available_memory()
     return min(torch.cuda.mem_get_info(index)[0] for index in range(num_gpus))

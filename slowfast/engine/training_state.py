@@ -1,4 +1,4 @@
-"""A training as data: everything that going on needs, and putting it back."""
+"""A training as data: everything needed to resume it, and how to restore it."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def restoring(state: dict[str, Any]) -> Iterator[None]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Give ``optimizer`` a saved state, but not how the saved one computed: the device may be another one now.
+    """Give ``optimizer`` a saved state, but not the saved choice of kernels: the device may have changed.
 
-    Torch puts the step counts where the flags of the state say.
+    Torch moves the step counts to where the flags of the state say.
     """
     groups = state["param_groups"]
     if len(groups) == len(optimizer.param_groups):  # else torch says what does not fit
