@@ -176,7 +176,7 @@ def _log_start(trainer: Trainer, shapes: ShapeSchedule, *, unit: str) -> None:
     steps = sorted({sampler.num_batches(start) for start, _, _ in shapes.spans()})
     place = f", batch {trainer.batch + 1}" if trainer.batch else ""
     logger.info(
-        "training on %s in batches of %d (%s), %s an epoch, from epoch %d%s to %d",
+        "training on %s in batches of %d (%s), %s per epoch, from epoch %d%s to %d",
         count(sampler.num_samples, unit.removesuffix("s")),
         sampler.batch_size * sampler.world_size,
         count(sampler.world_size, "process", "processes"),

@@ -26,7 +26,7 @@ class WrongVideos:
     """The most confident wrong predictions, each with a strip of its video's frames.
 
     Args:
-        labels: (N,); below 0 where none is known.
+        labels: (N,); below 0 where none is known. Not read where the limit is 0.
         limit: maximum number of videos kept.
     """
 
@@ -39,8 +39,10 @@ class WrongVideos:
 
     def update(self, views: VideoViews, scores: np.ndarray) -> bytes | None:
         """Take a video with its fused scores (K,); the strip that is kept of it, None for none."""
+        if not self.limit:
+            return None
         label = int(self.labels[views.video_index])
-        if not self.limit or label < 0 or label == int(scores.argmax()):
+        if label < 0 or label == int(scores.argmax()):
             return None
         if len(self._kept) == self.limit and _rank(views.video_index, scores) < self._kept[0][:2]:
             return None

@@ -55,7 +55,7 @@ def test_a_named_class_and_what_is_wrong(video, tmp_path, capsys):
         assert arrays["class_ids"].tolist() == [0] and "map_slow" not in arrays
     capsys.readouterr()
     for extra, message in (
-        (["--class", "arow-spin-cw"], "none of the model's 8 classes"),
+        (["--class", "arow-spin-cw"], "not one of the model's 8 classes"),
         (["--layer", "fast.res9"], "no layer 'fast.res9'"),
         (["--boxes", "boxes.csv"], "scores whole clips"),
     ):

@@ -101,7 +101,7 @@ def test_a_file_comes_before_a_recipe_of_its_name(tmp_path, monkeypatch):
 
 
 def test_a_missing_base_that_is_nearly_a_recipe_names_it(tmp_path):
-    with pytest.raises(ConfigError, match=r"no recipe in .* has this name\. Did you mean Kinetics/SLOWFAST_4x16_R50\?"):
+    with pytest.raises(ConfigError, match=r"no recipe has this name\. Did you mean Kinetics/SLOWFAST_4x16_R50\?"):
         load_cfg(write(tmp_path, leaf="_BASE_: configs/Kinetics/SLOWFAST_4x16_R5.yaml\n"))
 
 
@@ -196,7 +196,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path):
 
 
 def test_a_file_that_holds_itself_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match=r"loop\.yaml:1: MODEL\.ARGS\.again holds itself"):
+    with pytest.raises(ConfigError, match=r"loop\.yaml:1: MODEL\.ARGS\.again contains itself"):
         load_cfg(write(tmp_path, loop="MODEL: &model {ARGS: {again: *model}}\n"))
 
 

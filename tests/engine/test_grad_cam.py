@@ -109,7 +109,7 @@ def test_layers_have_our_names_and_pyslowfasts():
     assert find_layers(pipeline, ["fast.res4", "fast.res5"]) == {"fast.res4": "fast.res4", "fast.res5": "fast.res5"}
     with pytest.raises(ValueError, match=r"no layer 'fast\.rse5'.*fast\.res5"):
         find_layers(pipeline, ["fast.rse5"])
-    with pytest.raises(ValueError, match="49 places"):
+    with pytest.raises(ValueError, match="49 positions"):
         default_layers(*toy(size=16))
     single = Pipeline(seeded(lambda: ResNet(arch="slow", depth=18, width=4, num_classes=5)), pipeline.protocol)
     assert default_layers(single, frames) == {"pathway": "pathway.res3"}
@@ -121,7 +121,7 @@ def test_layers_have_our_names_and_pyslowfasts():
 @pytest.mark.parametrize(
     "class_id, layer, method, message",
     [
-        (5, "fast.res5", "hirescam", "class 5 is none of the model's 5"),
+        (5, "fast.res5", "hirescam", "class 5 is not one of the model's 5"),
         (0, "head.classifier", "hirescam", "gives no map"),
         (0, "fast.res5", "gradcam", "grad-cam"),
     ],

@@ -25,7 +25,7 @@ def test_a_matrix_by_hand_leaves_out_what_is_not_known():
     predicted = predicted_classes(SCORES)
     assert predicted.tolist() == [0, 1, 1, -1, 2, 0]
     assert confusion_matrix(LABELS, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
-    with pytest.raises(ValueError, match="class 3 is none of 3"):
+    with pytest.raises(ValueError, match="class 3 is not one of 3"):
         confusion_matrix([3], [0], 3)
 
 

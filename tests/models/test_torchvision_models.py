@@ -136,9 +136,9 @@ def test_configs_that_do_not_fit(recipe, overrides, message):
 @pytest.mark.parametrize(
     "recipe, key, overrides, message",
     [
-        ("mvit_v2_s", "SHORT_CYCLE", [], r"SHORT_CYCLE: .*mvit_v2_s takes clips of exactly 16 .* of 112x112 pixels"),
+        ("mvit_v2_s", "SHORT_CYCLE", [], r"SHORT_CYCLE: .*mvit_v2_s takes clips of exactly 16 .* and 112x112 pixels"),
         ("mvit_v1_b", "LONG_CYCLE", [], r"LONG_CYCLE: .*mvit_v1_b takes .* as few as 4 frames and 158x158 pixels"),
-        ("s3d", "SHORT_CYCLE", [], r"s3d takes clips of at least 14 frames of 224x224 .* of 112x112 pixels"),
+        ("s3d", "SHORT_CYCLE", [], r"s3d takes clips of at least 14 frames of 224x224 .* and 112x112 pixels"),
         ("s3d", "LONG_CYCLE", ["MULTIGRID.LONG_CYCLE_FACTORS", [[0.1, 1], [1, 1]]], "MULTIGRID.LONG_CYCLE False"),
     ],
 )

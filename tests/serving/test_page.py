@@ -95,8 +95,8 @@ def test_a_video_is_sent_played_and_charted(video, tmp_path):
 def test_errors_are_shown_and_jobs_are_canceled(video, tmp_path):
     go = threading.Event()
     analyst = Analyst(slowfast_pipeline())
-    usual = analyst.record
-    analyst.record = lambda found: usual(found) if go.wait(60) else None
+    usual = analyst._record
+    analyst._record = lambda found: usual(found) if go.wait(60) else None
     html = tmp_path / "page.mp4"
     html.write_text("<!doctype html><p>no video")
     with running(build_app(analyst, limits=Limits(max_bytes=10**6))) as url, Visitor(url, tmp_path) as page:
@@ -106,7 +106,7 @@ def test_errors_are_shown_and_jobs_are_canceled(video, tmp_path):
         assert page.evaluate(TEXT.format("error")) == "page.mp4 is an HTML page, not a video file."
         assert page.evaluate("document.getElementById('result').hidden")
         page.choose(video)
-        page.wait_for(f"{TEXT.format('step')}.startsWith('looking')")
+        page.wait_for(f"{TEXT.format('step')}.startsWith('scoring')")
         assert page.evaluate("document.getElementById('error').hidden")
         page.evaluate("document.getElementById('cancel').click()")
         assert page.evaluate("document.getElementById('status').hidden")

@@ -137,7 +137,7 @@ def test_what_cannot_work_is_refused_at_once(tmp_path):
     assert METHODS == ("dis", "farneback", "raft")
     with pytest.raises(ValueError, match=r"FLOW\.METHOD='tvl1' is not one of dis, farneback, raft"):
         FlowStore(tmp_path, method="tvl1")
-    with pytest.raises(ValueError, match=r"FLOW\.METHOD=raft needs FLOW\.WEIGHTS.*'gone\.pth' is none"):
+    with pytest.raises(ValueError, match=r"FLOW\.METHOD=raft needs FLOW\.WEIGHTS.*'gone\.pth' is not"):
         FlowStore(tmp_path, method="raft", weights="gone.pth")
     with pytest.raises(ValueError, match=r"FLOW\.BOUND=0: must be above 0"):
         FlowStore(tmp_path, bound=0)

@@ -56,7 +56,7 @@ def test_another_class_count_begins_with_a_new_head_and_is_refused_in_a_test(cac
     load_for_finetuning(model, "torchvision://mc3_18")
     assert torch.equal(model.stem[0].weight, state["stem.0.weight"])
     assert "fc.weight (file [3, 512], model [5, 512])" in caplog.text
-    with pytest.raises(CheckpointError, match=r"another model.*fc\.weight"):
+    with pytest.raises(CheckpointError, match=r"different model.*fc\.weight"):
         load_for_test(model, "torchvision://mc3_18")
 
 
