@@ -79,7 +79,7 @@ def test_a_schedule_is_a_value():
             {"policy": "cosin"},
             "SOLVER.LR_POLICY='cosin' is not one of cosine, steps_with_relative_lrs. Did you mean cos",
         ),
-        ({"end_lr": 0.9}, "SOLVER.COSINE_END_LR=0.9: must lie between 0 and SOLVER.BASE_LR=0.8, because the cosine falls."),
+        ({"end_lr": 0.9}, "SOLVER.COSINE_END_LR=0.9: must lie between 0 and SOLVER.BASE_LR=0.8, because"),
         ({"end_lr": 0.8}, "SOLVER.COSINE_END_LR=0.8: must lie between 0 and SOLVER.BASE_LR=0.8"),
         ({"end_lr": -0.1}, "SOLVER.COSINE_END_LR=-0.1: must lie between 0 and SOLVER.BASE_LR=0.8"),
         (
