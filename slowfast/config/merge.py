@@ -60,6 +60,12 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
+def changed_keys(cfg: CfgNode, defaults: CfgNode) -> dict[str, Any]:
+    """Dotted name -> value of every setting whose value is not its default, or that has none."""
+    usual = dict(leaves(defaults))
+    return {name: value for name, value in leaves(cfg) if name not in usual or value != usual[name]}
+
+
 def _replace(cfg: CfgNode, merged: CfgNode) -> None:
     """Give ``cfg`` the values of ``merged``; nodes stay the same objects: others may hold them."""
     for key, value in merged.items():

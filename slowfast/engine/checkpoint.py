@@ -22,6 +22,7 @@ import torch
 import yaml
 from torch import nn
 
+from slowfast.config.merge import leaves
 from slowfast.engine.step_checks import check_weights, non_finite_tensors
 from slowfast.engine.training_state import state_problem
 from slowfast.engine.weight_average import NAME as AVERAGE
@@ -56,21 +57,13 @@ _TRAINING_KEYS = ("TRAIN.BATCH_SIZE", "TRAIN.DATASET", "TRAIN.MIXED_PRECISION", 
 
 def training_differences(stored: str, present: str) -> list[str]:
     """``KEY there -> here`` for every setting of the training that differs between two configs as YAML text."""
-    there, here = (_flat(yaml.safe_load(text) or {}) for text in (stored, present))
+    there, here = (dict(leaves(yaml.safe_load(text) or {})) for text in (stored, present))
     names = sorted(name for name in there.keys() & here.keys() if there[name] != here[name])
     return [
         f"{name} {there[name]} -> {here[name]}"
         for name in names
         if name.split(".")[0] in _TRAINING_GROUPS or name in _TRAINING_KEYS
     ]
-
-
-def _flat(tree: dict, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def find_checkpoints(output_dir: str | os.PathLike) -> list[Path]:

@@ -3,9 +3,8 @@
 import pytest
 
 from slowfast.config import ConfigError, assert_and_infer_cfg, get_cfg, warnings_of
-from slowfast.config.merge import key_names
+from slowfast.config.merge import changed_keys, key_names
 from slowfast.config.refused import INSTEAD, REFUSED_KEYS
-from slowfast.config.rules.check import changed_keys
 from slowfast.config.rules.common import value_of
 
 

@@ -12,7 +12,7 @@ from slowfast.cli.finetune.recipe_file import recipe_text
 from slowfast.config import Config, ConfigError, get_cfg, load_cfg
 from slowfast.config.files import locate, name_of_recipe
 from slowfast.config.load import load_cfg_text
-from slowfast.config.merge import leaves
+from slowfast.config.merge import changed_keys
 from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import tells_its_model
 from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
@@ -108,12 +108,8 @@ def _of_checkpoint(content: Mapping[str, Any], path: str) -> Start:
             f"{path} was trained with IMPORTS {list(cfg.IMPORTS)}, whose code would run here. If you trust it, name "
             "its config with --cfg."
         )
-    defaults = dict(leaves(get_cfg()))
-    settings = {
-        key: value
-        for key, value in leaves(cfg)
-        if not key.startswith(_OF_THE_RUN) and (key not in defaults or value != defaults[key])
-    }
+    changed = changed_keys(cfg, get_cfg())
+    settings = {key: value for key, value in changed.items() if not key.startswith(_OF_THE_RUN)}
     origin = f"{Path(path).name}, {cfg.MODEL.MODEL_NAME}"
     keeps_rate = bool(cfg.TRAIN.CHECKPOINT_FILE_PATH)
     kept = load_cfg_text(recipe_text((), others=settings), source=path)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from fvcore.common.config import CfgNode
 
 from slowfast.config.files import ConfigError, KeyPath
-from slowfast.config.merge import coerce, key_names
+from slowfast.config.merge import changed_keys, coerce, key_names
 from slowfast.config.origins import is_set, value_beside
 from slowfast.config.refused import INSTEAD, REFUSED_KEYS, REFUSED_VALUES, unknown_key
 from slowfast.config.rules.ava import ava_problems
@@ -95,18 +95,6 @@ def _type_problems(cfg: CfgNode, defaults: CfgNode, prefix: KeyPath, names: list
         for key in cfg.keys() - defaults.keys():
             if prefix or not isinstance(cfg[key], CfgNode):  # a whole group of one's own is welcome
                 yield unknown_key((*prefix, key), cfg[key], names)
-
-
-def changed_keys(cfg: CfgNode, defaults: CfgNode, prefix: str = "") -> dict[str, object]:
-    """Dotted name -> value of every key whose value is not its default."""
-    changed: dict[str, object] = {}
-    for key, default in defaults.items():
-        value = cfg.get(key, default)
-        if isinstance(default, CfgNode):
-            changed |= changed_keys(value, default, f"{prefix}{key}.") if isinstance(value, CfgNode) else {}
-        elif value != default:
-            changed[prefix + key] = value
-    return changed
 
 
 def refused_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
