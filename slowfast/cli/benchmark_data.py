@@ -12,6 +12,7 @@ import torch
 
 from slowfast.config import Config, with_overrides
 from slowfast.datasets import build_dataset
+from slowfast.datasets.contract import SPLITS
 from slowfast.engine.build_trainer import build_trainer
 from slowfast.video.container import create_video
 from slowfast.video.reader import VideoReader
@@ -57,7 +58,7 @@ def _config_for(cfg: Config, folder: Path, video: Path, *, num_rows: int, overri
         ValueError: see ``check_data_config``.
     """
     check_data_config(cfg)
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         (folder / f"{split}.csv").write_text(f"{video} 0\n" * num_rows, encoding="utf-8")
     return with_overrides(cfg, ["DATA.PATH_TO_DATA_DIR", str(folder), "DATA.PATH_PREFIX", "", *overrides])
 

@@ -217,8 +217,7 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
             if not report.is_complete:
                 raise CheckpointError(
                     f"{path} belongs to a different model than the config's: {report}. Choose another OUTPUT_DIR, or "
-                    f"set "
-                    "TRAIN.AUTO_RESUME False to begin anew (existing files will be overwritten)."
+                    "set TRAIN.AUTO_RESUME False to begin anew (existing files will be overwritten)."
                 )
             if "training" not in state:
                 raise CheckpointError(
@@ -260,8 +259,8 @@ def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> Non
     if state["epoch"] + 1 >= cfg.SOLVER.MAX_EPOCH and not state.get("batch"):
         raise CheckpointError(
             f"{path} ends a training with different settings ({shown}), so its results would not be those of this "
-            f"config. "
-            "Choose another OUTPUT_DIR, set TRAIN.AUTO_RESUME False to train anew, or TRAIN.ENABLE False to test it."
+            "config. Choose another OUTPUT_DIR, set TRAIN.AUTO_RESUME False to train anew, or TRAIN.ENABLE False to "
+            "test it."
         )
     logger.warning("%s resumes with different settings than it began with: %s.", path, shown)
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slowfast.utils.suggest import not_one_of
+
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -19,7 +21,7 @@ def check_dtype_name(name: str) -> None:
         ValueError: it may not.
     """
     if name not in ("auto", *DTYPES):
-        raise ValueError(f"TRAIN.MIXED_PRECISION_DTYPE={name!r} is not one of auto, {', '.join(DTYPES)}.")
+        raise ValueError(not_one_of("TRAIN.MIXED_PRECISION_DTYPE", name, ["auto", *DTYPES]))
 
 
 def autocast_dtype(name: str, device: torch.device) -> torch.dtype:

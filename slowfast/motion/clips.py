@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from slowfast.datasets.contract import SPLITS
 from slowfast.motion.classes import (
     DEFAULT_MOTIONS,
     DEFAULT_SHAPES,
@@ -35,8 +36,6 @@ from slowfast.motion.classes import (
 from slowfast.motion.distractors import Part, draw_pair, render_pair
 from slowfast.motion.files import MotionSet, SetSpec, write_set, write_video
 from slowfast.motion.scene import SHAPES, Scene, draw_scene, render
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,8 @@ import pytest
 from PIL import Image
 
 from slowfast.cli.motion import main
-from slowfast.motion.clips import (
-    SPLITS,
-    MotionSpec,
-    write_motion,
-)
+from slowfast.datasets.contract import SPLITS
+from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.motion.scene import luma, render
 from slowfast.motion.sheet import sample_sheet
 
