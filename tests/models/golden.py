@@ -54,7 +54,12 @@ def case_config(case: dict):
 
 def case_weights(case: dict) -> dict[str, Tensor]:
     """A state dict in PySlowFast's names."""
-    return {name: torch.as_tensor(_FILL.fill(name, shape)) for name, shape in case["state_dict"].items()}
+    return {name: _filled(name, tuple(shape)).clone() for name, shape in case["state_dict"].items()}
+
+
+@lru_cache(maxsize=1500)  # about two networks: neighbors share most names and shapes
+def _filled(name: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.as_tensor(_FILL.fill(name, shape))
 
 
 def case_model(case: dict) -> nn.Module:
@@ -106,7 +111,7 @@ def load_published(name: str) -> dict:
 
 def published_weights(case: dict) -> dict[str, Tensor]:
     """A state dict in its publisher's names."""
-    return {name: torch.as_tensor(_FILL.fill(name, shape)) for name, shape in case["state_dict"].items()}
+    return {name: _filled(name, tuple(shape)) for name, shape in case["state_dict"].items()}
 
 
 def published_clip(case: dict, crop: int | None = None) -> Tensor:
