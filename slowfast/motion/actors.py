@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
+from slowfast.datasets.lists.frame_lists import HEADER, frame_list_row
 from slowfast.motion.classes import MOTIONS
-from slowfast.motion.files import SetSpec, write_jpegs, write_video
+from slowfast.motion.files import SetSpec, write_video
 from slowfast.motion.scene import (
     Scene,
     bounding_box,
@@ -59,14 +61,17 @@ class Actor:
 
     def motion_at(self, frame: int) -> str | None:
         """The motion in a frame, or None where the actor stands still."""
-        return next(act.motion for act in self.acts if act.start <= frame < act.stop)
+        return self._act_at(frame).motion
 
     def box_at(self, frame: int) -> np.ndarray:
         """The smallest box around the shape in a frame, float64 (4,): x1, y1, x2, y2 in fractions of the frame."""
-        act = next(act for act in self.acts if act.start <= frame < act.stop)
+        act = self._act_at(frame)
         height, width = act.scene.background.shape[:2]
         pose = act.scene.poses(frame - act.start + 1)[-1]
         return np.array(bounding_box(act.scene, pose)) / [width, height, width, height]
+
+    def _act_at(self, frame: int) -> Act:
+        return next(act for act in self.acts if act.start <= frame < act.stop)
 
 
 def draw_actors(
@@ -164,14 +169,21 @@ class ActorSetSpec(SetSpec):
 
     Attributes:
         fps: of both.
+        num_actors: in a video, from the first number to below the second.
+        size: of the actors, in those of the clip form.
         video_folder, frame_folder: below the root.
         frame_separator: in the name of a frame, between its video and its number.
+        first_frame_id: of a video in a frame list.
     """
 
     fps: ClassVar[int]
+    num_actors: ClassVar[tuple[int, int]]
+    size: ClassVar[float]
     video_folder: ClassVar[str]
     frame_folder: ClassVar[str]
     frame_separator: ClassVar[str]
+    first_frame_id: ClassVar[int]
+    shapes: tuple[str, ...]
 
     @property
     def num_frames(self) -> int:
@@ -182,9 +194,25 @@ class ActorSetSpec(SetSpec):
         """Name of a video."""
         raise NotImplementedError
 
-    def actors(self, split: str, index: int) -> list[Actor]:
-        """Who plays in a video."""
+    def draw_timeline(self, rng: np.random.Generator, index: int) -> Timeline:
+        """What one of the actors of video ``index`` does."""
         raise NotImplementedError
+
+    def actors(self, split: str, index: int) -> list[Actor]:
+        """The actors of a video: a function only of (seed, split, index) and the set's other arguments."""
+        rng = self.rng(split, index)
+        num_actors = rng.integers(*self.num_actors)
+        return draw_actors(
+            rng,
+            shapes=rng.choice(self.shapes, num_actors).tolist(),
+            timelines=[self.draw_timeline(rng, index) for _ in range(num_actors)],
+            size=self.size,
+            **self.drawing,
+        )
+
+    def frame_labels(self, split: str, index: int) -> Sequence[Sequence[int]]:
+        """Labels of every frame of a video, as its frame list gives them."""
+        return [()] * self.num_frames
 
     def frame_path(self, video_id: str, frame: int) -> str:
         """Path of a frame below ``frame_folder``; files count from 1."""
@@ -198,11 +226,22 @@ class ActorSetSpec(SetSpec):
                 for frame in range(self.num_frames):
                     yield f"{self.frame_folder}/{self.frame_path(video_id, frame)}"
 
+    def frame_list(self, split: str) -> Iterator[str]:
+        """The lines of a split's frame list."""
+        yield f"{HEADER}\n"
+        for index in range(self.num_videos(split)):
+            video_id = self.video_id(split, index)
+            for frame, labels in enumerate(self.frame_labels(split, index)):
+                path = self.frame_path(video_id, frame)
+                yield frame_list_row(video_id, index, self.first_frame_id + frame, path, labels)
+
     def write_video(self, draft: Path, split: str, index: int) -> None:
         """Writes one video below ``draft``, as a file and as a folder of frames."""
         video_id = self.video_id(split, index)
         frames = render_actors(self.actors(split, index))
         (draft / self.video_folder).mkdir(exist_ok=True)
         write_video(draft / self.video_folder / f"{video_id}.mp4", frames, fps=self.fps)
-        names = [Path(self.frame_path(video_id, frame)).name for frame in range(len(frames))]
-        write_jpegs(draft / self.frame_folder / video_id, names, frames)
+        (draft / self.frame_folder / video_id).mkdir(parents=True)
+        for number, frame in enumerate(frames):
+            path = draft / self.frame_folder / self.frame_path(video_id, number)
+            Image.fromarray(frame).save(path, format="JPEG", quality=90)

@@ -33,9 +33,9 @@ from slowfast.motion.classes import (
     opposite_of,
     shape_of,
 )
-from slowfast.motion.distractors import Part, draw_pair, render_pair
+from slowfast.motion.distractors import Part, draw_pair
 from slowfast.motion.files import MotionSet, SetSpec, write_set, write_video
-from slowfast.motion.scene import SHAPES, Scene, draw_scene, render
+from slowfast.motion.scene import SHAPES, Scene, draw_scene, paint_frames, render
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MotionSpec(SetSpec):
     ``slow_interval`` is the number of source frames between two Slow frames of the model the set is made for: 5 for 16
     consecutive frames at alpha 4, whose Slow frames are 0, 5, 10, 15. ``turns_per_interval`` is the range of turns in
     this interval: a whole number of turns wide, or centered on a multiple of half a turn (scene.py says why). A
-        narrower range is learned faster.
+    narrower range is learned faster.
 
     With ``colors``, a class is a color, a shape and a motion; without, shapes have any hue.
 
@@ -103,18 +103,12 @@ class MotionSpec(SetSpec):
 
     def pair(self, split: str, index: int) -> list[Scene]:
         """What a video with a distractor shows, the upper shape first: a function of the same as ``scene``."""
-        rng = np.random.default_rng([self.seed, SPLITS.index(split), index])
+        rng = self.rng(split, index)
         name = self.class_names[self.label(split, index)]
         target = Part(shape_of(name), color_of(name), motion_of(name))
         distractor = Part(*self._draw_distractor(rng), opposite_of(target.motion))
-        return draw_pair(
-            rng,
-            [target, distractor] if rng.random() < 0.5 else [distractor, target],
-            height=self.height,
-            width=self.width,
-            slow_interval=self.slow_interval,
-            turns_per_interval=self.turns_per_interval,
-        )
+        parts = [target, distractor] if rng.random() < 0.5 else [distractor, target]
+        return draw_pair(rng, parts, **self.drawing)
 
     def _draw_distractor(self, rng: np.random.Generator) -> tuple[str, str | None]:
         """(shape, color or None): one of them from ``distractors``, the other from any class."""
@@ -127,15 +121,12 @@ class MotionSpec(SetSpec):
         name = self.class_names[self.label(split, index)]
         family, direction = MOTIONS[motion_of(name)]
         return draw_scene(
-            np.random.default_rng([self.seed, SPLITS.index(split), index]),
+            self.rng(split, index),
             shape=shape_of(name),
             color=color_of(name),
             family=family,
             direction=direction,
-            height=self.height,
-            width=self.width,
-            slow_interval=self.slow_interval,
-            turns_per_interval=self.turns_per_interval,
+            **self.drawing,
         )
 
     def write_video(self, draft: Path, split: str, index: int) -> None:
@@ -146,9 +137,10 @@ class MotionSpec(SetSpec):
 
     def frames(self, split: str, index: int) -> np.ndarray:
         """All frames of a video before encoding: uint8 (F, H, W, 3), RGB."""
-        if self.distractors:
-            return render_pair(self.pair(split, index), self.num_frames)
-        return render(self.scene(split, index), self.num_frames)
+        if not self.distractors:
+            return render(self.scene(split, index), self.num_frames)
+        pair = self.pair(split, index)
+        return paint_frames(pair[0], [(scene, scene.poses(self.num_frames)) for scene in pair])
 
     def write_lists(self, draft: Path) -> None:
         """Writes the CSV lists and the class names."""

@@ -24,15 +24,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from slowfast.motion.actors import Actor, ActorSetSpec, draw_actors
+from slowfast.motion.actors import Actor, ActorSetSpec, Timeline
 from slowfast.motion.classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, check_spec
 from slowfast.motion.detector import Detection, detect
-from slowfast.motion.files import FRAME_LIST_HEADER, frame_list_row
 
 LEAD_SECONDS, TAIL_SECONDS = 2, 2  # before the first and after the last key second
 STANDS_STILL = 0.2  # probability of an act without motion
 KEY_SECONDS_AN_EXCLUDED_ONE = 25
-SIZE = 0.75  # of the actors, in those of the clip form
 DETECTIONS_FOLDER = "person_box_67091280_iou90"
 DETECTION_FILES = {
     "train": "ava_detection_train_boxes_and_labels_include_negative_v2.2.csv",
@@ -54,9 +52,12 @@ class MotionAvaSpec(ActorSetSpec):
     unit: ClassVar[str] = "movies"
     fps: ClassVar[int] = 30  # the grid of AVA
     start_second: ClassVar[int] = 900  # that the first frame shows
+    num_actors: ClassVar[tuple[int, int]] = (2, 4)
+    size: ClassVar[float] = 0.75
     video_folder: ClassVar[str] = "movies"
     frame_folder: ClassVar[str] = "frames"
     frame_separator: ClassVar[str] = "_"
+    first_frame_id: ClassVar[int] = 0
 
     num_train: int = 40
     num_val: int = 8
@@ -94,21 +95,6 @@ class MotionAvaSpec(ActorSetSpec):
         """Name of a movie, of 11 characters like AVA's."""
         return f"Mo-{split:_<5}{index:03d}"
 
-    def actors(self, split: str, index: int) -> list[Actor]:
-        """The actors of a movie: a function only of (seed, split, index) and the set's other arguments."""
-        rng = np.random.default_rng([self.seed, self.splits.index(split), index])
-        num_actors = rng.integers(2, 4)
-        return draw_actors(
-            rng,
-            shapes=rng.choice(self.shapes, num_actors).tolist(),
-            timelines=[self._draw_timeline(rng) for _ in range(num_actors)],
-            height=self.height,
-            width=self.width,
-            size=SIZE,
-            slow_interval=self.slow_interval,
-            turns_per_interval=self.turns_per_interval,
-        )
-
     def actions(self, actor: Actor, second: int) -> list[int]:
         """Ids of an actor's motion and shape in a key second."""
         names = [actor.motion_at(self.key_frames[second]), actor.scene.shape]
@@ -116,7 +102,7 @@ class MotionAvaSpec(ActorSetSpec):
 
     def detections(self, split: str, index: int) -> list[Detection]:
         """What a person detector would have found in a movie, see detector.py."""
-        rng = np.random.default_rng([self.seed, self.splits.index(split), index, 1])
+        rng = self.rng(split, index, 1)
         actors = self.actors(split, index)
         return [
             detection
@@ -126,7 +112,7 @@ class MotionAvaSpec(ActorSetSpec):
 
     def excluded(self, split: str) -> set[tuple[str, int]]:
         """Excluded key seconds, (video, second): they have no annotation, as if annotating had failed."""
-        rng = np.random.default_rng([self.seed, self.splits.index(split)])
+        rng = self.rng(split)
         num_keys = self.num_videos(split) * self.num_seconds
         places = rng.choice(num_keys, num_keys // KEY_SECONDS_AN_EXCLUDED_ONE, replace=False)
         seconds = list(self.key_frames)
@@ -138,7 +124,7 @@ class MotionAvaSpec(ActorSetSpec):
             (draft / folder).mkdir(parents=True)
         annotations = draft / "annotations"
         for split in self.splits:
-            _write_rows(draft / "frame_lists" / f"{split}.csv", self._frame_rows(split))
+            _write_rows(draft / "frame_lists" / f"{split}.csv", self.frame_list(split))
             _write_rows(annotations / f"ava_{split}_v2.2.csv", self._groundtruth_rows(split))
             _write_rows(annotations / DETECTIONS_FOLDER / DETECTION_FILES[split], self._detection_rows(split))
             excluded = [f"{video_id},{second:04d}\n" for video_id, second in sorted(self.excluded(split))]
@@ -149,24 +135,14 @@ class MotionAvaSpec(ActorSetSpec):
         _write_rows(annotations / "ava_action_list_v2.2.pbtxt", self._all_labels())
         _write_rows(annotations / "ava_action_list_v2.2_for_activitynet_2019.pbtxt", self._evaluated_labels())
 
-    def _draw_timeline(self, rng: np.random.Generator) -> list[tuple[int, int, str | None]]:
+    def draw_timeline(self, rng: np.random.Generator, index: int) -> Timeline:
         """One act for every key second, changing midway between two."""
         changes = [frame + self.fps // 2 for frame in self.key_frames.values()]
         starts, stops = [0, *changes[:-1]], [*changes[:-1], self.num_frames]
-        motions = [
-            None if is_still else str(motion)
-            for is_still, motion in zip(
-                rng.random(self.num_seconds) < STANDS_STILL, rng.choice(self.motions, self.num_seconds), strict=True
-            )
-        ]
-        return list(zip(starts, stops, motions, strict=True))
-
-    def _frame_rows(self, split: str) -> Iterator[str]:
-        yield FRAME_LIST_HEADER
-        for index in range(self.num_videos(split)):
-            video_id = self.video_id(split, index)
-            for frame in range(self.num_frames):
-                yield frame_list_row(video_id, index, frame, self.frame_path(video_id, frame))
+        is_still = rng.random(self.num_seconds) < STANDS_STILL
+        motions = rng.choice(self.motions, self.num_seconds).tolist()
+        acts = zip(starts, stops, is_still, motions, strict=True)
+        return [(start, stop, None if still else motion) for start, stop, still, motion in acts]
 
     def _groundtruth_rows(self, split: str) -> Iterator[str]:
         excluded = self.excluded(split)

@@ -10,24 +10,16 @@ both directions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from slowfast.motion.classes import MOTIONS
-from slowfast.motion.scene import (
-    Scene,
-    draw_background,
-    draw_base_color,
-    draw_scene,
-    draw_shape_colors,
-    paint_frames,
-)
+from slowfast.motion.scene import Scene, draw_background, draw_base_color, draw_scene, draw_shape_colors
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What one of the two is drawn from: names of SHAPES, COLORS (None: any hue) and MOTIONS."""
 
     shape: str
@@ -41,14 +33,13 @@ def draw_pair(
     *,
     height: int,
     width: int,
-    slow_interval: int,
-    turns_per_interval: tuple[float, float],
+    **speed,
 ) -> list[Scene]:
     """The scenes of two shapes, the upper one first, with the same background and noise.
 
     Args:
         parts: upper and lower shape.
-        height, width, slow_interval, turns_per_interval: as in ``draw_scene``.
+        height, width, speed: as in ``draw_scene``.
     """
     base_luma, base = draw_base_color(rng)
     scenery: dict[str, Any] = {
@@ -59,25 +50,12 @@ def draw_pair(
     scenes = []
     for lane, part in enumerate(parts):
         family, direction = MOTIONS[part.motion]
-        scene = draw_scene(
-            rng,
-            shape=part.shape,
-            family=family,
-            direction=direction,
-            height=height,
-            width=width,
-            slow_interval=slow_interval,
-            turns_per_interval=turns_per_interval,
-        )
+        window: dict[str, Any] = {"height": height, "width": width}
+        scene = draw_scene(rng, shape=part.shape, family=family, direction=direction, **window, **speed)
         # Colors are drawn against the background that the shape is seen on, which is not the scene's own.
         fill, outline = draw_shape_colors(rng, base_luma, base, color=part.color)
         scenes.append(replace(_in_lane(rng, scene, lane, width / height), fill=fill, outline=outline, **scenery))
     return scenes
-
-
-def render_pair(scenes: Sequence[Scene], num_frames: int) -> np.ndarray:
-    """The first frames with both shapes: uint8 (F, H, W, 3), RGB, anti-aliased."""
-    return paint_frames(scenes[0], [(scene, scene.poses(num_frames)) for scene in scenes])
 
 
 def _in_lane(rng: np.random.Generator, scene: Scene, lane: int, width: float) -> Scene:

@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import av
 import numpy as np
-from PIL import Image
 
 from slowfast.utils.untrusted import read_json
 from slowfast.video.container import create_video
@@ -45,6 +44,15 @@ class SetSpec:
     def class_names(self) -> list[str]:
         """Names in label order."""
         raise NotImplementedError
+
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """The arguments of every form that its scenes are drawn with."""
+        return {name: vars(self)[name] for name in ("height", "width", "slow_interval", "turns_per_interval")}
+
+    def rng(self, split: str, *key: int) -> np.random.Generator:
+        """A generator of its own for every seed, split and ``key``, such as the index of a video."""
+        return np.random.default_rng([vars(self)["seed"], self.splits.index(split), *key])
 
     def num_videos(self, split: str) -> int:
         """Videos in one split."""
@@ -135,21 +143,6 @@ def write_video(path: str | Path, frames: np.ndarray, *, fps: int | Fraction = 3
         container.mux(stream.encode())
 
 
-def write_jpegs(folder: Path, names: Iterable[str], frames: np.ndarray) -> None:
-    """Writes frames, uint8 (F, H, W, 3) RGB, as JPEG files into a new ``folder``."""
-    folder.mkdir(parents=True)
-    for name, frame in zip(names, frames, strict=True):
-        Image.fromarray(frame).save(folder / name, format="JPEG", quality=90)
-
-
-def frame_list_row(video_id: str, video_index: int, frame_index: int, path: str, labels: Iterable[int] = ()) -> str:
-    """One line of a frame list as AVA and Charades have them; see FRAME_LIST_HEADER."""
-    return f'{video_id} {video_index} {frame_index} {path} "{",".join(map(str, labels))}"\n'
-
-
-FRAME_LIST_HEADER = "original_vido_id video_id frame_id path labels\n"  # the misspelling is part of the format
-
-
 def _write_videos(draft: Path, spec: SetSpec, num_workers: int, on_progress: Callable[[int, int], None] | None) -> None:
     """Writes every video below ``draft``. Threads suffice: NumPy and the encoders release the interpreter lock."""
     draft.mkdir()
@@ -164,10 +157,14 @@ def _write_videos(draft: Path, spec: SetSpec, num_workers: int, on_progress: Cal
             raise
 
 
+def _as_json(values: dict) -> dict:
+    """``values`` as JSON reads them back: lists for tuples."""
+    return json.loads(json.dumps(values))
+
+
 def _manifest(spec: SetSpec) -> dict:
-    """What manifest.json holds, as JSON reads it back (lists for tuples)."""
     form = {} if spec.form == "clips" else {"form": spec.form}
-    return {"dataset": "motion", **form, "version": spec.version, "arguments": json.loads(json.dumps(asdict(spec)))}
+    return _as_json({"dataset": "motion", **form, "version": spec.version, "arguments": asdict(spec)})
 
 
 def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
@@ -181,7 +178,7 @@ def _is_written(root: Path, spec: SetSpec, *, overwrite: bool) -> bool:
     found = read_manifest(root)
     if found is None:
         raise ValueError(f"{root} is not empty and holds no Motion set, so it was left unchanged. Name another folder.")
-    different = _differences(found, _manifest(spec), defaults=_defaults(spec))
+    different = _differences(found, spec)
     if not different:
         missing = next((path for path in spec.paths() if not (root / path).is_file()), None)
         if missing is None:
@@ -205,25 +202,20 @@ def read_manifest(root: Path) -> dict | None:
     return manifest if is_motion and isinstance(manifest.get("arguments"), dict) else None
 
 
-def _defaults(spec: SetSpec) -> dict:
-    """Default of every argument of a set, as JSON reads it back."""
-    return json.loads(json.dumps({field.name: field.default for field in fields(spec)}))
-
-
-def _differences(found: dict, wanted: dict, *, defaults: dict) -> list[str]:
-    """How the set on disk differs from the requested one, in words; empty if it does not.
+def _differences(found: dict, spec: SetSpec) -> list[str]:
+    """How the set on disk, with the manifest ``found``, differs from the requested one, in words; empty if it does not.
 
     An argument that is newer than the set on disk, and thus missing in its manifest, counts as its default.
     """
-    forms = [manifest.get("form", "clips") for manifest in (found, wanted)]
-    if forms[0] != forms[1]:
-        return [f"its form is {forms[0]}, expected {forms[1]}"]
-    if found.get("version") != wanted["version"]:
-        return [f"written by version {found.get('version')} of the drawing, expected {wanted['version']}"]
-    arguments = defaults | found["arguments"]
-    names = sorted(arguments.keys() | wanted["arguments"].keys())
-    pairs = [(name, arguments.get(name), wanted["arguments"].get(name)) for name in names]
-    return [f"{name} is {old}, expected {new}" for name, old, new in pairs if old != new]
+    form, version = found.get("form", "clips"), found.get("version")
+    if form != spec.form:
+        return [f"its form is {form}, expected {spec.form}"]
+    if version != spec.version:
+        return [f"written by version {version} of the drawing, expected {spec.version}"]
+    old = _as_json({field.name: field.default for field in fields(spec)}) | found["arguments"]
+    new = _manifest(spec)["arguments"]
+    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return [f"{name} is {old.get(name)}, expected {new.get(name)}" for name in names]
 
 
 def _move_into_place(draft: Path, root: Path, *, old: Path) -> None:

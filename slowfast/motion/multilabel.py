@@ -18,20 +18,17 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from slowfast.motion.actors import Actor, ActorSetSpec, draw_actors
+from slowfast.motion.actors import ActorSetSpec, Timeline
 from slowfast.motion.classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, check_spec
-from slowfast.motion.files import FRAME_LIST_HEADER, frame_list_row
 
 FPS = 24  # of Charades' frames
 VIDEOS_A_STILL_ONE = 25
-SIZE = 0.8  # of the actors, in those of the clip form
 COLUMNS = (
     "id", "subject", "scene", "quality", "relevance", "verified", "script", "objects", "descriptions", "actions",
     "length",
@@ -49,9 +46,12 @@ class MotionCharadesSpec(ActorSetSpec):
     version: ClassVar[int] = 1
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
     fps: ClassVar[int] = FPS
+    num_actors: ClassVar[tuple[int, int]] = (1, 3)
+    size: ClassVar[float] = 0.8
     video_folder: ClassVar[str] = "videos"
     frame_folder: ClassVar[str] = "Charades_v1_rgb"
     frame_separator: ClassVar[str] = "-"
+    first_frame_id: ClassVar[int] = 1
 
     num_train: int = 320
     num_test: int = 60
@@ -82,22 +82,6 @@ class MotionCharadesSpec(ActorSetSpec):
         """Name of a video: capital letters and digits, like Charades'."""
         return f"{'AE'[self.splits.index(split)]}{index:04d}"
 
-    def actors(self, split: str, index: int) -> list[Actor]:
-        """The actors of a video: a function only of (seed, split, index) and the set's other arguments."""
-        rng = np.random.default_rng([self.seed, self.splits.index(split), index])
-        num_actors = rng.integers(1, 3)
-        is_still = index % VIDEOS_A_STILL_ONE == VIDEOS_A_STILL_ONE - 1
-        return draw_actors(
-            rng,
-            shapes=rng.choice(self.shapes, num_actors).tolist(),
-            timelines=[self._draw_timeline(rng, is_still=is_still) for _ in range(num_actors)],
-            height=self.height,
-            width=self.width,
-            size=SIZE,
-            slow_interval=self.slow_interval,
-            turns_per_interval=self.turns_per_interval,
-        )
-
     def actions(self, split: str, index: int) -> list[tuple[int, float, float]]:
         """(label, first second, last second) of every motion in a video, in order of time.
 
@@ -126,7 +110,7 @@ class MotionCharadesSpec(ActorSetSpec):
         """Writes annotations, class names and frame lists."""
         (draft / "frame_lists").mkdir()
         for split, name in (("train", "train"), ("test", "val")):
-            rows = "".join(self._frame_rows(split))
+            rows = "".join(self.frame_list(split))
             (draft / "frame_lists" / f"{name}.csv").write_text(rows, encoding="utf-8")
             with open(draft / f"Charades_v1_{split}.csv", "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -135,24 +119,17 @@ class MotionCharadesSpec(ActorSetSpec):
         names = [f"c{label:03d} {name}\n" for label, name in enumerate(self.class_names)]
         (draft / "Charades_v1_classes.txt").write_text("".join(names), encoding="utf-8")
 
-    def _draw_timeline(self, rng: np.random.Generator, *, is_still: bool) -> list[tuple[int, int, str | None]]:
-        """Halt, motion, halt and so on, ending with a halt; a single halt if ``is_still``."""
+    def draw_timeline(self, rng: np.random.Generator, index: int) -> Timeline:
+        """Halt, motion, halt and so on, ending with a halt; a single halt in a still video."""
         num_motions = rng.integers(1, 3)
         parts = rng.uniform(0.2, 0.6, 2 * num_motions + 1)
         parts[1::2] = rng.uniform(1.0, 2.0, num_motions)  # a motion lasts about four times as long as a halt
         ends = np.round(np.cumsum(parts) / parts.sum() * self.num_frames).astype(int).tolist()
         motions: list[str | None] = [None] * len(parts)
         motions[1::2] = rng.choice(self.motions, num_motions).tolist()
-        if is_still:
+        if index % VIDEOS_A_STILL_ONE == VIDEOS_A_STILL_ONE - 1:
             return [(0, self.num_frames, None)]
         return list(zip([0, *ends[:-1]], ends, motions, strict=True))
-
-    def _frame_rows(self, split: str) -> Iterator[str]:
-        yield FRAME_LIST_HEADER
-        for index in range(self.num_videos(split)):
-            video_id = self.video_id(split, index)
-            for frame, labels in enumerate(self.frame_labels(split, index)):
-                yield frame_list_row(video_id, index, frame + 1, self.frame_path(video_id, frame), labels)
 
     def _annotation(self, split: str, index: int) -> dict[str, object]:
         """The row of one video in Charades' own list."""

@@ -169,10 +169,8 @@ def bounding_box(scene: Scene, pose: np.ndarray) -> tuple[int, int, int, int]:
 
     It lies within the frame. Edges lie between pixels: a shape that covers columns 3 to 7 has x1 = 3 and x2 = 8.
     """
-    height, width = scene.background.shape[:2]
-    top, left, distance = _distances(scene.shape, pose * [height, height, 1, height], height, width)
-    rows, columns = np.nonzero(distance < 0)
-    return left + columns.min(), top + rows.min(), left + columns.max() + 1, top + rows.max() + 1
+    rows, columns = np.nonzero(shape_mask(scene, pose))
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
 
 def shape_mask(scene: Scene, pose: np.ndarray) -> np.ndarray:

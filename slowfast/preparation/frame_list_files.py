@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
-from slowfast.datasets.lists.frame_lists import HEADER
+from slowfast.datasets.lists.frame_lists import HEADER, frame_list_row
 from slowfast.preparation.files import TEXT
 from slowfast.utils.files import atomic_write
 from slowfast.utils.untrusted import csv_rows, open_text
@@ -45,9 +45,9 @@ def write_frame_list(
         file.write(f"{HEADER}\n")
         for video_index, (video_id, count) in enumerate(counts.items()):
             for frame in range(1, count + 1):
-                labels = ",".join(map(str, labels_of(video_id, frame)))
                 image = f"{video_id}/{name.format(id=video_id, number=frame)}"
-                file.write(f'{video_id} {video_index} {frame - 1 + first_id} {image} "{labels}"\n')
+                labels = labels_of(video_id, frame)
+                file.write(frame_list_row(video_id, video_index, frame - 1 + first_id, image, labels))
 
 
 def read_video_ids(path: str | os.PathLike) -> list[str]:

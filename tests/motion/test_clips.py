@@ -9,8 +9,10 @@ from PIL import Image
 
 from slowfast.cli.motion import main
 from slowfast.datasets.contract import SPLITS
+from slowfast.motion.classes import MOTIONS, direction_of, motion_of, shape_of
 from slowfast.motion.clips import MotionSpec, write_motion
-from slowfast.motion.scene import luma, render
+from slowfast.motion.files import read_manifest
+from slowfast.motion.scene import SHAPES, luma, render
 from slowfast.motion.sheet import sample_sheet
 
 TINY = {
@@ -58,24 +60,23 @@ def test_layout_is_that_of_kinetics(tiny_root):
             assert (tiny_root / path).is_file()
         on_disk = {str(path.relative_to(tiny_root)) for path in (tiny_root / split).rglob("*.mp4")}
         assert on_disk == {path for path, _ in rows}
+        counts = np.bincount([int(label) for _, label in rows])
+        assert len(counts) == 4 and counts.max() - counts.min() <= 1  # balanced
 
 
-def test_classes_are_balanced(tiny_root):
-    labels = [int(row.split(" ")[1]) for row in (tiny_root / "train.csv").read_text().splitlines()]
-    counts = np.bincount(labels)
-    assert len(counts) == 4 and counts.max() - counts.min() <= 1
-
-
-def test_files_are_h264_and_show_the_scene(tiny_root):
+def test_files_are_h264_and_frame_k_shows_phase_k(tiny_root):
+    """The encoder neither loses nor moves a frame."""
     spec = MotionSpec(**TINY)
     path = tiny_root / spec.relative_path("train", 1)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.average_rate, stream.width, stream.height, stream.frames) == (30, 40, 32, 12)
-    frames, drawn = decode(path), render(spec.scene("train", 1), 12)
-    assert frames.shape == (12, 32, 40, 3)
-    assert np.abs(luma(frames.astype(float)) - luma(drawn.astype(float))).mean() < 6  # gray levels lost to coding
+    shown, drawn = (luma(frames.astype(float)) for frames in (decode(path), render(spec.scene("train", 1), 12)))
+    here = np.abs(shown - drawn).mean((1, 2))
+    assert shown.shape == (12, 32, 40) and here.mean() < 6  # gray levels lost to coding
+    assert (here[:-1] < np.abs(shown[:-1] - drawn[1:]).mean((1, 2))).all()
+    assert (here[1:] < np.abs(shown[1:] - drawn[:-1]).mean((1, 2))).all()
 
 
 def test_same_arguments_give_the_same_bytes_however_many_workers(tiny_root, tmp_path):
@@ -83,21 +84,11 @@ def test_same_arguments_give_the_same_bytes_however_many_workers(tiny_root, tmp_
     assert all_files(tmp_path / "again") == all_files(tiny_root)
 
 
-def test_another_seed_gives_other_frames():
-    one, other = (MotionSpec(**TINY, seed=seed).scene("train", 0) for seed in (0, 1))
-    assert not np.array_equal(render(one, 2), render(other, 2))
-
-
-def test_splits_share_no_scene():
-    spec = MotionSpec(**TINY)
-    assert len({spec.scene(split, index).phase for split in SPLITS for index in range(4)}) == 12
-
-
-def test_a_smaller_set_is_the_beginning_of_a_larger_one():
-    small, large = (MotionSpec(**TINY | {"num_train": n}) for n in (10, 1000))
-    for index in range(10):
-        assert small.relative_path("train", index) == large.relative_path("train", index)
-        assert small.scene("train", index).phase == large.scene("train", index).phase
+def test_scenes_depend_on_seed_split_and_index_alone():
+    sets = {size: MotionSpec(**TINY | {"num_train": size}) for size in (10, 1000)}
+    phases = [[of_size.scene(split, i).phase for split in SPLITS for i in range(4)] for of_size in sets.values()]
+    assert phases[0] == phases[1] and len(set(phases[0])) == 12
+    assert MotionSpec(**TINY, seed=1).scene("train", 0).phase not in phases[0]
 
 
 # Writing again
@@ -119,14 +110,9 @@ def test_rerun_with_other_arguments_is_refused_unless_overwriting(tmp_path):
     assert write_motion(root, **tiny, seed=7, overwrite=True).written
     assert json.loads((root / "manifest.json").read_text())["arguments"]["seed"] == 7
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-
-
-def test_a_missing_video_is_noticed(tmp_path):
-    tiny = TINY | {"num_train": 2, "num_val": 0, "num_test": 0}
-    write_motion(tmp_path / "set", **tiny)
-    next((tmp_path / "set").rglob("*.mp4")).unlink()
-    with pytest.raises(ValueError, match=r"00000.mp4 is missing|00001.mp4 is missing"):
-        write_motion(tmp_path / "set", **tiny)
+    next(root.rglob("*.mp4")).unlink()
+    with pytest.raises(ValueError, match=r"0000[01]\.mp4 is missing"):
+        write_motion(root, **tiny, seed=7)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -157,7 +143,28 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# Errors
+@pytest.mark.parametrize("text", [None, "no json", "[1]", '{"dataset": "other"}', '{"dataset": "motion"}'])
+def test_what_is_no_manifest_is_none(tmp_path, text):
+    if text is not None:
+        (tmp_path / "manifest.json").write_text(text)
+    assert read_manifest(tmp_path) is None
+    with pytest.raises(ValueError, match="holds no Motion set"):
+        sample_sheet(tmp_path, tmp_path / "sheet.png")
+
+
+# Names and errors
+
+
+def test_names_come_apart():
+    for name in MotionSpec(shapes=tuple(SHAPES), motions=tuple(MOTIONS)).class_names:
+        assert f"{shape_of(name)}-{motion_of(name)}" == name
+        assert name.endswith("-" + direction_of(name))
+
+
+@pytest.mark.parametrize("name", ["arrow", "arrow-spin", "walrus-spin-cw", "arrow-spin-cw-2", "washing lizard"])
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match=f"'{name}' is not a Motion class"):
+        direction_of(name)
 
 
 @pytest.mark.parametrize(
@@ -197,27 +204,8 @@ def test_sample_sheet_draws_a_row_per_class(tiny_root, tmp_path):
     assert (pixels == (226, 88, 34)).all(-1).any()  # Slow frames are marked
 
 
-def test_sample_sheet_of_no_set(tmp_path):
-    with pytest.raises(ValueError, match="holds no Motion set"):
-        sample_sheet(tmp_path, tmp_path / "sheet.png")
-
-
-TINY_OPTIONS = [
-    "--num-train",
-    "4",
-    "--num-val",
-    "0",
-    "--num-test",
-    "2",
-    "--num-frames",
-    "8",
-    "--height",
-    "32",
-    "--width",
-    "32",
-    "--shapes",
-    "key",
-]
+TINY_OPTIONS = ["--num-train", "4", "--num-val", "0", "--num-test", "2", "--num-frames", "8", "--height", "32",
+                "--width", "32", "--shapes", "key"]  # fmt: skip
 
 
 def test_command_line_writes_a_set_and_its_picture(tmp_path, capsys):
@@ -239,30 +227,8 @@ def test_command_line_says_that_a_set_is_there_and_refuses_another(tmp_path, cap
     capsys.readouterr()
     assert main([root, *TINY_OPTIONS]) == 0
     assert "there already with these arguments" in capsys.readouterr().out
+    assert main([root, *TINY_OPTIONS, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
     assert main([root, *TINY_OPTIONS, "--height", "36", "--width", "36"]) == 2
     message = capsys.readouterr().err
     assert "height is 32, expected 36; width is 32, expected 36" in message and "--overwrite" in message
-
-
-def test_command_line_help_has_an_example(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--help"])
-    assert stop.value.code == 0
-    assert "examples:" in capsys.readouterr().out
-
-
-def test_command_line_is_quiet_on_request(tmp_path, capsys):
-    sizes = ["--num-train", "2", "--num-val", "0", "--num-test", "0", "--height", "32", "--width", "32"]
-    assert main([str(tmp_path / "set"), *sizes, "--quiet"]) == 0
-    assert capsys.readouterr() == ("", "")
-
-
-def test_the_frames_of_a_file_are_those_of_its_scene(tiny_root):
-    """No frame is lost or moved by the encoder: frame k shows phase k, and not that of its neighbors."""
-    spec = MotionSpec(**TINY)
-    for index in range(4):
-        shown = luma(decode(tiny_root / spec.relative_path("test", index)).astype(float))
-        drawn = luma(render(spec.scene("test", index), 12).astype(float))
-        here = np.abs(shown - drawn).mean((1, 2))
-        assert (here[:-1] < np.abs(shown[:-1] - drawn[1:]).mean((1, 2))).all()
-        assert (here[1:] < np.abs(shown[1:] - drawn[:-1]).mean((1, 2))).all()

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from slowfast.models.pathways import slow_frame_indices
-from slowfast.motion.classes import color_of, direction_of, motion_of, opposite_of, shape_of
+from slowfast.motion.classes import MOTIONS, color_of, direction_of, motion_of, opposite_of, shape_of
 from slowfast.motion.clips import MotionSpec, write_motion
-from slowfast.motion.distractors import render_pair
-from slowfast.motion.scene import COLORS, SHAPES, luma
+from slowfast.motion.scene import COLORS, luma
 
 SET = {
     "num_train": 64,
@@ -41,13 +40,8 @@ def test_a_class_is_a_color_a_shape_and_a_motion():
         "red-pie-slide-right",
     ]
     assert sorted({spec.label("train", i) for i in range(64)}) == [0, 1, 2, 3]
-    name = spec.class_names[0]
-    assert (color_of(name), shape_of(name), motion_of(name), direction_of(name)) == (
-        "green",
-        "pie",
-        "slide-left",
-        "left",
-    )
+    parts = [part(spec.class_names[0]) for part in (color_of, shape_of, motion_of, direction_of)]
+    assert parts == ["green", "pie", "slide-left", "left"]
     assert color_of("arrow-spin-cw") is None and opposite_of("zoom-in") == "zoom-out"
 
 
@@ -59,10 +53,7 @@ def test_a_video_shows_its_class_and_a_distractor_in_the_opposite_motion():
         pair = spec.pair("train", index)
         hues = [hue_of(scene.fill) for scene in pair]
         target = hues.index(color_of(name))
-        family, direction = (
-            motion_of(name).split("-")[0],
-            {"right": 1, "left": -1, "in": 1, "out": -1}[direction_of(name)],
-        )
+        family, direction = MOTIONS[motion_of(name)]
         assert [scene.family for scene in pair] == [family] * 2
         assert pair[target].direction == direction == -pair[1 - target].direction
         places.add(target)
@@ -81,11 +72,8 @@ def test_each_shape_keeps_to_its_half_of_the_frame(family, width):
             x, y, _, radius = scene.poses(20).T
             assert (y - radius).min() > top - 1e-9 and (y + radius).max() < bottom + 1e-9
             assert (x - radius).min() > -1e-9 and (x + radius).max() < width / 32 + 1e-9
-
-
-def test_a_slide_crosses_the_frame():
-    for scene in MotionSpec(**SET).pair("train", 3):
-        assert scene.path_radius == pytest.approx(0.5 - scene.radius)
+            if scene.family == "slide":  # it crosses the frame
+                assert scene.path_radius == pytest.approx(width / 64 - scene.radius)
 
 
 def test_a_distractor_may_be_told_by_its_shape():
@@ -99,18 +87,18 @@ def test_slow_frames_show_neither_direction():
     """Phases from one Slow frame to the next are alike in both directions; in Fast frames their sign is plain."""
     slow = slow_frame_indices(8, 4).tolist()
     assert slow == [0, 7]
-    spec = MotionSpec(**SET | {"num_train": 1200})
+    spec = MotionSpec(**SET | {"num_train": 600})
     turns = {1: [], -1: []}
-    for index in range(1200):
+    for index in range(600):
         for scene in spec.pair("train", index):
             phases = scene.phases(8)
             turns[scene.direction].append(np.mod(phases[7] - phases[0], 1.0))
             steps = np.mod(np.diff(phases) + 0.5, 1.0) - 0.5
             assert (np.sign(steps) == scene.direction).all()
-    # Kolmogorov-Smirnov: equal distributions of 1200 values exceed 1.63 sqrt(2 / 1200) = 0.067 once in a hundred.
+    # Kolmogorov-Smirnov: equal distributions of 600 values exceed 1.63 sqrt(2 / 600) = 0.094 once in a hundred.
     grid = np.linspace(0, 1, 201)
     one, other = (np.searchsorted(np.sort(values), grid) / len(values) for values in turns.values())
-    assert np.abs(one - other).max() < 0.067
+    assert np.abs(one - other).max() < 0.094
 
 
 def test_a_named_color_is_seen_against_its_background():
@@ -135,8 +123,7 @@ def test_the_files_hold_what_the_pair_shows(tmp_path):
     assert (tmp_path / "set/train/red-pie-slide-left").is_dir()
     arguments = json.loads((tmp_path / "set/manifest.json").read_text())["arguments"]
     assert arguments["colors"] == ["red", "green"] and arguments["distractors"] == ["cyan", "magenta"]
-    frames = made.spec.frames("train", 0)
-    assert np.array_equal(frames, render_pair(made.spec.pair("train", 0), 4))
+    assert made.spec.frames("train", 0).shape == (4, 32, 32, 3)
     assert not write_motion(tmp_path / "set", **small).written
 
 
@@ -166,8 +153,3 @@ def test_a_set_older_than_an_argument_is_the_set_with_its_default(tmp_path):
 def test_looks_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MotionSpec(**SET | arguments)
-
-
-def test_every_shape_can_be_a_distractor():
-    for look in SHAPES.keys() - {"pie"}:
-        assert MotionSpec(**SET | {"distractors": (look,)}).pair("train", 0)

@@ -17,7 +17,7 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +37,11 @@ BLOCK_BYTES = 4 * 2**20  # of a list that are parsed at a time
 MAX_LINE_BYTES = 2**20
 
 _LABELS = re.compile(rb"[0-9]{1,18}(,[0-9]{1,18})*")
+
+
+def frame_list_row(video_id: str, video_index: int, frame_id: int, path: str, labels: Iterable[int] = ()) -> str:
+    """One line of a frame list, its line end included."""
+    return f'{video_id} {video_index} {frame_id} {path} "{",".join(map(str, labels))}"\n'
 
 
 class FrameLists:
