@@ -6,9 +6,23 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from slowfast.video.frame_reader import FrameReader
+
 SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
+
+
+class MemoryReader(FrameReader):
+    """Frames in memory, uint8 (F, 3, H, W)."""
+
+    def __init__(self, frames: torch.Tensor, fps: float = 30.0):
+        self.frames, self.fps, self.num_frames = frames, fps, len(frames)
+
+    def frames_at(self, indices, short_side=None, *, apply=None) -> torch.Tensor:
+        frames = self.frames[torch.as_tensor(indices, dtype=torch.int64)]
+        return frames if apply is None else apply(frames)
 
 
 def write_video(
@@ -38,6 +52,25 @@ def write_video(
             frame.pts = i if pts is None else pts[i]
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def write_audio(path: Path, *, cover: bool = False) -> Path:
+    """A file with sound, and a cover picture, but no video."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=44100)
+        sound.layout = "mono"
+        if cover:
+            picture = container.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 32, 32, "yuvj420p"
+            picture.disposition = av.stream.Disposition.attached_pic.value
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
+            container.mux(picture.encode(frame) + picture.encode())
+        for i in range(40):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, 1024 * i
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode())
     return path
 
 

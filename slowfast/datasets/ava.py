@@ -34,7 +34,7 @@ from slowfast.datasets.replacement import first_readable
 from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipShape, DetectionSample
 from slowfast.datasets.train_crop import TrainCrop
-from slowfast.datasets.views import black_clip, cut_clip, place_boxes, read_key_frame
+from slowfast.datasets.views import black_clip, cut_clips, place_boxes, read_key_frame
 from slowfast.evaluation.ava.label_map import names_of_labels, read_label_map
 from slowfast.video.color import ColorAugment
 from slowfast.video.geometry import whole_frame
@@ -233,10 +233,11 @@ class Ava(Dataset):
         crop: Any = partial(self.train_crop.draw, rng=rng, crop_size=None if shape is None else shape.crop_size)
         video_id, seconds = self._where(index)
         with self.source.open(video_id) as video:
-            frames, view = cut_clip(video, sampling.indices_at(video.num_frames, video.fps, seconds), crop)
+            indices = sampling.indices_at(video.num_frames, video.fps, seconds)
+            (frames,), (window,) = cut_clips(video, indices, crop)
         if self.color is not None:
             frames = self.color(frames, rng)
-        boxes = place_boxes(self._boxes(index), view)
+        boxes = place_boxes(self._boxes(index), window)
         keep = torch.ones(len(boxes), dtype=torch.bool)
         if self.drop_outside_boxes:
             inside = (boxes[:, 2:] > boxes[:, :2]).all(1)

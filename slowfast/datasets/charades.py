@@ -71,7 +71,7 @@ class CharadesVideos(SourcedVideos):
 class Charades(SourcedDataset):
     """Clips of ``CharadesVideos``; the other arguments are those of ``ClipDataset``.
 
-    Clips have an exact stride of ``sampling_rate`` frames, and may lie where frame_sampling.py says. Validation takes
+    Clips have an exact stride of ``sampling_rate`` frames, and may lie where video/sampling.py says. Validation takes
     the clip in the middle. Labels are float32 (K,) of 0 and 1.
     """
 

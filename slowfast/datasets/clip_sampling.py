@@ -1,10 +1,8 @@
 """Which frames make a clip, as values: a protocol holds one, and data sets and pipelines execute it.
 
 There are four kinds for data sets: clips of a fixed duration (Kinetics), clips with an exact stride at a counted frame
-    rate
-(Charades), one frame from each of equal segments (Something-Something), and clips around a key frame (AVA); and one for
-weights: the clips with which mmaction2 tests. The index arithmetic is in ``video/sampling.py`` and
-``video/frame_sampling.py``.
+rate (Charades), one frame from each of equal segments (Something-Something), and clips around a key frame (AVA); and
+one for weights: the clips with which mmaction2 tests. The index arithmetic is in ``video/sampling.py``.
 
 A data set with its own kind of clips registers it: a frozen dataclass over ``ClipSampling`` in
 ``CLIP_SAMPLING_REGISTRY``. Letters: T frames of a clip, V clips.
@@ -24,14 +22,18 @@ from torch import Tensor
 from slowfast.datasets.samples import ClipShape
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs
-from slowfast.video.frame_sampling import (
+from slowfast.video.sampling import (
     center_segment_indices,
+    clip_frame_indices,
+    clip_span,
+    eval_clip_indices,
     eval_strided_indices,
     strided_clip_indices,
+    strided_span,
+    train_clip_indices,
     train_segment_indices,
     train_strided_indices,
 )
-from slowfast.video.sampling import clip_frame_indices, clip_span, eval_clip_indices, train_clip_indices
 
 Rate = TypeVar("Rate", int, float)
 
@@ -228,7 +230,7 @@ class StridedSampling(ClipSampling):
 
     @property
     def _span(self) -> int:
-        return (self.num_frames - 1) * self.sampling_rate + 1
+        return strided_span(self.num_frames, self.sampling_rate)
 
     def describe(self) -> str:
         stride = f"exactly {_every(self.sampling_rate)} at {self.fps:g} a second"
@@ -405,7 +407,7 @@ class Mmaction2Sampling(ClipSampling):
         """Source frames that a clip covers."""
         if self.target_fps:
             return max(1, self.num_frames * self.sampling_rate * fps / self.target_fps)
-        return (self.num_frames - 1) * self.sampling_rate + 1
+        return strided_span(self.num_frames, self.sampling_rate)
 
     def _indices(self, starts: np.ndarray, num_video_frames: int, fps: float) -> Tensor:
         if self.target_fps:

@@ -235,7 +235,7 @@ class ClipDataset(Dataset):
         with self._open_with_flow(index) as video:
             for _ in range(self.num_train_clips):
                 indices = self._train_sampling(rng, shape).train_indices(video.num_frames, video.fps, rng)
-                crops = cut_clips(
+                crops, _ = cut_clips(
                     video,
                     indices,
                     draw,

@@ -21,8 +21,8 @@ from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.utils.logging import count
 from slowfast.utils.untrusted import MAX_REPORTED
 from slowfast.video.files import IMAGE_ENDINGS, VIDEO_ENDINGS
+from slowfast.video.frame_reader import ResampledReader
 from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReadError, open_video_file
-from slowfast.video.resampled import ResampledReader
 
 logger = logging.getLogger(__name__)
 

@@ -18,16 +18,7 @@ from slowfast.datasets.frame_source import open_frames
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import VideoViews
 from slowfast.video.flow import FlowReader, FlowStore
-from slowfast.video.geometry import (
-    Crop,
-    DriftingCrop,
-    WholeFrame,
-    center_crop,
-    mirror,
-    resize,
-    uniform_crops,
-    whole_frame,
-)
+from slowfast.video.geometry import Crop, center_crop, mirror, resize, uniform_crops, whole_frame
 from slowfast.video.reader import FrameReader
 from slowfast.video.sampling import scaled_size
 
@@ -138,7 +129,7 @@ def _view_side(protocol: Protocol) -> int:
     return protocol.crop_size
 
 
-def key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop | WholeFrame:
+def _key_frame_window(protocol: Protocol, *, height: int, width: int) -> Crop:
     """The part of a frame of height x width that a detection protocol uses: all of it, or the center crop."""
     if protocol.crop_size is None:
         return whole_frame(height=height, width=width, short_side=protocol.short_side, flip=protocol.flip)
@@ -158,59 +149,35 @@ def read_key_frame(video: FrameReader, protocol: Protocol, seconds: float, boxes
         VideoReadError: a frame cannot be read.
     """
     indices = protocol.sampling.indices_at(video.num_frames, video.fps, seconds)
-    frames, window = cut_clip(video, indices, partial(key_frame_window, protocol))
+    (frames,), (window,) = cut_clips(video, indices, partial(_key_frame_window, protocol))
     return frames, place_boxes(boxes, window)
 
 
-def place_boxes(boxes: Tensor, window: Crop | WholeFrame) -> Tensor:
+def place_boxes(boxes: Tensor, window: Crop) -> Tensor:
     """Boxes (R, 4) as fractions of the frame, in pixels of a window of it."""
     height, width = window.region[2:]
     return window.apply_to_boxes(boxes * torch.tensor([width, height, width, height], dtype=torch.float32))
 
 
-def cut_clip(
-    video: FrameReader,
-    indices: Tensor,
-    window_for: Callable[..., Crop | WholeFrame],
-    **options,
-) -> tuple[Tensor, Crop | WholeFrame]:
-    """A window of the frames ``indices``, uint8 (3, T, H, W), and the window itself.
-
-    Args:
-        window_for: returns the window for ``height`` and ``width`` of the frames, once these are known.
-        options: of the window's ``apply_to_frames``.
-    """
-    window: Crop | WholeFrame | None = None
-
-    def cut(frames: Tensor) -> Tensor:
-        nonlocal window
-        window = window or window_for(height=frames.shape[-2], width=frames.shape[-1])
-        return window.apply_to_frames(frames, **options)
-
-    frames = video.frames_at(indices, apply=cut)
-    assert window is not None  # ``cut`` saw a frame
-    return frames.permute(1, 0, 2, 3), window
-
-
 def cut_clips(
     video: FrameReader,
     indices: Tensor,
-    draw: Callable[..., Crop | DriftingCrop],
-    number: int,
+    draw: Callable[..., Any],
+    number: int = 1,
     *,
     at_once: bool = False,
     short_side: int | None = None,
     **options,
-) -> list[Tensor]:
-    """``number`` windows of the frames ``indices``, uint8 (3, T, H, W) each; the frames are decoded once.
+) -> tuple[list[Tensor], list[Any]]:
+    """``number`` windows of the frames ``indices``, uint8 (3, T, H, W) each, decoded once; and the windows themselves.
 
     Args:
-        draw: returns a window for ``height`` and ``width`` of the frames, once these are known.
+        draw: returns a window, a ``Crop`` or ``DriftingCrop``, for ``height`` and ``width`` of the frames.
         at_once: windows need all frames of the clip together, as a ``DriftingCrop`` does.
         short_side: that the decoder scales to.
         options: of the windows' ``apply_to_frames``.
     """
-    windows: list[Crop | DriftingCrop] = []
+    windows: list[Any] = []
 
     def cut(frames: Tensor) -> Tensor:
         while len(windows) < number:
@@ -222,7 +189,7 @@ def cut_clips(
         frames = cut(video.frames_at(indices, short_side))
     else:
         frames = video.frames_at(indices, short_side, apply=cut)
-    return list(frames.permute(1, 0, 2, 3).chunk(number))
+    return list(frames.permute(1, 0, 2, 3).chunk(number)), windows
 
 
 def black_clip(protocol: Protocol) -> Tensor:

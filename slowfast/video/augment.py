@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -48,11 +49,7 @@ def normalize(
     return clip.to(dtype)
 
 
-def batch_rng() -> np.random.Generator:
-    """A generator for one batch, seeded by torch's global CPU generator, which moves on by one draw."""
-    return np.random.default_rng(int(torch.randint(2**62, ())))
-
-
+@dataclass
 class BatchAugment:
     """Applies steps in turn: ``augment(clip, labels) -> (clip, labels)``; clip float (B, 3, T, H, W).
 
@@ -60,16 +57,16 @@ class BatchAugment:
         steps: called as ``step(clip, labels, rng)``; they may write to ``clip``.
     """
 
-    def __init__(self, steps: Sequence[Callable]):
-        self.steps = list(steps)
+    steps: Sequence[Callable]
 
     def __call__(self, clip: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        rng = batch_rng()
+        rng = np.random.default_rng(int(torch.randint(2**62, ())))  # torch's generator moves on by one draw
         for step in self.steps:
             clip, labels = step(clip, labels, rng)
         return clip, labels
 
 
+@dataclass(kw_only=True)
 class RandomErasing:
     """Fills up to ``max_count`` rectangles of a clip, the same in all its frames (Zhong et al., arXiv 1708.04896).
 
@@ -82,24 +79,16 @@ class RandomErasing:
         aspect_ratio: height / width between this and its reciprocal.
     """
 
-    def __init__(
-        self,
-        *,
-        probability: float,
-        fill: str = "pixel",
-        max_count: int = 1,
-        skip_first_half: bool = False,
-        area_fractions: Sequence[float] = (0.02, 1 / 3),
-        aspect_ratio: float = 0.3,
-    ):
-        if fill not in ("pixel", "rand", "const"):
-            raise ValueError(not_one_of("fill (AUG.RE_MODE)", fill, ("pixel", "rand", "const")))
-        self.probability = probability
-        self.fill = fill
-        self.max_count = max_count
-        self.skip_first_half = skip_first_half
-        self.area_fractions = area_fractions
-        self.aspect_ratio = aspect_ratio
+    probability: float
+    fill: str = "pixel"
+    max_count: int = 1
+    skip_first_half: bool = False
+    area_fractions: Sequence[float] = (0.02, 1 / 3)
+    aspect_ratio: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.fill not in ("pixel", "rand", "const"):
+            raise ValueError(not_one_of("fill (AUG.RE_MODE)", self.fill, ("pixel", "rand", "const")))
 
     def __call__(self, clip: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """``clip``, changed in place, and ``labels``."""
@@ -118,10 +107,8 @@ class RandomErasing:
             ratio = math.exp(rng.uniform(-limit, limit))
             h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < h < height and 0 < w < width:
-                top, left = (
-                    int(rng.integers(0, height - h, endpoint=True)),
-                    int(rng.integers(0, width - w, endpoint=True)),
-                )
+                top = int(rng.integers(0, height - h, endpoint=True))
+                left = int(rng.integers(0, width - w, endpoint=True))
                 window = clip[..., top : top + h, left : left + w]
                 window.copy_(self._filling(window, rng))
                 return
@@ -135,6 +122,7 @@ class RandomErasing:
         return torch.zeros_like(window)
 
 
+@dataclass(kw_only=True)
 class Mixup:
     """Blends every clip of a batch with the one opposite (last with first), and their labels in the same way.
 
@@ -149,24 +137,16 @@ class Mixup:
         label_smoothing: share of a label that is spread evenly over all classes.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        mixup_alpha: float = 0.8,
-        cutmix_alpha: float = 1.0,
-        probability: float = 1.0,
-        switch_probability: float = 0.5,
-        label_smoothing: float = 0.1,
-    ):
-        if mixup_alpha <= 0 and cutmix_alpha <= 0:
+    num_classes: int
+    mixup_alpha: float = 0.8
+    cutmix_alpha: float = 1.0
+    probability: float = 1.0
+    switch_probability: float = 0.5
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.mixup_alpha <= 0 and self.cutmix_alpha <= 0:
             raise ValueError("mixup_alpha and cutmix_alpha are both 0: nothing would be mixed. Set one above 0.")
-        self.num_classes = num_classes
-        self.mixup_alpha = mixup_alpha
-        self.cutmix_alpha = cutmix_alpha
-        self.probability = probability
-        self.switch_probability = switch_probability
-        self.label_smoothing = label_smoothing
 
     def __call__(self, clip: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The blended clip, which may overwrite the given one, and float labels (B, K), whose rows sum to one.

@@ -67,6 +67,7 @@ class Operation:
     level: float
 
 
+@dataclass
 class ClipPolicy:
     """Frames changed at random, all frames of a clip in the same way: ``policy(frames, rng)``, uint8 (3, T, H, W) to
     the same.
@@ -78,20 +79,14 @@ class ClipPolicy:
         interpolation: of operations that move pixels, one of ``INTERPOLATIONS``; "random" is bilinear or bicubic.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[np.random.Generator], Sequence[Operation]],
-        *,
-        level_std: float = 0.0,
-        max_level: float = MAX_LEVEL,
-        interpolation: str = "bicubic",
-    ):
-        if interpolation not in INTERPOLATIONS:
-            raise ValueError(not_one_of("interpolation (AUG.INTERPOLATION)", interpolation, INTERPOLATIONS))
-        self.draw = draw
-        self.level_std = level_std
-        self.max_level = max_level
-        self.interpolation = interpolation
+    draw: Callable[[np.random.Generator], Sequence[Operation]]
+    level_std: float = 0.0
+    max_level: float = MAX_LEVEL
+    interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(not_one_of("interpolation (AUG.INTERPOLATION)", self.interpolation, INTERPOLATIONS))
 
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
         images = frames.permute(1, 0, 2, 3)

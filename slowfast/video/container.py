@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -174,6 +174,33 @@ def _refusal(path: str, error: av.FFmpegError) -> str:
     if isinstance(error, av.error.ArgumentError):  # not in FORMATS
         return f"it is {what}, not a supported video file"
     return f"{error.strerror} (it is {what})"
+
+
+def close_container(container) -> None:
+    """Close a file or stream."""
+    silence_ffmpeg()  # an import may have asked for messages since it was opened
+    container.close()
+
+
+def until_end(
+    packets: Iterable[av.Packet], note: Callable[[str], object], tick: Callable[[], None]
+) -> Iterator[av.Packet | None]:
+    """The packets with data, then None, which makes a decoder return its remaining frames.
+
+    Args:
+        note: called with the reason if reading ends early.
+        tick: called at every packet, to watch the time.
+    """
+    try:
+        for packet in packets:
+            tick()
+            if packet.size:
+                yield packet
+    except av.error.ExitError:  # the time is over: not the end of the file
+        raise
+    except av.FFmpegError as error:
+        note(failure_text(error))
+    yield None
 
 
 def set_threads(stream, num_threads: int) -> None:

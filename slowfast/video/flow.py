@@ -121,7 +121,8 @@ class FlowStore:
 
     def _flows(self, video: FrameReader):
         """Quantized flow, uint8 (2, H, W), frame by frame."""
-        self._estimate = self._estimate or self._estimator()
+        if self._estimate is None:
+            self._estimate = _raft(self.weights) if self.method == "raft" else _opencv_flow(self.method)
         last, num_frames = None, video.num_frames
         for start in range(0, num_frames, CHUNK - 1):
             frames = video.frames_at(range(start, min(start + CHUNK, num_frames)))
@@ -131,9 +132,6 @@ class FlowStore:
             if start + CHUNK >= num_frames:
                 break
         yield np.full((2, *frames.shape[-2:]), ZERO, np.uint8) if last is None else last
-
-    def _estimator(self) -> Callable[[Tensor, Tensor], np.ndarray]:
-        return _raft(self.weights) if self.method == "raft" else _opencv_flow(self.method)
 
 
 class FlowReader(FrameReader):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.video.container import open_address, open_pipe, pyav_errors, set_threads, silence_ffmpeg
+from slowfast.video.container import close_container, open_address, open_pipe, pyav_errors, set_threads
 from slowfast.video.frame_reader import Change, FrameReader, Numbers
 from slowfast.video.index import FALLBACK_FPS, best_stream
 from slowfast.video.reader import FrameCounter, RgbConverter
@@ -219,12 +219,7 @@ def open_stream(
     # Times are rounded to ticks: what is up to half a tick late is on time.
     tolerance = 0.5 * float(stream.time_base or 0)
     frames = numbered(_timed_frames(container, stream, name, short_side, rate), rate, tolerance=tolerance)
-    return ForwardReader(name, frames, rate, scale=scale, on_frame=on_frame, close=partial(_close, container))
-
-
-def _close(container) -> None:
-    silence_ffmpeg()
-    container.close()
+    return ForwardReader(name, frames, rate, scale=scale, on_frame=on_frame, close=partial(close_container, container))
 
 
 def stated_fps(stream: av.video.stream.VideoStream) -> float:

@@ -28,7 +28,7 @@ class Crop:
         region: (top, left, height, width) in pixels of the frame: what is scaled.
         scaled_height, scaled_width: size of the region after scaling.
         top, left: corner of the window in the scaled region.
-        size: side of the square window, pixels.
+        size: side of the square window, pixels; None: the window is all of the scaled region.
         flip: whether the window is mirrored left to right.
 
     Raises:
@@ -40,11 +40,16 @@ class Crop:
     scaled_width: int
     top: int
     left: int
-    size: int
+    size: int | None
     flip: bool = False
 
+    @property
+    def _sides(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        return (self.scaled_height, self.scaled_width) if self.size is None else (self.size, self.size)
+
     def __post_init__(self):
-        bottom, right = self.top + self.size, self.left + self.size
+        bottom, right = self.top + self._sides[0], self.left + self._sides[1]
         if self.top < 0 or self.left < 0 or bottom > self.scaled_height or right > self.scaled_width:
             raise ValueError(
                 f"a crop of {self.size}x{self.size} pixels at (y, x) = ({self.top}, {self.left}) leaves the frame, "
@@ -52,7 +57,7 @@ class Crop:
             )
 
     def apply_to_frames(self, frames: Tensor, *, has_flow: bool = False) -> Tensor:
-        """The window of every frame: (T, 3, H, W) to (T, 3, size, size), same dtype.
+        """The window of every frame: (T, 3, H, W) to (T, 3, h, w), same dtype; h and w are ``size``, if that is set.
 
         uint8 frames stay uint8; they are fast in channels-last memory. May be a view of ``frames``.
 
@@ -62,7 +67,7 @@ class Crop:
         top, left, height, width = self.region
         frames = frames[..., top : top + height, left : left + width]
         frames = resize(frames, self.scaled_height, self.scaled_width, has_flow=has_flow)
-        frames = frames[..., self.top : self.top + self.size, self.left : self.left + self.size]
+        frames = frames[..., self.top : self.top + self._sides[0], self.left : self.left + self._sides[1]]
         return mirror(frames, has_flow=has_flow) if self.flip else frames
 
     def apply_to_boxes(self, boxes: Tensor) -> Tensor:
@@ -75,10 +80,11 @@ class Crop:
         scale = boxes.new_tensor([self.scaled_width / width, self.scaled_height / height]).repeat(2)
         shift = boxes.new_tensor([left, top]).repeat(2)
         moved = (boxes - shift) * scale - boxes.new_tensor([self.left, self.top]).repeat(2)
+        height, width = self._sides
         if self.flip:
             x1, y1, x2, y2 = moved.unbind(-1)
-            moved = torch.stack([self.size - x2, y1, self.size - x1, y2], dim=-1)
-        return moved.clamp(0, self.size)
+            moved = torch.stack([width - x2, y1, width - x1, y2], dim=-1)
+        return moved.clamp(min=0).minimum(moved.new_tensor([width, height]).repeat(2))
 
 
 @dataclass(frozen=True)
@@ -218,43 +224,6 @@ def center_crop(*, height: int, width: int, size: int, short_side: int | None = 
     return uniform_crops(height=height, width=width, size=size, num_crops=1, short_side=short_side)[0]
 
 
-@dataclass(frozen=True)
-class WholeFrame:
-    """A scaled frame, for pixels and boxes alike, as ``geometry.Crop`` is for a window.
-
-    Attributes:
-        height, width: of the frame, pixels.
-        scaled_height, scaled_width: after scaling.
-        flip: whether it is mirrored left to right.
-    """
-
-    height: int
-    width: int
-    scaled_height: int
-    scaled_width: int
-    flip: bool = False
-
-    @property
-    def region(self) -> tuple[int, int, int, int]:
-        """(top, left, height, width) of what is scaled, as ``Crop.region``: all of the frame."""
-        return (0, 0, self.height, self.width)
-
-    def apply_to_frames(self, frames: Tensor) -> Tensor:
-        """(T, C, height, width) to (T, C, scaled_height, scaled_width), same dtype. May be a view of ``frames``."""
-        frames = resize(frames, self.scaled_height, self.scaled_width)
-        return frames.flip(-1) if self.flip else frames
-
-    def apply_to_boxes(self, boxes: Tensor) -> Tensor:
-        """Boxes (R, 4), x1 y1 x2 y2 in pixels of the frame, in pixels of the scaled frame; clipped to it."""
-        scale = boxes.new_tensor([self.scaled_width / self.width, self.scaled_height / self.height]).repeat(2)
-        x1, y1, x2, y2 = (boxes * scale).unbind(-1)
-        if self.flip:
-            x1, x2 = self.scaled_width - x2, self.scaled_width - x1
-        corners = [x1.clamp(0, self.scaled_width), y1.clamp(0, self.scaled_height)]
-        corners += [x2.clamp(0, self.scaled_width), y2.clamp(0, self.scaled_height)]
-        return torch.stack(corners, dim=-1)
-
-
-def whole_frame(*, height: int, width: int, short_side: int, flip: bool = False) -> WholeFrame:
-    """A frame of height x width whose short side is scaled to ``short_side`` pixels."""
-    return WholeFrame(height, width, *scaled_size(height, width, short_side), flip)
+def whole_frame(*, height: int, width: int, short_side: int, flip: bool = False) -> Crop:
+    """All of a frame of height x width whose short side is scaled to ``short_side`` pixels."""
+    return Crop((0, 0, height, width), *scaled_size(height, width, short_side), 0, 0, None, flip)

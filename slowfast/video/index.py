@@ -16,7 +16,7 @@ import av
 import numpy as np
 from av.format import Flags as FormatFlags
 
-from slowfast.video.container import check_video_file, failure_text, open_video, pyav_errors
+from slowfast.video.container import check_video_file, open_video, pyav_errors, until_end
 from slowfast.video.watch import Deadline, VideoReadError, reading
 
 FALLBACK_FPS = 30.0  # for a file without a stated rate and with too few frames to measure one
@@ -172,21 +172,15 @@ class _Packet(NamedTuple):
 def _read_packets(container, stream, deadline: Deadline) -> tuple[list[_Packet], str]:
     """Every packet that holds a frame to be shown, and " (why)" if reading ended early."""
     packets: list[_Packet] = []
-    reason = ""
-    try:
-        for packet in container.demux(stream):
-            deadline.check()
-            # Empty packets end the stream or repeat a frame; discarded ones lie before an edit list's start.
-            if packet.size and not packet.is_discard:
-                times = packet.pts, packet.dts, packet.duration or 0
-                packets.append(_Packet(*times, packet.is_keyframe, packet.is_corrupt))
-    except av.error.ExitError:  # the time is over: not the end of the file
-        raise
-    except av.FFmpegError as error:
-        reason = f" ({failure_text(error)})"
+    reasons: list[str] = []
+    for packet in until_end(container.demux(stream), reasons.append, deadline.check):
+        # Empty packets, which end the stream or repeat a frame, do not come; discarded ones precede an edit list.
+        if packet is not None and not packet.is_discard:
+            times = packet.pts, packet.dts, packet.duration or 0
+            packets.append(_Packet(*times, packet.is_keyframe, packet.is_corrupt))
     while packets and packets[-1].is_cut_off:
         packets.pop()  # by the end of the file: never a whole picture
-    return packets, reason
+    return packets, f" ({reasons[0]})" if reasons else ""
 
 
 def _on_one_clock(packets: list[_Packet], longest_step: float) -> tuple[list[_Packet], bool]:

@@ -18,7 +18,14 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads, silence_ffmpeg
+from slowfast.video.container import (
+    check_frame_size,
+    close_container,
+    failure_text,
+    pyav_errors,
+    set_threads,
+    until_end,
+)
 from slowfast.video.frame_reader import FrameReader
 from slowfast.video.image_folder import FrameFolderReader
 from slowfast.video.index import VideoIndex, open_stream, video_index
@@ -60,8 +67,7 @@ class VideoReader(FrameReader):
 
     def close(self) -> None:
         if self._container is not None:
-            silence_ffmpeg()  # an import may have asked for messages since the file was opened
-            self._container.close()
+            close_container(self._container)
             self._container = None
 
     def _frame_numbers(self, indices: np.ndarray) -> np.ndarray:
@@ -131,31 +137,21 @@ class VideoReader(FrameReader):
         number_of = FrameCounter(self._index.pts)
         position_of = {int(number): position for position, number in enumerate(wanted)}
         wanted_pts = set() if self._index.pts is None else set(self._index.pts[wanted].tolist())
-        for packet in self._until_end(packets):
-            deadline.check()
+        for packet in until_end(packets, self._note, deadline.check):
             if skipping:
                 context.skip_frame = "DEFAULT" if packet is None or packet.pts in wanted_pts else "NONREF"
             try:
                 frames = context.decode(packet)
             except av.FFmpegError as error:
-                self._failure = self._failure or failure_text(error)
+                self._note(failure_text(error))
                 continue
             for frame in frames:
                 position = position_of.get(number_of(frame))
                 if position is not None:
                     yield position, frame
 
-    def _until_end(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet | None]:
-        """The packets with data, then None, which makes the decoder return its remaining frames."""
-        try:
-            for packet in packets:
-                if packet.size:
-                    yield packet
-        except av.error.ExitError:  # the time is over: not the end of the file
-            raise
-        except av.FFmpegError as error:
-            self._failure = self._failure or failure_text(error)
-        yield None
+    def _note(self, failure: str) -> None:
+        self._failure = self._failure or failure
 
     def _open(self, deadline: Deadline, *, fresh: bool = False):
         """The stream of the open file; ``fresh``: rewound to its start."""

@@ -10,7 +10,14 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from slowfast.video.container import check_frame_size, failure_text, pyav_errors, set_threads, silence_ffmpeg
+from slowfast.video.container import (
+    check_frame_size,
+    close_container,
+    failure_text,
+    pyav_errors,
+    set_threads,
+    until_end,
+)
 from slowfast.video.index import open_stream, video_index
 from slowfast.video.reader import Orientation
 from slowfast.video.watch import VideoReadError, reading
@@ -64,8 +71,7 @@ class FrameStream:
         return self
 
     def __exit__(self, *_) -> None:
-        silence_ffmpeg()  # an import may have asked for messages since the file was opened
-        self.container.close()
+        close_container(self.container)
         self._exit.close()
 
     @property
@@ -131,22 +137,14 @@ class FrameStream:
                 yield frame
 
     def _packets(self) -> Iterator[av.Packet | None]:
-        """The packets with data, then None, which makes the decoder return its remaining frames."""
-        try:
-            for packet in self.container.demux():
-                self._deadline.extend()
-                if packet.size and packet.pts is not None:
-                    self.end_seconds = max(
-                        self.end_seconds, float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                    )
-                if packet.size and packet.stream_index == self.stream.index:
-                    self.num_packets += 1
-                    yield packet
-        except av.error.ExitError:  # the time is over: not the end of the file
-            raise
-        except av.FFmpegError as error:
-            self.problems.append(failure_text(error))
-        yield None
+        """The packets of the stream, then None; those of all streams are timed."""
+        for packet in until_end(self.container.demux(), self.problems.append, self._deadline.extend):
+            if packet is not None and packet.pts is not None:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                self.end_seconds = max(self.end_seconds, end)
+            if packet is None or packet.stream_index == self.stream.index:
+                self.num_packets += packet is not None
+                yield packet
 
     def missing(self) -> str:
         """What could not be decoded, once all frames were requested; an empty string if nothing is missing."""

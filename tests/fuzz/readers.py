@@ -38,12 +38,12 @@ from slowfast.preparation.kinetics_lists import read_annotations
 from slowfast.utils.tensor_files import TensorFileError, load_state
 from slowfast.video.flow import FlowReader, FlowStore
 from slowfast.video.forward import open_file, open_stream
-from slowfast.video.reader import FrameFolderReader, FrameReader, VideoReader, VideoReadError
+from slowfast.video.reader import FrameFolderReader, VideoReader, VideoReadError
 from slowfast.video.stream import FrameStream
 from slowfast.visualization.comparison import read_metrics
 from tests.fuzz.harness import Reader
 from tests.fuzz.mutators import BYTES, JSON, TEXT
-from tests.video_files import SHARED_VIDEOS, write_video
+from tests.video_files import SHARED_VIDEOS, MemoryReader, write_video
 
 REAL_VIDEOS = Path(__file__).parents[1] / "data" / "videos"
 WRITTEN_VIDEOS = {
@@ -134,25 +134,19 @@ def read_image(path: Path) -> None:
     FrameFolderReader([path], fps=30).frames_at([0], 16)
 
 
-class Gray(FrameReader):
-    """Four frames that need no file."""
-
-    num_frames, fps = 4, 30.0
-
-    def frames_at(self, indices, short_side=None, *, apply=None):
-        return torch.zeros(len(indices), 3, 16, 16, dtype=torch.uint8)
+GRAY = MemoryReader(torch.zeros(4, 3, 16, 16, dtype=torch.uint8))
 
 
 def write_flow(folder: Path) -> list[Path]:
     (folder / "video.mp4").write_bytes(b"")
     store = FlowStore(folder / "flow", method="farneback")
-    store.flow_at([0], Gray(), folder / "video.mp4")
+    store.flow_at([0], GRAY, folder / "video.mp4")
     return [store.file_of(folder / "video.mp4", fps=30.0)]
 
 
 def read_flow(path: Path) -> None:
     video = path.parents[2] / "video.mp4"
-    FlowReader(Gray(), FlowStore(path.parents[1], method="farneback"), video).frames_at([0, 3])
+    FlowReader(GRAY, FlowStore(path.parents[1], method="farneback"), video).frames_at([0, 3])
 
 
 # Lists

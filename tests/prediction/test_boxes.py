@@ -8,7 +8,7 @@ import torch
 
 from slowfast.prediction import boxes as module
 from slowfast.prediction.boxes import DetectedBoxes, build_detector, key_frame_spacing
-from slowfast.video.memory import MemoryReader
+from tests.video_files import MemoryReader
 
 
 class Found(torch.nn.Module):

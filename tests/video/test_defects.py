@@ -69,7 +69,7 @@ def assert_reads_as_decoded(path: Path, helpers, *, num_frames: int, fps: float)
     expected = helpers.decode_all(path)
     assert len(expected) == num_frames
     with VideoReader(path) as video:
-        assert video.num_frames == num_frames
+        assert (video.num_frames, video.height, video.width) == expected.shape[:3]
         assert video.fps == pytest.approx(fps, rel=1e-3)
         np.testing.assert_array_equal(video.frames_at(range(num_frames)).permute(0, 2, 3, 1), expected)
         for number in reversed(range(0, num_frames, 7)):
@@ -88,11 +88,6 @@ def clips_of(path: Path, split: str) -> list[torch.Tensor]:
     """The clips of a file, uint8 (3, T, S, S): one, or all test views."""
     sample = dataset_of(path, split)[0]
     return list(sample.views(range(sample.num_views))) if split == "test" else [sample.frames]
-
-
-def test_the_content_decides_and_not_the_ending(tmp_path, helpers):
-    path = write_frames(tmp_path / "a.avi", grays(6), codec="libvpx-vp9", file_format="webm")
-    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -126,11 +121,49 @@ def test_a_video_without_frames_is_an_error_with_its_row(name, cause, tmp_path):
 # ---- Container metadata ----
 
 
-def test_no_rate_at_all(tmp_path, helpers):
-    path = write_frames(tmp_path / "a.nut", grays(6), codec="mpeg4")
+# What is odd, how the file is written, frames per second, and what its header says.
+HEADERS = {
+    "an ending of another format": ("a.avi", {"codec": "libvpx-vp9", "file_format": "webm"}, 10, {}),
+    "no rate": ("a.nut", {"codec": "mpeg4"}, 10, {"average_rate": None}),
+    "a tick of several units": (
+        "a.avi",
+        {"codec": "mpeg4", "rate": Fraction(30000, 1001)},
+        30000 / 1001,
+        {"time_base": Fraction(1001, 30000)},
+    ),
+    "times below zero, in milliseconds": (
+        "a.mkv",
+        {"codec": "mpeg4", "pts": range(-3, 3), "format_options": {"avoid_negative_ts": "disabled"}},
+        10,
+        {"start_time": -300},
+    ),
+    "no number of frames and no duration": (
+        "a.mkv",
+        {"format_options": {"live": "1"}},
+        10,
+        {"frames": 0, "duration": None},
+    ),
+    # As in the usual copies of Kinetics, whose 340x256 pixels are those of pictures of 16:9.
+    "pixels that are not square": (
+        "a.mp4",
+        {"sample_aspect_ratio": Fraction(4, 3)},
+        10,
+        {"sample_aspect_ratio": Fraction(4, 3), "width": 48},
+    ),
+    "odd sides": ("a.mp4", {"codec": "mpeg4", "height": 33, "width": 47}, 10, {"width": 47}),
+    "odd sides of x264": ("a.mp4", {"height": 33, "width": 47, "pixels": "yuv444p"}, 10, {"height": 33}),
+}
+
+
+@pytest.mark.parametrize("oddity", HEADERS)
+def test_frames_are_those_of_decoding_whatever_the_header_says(oddity, tmp_path, helpers):
+    name, options, fps, stated = HEADERS[oddity]
+    options = dict(options)
+    frames = grays(6, **{key: options.pop(key) for key in ("pts", "height", "width", "pixels") if key in options})
+    path = write_frames(tmp_path / name, frames, **options)
     with av.open(str(path)) as container:
-        assert container.streams.video[0].average_rate is None
-    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
+        assert {key: getattr(container.streams.video[0], key) for key in stated} == stated
+    assert_reads_as_decoded(path, helpers, num_frames=6, fps=fps)
 
 
 @pytest.mark.parametrize("rate, name", [(1000, "a.mkv"), (1000, "a.avi"), (90000, "a.mkv"), (30, "a.mkv")])
@@ -153,28 +186,6 @@ def test_frames_are_counted_where_the_header_says_zero(name, codec, make_video, 
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 0
     assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
-
-
-def test_no_duration(make_video, helpers):
-    path = make_video("a.mkv", num_frames=20, format_options={"live": "1"})
-    with av.open(str(path)) as container:
-        assert container.duration is None and container.streams.video[0].duration is None
-    assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
-
-
-def test_a_tick_of_several_units(tmp_path, helpers):
-    path = write_frames(tmp_path / "a.avi", grays(8), codec="mpeg4", rate=Fraction(30000, 1001))
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].time_base == Fraction(1001, 30000)
-    assert_reads_as_decoded(path, helpers, num_frames=8, fps=30000 / 1001)
-
-
-def test_times_below_zero(tmp_path, helpers):
-    frames = grays(6, pts=range(-3, 3))
-    path = write_frames(tmp_path / "a.mkv", frames, codec="mpeg4", format_options={"avoid_negative_ts": "disabled"})
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].start_time == -300  # milliseconds
-    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
 
 
 @pytest.mark.parametrize("start", [0, 9000], ids=["starts anew", "leaps"])
@@ -218,24 +229,6 @@ def test_pictures_are_turned_and_mirrored(matrix, make_video, helpers):
         assert (video.height, video.width) == expected.shape[:2] == ((16, 32) if a else (32, 16))
         np.testing.assert_array_equal(video.frames_at([1])[0].permute(1, 2, 0), expected)
         assert video.frames_at([1], short_side=8).shape[-2:] == ((8, 16) if a else (16, 8))
-
-
-def test_pixels_that_are_not_square_stay_as_stored(tmp_path, helpers):
-    """As in the usual copies of Kinetics, whose 340x256 pixels are those of pictures of 16:9."""
-    path = write_frames(tmp_path / "a.mp4", grays(6), sample_aspect_ratio=Fraction(4, 3))
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
-    with VideoReader(path) as video:
-        assert (video.height, video.width) == (32, 48)
-    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
-
-
-@pytest.mark.parametrize("codec, pixels", [("mpeg4", "yuv420p"), ("libx264", "yuv444p")])
-def test_odd_sides(codec, pixels, tmp_path, helpers):
-    path = write_frames(tmp_path / "a.mp4", grays(6, height=33, width=47, pixels=pixels), codec=codec)
-    with VideoReader(path) as video:
-        assert (video.height, video.width) == (33, 47)
-    assert_reads_as_decoded(path, helpers, num_frames=6, fps=10)
 
 
 def test_a_cover_picture_before_the_video(tmp_path):
@@ -369,15 +362,3 @@ def test_names_that_differ_by_case_alone(tmp_path):
     videos = read_path_label_list(tmp_path / "train.csv", prefix=str(tmp_path))
     check_files(videos, "all")
     assert [numbers_of(path) for path in videos.paths] == [[0, 1, 2], [6, 7, 8]]
-
-
-def test_a_row_that_stands_twice_is_two_samples(make_video, tmp_path):
-    """A list is taken as it is, as in PySlowFast: whoever repeats a row weighs it double."""
-    make_video(num_frames=2)
-    (tmp_path / "val.csv").write_text("a.mp4 1\na.mp4 1\n")
-    videos = read_path_label_list(tmp_path / "val.csv", prefix=str(tmp_path))
-    assert [videos.location(i) for i in range(2)] == ["val.csv:1", "val.csv:2"]
-    protocol = Protocol(SecondsSampling(2, 1), short_sides=(16,), crop_size=16)
-    dataset = Kinetics(videos, split="val", protocol=protocol)
-    first, second = dataset[0], dataset[1]
-    assert (first.video_index, second.video_index) == (0, 1) and torch.equal(first.frames, second.frames)

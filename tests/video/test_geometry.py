@@ -49,22 +49,24 @@ def test_uint8_resize_is_within_one_level_of_float(size):
     assert resize(frames, 128, 170) is frames
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(60))
 def test_boxes_move_with_their_pixels(seed):
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, 80), rng.integers(0, 50)
     frames = torch.zeros(2, 3, 64, 96, dtype=torch.uint8)
     frames[..., y : y + 10, x : x + 12] = 255  # a painted actor
     crop = random_crop(height=64, width=96, size=48, rng=rng)  # maybe flipped
+    if seed % 3 == 0:
+        crop = whole_frame(height=64, width=96, short_side=64 if seed % 2 else 128, flip=seed % 4 > 1)
     box = crop.apply_to_boxes(torch.tensor([[x, y, x + 12, y + 10]]).float())[0]
-    rows, cols = torch.nonzero(crop.apply_to_frames(frames)[0, 0], as_tuple=True)
+    rows, cols = torch.nonzero(crop.apply_to_frames(frames)[0, 0] > 127, as_tuple=True)
     if len(rows) == 0:
         assert (box[2] - box[0]) * (box[3] - box[1]) == 0  # fully outside: empty box
     else:
         assert box.tolist() == [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("kind", ["jitter", "inception", "test"])
 def test_boxes_move_with_their_pixels_when_scaled(seed, kind):
     rng = np.random.default_rng(seed)
@@ -111,11 +113,6 @@ def test_a_crop_of_everything_changes_nothing():
     assert torch.equal(mirrored.apply_to_frames(mirrored.apply_to_frames(frames)), frames)
 
 
-def test_same_generator_same_crop():
-    crops = [random_crop(height=64, width=96, size=48, rng=np.random.default_rng(3)) for _ in range(2)]
-    assert crops[0] == crops[1]
-
-
 def test_jitter_stays_in_its_range_and_reaches_every_place():
     rng = np.random.default_rng(0)
     crops = [random_crop(height=256, width=340, size=224, rng=rng, short_side_range=(256, 320)) for _ in range(4000)]
@@ -141,11 +138,6 @@ def test_the_last_position_is_reached():
     rng = np.random.default_rng(0)
     corners = {(crop.top, crop.left) for crop in (random_crop(height=9, width=10, size=8, rng=rng) for _ in range(200))}
     assert corners == {(y, x) for y in range(2) for x in range(3)}
-
-
-def test_no_flip_when_it_is_off():
-    rng = np.random.default_rng(0)
-    assert not any(random_crop(height=9, width=9, size=8, rng=rng, flip_probability=0).flip for _ in range(100))
 
 
 @pytest.mark.parametrize("height, width", [(256, 340), (340, 256), (100, 1000), (30, 30)])
@@ -177,11 +169,6 @@ def test_uniform_crops_lie_at_both_ends_and_in_the_center(height, width, last):
     assert center_crop(height=height, width=width, size=256) == crops[1]
 
 
-def test_one_crop_may_be_cut_from_a_larger_frame():
-    crop = center_crop(height=256, width=340, size=224, short_side=256)
-    assert (crop.top, crop.left) == (16, 58)
-
-
 def test_a_crop_outside_the_frame_is_refused():
     with pytest.raises(ValueError, match=r"a crop of 48x48 pixels at .* leaves the frame, scaled to 32x64"):
         random_crop(height=32, width=64, size=48, rng=np.random.default_rng(0))
@@ -194,19 +181,6 @@ def test_a_whole_frame_scales_both_axes_by_their_own_ratio():
     (box,) = view.apply_to_boxes(torch.tensor([[160.0, 48, 480, 432]]))
     assert box.tolist() == pytest.approx([85.25, 25.6, 255.75, 230.4])
     assert box.tolist() == pytest.approx([85.25, 25.575, 255.75, 230.175], abs=0.25)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("seed", range(20))
-def test_boxes_move_with_the_pixels_of_a_whole_frame(seed, flip):
-    rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 44), rng.integers(0, 30)
-    frames = torch.zeros(2, 3, 40, 56, dtype=torch.uint8)
-    frames[..., y : y + 10, x : x + 12] = 255  # a painted actor
-    view = whole_frame(height=40, width=56, short_side=40 if seed % 2 else 80, flip=flip)
-    box = view.apply_to_boxes(torch.tensor([[x, y, x + 12, y + 10]]).float())[0]
-    rows, cols = torch.nonzero(view.apply_to_frames(frames)[0, 0] > 127, as_tuple=True)
-    assert box.tolist() == [cols.min(), rows.min(), cols.max() + 1, rows.max() + 1]
 
 
 def test_boxes_of_a_whole_frame_are_clipped_to_it():

@@ -1,14 +1,12 @@
 """Frames by number are those of decoding everything in order, whatever the file; bad files say what they are."""
 
 import os
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from av.video.stream import VideoStream
 from PIL import Image
 
 from slowfast.video.index import video_index
@@ -51,8 +49,9 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize(
+    "name, num_threads", [*((name, 1) for name in FILES), ("b_frames.mp4", 2), ("b_frames.ts", 2), ("mpeg4.avi", 2)]
+)
 def test_frames_are_those_of_decoding_in_order(name, num_threads, make_video, helpers, monkeypatch):
     options, is_fast = FILES[name]
     path = make_video(name, **options)
@@ -65,7 +64,7 @@ def test_frames_are_those_of_decoding_in_order(name, num_threads, make_video, he
         if name != "raw.h264":  # which states no rate
             assert video.fps == pytest.approx(30, rel=1e-3)
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(6):
         first = rng.integers(0, len(expected))
         indices = np.minimum(first + rng.integers(0, 30, size=rng.integers(1, 12)), len(expected) - 1)
         np.testing.assert_array_equal(frames_of(path, indices, num_threads=num_threads), expected[indices])
@@ -74,7 +73,6 @@ def test_frames_are_those_of_decoding_in_order(name, num_threads, make_video, he
 
 REAL = {  # frames, rate, height, width
     "kinetics_30fps_340x256.mp4": (300, 30, 256, 340),
-    "kinetics_28fps_340x256.mp4": (280, 28, 256, 340),
     "ava_6fps_340x256.mp4": (57, 6, 256, 340),
     "mpeg4_25fps_audio.avi": (164, 25, 240, 320),
     "nasa_13013.mp4": (390, 30000 / 1001, 270, 480),  # the best of its video streams, not the first
@@ -98,22 +96,14 @@ def test_real_videos(name, helpers, monkeypatch):
     for _ in range(2):
         indices = rng.integers(0, num_frames, size=8)
         np.testing.assert_array_equal(frames_of(path, indices), expected[indices])
-    np.testing.assert_array_equal(frames_of(path, range(num_frames)), expected)
 
 
-def test_any_order_and_repetition(make_video, helpers):
-    path = make_video(options=X264)
-    expected = helpers.decode_all(path)
-    for indices in ([5], [9, 3, 3, 40, 0], [7, 7, 7], torch.tensor([59, 0]), np.array([1, 0])):
-        np.testing.assert_array_equal(frames_of(path, indices), expected[np.asarray(indices)])
-
-
-def test_one_reader_reads_many_times(make_video, helpers):
+def test_one_reader_gives_any_order_and_repetition(make_video, helpers):
     path = make_video(options=X264)
     expected = helpers.decode_all(path)
     with VideoReader(path) as video:
-        for indices in ([30, 31], [50], [2, 3], [59], [0]):
-            np.testing.assert_array_equal(video.frames_at(indices).permute(0, 2, 3, 1), expected[indices])
+        for indices in ([5], [9, 3, 3, 40, 0], [7, 7, 7], torch.tensor([59, 0]), np.array([1, 0]), [30, 31], [50]):
+            np.testing.assert_array_equal(video.frames_at(indices).permute(0, 2, 3, 1), expected[np.asarray(indices)])
 
 
 def test_frames_are_stored_color_by_color(make_video):
@@ -159,7 +149,7 @@ def test_decoding_starts_at_the_keyframe_and_ends_with_the_last_wanted_frame(mak
     monkeypatch.setattr(VideoReader, "_decode", counting)
     with VideoReader(make_video(options={"bf": "0", "x264-params": "keyint=20:scenecut=0"})) as video:
         video.frames_at([45, 47])
-    assert min(decoded) == 40 * 512  # in time-base ticks, 512 a frame
+    assert min(decoded) == 40 * 512  # in ticks of 1 / 15360 s, 512 a frame
     assert max(decoded) <= 50 * 512
 
 
@@ -169,19 +159,6 @@ def test_resizing_in_the_decoder(make_video):
         assert scaled.shape == (2, 3, 24, 32)
         plain = video.frames_at([0, 1]).float()
         assert (scaled.float().mean() - plain.mean()).abs() < 3
-
-
-@pytest.mark.skipif(not hasattr(VideoStream, "set_display_rotation"), reason="this PyAV cannot write rotation")
-@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_rotation_is_honoured(rotation, name, make_video, helpers):
-    path = make_video(name, height=32, width=64, num_frames=5, rotation=rotation)
-    stored = helpers.decode_all(path)
-    with VideoReader(path) as video:
-        assert (video.height, video.width) == ((64, 32) if rotation in (90, -90) else (32, 64))
-        assert video.frames_at([0], short_side=16).shape[-2:] == ((32, 16) if rotation in (90, -90) else (16, 32))
-    upright = np.rot90(stored, rotation // 90, axes=(1, 2))  # counterclockwise, as the metadata says
-    np.testing.assert_array_equal(frames_of(path, range(5)), upright)
 
 
 @pytest.mark.parametrize("name", ["vfr.mp4", "vfr.mkv"])
@@ -233,41 +210,6 @@ def test_equal_times_are_different_frames(make_video, helpers, tmp_path):
         np.testing.assert_array_equal(frames_of(path, indices), expected[shown])
 
 
-def test_header_count_is_not_believed(make_video):
-    path = make_video("a.avi", codec="mpeg4", options={"g": "12"})
-    content = bytearray(path.read_bytes())
-    length = content.index(b"strh") + 8 + 32  # dwLength of the stream header
-    frames = content.index(b"avih") + 8 + 16  # dwTotalFrames of the main header
-    assert int.from_bytes(content[length : length + 4], "little") == 60
-    for position in (length, frames):
-        content[position : position + 4] = (1000).to_bytes(4, "little")
-    path.write_bytes(content)
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].frames == 1000
-    with VideoReader(path) as video:
-        assert video.num_frames == 60
-
-
-def test_stated_rate_is_not_believed_against_the_times(tmp_path, helpers):
-    # Plays at 10 frames per second, and states 30.
-    path = helpers.write_video(tmp_path / "a.mkv", pts=list(range(0, 180, 3)))
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].average_rate == 30
-    with VideoReader(path) as video:
-        assert video.fps == pytest.approx(10, rel=1e-3)
-        assert video.num_frames == 60
-
-
-def test_frames_of_another_size_are_scaled_to_the_first_ones(make_video, helpers, tmp_path):
-    parts = [make_video("a.h264", num_frames=5), make_video("b.h264", num_frames=5, height=96, width=128)]
-    path = tmp_path / "both.h264"
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    frames = frames_of(path, range(10))
-    assert frames.shape == (10, 48, 64, 3)
-    np.testing.assert_array_equal(frames[:5], helpers.decode_all(parts[0]))
-    assert frames_of(path, [7]).shape == (1, 96, 128, 3)
-
-
 def test_odd_names(make_video):
     for name in ("-dash.mp4", "pipe:1.mp4", "a b#c'd.mp4", "f\u00fcr \u65e5\u672c.mp4", "%03d.mp4"):
         with VideoReader(make_video(name, num_frames=2)) as video:
@@ -310,35 +252,14 @@ def test_a_file_that_is_no_video_says_what_it_is(tmp_path, content, reason):
         VideoReader(path)
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_missing_file(tmp_path):
     with pytest.raises(VideoReadError, match=r"cannot open .*none\.mp4: No such file or directory\."):
         VideoReader(tmp_path / "none.mp4")
-    with pytest.raises(VideoReadError, match=r"cannot open .*: it is a folder\."):
-        VideoReader(tmp_path)
-
-
-def write_audio(path: Path, *, cover: bool) -> Path:
-    with av.open(str(path), "w") as container:
-        sound = container.add_stream("aac", rate=44100)
-        sound.layout = "mono"
-        if cover:
-            picture = container.add_stream("mjpeg", rate=1)
-            picture.width = picture.height = 32
-            picture.pix_fmt = "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic.value
-            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
-            container.mux(picture.encode(frame) + picture.encode())
-        for i in range(40):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 44100, 1024 * i
-            container.mux(sound.encode(frame))
-        container.mux(sound.encode())
-    return path
 
 
 @pytest.mark.parametrize("cover, streams", [(False, "audio"), (True, "audio, cover picture")])
-def test_audio_is_no_video_and_neither_is_its_cover(tmp_path, cover, streams):
-    path = write_audio(tmp_path / "a.mp4", cover=cover)
+def test_audio_is_no_video_and_neither_is_its_cover(tmp_path, helpers, cover, streams):
+    path = helpers.write_audio(tmp_path / "a.mp4", cover=cover)
     with pytest.raises(VideoReadError, match=rf"no video stream that can be decoded \(streams: {streams}\)\."):
         VideoReader(path)
 
@@ -422,11 +343,11 @@ def test_programming_errors_are_not_taken_for_bad_videos(make_video):
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts files in /proc")
-def test_files_are_closed(make_video, tmp_path):
+def test_files_are_closed(make_video, helpers, tmp_path):
     path = make_video(options=X264)
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"nothing")
-    sound = write_audio(tmp_path / "sound.mp4", cover=False)
+    sound = helpers.write_audio(tmp_path / "sound.mp4")
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         with VideoReader(path) as video:
@@ -437,11 +358,6 @@ def test_files_are_closed(make_video, tmp_path):
             with pytest.raises(VideoReadError):
                 VideoReader(other)
     assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_time_base_of_the_helper(make_video):
-    with av.open(str(make_video())) as container:
-        assert container.streams.video[0].time_base == Fraction(1, 15360)  # 512 ticks a frame, used above
 
 
 # ---- Folders of images ----
