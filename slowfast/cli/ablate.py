@@ -6,6 +6,7 @@ called again, also with more seeds.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import itertools
 import json
@@ -24,6 +25,7 @@ from slowfast.cli.arguments import (
     add_cfg,
     add_gpus,
     add_output,
+    command,
     command_parser,
     config_overrides,
     typed_line,
@@ -31,7 +33,6 @@ from slowfast.cli.arguments import (
 )
 from slowfast.cli.claims import format_statements, statements
 from slowfast.cli.configs import load_config
-from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode, locate
@@ -103,17 +104,9 @@ def build_parser() -> Parser:
     )
     add_output(parser, "folder for the runs, ablation.md, .json and .png", required=True)
     add_cfg(parser, several="or a name in configs/Motion/ablations (default: all of them)", required=False)
-    parser.add_argument("--seeds", type=whole(1), default=3, metavar="N", help="seeds 0 to N - 1 (default %(default)s)")
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of the lists (default: a Motion set written into --output)"
-    )
-    parser.add_argument(
-        "--num-train",
-        type=whole(1),
-        default=MotionSpec.num_train,
-        metavar="N",
-        help="training videos of the Motion set (default %(default)s)",
-    )
+    parser.option("--seeds N", "seeds 0 to N - 1", type=whole(1), default=3)
+    parser.option("--data DIR", "folder of the lists (default: a Motion set written into --output)", type=Path)
+    parser.option("--num-train N", "training videos of the Motion set", type=whole(1), default=MotionSpec.num_train)
     add_gpus(parser, "GPUs per run", default="0")
     return parser
 
@@ -196,11 +189,9 @@ def _eta(rows: dict[str, Row], start: float, done: int, total: int) -> str:
     return f"eta {time_left(start, made, total - done + made)}" if made else "there already"
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Run what is missing and write the report."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser().parse_args(argv)
     names = args.cfg or default_names()
     args.output.mkdir(parents=True, exist_ok=True)
     data = args.data or args.output / "motion"
@@ -228,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             failures.append(f"{name} seed {seed}: {error}")
             print(f"[{done}/{total}] {failures[-1]}", file=sys.stderr, flush=True)
             continue
-        write_report(args.output, list(rows.values()), command=typed_line("ablate", argv))
+        write_report(args.output, list(rows.values()), command=typed_line("ablate", args.argv))
         figure = f"{row.figure} {row.figures[seed]:.2f}"
         print(f"[{done}/{total}] {row.name} seed {seed}: {figure}, {_eta(rows, start, done, total)}", flush=True)
     if rows:

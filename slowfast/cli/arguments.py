@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import os
 import re
@@ -22,7 +23,9 @@ from slowfast.config import get_cfg
 from slowfast.config.files import existing_config
 from slowfast.config.merge import key_names
 from slowfast.utils.environment import num_cores
+from slowfast.utils.errors import USER_ERRORS, StoppedError, exit_code_of, wants_traceback
 from slowfast.utils.suggest import did_you_mean
+from slowfast.utils.text import printable
 from slowfast.video.files import VIDEO_ENDINGS
 
 _LOOKS_LIKE_A_KEY = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*(\.\w+)*")
@@ -55,6 +58,29 @@ class Parser(argparse.ArgumentParser):
                 actions.remove(self._overrides)
                 actions.append(self._overrides)
         return action
+
+    def option(self, spec: str, text: str, *, group: argparse._ActionsContainer | None = None, **kwargs: Any) -> None:
+        """Add a flag, such as ``option("--window S", "seconds of a window", type=positive, default=4.0)``.
+
+        Args:
+            spec: the flag, its other spellings, and the names of its values; without a value (and without ``choices``),
+                it is a switch.
+            text: the help; the default is appended unless the text mentions it.
+            group: where it belongs, such as a group of options that exclude each other.
+            kwargs: as in argparse.
+        """
+        flags = [word for word in spec.split() if word.startswith("--")]
+        values = spec.split()[len(flags) :]
+        if values:
+            kwargs["metavar"] = tuple(values) if len(values) > 1 else values[0]
+        elif "choices" not in kwargs:
+            kwargs["action"] = "store_true"
+        if len(values) > 1:
+            kwargs["nargs"] = len(values)
+        default = kwargs.get("default")
+        if isinstance(default, int | float | str | Path) and default != "" and "default" not in text:
+            text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
+        (group or self).add_argument(*flags, help=text, **kwargs)
 
     def parse_known_args(self, args=None, namespace=None):
         """As in argparse; overrides are removed from ``args`` first."""
@@ -147,6 +173,46 @@ def command_parser(
     )
 
 
+def command(
+    build_parser: Callable[[], Parser],
+) -> Callable[[Callable[[argparse.Namespace], int]], Callable[[Sequence[str] | None], int]]:
+    """Make a function of parsed arguments the ``main(argv=None)`` of a command; it returns the exit code.
+
+    User errors (``utils/errors.py``) become one line on standard error; with SLOWFAST_TRACEBACK=1 in the environment
+    they keep their traceback, as other exceptions always do. ``args.argv`` has the words as they were typed.
+    """
+
+    def decorate(run: Callable[[argparse.Namespace], int]) -> Callable[[Sequence[str] | None], int]:
+        @functools.wraps(run)
+        def main(argv: Sequence[str] | None = None) -> int:
+            argv = list(sys.argv[1:] if argv is None else argv)
+            try:
+                args = build_parser().parse_args(argv)
+                args.argv = argv
+                return run(args)
+            except (*USER_ERRORS, KeyboardInterrupt) as error:
+                if wants_traceback():
+                    raise
+                return _report(error)
+
+        return main
+
+    return decorate
+
+
+def _report(error: BaseException) -> int:
+    """Print a user error as one line; its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return 130
+    if isinstance(error, StoppedError):
+        print(error, file=sys.stderr)
+    elif str(error):  # else a process of the job has said it
+        message = printable(str(error), keep="\n\t")  # names of files must not steer the terminal
+        print(f"error: {message}\n(SLOWFAST_TRACEBACK=1 shows where it was raised)", file=sys.stderr)
+    return exit_code_of(error)
+
+
 def typed_command(command: str) -> str:
     """How the command was called: ``slowfast run``, or ``run_net.py`` through a script in tools/."""
     script = Path(sys.argv[0])
@@ -170,51 +236,38 @@ def add_cfg(parser: Parser, *, default: str | None = None, several: str = "", re
         several: what several of them mean, if several are allowed.
     """
     text = "config file, or a recipe such as Kinetics/SLOWFAST_8x8_R50" + (f"; {several}" if several else "")
-    parser.add_argument(
-        "--cfg",
-        required=required and default is None,
-        default=default,
-        nargs="+" if several else None,
-        metavar="NAME",
-        help=text + (f" (default {default})" if default else ""),
-    )
+    required = required and default is None
+    parser.option("--cfg NAME", text, default=default, required=required, nargs="+" if several else None)
 
 
 def add_checkpoint(parser: Parser, what: str, *, required: bool = False) -> None:
     """--checkpoint: weights to read."""
-    parser.add_argument("--checkpoint", default="", required=required, metavar="NAME", help=what)
+    parser.option("--checkpoint NAME", what, default="", required=required)
 
 
 def add_output(parser: Parser, what: str, *, required: bool = False, default: Path | None = None) -> None:
     """--output: the folder or file that a command writes."""
-    shown = f" (default {default})" if default else ""
-    parser.add_argument("--output", type=Path, required=required, default=default, metavar="PATH", help=what + shown)
+    parser.option("--output PATH", what, type=Path, default=default, required=required)
 
 
-def add_workers(parser: argparse.ArgumentParser, what: str = "number of parallel processes") -> None:
+def add_workers(parser: Parser, what: str = "number of parallel processes") -> None:
     """--workers: processes or threads; by default one per core."""
     cores = num_cores()
-    parser.add_argument(
-        "--workers",
-        type=whole(0),
-        default=cores,
-        metavar="N",
-        help=f"{what} (default {cores}, the number of cores; 0: no extra processes)",
-    )
+    text = f"{what} (default {cores}, the number of cores; 0: no extra processes)"
+    parser.option("--workers N", text, type=whole(0), default=cores)
 
 
-def add_split(parser: argparse.ArgumentParser, *, default: str = "") -> None:
+def add_split(parser: Parser, *, default: str = "") -> None:
     """--split and --seed: how the videos of a class are divided; ``default`` tells what happens without."""
     what = "fractions by which each class is divided" + default
-    parser.add_argument("--split", nargs=3, type=float, metavar=("TRAIN", "VAL", "TEST"), help=what)
-    what = "of --split; another one gives another division (default 0)"
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=what)
+    parser.option("--split TRAIN VAL TEST", what, type=float)
+    parser.option("--seed N", "of --split; another one gives another division", type=int, default=0)
 
 
-def add_gpus(parser: argparse.ArgumentParser, what: str = "GPUs to run on", *, default: str = "") -> None:
+def add_gpus(parser: Parser, what: str = "GPUs to run on", *, default: str = "") -> None:
     """--gpus: a number or "auto". None if it is not given, whatever ``default`` tells the user."""
     shown = f" (default {default})" if default else ""
-    parser.add_argument("--gpus", type=_gpus, metavar="N", help=f"{what}; 0: the CPU; auto: all{shown}")
+    parser.option("--gpus N", f"{what}; 0: the CPU; auto: all{shown}", type=_gpus)
 
 
 def _gpus(text: str) -> int | str:
@@ -223,30 +276,27 @@ def _gpus(text: str) -> int | str:
 
 def positive(text: str) -> float:
     """Reads a number above 0, for argparse."""
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
+    return _number(text, "above 0", lambda value: 0 < value < math.inf)
 
 
 def fraction(text: str) -> float:
     """Reads a number from 0 to 1, for argparse."""
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return _number(text, "from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def _number(text: str, wanted: str, is_allowed: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not is_allowed(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a number {wanted}")
     return value
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def add_json(parser: argparse.ArgumentParser, what: str = "the figures") -> None:
+def add_json(parser: Parser, what: str = "the figures") -> None:
     """--json: a file for the figures."""
-    parser.add_argument("--json", metavar="FILE", help=f"write {what} into FILE as JSON; - prints only that")
+    parser.option("--json FILE", f"write {what} into FILE as JSON; - prints only that")
 
 
 def write_json(target: str | None, content: Any, *, text: str) -> None:

@@ -10,24 +10,15 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from slowfast.cli.arguments import (
-    Parser,
-    add_cfg,
-    add_gpus,
-    add_json,
-    command_parser,
-    whole,
-    write_json,
-)
+from slowfast.cli.arguments import Parser, add_cfg, add_gpus, add_json, command, command_parser, whole, write_json
 from slowfast.cli.benchmark_data import check_data_config, measure_loading, measure_training, write_benchmark_video
-from slowfast.cli.errors import report_errors
 from slowfast.cli.machine import one_device
 from slowfast.config import CfgNode, load_cfg
 from slowfast.engine.pipeline import takes_boxes
@@ -52,18 +43,16 @@ def build_parser() -> Parser:
         takes_overrides=True,
     )
     add_cfg(parser, default="Kinetics/SLOWFAST_8x8_R50")
-    parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure (default: everything)"
-    )
+    parser.option("--parts", "what to measure (default: everything)", default=list(PARTS), nargs="+", choices=PARTS)
     for flag, number, what in (
         ("--batch", 2, "clips per training step and views per test step"),
         ("--repeats", 5, "timed rounds, after one warm-up round"),
         ("--steps", 8, "training steps of the throughput part"),
     ):
         parser.add_argument(flag, type=whole(1), default=number, metavar="N", help=f"{what} (default %(default)s)")
-    parser.add_argument("--compile", action="store_true", help="also time torch.compile (takes minutes to compile)")
+    parser.option("--compile", "also time torch.compile (takes minutes to compile)")
     add_gpus(parser, "GPUs for model steps and throughput, at most one", default="0")
-    parser.add_argument("--video", metavar="FILE", help="video to load (default: a generated one, 340x256, 300 frames)")
+    parser.option("--video FILE", "video to load (default: a generated one, 340x256, 300 frames)")
     add_json(parser)
     return parser
 
@@ -195,10 +184,9 @@ def format_figures(title: str, figures: dict[str, float]) -> str:
     return "\n".join([title, *(f"  {name:<44}{value:>10.2f}" for name, value in figures.items())])
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Measure and print."""
-    args = build_parser().parse_args(argv)
     device = one_device(args.gpus)
     cfg = load_cfg(args.cfg, [*args.opts, "NUM_GPUS", int(device.type == "cuda")])
     needs_data = "loading" in args.parts or "throughput" in args.parts

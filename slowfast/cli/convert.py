@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slowfast.cli.arguments import Parser, command_parser
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, command, command_parser
 from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.models.weights.load import CheckpointError, read_with_kind
 from slowfast.models.weights.names import is_pyslowfast_name, rename
@@ -24,18 +22,6 @@ OF_OUR_TRAINING = ("batch", "step", "training", "states", "processes")
 NAMING = {"slowfast": "this framework's", "pyslowfast": "PySlowFast's"}
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the file, prints what it did, and returns the exit status."""
-    args = build_parser().parse_args(argv)
-    _check_paths(args.input, args.output, overwrite=args.overwrite)
-    kind, content = read_with_kind(args.input)
-    converted, note = convert(content, to=args.to, source=args.input)
-    save_checkpoint(args.output, converted)
-    print(_summary(args, kind, content, converted, note))
-    return 0
-
-
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
@@ -48,9 +34,20 @@ def build_parser() -> Parser:
     )
     parser.add_argument("input", metavar="IN", help="file to read, a URL, or a name that `slowfast zoo` lists")
     parser.add_argument("output", metavar="OUT", type=Path, help="file to write, .pyth for both frameworks")
-    parser.add_argument("--to", choices=NAMING, default="slowfast", help="naming to write (default slowfast)")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.option("--to", "naming to write", default="slowfast", choices=NAMING)
+    parser.option("--overwrite", "replace OUT if it exists")
     return parser
+
+
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
+    """Writes the file, prints what it did, and returns the exit status."""
+    _check_paths(args.input, args.output, overwrite=args.overwrite)
+    kind, content = read_with_kind(args.input)
+    converted, note = convert(content, to=args.to, source=args.input)
+    save_checkpoint(args.output, converted)
+    print(_summary(args, kind, content, converted, note))
+    return 0
 
 
 def _check_paths(source: str, target: Path, *, overwrite: bool) -> None:

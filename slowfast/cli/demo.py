@@ -6,6 +6,7 @@ several views, and prints one table. Direction is invisible to a few sparse fram
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
@@ -16,9 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from slowfast.cli.arguments import Parser, add_gpus, add_output, command_parser, config_overrides, whole
+from slowfast.cli.arguments import Parser, add_gpus, add_output, command, command_parser, config_overrides, whole
 from slowfast.cli.configs import load_config
-from slowfast.cli.errors import report_errors
 from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
 from slowfast.config import CfgNode
@@ -60,11 +60,7 @@ def build_parser() -> Parser:
         takes_overrides=True,
     )
     add_output(parser, "folder for data, weights and pictures", default=Path("demo_output"))
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="half a minute instead of five: fewer and smaller videos of one sliding shape",
-    )
+    parser.option("--quick", "half a minute instead of five: fewer and smaller videos of one sliding shape")
     for flag, number, what in (
         ("--num-train", MotionSpec.num_train, "training"),
         ("--num-test", MotionSpec.num_test, "test"),
@@ -123,10 +119,9 @@ def format_table(rows: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Run the demo."""
-    args = build_parser().parse_args(argv)
     start = time.perf_counter()
     data = args.output / "motion"
     sizes = {name: value for name in ("num_train", "num_test") if (value := getattr(args, name)) is not None}

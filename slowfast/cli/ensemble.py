@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
 from collections.abc import Sequence
@@ -9,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.cli.arguments import Parser, add_output, command_parser
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_output, command, command_parser
 from slowfast.engine.results import write_results
 from slowfast.engine.tester import TestResult
 from slowfast.evaluation import EVALUATOR_REGISTRY
@@ -33,19 +33,22 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("ensemble", description=DESCRIPTION, example=EXAMPLE)
     parser.add_argument("tests", nargs="+", metavar="TEST", help="predictions.npz of a test, or its folder")
-    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help="one per test (default: equal)")
-    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help="arithmetic (default) or geometric mean "
-        "of the scores")  # fmt: skip
-    parser.add_argument("--evaluator", metavar="NAME", help="evaluator (default: the one named in the tests' "
-        "results.json, or else topk or multilabel_map, depending on the labels)")  # fmt: skip
+    parser.option("--weights W", "one per test (default: equal)", type=float, nargs="+")
+    parser.option(
+        "--method", "arithmetic (default) or geometric mean of the scores", default=METHODS[0], choices=METHODS
+    )
+    parser.option(
+        "--evaluator NAME",
+        "evaluator (default: the one named in the tests' results.json, or else topk or multilabel_map, depending on "
+        "the labels)",
+    )
     add_output(parser, "folder for results.json and predictions")
     return parser
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Print a table of each test and the fusion; with --output, write the fusion like a test."""
-    args = build_parser().parse_args(argv)
     setup_logging()
     start = time.perf_counter()
     members = [read_predictions(path) for path in args.tests]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +16,7 @@ import av
 import torch
 import torch.distributed as dist
 
-from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
 from slowfast.config.files import recipes_root
 from slowfast.utils.environment import installed_version, num_cores, num_gpus, outdated_packages, versions
 from slowfast.utils.known_faults import known_faults
@@ -40,10 +40,9 @@ def build_parser() -> Parser:
     return parser
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Print the screen; 1 if something will prevent training."""
-    args = build_parser().parse_args(argv)
     found = describe_machine()
     write_json(args.json, found, text=format_screen(found))
     return 1 if found["problems"] else 0

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_json, add_output, command_parser, write_json
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_json, add_output, command, command_parser, write_json
 from slowfast.evaluation.ava.files import (
     read_detections,
     read_excluded_timestamps,
@@ -30,22 +28,6 @@ NOTES = """protocols (do not compare figures of different ones):
   mmaction2   by score, scores above 0.002, images without ground truth ignored"""
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the report, writes the requested files, and returns the exit status."""
-    args = build_parser().parse_args(argv)
-    class_names = read_label_map(args.label_map)  # the small files first: a slip shows before the long read
-    excluded = read_excluded_timestamps(args.excluded) if args.excluded else ()
-    groundtruth = read_groundtruth(args.groundtruth)
-    detections, num_duplicates = _read_all(args)
-    if args.output:
-        write_detections(args.output, detections)
-    result = evaluate(groundtruth, detections, class_names=class_names, excluded=excluded, protocol=args.protocol)
-    result["counts"]["duplicate_detections"] = num_duplicates
-    write_json(args.json, _record(result, args), text=_report(result, class_names, args))
-    return 0
-
-
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
@@ -59,25 +41,39 @@ def build_parser() -> Parser:
     parser.add_argument(
         "detections", type=Path, nargs="+", help="CSV: video,second,x1,y1,x2,y2,action_id,score; boxes as fractions"
     )
-    parser.add_argument("--label-map", type=Path, required=True, metavar="PBTXT", help="the classes to evaluate")
-    parser.add_argument("--excluded", type=Path, metavar="CSV", help="rows video,second to exclude from evaluation")
-    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="pyslowfast", help="default: %(default)s")
-    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one per detection file (default: equal)")
-    parser.add_argument(
+    parser.option("--label-map PBTXT", "the classes to evaluate", type=Path, required=True)
+    parser.option("--excluded CSV", "rows video,second to exclude from evaluation", type=Path)
+    parser.option("--protocol", "default: %(default)s", default="pyslowfast", choices=list(PROTOCOLS))
+    parser.option("--weights W", "one per detection file (default: equal)", type=float, nargs="+")
+    parser.option(
         "--missing",
-        choices=["error", "zero"],
+        "treat a box missing from a detection file as an error (default), or as score 0",
         default="error",
-        help="treat a box missing from a detection file as an error (default), or as score 0",
+        choices=("error", "zero"),
     )
-    parser.add_argument(
+    parser.option(
         "--deduplicate",
-        action="store_true",
-        help="drop rows that repeat an earlier row of the same file; PySlowFast counts both, the second as wrong",
+        "drop rows that repeat an earlier row of the same file; PySlowFast counts both, the second as wrong",
     )
     add_output(parser, "CSV file for the fused detections")
     add_json(parser)
-    parser.add_argument("--sort", choices=["class", "ap"], default="class", help="order of the table of classes")
+    parser.option("--sort", "order of the table of classes", default="class", choices=["class", "ap"])
     return parser
+
+
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
+    """Prints the report, writes the requested files, and returns the exit status."""
+    class_names = read_label_map(args.label_map)  # the small files first: a slip shows before the long read
+    excluded = read_excluded_timestamps(args.excluded) if args.excluded else ()
+    groundtruth = read_groundtruth(args.groundtruth)
+    detections, num_duplicates = _read_all(args)
+    if args.output:
+        write_detections(args.output, detections)
+    result = evaluate(groundtruth, detections, class_names=class_names, excluded=excluded, protocol=args.protocol)
+    result["counts"]["duplicate_detections"] = num_duplicates
+    write_json(args.json, _record(result, args), text=_report(result, class_names, args))
+    return 0
 
 
 def _read_all(args: argparse.Namespace) -> tuple[BoxTable, int]:

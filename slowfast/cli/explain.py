@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.cli.arguments import Parser, add_output, command_parser, whole
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_output, command, command_parser, whole
 from slowfast.cli.pipelines import add_model, load_model
 from slowfast.datasets.views import read_key_frame, read_views
 from slowfast.engine.grad_cam import METHODS, default_layers, find_layers, grad_cam, normalized
@@ -68,33 +66,23 @@ def build_parser() -> Parser:
     parser.add_argument("video", metavar="VIDEO", help="a video file, or a folder of images")
     add_model(parser)
     add_output(parser, "folder for the files", required=True)
-    parser.add_argument("--class", dest="class_name", metavar="NAME", help="name or number (default: the best one)")
-    parser.add_argument(
-        "--layer",
+    parser.option("--class NAME", "name or number (default: the best one)", dest="class_name")
+    parser.option(
+        "--layer NAME",
+        "layers such as fast.res4 (default: for each pathway, the last one with a map of at least 7 x 7)",
         action="append",
-        metavar="NAME",
-        help="layers such as fast.res4 (default: for each pathway, the last one with a map of at least 7 x 7)",
     )
-    parser.add_argument(
+    parser.option(
         "--method",
-        choices=METHODS,
+        "whether gradients weight channels at each position (default) or by their mean; both agree at the last layer",
         default=METHODS[0],
-        help="whether gradients weight channels at each position (default) or by their mean; both agree at the last "
-        "layer",
+        choices=METHODS,
     )
-    parser.add_argument(
-        "--clips",
-        type=whole(1),
-        default=1,
-        metavar="N",
-        help="number of clips to show, those with the highest scores for the class (default 1)",
+    parser.option(
+        "--clips N", "number of clips to show, those with the highest scores for the class", type=whole(1), default=1
     )
-    parser.add_argument(
-        "--boxes", metavar="FILE", help="boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2"
-    )
-    parser.add_argument(
-        "--seconds", type=float, metavar="S", help="time of the key frame (default: the first one listed)"
-    )
+    parser.option("--boxes FILE", "boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2")
+    parser.option("--seconds S", "time of the key frame (default: the first one listed)", type=float)
     return parser
 
 
@@ -180,10 +168,9 @@ def explain(pipeline: Pipeline, args: argparse.Namespace) -> list[str]:
     return [*titles, f"layers: {', '.join(layers.values())}; {args.method}"]
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Explain one video."""
-    args = build_parser().parse_args(argv)
     setup_logging()
     pipeline = load_model(args)
     if takes_boxes(pipeline.model) != (args.boxes is not None):

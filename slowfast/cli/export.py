@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -15,12 +16,12 @@ from slowfast.cli.arguments import (
     add_cfg,
     add_checkpoint,
     add_output,
+    command,
     command_parser,
     config_overrides,
     whole,
 )
 from slowfast.cli.configs import load_config
-from slowfast.cli.errors import report_errors
 from slowfast.cli.pipelines import pipeline_of
 from slowfast.config import CfgNode, config_as_data
 from slowfast.engine.export import (
@@ -72,21 +73,15 @@ def build_parser() -> Parser:
         parser, "weights: a file, a URL or a name that `slowfast zoo` lists (default: those that a test would use)"
     )
     add_output(parser, "folder for the files", required=True)
-    parser.add_argument(
+    parser.option(
         "--format",
+        "what to write (default: all); onnx needs the extra [export]",
+        default=list(FORMATS),
         nargs="+",
         choices=FORMATS,
-        default=list(FORMATS),
-        help="what to write (default: all); onnx needs the extra [export]",
     )
-    parser.add_argument("--fold-bn", action="store_true", help="fold batch norms into convolutions")
-    parser.add_argument(
-        "--size",
-        type=whole(1),
-        nargs=2,
-        metavar=("H", "W"),
-        help="size of a clip in pixels (default: DATA.TEST_CROP_SIZE squared)",
-    )
+    parser.option("--fold-bn", "fold batch norms into convolutions")
+    parser.option("--size H W", "size of a clip in pixels (default: DATA.TEST_CROP_SIZE squared)", type=whole(1))
     return parser
 
 
@@ -164,10 +159,9 @@ def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: in
     }
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Export one model; one line for each file written."""
-    args = build_parser().parse_args(argv)
     setup_logging()
     given = config_overrides(args, checkpoint="TEST.CHECKPOINT_FILE_PATH")
     # Statistics of parts of a batch, or of several processes, are for training alone.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from collections.abc import Sequence
 
-from slowfast.cli.arguments import Parser, add_output, command_parser
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_output, command, command_parser
 from slowfast.cli.pipelines import add_model, load_model
 from slowfast.engine.pipeline import Pipeline
 from slowfast.prediction.features import UNITS, FeatureChoice, FeatureStore, feature_modules, video_features
@@ -36,19 +36,13 @@ def build_parser() -> Parser:
     )
     add_model(parser)
     add_output(parser, "the .npz file", required=True)
-    parser.add_argument(
-        "--layer",
+    parser.option(
+        "--layer NAME",
+        "slow, fast or both: the last stage of each pathway; or any module of the model, such as slow.res4",
         required=True,
-        metavar="NAME",
-        help="slow, fast or both: the last stage of each pathway; or any module of the model, such as slow.res4",
     )
-    parser.add_argument(
-        "--per",
-        choices=UNITS,
-        default="video",
-        help="mean over all views, over a clip's crops, or none (default video)",
-    )
-    parser.add_argument("--map", action="store_true", help="keep maps (C, t, h, w) instead of their mean")
+    parser.option("--per", "mean over all views, over a clip's crops, or none", default="video", choices=UNITS)
+    parser.option("--map", "keep maps (C, t, h, w) instead of their mean")
     return parser
 
 
@@ -64,10 +58,9 @@ def settings_of(pipeline: Pipeline, choice: FeatureChoice) -> dict:
     }
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Write the features of all sources; 1 if one could not be read."""
-    args = build_parser().parse_args(argv)
     if not args.sources:
         raise ValueError("no SOURCE: name a video, a folder or a list (slowfast features --help).")
     setup_logging()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
 from slowfast.config.files import parse_yaml
 from slowfast.utils.untrusted import cut, read_json
 
@@ -81,17 +81,6 @@ def mean_over_folds(results: Sequence[FoldResult]) -> dict[str, float]:
     return {name: sum(result.figures[name] for result in results) / len(results) for name in names}
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print a table of the splits and their mean; the exit status."""
-    args = build_parser().parse_args(argv)
-    results = sorted((read_result(path) for path in args.results), key=lambda result: result.fold)
-    means = mean_over_folds(results)
-    splits = [{"file": str(result.path), "fold": result.fold, "figures": result.figures} for result in results]
-    write_json(args.json, {"mean": means, "splits": splits}, text=format_table(results, means))
-    return 0
-
-
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser(
@@ -100,6 +89,16 @@ def build_parser() -> Parser:
     parser.add_argument("results", nargs="+", metavar="RESULT", help="results.json of a split, or its folder")
     add_json(parser, "the means and the figures of each split")
     return parser
+
+
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
+    """Print a table of the splits and their mean; the exit status."""
+    results = sorted((read_result(path) for path in args.results), key=lambda result: result.fold)
+    means = mean_over_folds(results)
+    splits = [{"file": str(result.path), "fold": result.fold, "figures": result.figures} for result in results]
+    write_json(args.json, {"mean": means, "splits": splits}, text=format_table(results, means))
+    return 0
 
 
 def format_table(results: Sequence[FoldResult], means: dict[str, float]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 
 import torch
 
-from slowfast.cli.arguments import Parser, add_cfg, add_json, command_parser, whole, write_json
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_cfg, add_json, command, command_parser, whole, write_json
 from slowfast.config import CfgNode, load_cfg
 from slowfast.models import build_model
 from slowfast.models.complexity import clip_channels, measure
@@ -22,9 +21,7 @@ def build_parser() -> Parser:
         takes_overrides=True,
     )
     add_cfg(parser)
-    parser.add_argument(
-        "--crop", type=whole(1), metavar="N", help="side of the clip in pixels (default: DATA.TEST_CROP_SIZE)"
-    )
+    parser.option("--crop N", "side of the clip in pixels (default: DATA.TEST_CROP_SIZE)", type=whole(1))
     add_json(parser)
     return parser
 
@@ -79,10 +76,9 @@ def _shape(shape) -> str:
     return " x ".join(map(str, shape))
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Print the figures of one config."""
-    args = build_parser().parse_args(argv)
     info = describe(load_cfg(args.cfg, args.opts), crop=args.crop)
     write_json(args.json, info, text=format_tables(info))
     return 0

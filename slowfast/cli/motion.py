@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_workers, command_parser
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_workers, command, command_parser
 from slowfast.motion.classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS
 from slowfast.motion.clips import MotionSpec
 from slowfast.motion.detection import MotionAvaSpec
@@ -39,10 +38,46 @@ HELP = {
 }
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+def build_parser() -> Parser:
+    """The command line."""
+    parser = command_parser(
+        "motion",
+        description="Write the Motion data set: H.264 videos each class a shape and a direction of motion, in the "
+        "Kinetics layout. Sparse frames show the shape, but only dense ones the direction. Other forms: videos "
+        "with several labels in the layout of Charades, and movies with several actors, boxes and labels in the "
+        "layout of AVA.",
+        example=EXAMPLE,
+    )
+    parser.add_argument("root", type=Path, help="folder to write; it must be absent, empty, or hold the same set")
+    parser.option("--form", "layout (default: clips, the layout of Kinetics)", default="clips", choices=FORMS)
+    for name, text in HELP.items():
+        parser.add_argument(_flag(name), type=int, metavar="N", help=f"{text} ({_defaults(name)})")
+    low, high = MotionSpec.turns_per_interval
+    parser.option(
+        "--turns-per-interval LOW HIGH",
+        "turns per such interval: a range that is one whole turn wide or centered on half a turn, so that Slow "
+        f"frames show no direction (default {low} {high})",
+        type=float,
+    )
+    parser.option("--shapes NAME", _choices(SHAPES, DEFAULT_SHAPES), nargs="+")
+    parser.option("--motions NAME", _choices(MOTIONS, DEFAULT_MOTIONS), nargs="+")
+    parser.option("--colors NAME", f"of {', '.join(COLORS)} (default: any hue)", nargs="+")
+    parser.option(
+        "--distractors NAME",
+        "shapes or colors of no class; each video shows one, with the motion opposite to that of its class "
+        "(default none)",
+        nargs="+",
+    )
+    add_workers(parser, "threads that write")
+    parser.option("--overwrite", "replace a Motion set made with other arguments")
+    parser.option("--sheet PNG", "also draw sample frames to this file", type=Path)
+    parser.option("--quiet", "print errors only")
+    return parser
+
+
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Writes the set (or says that it already exists) and returns the exit status."""
-    args = build_parser().parse_args(argv)
     spec = _spec(args)
     total = sum(spec.num_videos(split) for split in spec.splits)
     with WorkProgress(total, unit=spec.unit[:-1], name="writing", is_quiet=args.quiet) as progress:
@@ -60,48 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.sheet:
             print(f"sample frames: {args.sheet}")
     return 0
-
-
-def build_parser() -> Parser:
-    """The command line."""
-    parser = command_parser(
-        "motion",
-        description="Write the Motion data set: H.264 videos each class a shape and a direction of motion, in the "
-        "Kinetics layout. Sparse frames show the shape, but only dense ones the direction. Other forms: videos "
-        "with several labels in the layout of Charades, and movies with several actors, boxes and labels in the "
-        "layout of AVA.",
-        example=EXAMPLE,
-    )
-    parser.add_argument("root", type=Path, help="folder to write; it must be absent, empty, or hold the same set")
-    parser.add_argument(
-        "--form", choices=FORMS, default="clips", help="layout (default: clips, the layout of Kinetics)"
-    )
-    for name, text in HELP.items():
-        parser.add_argument(_flag(name), type=int, metavar="N", help=f"{text} ({_defaults(name)})")
-    low, high = MotionSpec.turns_per_interval
-    parser.add_argument(
-        "--turns-per-interval",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="turns per such interval: a range that is one whole turn wide or centered on half a turn, so that Slow "
-        f"frames show no direction (default {low} {high})",
-    )
-    parser.add_argument("--shapes", nargs="+", metavar="NAME", help=_choices(SHAPES, DEFAULT_SHAPES))
-    parser.add_argument("--motions", nargs="+", metavar="NAME", help=_choices(MOTIONS, DEFAULT_MOTIONS))
-    parser.add_argument("--colors", nargs="+", metavar="NAME", help=f"of {', '.join(COLORS)} (default: any hue)")
-    parser.add_argument(
-        "--distractors",
-        nargs="+",
-        metavar="NAME",
-        help="shapes or colors of no class; each video shows one, with the motion opposite to that of its class "
-        "(default none)",
-    )
-    add_workers(parser, "threads that write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a Motion set made with other arguments")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw sample frames to this file")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
-    return parser
 
 
 def _spec(args: argparse.Namespace) -> SetSpec:

@@ -29,29 +29,20 @@ def add_model(parser: Parser) -> None:
         "zoo` lists; with --cfg, any weights",
     )
     add_cfg(parser, required=False)
-    parser.add_argument(
+    parser.option(
         "--allow-imports",
-        action="store_true",
-        help="run the Python files that the checkpoint's config names (IMPORTS); only for files that you trust",
+        "run the Python files that the checkpoint's config names (IMPORTS); only for files that you trust",
     )
     add_gpus(parser, "GPU to run on: 1 or 0", default="1 if there is one")
 
 
 def add_detector(parser: Parser) -> None:
     """--detector, --detector-weights, --least-detection: the detector for a detection model."""
-    parser.add_argument(
-        "--detector",
-        metavar="NAME",
-        help="person detector: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers",
+    parser.option(
+        "--detector NAME", "person detector: fasterrcnn_resnet50_fpn(_v2), or a function that IMPORTS registers"
     )
-    parser.add_argument("--detector-weights", metavar="FILE", help="torchvision's weights file for the detector")
-    parser.add_argument(
-        "--least-detection",
-        type=float,
-        default=0.8,
-        metavar="P",
-        help="minimum score of a detected box (default 0.8)",
-    )
+    parser.option("--detector-weights FILE", "torchvision's weights file for the detector")
+    parser.option("--least-detection P", "minimum score of a detected box", type=float, default=0.8)
 
 
 def detected_boxes(args: argparse.Namespace, pipeline: Pipeline, *, stride_seconds: float = 1.0) -> DetectedBoxes:

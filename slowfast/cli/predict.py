@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_json, command_parser, positive, whole
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_json, command, command_parser, positive, whole
 from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
 from slowfast.cli.predict_drawing import add_drawing, check_drawing, drawing_of
 from slowfast.cli.predict_live import predict_live
@@ -44,9 +43,7 @@ def build_parser() -> Parser:
     parser = command_parser("predict", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True, notes=NOTES)
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help=SOURCES)
     add_model(parser)
-    parser.add_argument(
-        "--top", type=whole(1), default=5, metavar="K", help="number of classes to show, best first (default 5)"
-    )
+    parser.option("--top K", "number of classes to show, best first", type=whole(1), default=5)
     _add_outputs(parser)
     add_drawing(parser)
     _add_windows(parser)
@@ -56,54 +53,32 @@ def build_parser() -> Parser:
 
 def _add_outputs(parser: Parser) -> None:
     add_json(parser, "all scores and segments")
-    parser.add_argument("--csv", metavar="FILE", help="write the best classes or segments as a table")
-    parser.add_argument(
-        "--save-video", type=Path, metavar="PATH", help="write the video with its labels drawn; a folder for several"
-    )
-    parser.add_argument(
-        "--plot", type=Path, metavar="PATH", help="write scores over time as PNG; a folder for several videos"
-    )
-    parser.add_argument(
-        "--frame-size", type=whole(2), nargs=2, metavar=("W", "H"), help="size of saved videos and windows, pixels"
-    )
+    parser.option("--csv FILE", "write the best classes or segments as a table")
+    parser.option("--save-video PATH", "write the video with its labels drawn; a folder for several", type=Path)
+    parser.option("--plot PATH", "write scores over time as PNG; a folder for several videos", type=Path)
+    parser.option("--frame-size W H", "size of saved videos and windows, pixels", type=whole(2))
 
 
 def _add_windows(parser: Parser) -> None:
-    parser.add_argument(
-        "--window", type=positive, metavar="S", help="slide along the video in windows of S seconds, for long videos"
-    )
-    parser.add_argument(
-        "--stride",
+    parser.option("--window S", "slide along the video in windows of S seconds, for long videos", type=positive)
+    parser.option(
+        "--stride S",
+        "seconds between windows (default: half a window), or between key frames (default: 1)",
         type=positive,
-        metavar="S",
-        help="seconds between windows (default: half a window), or between key frames (default: 1)",
     )
-    parser.add_argument(
-        "--threshold",
-        type=positive,
-        default=0.5,
-        metavar="P",
-        help="minimum score of a class in a segment (default 0.5)",
-    )
-    parser.add_argument("--smooth", type=whole(1), metavar="N", help="average the newest N windows (default 1; live 3)")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="play files at their own frame rate, like a camera: late windows are dropped",
-    )
-    parser.add_argument("--show", action="store_true", help="show a live source in a window (OpenCV, with a display)")
+    parser.option("--threshold P", "minimum score of a class in a segment", type=positive, default=0.5)
+    parser.option("--smooth N", "average the newest N windows (default 1; live 3)", type=whole(1))
+    parser.option("--live", "play files at their own frame rate, like a camera: late windows are dropped")
+    parser.option("--show", "show a live source in a window (OpenCV, with a display)")
 
 
 def _add_boxes(parser: Parser) -> None:
-    parser.add_argument(
-        "--boxes", metavar="FILE", help="boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2"
-    )
-    parser.add_argument(
-        "--movie-start-seconds",
+    parser.option("--boxes FILE", "boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2")
+    parser.option(
+        "--movie-start-seconds S",
+        "time in --boxes at the start of a video (default 0; AVA's movies: 900)",
         type=float,
         default=0.0,
-        metavar="S",
-        help="time in --boxes at the start of a video (default 0; AVA's movies: 900)",
     )
     add_detector(parser)
 
@@ -127,10 +102,9 @@ def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
     return Look(num_top=num_top, cut=cut, threshold=args.threshold, smooth=args.smooth or 1, boxes=boxes)
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Predict all sources; 1 if one could not be read."""
-    args = build_parser().parse_args(argv)
     if not args.sources:
         raise ValueError("no SOURCE: name a video, a folder, a list, - or a camera (slowfast predict --help).")
     if args.json != "-":  # which prints JSON alone; warnings then go to standard error

@@ -12,26 +12,19 @@ from slowfast.visualization.results import Drawing
 
 def add_drawing(parser: Parser) -> None:
     """--draw-top, --draw-from, --draw-class, --draw-frames: what is drawn on videos."""
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument(
-        "--draw-top", type=whole(1), metavar="K", help="draw the K best classes (default: three, or --top)"
-    )
-    chosen.add_argument(
-        "--draw-from", type=fraction, metavar="P", help="draw all classes with at least this score instead"
-    )
-    parser.add_argument(
-        "--draw-class",
-        nargs=2,
-        action="append",
+    one = parser.add_mutually_exclusive_group()
+    parser.option("--draw-top K", "draw the K best classes (default: three, or --top)", group=one, type=whole(1))
+    parser.option("--draw-from P", "draw all classes with at least this score instead", group=one, type=fraction)
+    parser.option(
+        "--draw-class CLASS P",
+        "with --draw-from: another score for this class; may be repeated",
         default=[],
-        metavar=("CLASS", "P"),
-        help="with --draw-from: another score for this class; may be repeated",
+        action="append",
     )
-    parser.add_argument(
-        "--draw-frames",
+    parser.option(
+        "--draw-frames N",
+        "label N frames before and after a window's middle, or a key frame (default: as far as the next)",
         type=whole(0),
-        metavar="N",
-        help="label N frames before and after a window's middle, or a key frame (default: as far as the next)",
     )
 
 

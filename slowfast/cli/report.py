@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_output, command_parser
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_output, command, command_parser
 from slowfast.visualization.report.page import write_report
 
 DESCRIPTION = (
@@ -28,10 +27,9 @@ def build_parser() -> Parser:
     return parser
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Write the page and say where."""
-    args = build_parser().parse_args(argv)
     path = args.output or Path(args.runs[0]) / "report.html"
     names = write_report(args.runs, path)
     print(f"{path}: {', '.join(names)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from slowfast.cli.arguments import (
     add_checkpoint,
     add_gpus,
     add_output,
+    command,
     command_parser,
     config_overrides,
     whole,
@@ -22,7 +22,6 @@ from slowfast.cli.arguments import (
 from slowfast.cli.configs import check_output_folders, load_config
 from slowfast.cli.demo_keys import predict_arguments
 from slowfast.cli.drawings import check_drawings, draw_run, draws_alone, train_and_draw
-from slowfast.cli.errors import report_errors
 from slowfast.cli.machine import check_gpus_of
 from slowfast.cli.predict import main as predict
 from slowfast.config import CfgNode, ConfigError, get_cfg, warnings_of
@@ -66,16 +65,12 @@ def build_parser() -> Parser:
     )
     add_run_arguments(parser)
     # With underscores, as PySlowFast spells them; other commands have no such flags.
-    parser.add_argument("--num-shards", "--num_shards", type=whole(1), metavar="N", help="machines (NUM_SHARDS)")
-    parser.add_argument(
-        "--shard-id", "--shard_id", type=whole(0), metavar="N", help="index of this machine, from 0 (SHARD_ID)"
-    )
-    parser.add_argument(
-        "--init-method",
-        "--init_method",
+    parser.option("--num-shards --num_shards N", "machines (NUM_SHARDS)", type=whole(1))
+    parser.option("--shard-id --shard_id N", "index of this machine, from 0 (SHARD_ID)", type=whole(0))
+    parser.option(
+        "--init-method --init_method URL",
+        "address where the processes meet, tcp://HOST:PORT (default: a free port on this machine)",
         default="",
-        metavar="URL",
-        help="address where the processes meet, tcp://HOST:PORT (default: a free port on this machine)",
     )
     return parser
 
@@ -90,22 +85,12 @@ def add_run_arguments(parser: Parser) -> None:
         "lists (TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH)",
     )
     add_gpus(parser, "GPUs on this machine (NUM_GPUS)")
-    parser.add_argument(
-        "--workers", type=whole(0), metavar="N", help="loader processes per GPU (DATA_LOADER.NUM_WORKERS)"
-    )
+    parser.option("--workers N", "loader processes per GPU (DATA_LOADER.NUM_WORKERS)", type=whole(0))
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parsed arguments: ``cfg`` has the names of the configs, ``opts`` the overrides after them."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    check_config_names(args.cfg, parser)
-    return args
-
-
-def check_config_names(names: Sequence[str], parser: Parser) -> None:
-    """Return if none of ``names`` is a config key, in lower case or with a colon; else end as the parser does."""
-    keys = key_names(get_cfg())
+def check_config_names(names: Sequence[str]) -> None:
+    """Return if none of ``names`` is a config key, in lower case or with a colon; else end as a parser does."""
+    parser, keys = build_parser(), key_names(get_cfg())
     for name in names:
         if existing_config(name, folder=Path()) is not None:
             continue
@@ -196,15 +181,14 @@ def _log_start(cfg: CfgNode) -> None:
         logger.warning(sentence)
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Run all jobs of the command line."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    args = parse_args(argv)
+    check_config_names(args.cfg)
     configs = [load_job(name, args) for name in args.cfg]  # all of them before the first job starts
     check_output_folders(configs, args.cfg)
     for cfg in configs:
-        check_gpus_of(cfg, command="run", argv=argv)
+        check_gpus_of(cfg, command="run", argv=args.argv)
     demos = [demo_words(cfg, name, args) for cfg, name in zip(configs, args.cfg, strict=True) if cfg.DEMO.ENABLE]
     for cfg in configs:
         if has_job(cfg):

@@ -7,11 +7,9 @@ import importlib.util
 import os
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, command_parser, positive, whole
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, command, command_parser, positive, whole
 from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
 from slowfast.engine.launch import LaunchError
 from slowfast.preparation.files import find_files
@@ -35,21 +33,13 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("serve", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True, notes=NOTES)
     add_model(parser)
-    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument(
-        "--port", type=whole(0, 65535), default=8000, metavar="N", help="port (default 8000; 0: any free port)"
-    )
-    parser.add_argument("--samples", type=Path, metavar="DIR", help="folder of videos to choose from on the page")
-    parser.add_argument(
-        "--max-megabytes", type=positive, default=256.0, metavar="N", help="largest upload (default 256)"
-    )
-    parser.add_argument("--max-seconds", type=positive, default=600.0, metavar="S", help="longest video (default 600)")
-    parser.add_argument(
-        "--max-jobs", type=whole(1), default=1, metavar="N", help="videos processed at a time (default 1)"
-    )
-    parser.add_argument(
-        "--max-waiting", type=whole(0), default=8, metavar="N", help="videos waiting in the queue (default 8)"
-    )
+    parser.option("--host NAME", "address to listen on", default="127.0.0.1")
+    parser.option("--port N", "port (default 8000; 0: any free port)", type=whole(0, 65535), default=8000)
+    parser.option("--samples DIR", "folder of videos to choose from on the page", type=Path)
+    parser.option("--max-megabytes N", "largest upload", type=positive, default=256.0)
+    parser.option("--max-seconds S", "longest video", type=positive, default=600.0)
+    parser.option("--max-jobs N", "videos processed at a time", type=whole(1), default=1)
+    parser.option("--max-waiting N", "videos waiting in the queue", type=whole(0), default=8)
     add_detector(parser)
     return parser
 
@@ -115,10 +105,9 @@ def build_server(args: argparse.Namespace):
     return build_app(analyst, title=title, samples=find_samples(args.samples), limits=limits, hosts=hosts)
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    args = build_parser().parse_args(argv)
     check_installed()
     import uvicorn
 

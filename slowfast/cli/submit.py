@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slowfast.cli.arguments import Parser, command_parser, whole
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, command, command_parser, whole
 from slowfast.cli.run import add_run_arguments, check_config_names, load_job
 from slowfast.cli.run import main as run
 from slowfast.config import CfgNode
@@ -40,37 +39,21 @@ def build_parser() -> Parser:
         takes_overrides=True,
     )
     add_run_arguments(parser)
-    parser.add_argument("--num-shards", type=whole(1), metavar="N", help="machines (NUM_SHARDS; default 1)")
-    parser.add_argument(
-        "--hours",
-        type=float,
-        default=24.0,
-        metavar="H",
-        help="hours that one stay may take (default %(default)g)",
-    )
-    parser.add_argument("--cpus", type=whole(1), metavar="N", help="cores per process (default: its workers plus 2)")
-    parser.add_argument("--memory", type=whole(1), metavar="GB", help="memory per machine (default: the cluster's)")
-    parser.add_argument(
-        "--requeues",
-        type=whole(0),
-        default=20,
-        metavar="N",
-        help="how often a job that runs out of time is requeued (default %(default)s)",
-    )
-    parser.add_argument(
-        "--slurm",
-        nargs="+",
+    parser.option("--num-shards N", "machines (NUM_SHARDS; default 1)", type=whole(1))
+    parser.option("--hours H", "hours that one stay may take", type=float, default=24.0)
+    parser.option("--cpus N", "cores per process (default: its workers plus 2)", type=whole(1))
+    parser.option("--memory GB", "memory per machine (default: the cluster's)", type=whole(1))
+    parser.option("--requeues N", "how often a job that runs out of time is requeued", type=whole(0), default=20)
+    parser.option(
+        "--slurm KEY=VALUE",
+        "any other options of sbatch: partition, account, qos, constraint, ... (write a dash as _)",
         default=[],
-        metavar="KEY=VALUE",
-        help="any other options of sbatch: partition, account, qos, constraint, ... (write a dash as _)",
+        nargs="+",
     )
-    parser.add_argument(
-        "--cluster",
-        choices=("slurm", "local"),
-        default="slurm",
-        help="local: run as a process on this machine, to try it",
+    parser.option(
+        "--cluster", "local: run as a process on this machine, to try it", default="slurm", choices=("slurm", "local")
     )
-    parser.add_argument("--wait", action="store_true", help="wait until the job ends")
+    parser.option("--wait", "wait until the job ends")
     return parser
 
 
@@ -107,11 +90,10 @@ def _submitit() -> Any:
     return submitit
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Submit, and print where the job writes; 1 if it is waited for and fails."""
-    args = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
-    check_config_names(args.cfg, build_parser())
+    check_config_names(args.cfg)
     if len(args.cfg) > 1:
         raise ValueError(f"--cfg {' '.join(args.cfg)}: a job has one config. Submit each one separately.")
     args.shard_id = None

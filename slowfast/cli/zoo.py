@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from dataclasses import asdict
 
-from slowfast.cli.arguments import Parser, add_json, command_parser, write_json
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
 from slowfast.models.weights.zoo_table import published_figures, zoo_entries
 from slowfast.utils.download import cache_path
 
@@ -15,15 +14,6 @@ slowfast zoo
 slowfast run --cfg Kinetics/c2/SLOWFAST_8x8_R50 --checkpoint Kinetics/c2/SLOWFAST_8x8_R50 TRAIN.ENABLE False
 python -c 'from slowfast.models import load_pretrained; load_pretrained("SLOWFAST_8x8_R50")'
 """
-
-
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the list; returns the exit status."""
-    args = build_parser().parse_args(argv)
-    entries = [{"name": entry.name, **asdict(entry)} for entry in zoo_entries()]
-    write_json(args.json, entries, text=_listing())
-    return 0
 
 
 def _listing() -> str:
@@ -48,3 +38,11 @@ def build_parser() -> Parser:
     )
     add_json(parser, "the list")
     return parser
+
+
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
+    """Prints the list; returns the exit status."""
+    entries = [{"name": entry.name, **asdict(entry)} for entry in zoo_entries()]
+    write_json(args.json, entries, text=_listing())
+    return 0

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from slowfast.cli import submit
+from slowfast.cli.run import build_parser
 from slowfast.cli.run import main as run
-from slowfast.cli.run import parse_args
 from slowfast.utils.errors import RunError
 
 os.environ["SUBMITIT_PREEMPT_SIGNAL"] = submit.SIGNAL  # read when submitit is imported
@@ -47,7 +47,7 @@ def test_one_process_a_gpu_and_a_warning_before_the_end(sbatch, tmp_path):
 def test_the_job_runs_what_was_typed():
     argv = ["--cfg", RECIPE, "--gpus", "8", "--num-shards", "2", "--hours", "3", "SOLVER.MAX_EPOCH", "4", "A=b"]
     args = submit.build_parser().parse_args([*argv[:-1], "NUM_SHARDS=2"])
-    again = parse_args(submit.job_arguments(args))
+    again = build_parser().parse_args(submit.job_arguments(args))
     assert (again.cfg, again.gpus, again.num_shards) == ([RECIPE], args.gpus, 2)
     assert again.opts == ["SOLVER.MAX_EPOCH", "4", "NUM_SHARDS=2"]
 

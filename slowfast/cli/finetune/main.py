@@ -22,12 +22,12 @@ from slowfast.cli.arguments import (
     add_output,
     add_split,
     add_workers,
+    command,
     command_parser,
     config_overrides,
     typed_line,
 )
 from slowfast.cli.configs import load_config
-from slowfast.cli.errors import report_errors
 from slowfast.cli.finetune.plan import (
     Machine,
     Setting,
@@ -78,20 +78,19 @@ def build_parser() -> Parser:
     parser.add_argument(
         "videos", type=Path, metavar="VIDEOS_BY_CLASS", help="folder of CLASS/VIDEO, or of train, val and test above"
     )
-    parser.add_argument(
-        "--from",
+    parser.option(
+        "--from NAME",
+        "a name that `slowfast zoo` lists, a file of weights, or none: from zero",
         dest="weights",
         required=True,
-        metavar="NAME",
-        help="a name that `slowfast zoo` lists, a file of weights, or none: from zero",
     )
     add_cfg(parser, required=False)
     add_output(parser, "folder for lists, config, checkpoints and results", required=True)
     add_split(parser, default=" (default 0.7 0.15 0.15, where the folders do not say)")
     add_gpus(parser, default="auto")
     add_workers(parser)
-    parser.add_argument("--dry-run", action="store_true", help="write lists and config, print the rest, train nothing")
-    parser.add_argument("--overwrite", action="store_true", help="replace lists with other content")
+    parser.option("--dry-run", "write lists and config, print the rest, train nothing")
+    parser.option("--overwrite", "replace lists with other content")
     return parser
 
 
@@ -203,11 +202,9 @@ def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Plan, write, train, test."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser().parse_args(argv)
     config_overrides(args, output="OUTPUT_DIR", gpus="NUM_GPUS")  # refuses a flag together with its key
     overrides = args.opts
     start = find_start(args.weights, args.cfg)
@@ -217,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = make_plan(start, videos, machine, overrides=overrides, output=args.output)
     print(describe_plan(plan), flush=True)
     recipe = args.output / RECIPE
-    _write(args, argv, start, videos, plan)
+    _write(args, args.argv, start, videos, plan)
     print(f"lists: {args.output / 'lists'}\nconfig: {recipe}; `slowfast run --cfg {shlex.quote(str(recipe))}` runs it")
     if args.dry_run:
         return 0

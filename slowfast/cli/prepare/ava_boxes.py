@@ -51,28 +51,20 @@ def add_parser(commands) -> None:
     parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
     parser.add_argument("out", type=Path, help="CSV file to write")
     add_checkpoint(parser, "torchvision's file of the detector, on disk", required=True)
-    parser.add_argument(
-        "--detector",
-        default="fasterrcnn_resnet50_fpn_v2",
-        choices=DETECTORS,
-        metavar="NAME",
-        help=f"{' or '.join(DETECTORS)} (default fasterrcnn_resnet50_fpn_v2)",
-    )
-    parser.add_argument(
-        "--threshold",
+    best = "fasterrcnn_resnet50_fpn_v2"
+    parser.option("--detector NAME", " or ".join(DETECTORS), default=best, choices=DETECTORS)
+    parser.option(
+        "--threshold P",
+        "least score of a box to be written (default 0.5; AVA.DETECTION_SCORE_THRESH chooses among these later)",
         type=float,
         default=0.5,
-        metavar="P",
-        help="least score of a box to be written (default 0.5; AVA.DETECTION_SCORE_THRESH chooses among these later)",
     )
-    parser.add_argument(
-        "--movie-start-seconds",
+    parser.option(
+        "--movie-start-seconds S",
+        "AVA's clock at the start of a file (AVA.MOVIE_START_SECONDS): 900 for short videos and for cut movies, 0 "
+        "for whole movies",
         type=float,
         default=900.0,
-        metavar="S",
-        help="AVA's clock at the start of "
-        "a file (AVA.MOVIE_START_SECONDS): 900 for short videos and for cut movies, 0 for whole movies "
-        "(default 900)",
     )
     for end, default in (("first", FIRST_SECOND), ("last", LAST_SECOND)):
         parser.add_argument(
@@ -83,7 +75,7 @@ def add_parser(commands) -> None:
             help=f"{end} key frame, if the file shows it (AVA.{end.upper()}_SECOND; default %(default)s)",
         )
     add_gpus(parser, "GPUs that the detector runs on, one at most", default="0")
-    parser.add_argument("--batch", type=whole(1), default=4, metavar="N", help="frames at a time (default 4)")
+    parser.option("--batch N", "frames at a time", type=whole(1), default=4)
     add_shard(parser, "which writes OUT")
     add_workers(parser, "threads that decode ahead")
 

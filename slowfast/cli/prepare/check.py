@@ -44,14 +44,12 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="folder of videos, list of videos, or one video")
     add_output(parser, "folder of manifest.csv and bad.csv", required=True)
-    parser.add_argument("--min-frames", type=whole(1), default=1, metavar="N", help="fewer are bad (default 1)")
-    parser.add_argument(
-        "--clean-list",
-        nargs=2,
-        action="append",
+    parser.option("--min-frames N", "fewer are bad", type=whole(1), default=1)
+    parser.option(
+        "--clean-list LIST CLEAN",
+        "check the videos of LIST and write its good rows to CLEAN; may be given again",
         default=[],
-        metavar=("LIST", "CLEAN"),
-        help="check the videos of LIST and write its good rows to CLEAN; may be given again",
+        action="append",
     )
     add_list_format(parser)
     add_shard(parser, "which puts the parts together")

@@ -61,29 +61,21 @@ def shard(text: str) -> Shard:
     return Shard(int(found[1]), int(found[2]))
 
 
-def add_shard(parser: argparse.ArgumentParser, rest: str) -> None:
+def add_shard(parser: Parser, rest: str) -> None:
     """``--shard``; ``rest`` says what the run without it, after all parts, is for."""
-    parser.add_argument(
-        "--shard",
+    parser.option(
+        "--shard K/N",
+        f"do part K (from 0) of N, on machines that share OUT; then run it once without, {rest}",
         type=shard,
         default=Shard(),
-        metavar="K/N",
-        help=f"do part K (from 0) of N, on machines that share OUT; then run it once without, {rest}",
     )
 
 
-def add_list_format(parser: argparse.ArgumentParser) -> None:
+def add_list_format(parser: Parser) -> None:
     """The options by which lists of videos are read."""
-    parser.add_argument(
-        "--prefix",
-        default="",
-        metavar="DIR",
-        help="where relative paths of lists start; default the folder of the list",
-    )
-    parser.add_argument("--separator", default=" ", help="between the fields of lists (default one space)")
-    parser.add_argument(
-        "--multi-label", type=whole(1), metavar="K", help="lists give several labels per video, of K classes"
-    )
+    parser.option("--prefix DIR", "where relative paths of lists start; default the folder of the list", default="")
+    parser.option("--separator SEPARATOR", "between the fields of lists (default one space)", default=" ")
+    parser.option("--multi-label K", "lists give several labels per video, of K classes", type=whole(1))
 
 
 def read_list(path: str, args: argparse.Namespace):

@@ -43,38 +43,24 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--dataset", required=True, choices=LAYOUTS, help="decides the defaults below")
-    parser.add_argument(
-        "--train",
+    parser.option("--dataset", "decides the defaults below", required=True, choices=LAYOUTS)
+    parser.option(
+        "--train FILE",
+        "the videos of frame_lists/train.csv: ava_train_v2.2.csv, Charades_v1_train.csv (with its labels), or one "
+        "id per line",
         type=Path,
-        metavar="FILE",
-        help="the videos of frame_lists/train.csv: ava_train_v2.2"
-        ".csv, Charades_v1_train.csv (with its labels), or one id per line",
     )
-    parser.add_argument("--val", type=Path, metavar="FILE", help="as --train, for frame_lists/val.csv")
-    parser.add_argument(
-        "--start-seconds",
+    parser.option("--val FILE", "as --train, for frame_lists/val.csv", type=Path)
+    parser.option(
+        "--start-seconds S",
+        "where to begin: 0 for files that are cut already (default: ava 900, charades 0)",
         type=float,
-        metavar="S",
-        help="where to begin: 0 for files that are cut already (default: ava 900, charades 0)",
     )
-    parser.add_argument("--duration-seconds", type=float, metavar="S", help="how much; 0: all (default: ava 901)")
-    parser.add_argument("--fps", type=float, metavar="N", help="images per second (default: ava 30, charades 24)")
-    parser.add_argument(
-        "--long-side",
-        type=whole(0),
-        metavar="N",
-        help="scale down to this; 0 keeps the size (default: ava 0, charades 320)",
-    )
-    parser.add_argument(
-        "--quality", type=whole(1, 100), metavar="1-100", help="of the JPEG files (default: ava 95, charades 87)"
-    )
-    parser.add_argument(
-        "--min-frames",
-        type=whole(1),
-        metavar="N",
-        help="a video with fewer is reported (default: ava 27000, charades 1)",
-    )
+    parser.option("--duration-seconds S", "how much; 0: all (default: ava 901)", type=float)
+    parser.option("--fps N", "images per second (default: ava 30, charades 24)", type=float)
+    parser.option("--long-side N", "scale down to this; 0 keeps the size (default: ava 0, charades 320)", type=whole(0))
+    parser.option("--quality 1-100", "of the JPEG files (default: ava 95, charades 87)", type=whole(1, 100))
+    parser.option("--min-frames N", "a video with fewer is reported (default: ava 27000, charades 1)", type=whole(1))
     add_shard(parser, "which writes the lists")
     add_workers(parser)
 

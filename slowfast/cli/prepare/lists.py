@@ -33,30 +33,24 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("videos", type=Path, help="folder of the videos")
     parser.add_argument("out", type=Path, help="folder to write the lists into (DATA.PATH_TO_DATA_DIR)")
-    parser.add_argument("--annotations", nargs="+", type=Path, metavar="FILE", help="Kinetics' CSV or JSON files")
-    parser.add_argument(
-        "--classes",
+    parser.option("--annotations FILE", "Kinetics' CSV or JSON files", type=Path, nargs="+")
+    parser.option(
+        "--classes FILE",
+        "class names in the order of labels: .json or one per line. Default: all names there are, sorted",
         type=Path,
-        metavar="FILE",
-        help="class names in the order of labels: .json or one per line. Default: all names there are, sorted",
     )
     add_split(parser)
-    parser.add_argument(
-        "--test-from-val",
-        action="store_true",
-        help="make test.csv a copy of val.csv, as is usual where test labels are held back",
-    )
-    parser.add_argument(
-        "--relative-to",
+    parser.option("--test-from-val", "make test.csv a copy of val.csv, as is usual where test labels are held back")
+    parser.option(
+        "--relative-to DIR",
+        "folder that paths are relative to (DATA.PATH_PREFIX). Default: OUT for videos below it; others get "
+        "absolute paths",
         type=Path,
-        metavar="DIR",
-        help="folder that paths are relative to "
-        "(DATA.PATH_PREFIX). Default: OUT for videos below it; others get absolute paths",
     )
-    parser.add_argument(
-        "--separator", default=" ", help="between path and label (DATA.PATH_LABEL_SEPARATOR; default one space)"
+    parser.option(
+        "--separator SEPARATOR", "between path and label (DATA.PATH_LABEL_SEPARATOR; default one space)", default=" "
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace lists with other content")
+    parser.option("--overwrite", "replace lists with other content")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 
-from slowfast.cli.arguments import Parser, command_parser
-from slowfast.cli.errors import report_errors
+from slowfast.cli.arguments import Parser, command, command_parser
 from slowfast.cli.prepare import ava_boxes, check, frames, lists, resize
 
 COMMANDS = (lists, check, resize, frames, ava_boxes)
@@ -25,8 +24,7 @@ def build_parser() -> Parser:
     return parser
 
 
-@report_errors
-def main(argv: Sequence[str] | None = None) -> int:
+@command(build_parser)
+def main(args: argparse.Namespace) -> int:
     """Run one command; 0 if all went well, 1 if a video failed, 2 if the command cannot run."""
-    args = build_parser().parse_args(argv)
     return args.run(args)

@@ -34,24 +34,15 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument(
-        "--short-side",
+    parser.option(
+        "--short-side N",
+        "pixels (default 256; 320 keeps all that scale jitter up to 320 uses); smaller videos keep their size",
         type=whole(1),
         default=256,
-        metavar="N",
-        help="pixels (default 256; 320 keeps all that scale jitter up to 320 uses); smaller videos keep their size",
     )
-    parser.add_argument(
-        "--keyframe-interval",
-        type=whole(1),
-        default=32,
-        metavar="N",
-        help="most frames from one keyframe to the next (default 32)",
-    )
-    parser.add_argument(
-        "--crf", type=whole(0, 51), default=20, metavar="0-51", help="quality of x264; smaller is better (default 20)"
-    )
-    parser.add_argument("--preset", default="fast", choices=PRESETS, help="effort of x264 (default fast)")
+    parser.option("--keyframe-interval N", "most frames from one keyframe to the next", type=whole(1), default=32)
+    parser.option("--crf 0-51", "quality of x264; smaller is better", type=whole(0, 51), default=20)
+    parser.option("--preset", "effort of x264", default="fast", choices=PRESETS)
     add_shard(parser, "which tries again what failed and says how it ended")
     add_workers(parser)
 
