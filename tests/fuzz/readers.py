@@ -24,8 +24,13 @@ from slowfast.datasets.lists.path_labels import read_class_names, read_path_labe
 from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.lists.ssv2 import read_entries, read_labels, read_test_entries
 from slowfast.datasets.ucf_hmdb import read_hmdb_split, read_ucf_classes, read_ucf_list
-from slowfast.evaluation.ava.csv_blocks import BadRowsError
-from slowfast.evaluation.ava.files import read_detections, read_excluded_timestamps, read_groundtruth, read_label_map
+from slowfast.evaluation.ava.files import (
+    BadRowsError,
+    read_detections,
+    read_excluded_timestamps,
+    read_groundtruth,
+    read_label_map,
+)
 from slowfast.evaluation.late_fusion import FusionError, read_predictions
 from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
 from slowfast.motion.files import read_manifest as read_motion_manifest

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slowfast.evaluation.ava import csv_blocks
+from slowfast.evaluation.ava import files
 from slowfast.evaluation.ava.files import (
     read_detections,
     read_excluded_timestamps,
@@ -50,7 +50,7 @@ def test_columns_of_the_golden_detections():
 @pytest.mark.parametrize("block_bytes", [50, 64, 100, 1000])
 def test_a_block_may_end_anywhere(monkeypatch, block_bytes):
     expected = read_detections(GOLDEN / "detections.csv")
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(files, "BLOCK_BYTES", block_bytes)
     table = read_detections(GOLDEN / "detections.csv")
     assert rows_of(table) == rows_of(expected)
     assert table.images == expected.images
@@ -150,7 +150,7 @@ def test_bad_rows_are_named(tmp_path, line, problem):
 
 
 def test_bad_rows_far_into_a_file_have_their_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 200)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 200)
     lines = ["", *["a,902,0,0,1,1,3,.5"] * 40, "a,902,0,0,1,1,3,half", *["a,902,0,0,1,1,3,.5"] * 40]
     with pytest.raises(ValueError, match=r"boxes\.csv:42: column 8, 'half', is not a number"):
         read_detections(written(tmp_path, "\n".join(lines)))
@@ -182,7 +182,7 @@ def test_empty_and_missing_files(tmp_path, caplog):
 
 
 def test_something_without_lines_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(files, "BLOCK_BYTES", 100)
     with pytest.raises(ValueError, match=r"boxes\.csv:1: a line of over 100 bytes. Is this a CSV file"):
         read_detections(written(tmp_path, bytes(500)))
 
