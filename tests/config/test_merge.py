@@ -1,5 +1,7 @@
 """Merging: unknown keys and wrong types with their place, decoding, free-form nodes, overrides."""
 
+import re
+
 import pytest
 
 from slowfast.config import CfgNode, ConfigError, get_cfg, load_cfg
@@ -24,55 +26,33 @@ def load(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        (
-            "\nSLOWFAST:\n  ALPA: 4\n",
-            r"mine\.yaml:3: SLOWFAST\.ALPA is not a config key\. Did you mean SLOWFAST\.ALPHA\?",
-        ),
-        ("SLOWFST:\n  ALPHA: 4\n", r"mine\.yaml:1: SLOWFST\.ALPHA is not a config key\. Did you mean SLOWFAST\.ALPHA"),
-        ("NUM_GPU: 4\n", r"mine\.yaml:1: NUM_GPU is not a config key\. Did you mean NUM_GPUS\?"),
-        (
-            "DATA: {BATCH_SIZE: 4}\n",
-            r"DATA\.BATCH_SIZE .*Did you mean (TRAIN|TEST)\.BATCH_SIZE or (TRAIN|TEST)\.BATCH_SIZE",
-        ),
-        (
-            "TENSORBOARD: {MODEL_VIS: {ENABL: True}}\n",
-            r"TENSORBOARD\.MODEL_VIS\.ENABL .*TENSORBOARD\.MODEL_VIS\.ENABLE\?",
-        ),
-        ("slowfast: {alpha: 4}\n", r"slowfast\.alpha is not a config key\. Did you mean SLOWFAST\.ALPHA\?"),
-        (
-            "SLOWFAST.ALPHA: 4\n",
-            r"mine\.yaml:1: SLOWFAST\.ALPHA is not a config key as written: .*GROUP: \{KEY: value\}",
-        ),
-        ("5: 4\n", r"mine\.yaml:1: 5 is not a config key"),
-        ("XYZZY: 4\n", r"mine\.yaml:1: XYZZY is not a config key\.$"),
+        ("\nSLOWFAST:\n  ALPA: 4\n", "mine.yaml:3: SLOWFAST.ALPA is not a config key. Did you mean SLOWFAST.ALPHA?"),
+        ("SLOWFST:\n  ALPHA: 4\n", "mine.yaml:1: SLOWFST.ALPHA is not a config key. Did you mean SLOWFAST.ALPHA"),
+        ("DATA: {BATCH_SIZE: 4}\n", "DATA.BATCH_SIZE is not a config key. Did you mean TEST.BATCH_SIZE or TRAIN."),
+        ("TENSORBOARD: {MODEL_VIS: {ENABL: True}}\n", "Did you mean TENSORBOARD.MODEL_VIS.ENABLE?"),
+        ("slowfast: {alpha: 4}\n", "slowfast.alpha is not a config key. Did you mean SLOWFAST.ALPHA?"),
+        ("SLOWFAST.ALPHA: 4\n", "mine.yaml:1: SLOWFAST.ALPHA is not a config key as written: in a file, nest it"),
+        ("5: 4\n", "mine.yaml:1: 5 is not a config key"),
+        ("XYZZY: 4\n", "mine.yaml:1: XYZZY is not a config key."),
+        ("RNG_SEED: 1\nMVIT:\n  DEPTH: 16\n  OTHER: 1\n", "mine.yaml:2: MVIT: the MViT family is not part of slowfast"),
     ],
 )
 def test_unknown_key_names_file_line_and_nearest(load, text, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         load(text)
 
 
-def test_all_wrong_keys_are_reported_at_once(load):
+def test_all_wrong_keys_are_reported_at_once_and_nothing_is_written(tmp_path):
+    path, cfg = tmp_path / "mine.yaml", get_cfg()
+    path.write_text("SLOWFAST:\n  ALPA: 4\n  BETA_INV: eight\nNUM_GPU: 1\nRNG_SEED: 7\n")
     with pytest.raises(ConfigError) as info:
-        load("SLOWFAST:\n  ALPA: 4\n  BETA_INV: eight\nNUM_GPU: 1\n", ["SOLVER.BASE_LRR", 1])
+        cfg.merge_from_file(path)
     assert [line.split("mine.yaml:")[1].split(" ")[:2] for line in str(info.value).splitlines()] == [
         ["2:", "SLOWFAST.ALPA"],
         ["3:", "SLOWFAST.BETA_INV"],
         ["4:", "NUM_GPU"],
     ]
-
-
-def test_nothing_is_written_when_something_is_wrong():
-    cfg = get_cfg()
-    with pytest.raises(ConfigError):
-        cfg.merge_from_list(["SLOWFAST.ALPHA", 4, "SLOWFAST.ALPA", 4])
     assert cfg == get_cfg()
-
-
-@pytest.mark.parametrize("group", ["CONTRASTIVE", "MASK", "MVIT", "VIS_MASK"])
-def test_groups_of_parts_that_do_not_exist_are_refused_with_a_sentence(load, group):
-    with pytest.raises(ConfigError, match=rf"mine\.yaml:2: {group}.*not part of slowfast; remove the group {group}"):
-        load(f"RNG_SEED: 1\n{group}:\n  DEPTH: 16\n  OTHER: 1\n")
 
 
 # ---- types ----
@@ -154,16 +134,6 @@ def test_nested_lists_may_have_other_lengths(load):
     assert cfg.NONLOCAL.LOCATION[1] == [[1]]
 
 
-def test_an_optional_number_may_be_set_and_taken_back():
-    cfg = get_cfg()
-    cfg.merge_from_list(["SOLVER.CLIP_GRAD_L2NORM", "1"])
-    assert cfg.SOLVER.CLIP_GRAD_L2NORM == 1
-    cfg.merge_from_list(["SOLVER.CLIP_GRAD_L2NORM", "0.5"])
-    assert cfg.SOLVER.CLIP_GRAD_L2NORM == 0.5
-    cfg.merge_from_list(["SOLVER.CLIP_GRAD_L2NORM", "None"])
-    assert cfg.SOLVER.CLIP_GRAD_L2NORM is None
-
-
 def test_the_type_is_the_defaults_not_that_of_the_last_value():
     cfg = get_cfg()
     cfg.SOLVER.BASE_LR = 1
@@ -190,6 +160,7 @@ def test_args_take_any_key_and_merge_over_bases(load, tmp_path):
 @pytest.mark.parametrize("node", ["MODEL.ARGS", "DATA.ARGS", "LOSS.ARGS", "SLOWFAST.FUSION_ARGS"])
 def test_args_on_the_command_line(node):
     cfg = get_cfg()
+    cfg.merge_from_list([f"{node}.width", [1, 2]])
     cfg.merge_from_list([f"{node}.width", "16", f"{node}.name", "abc", f"{node}.inner.flag", "True"])
     cfg.merge_from_list([node, "{'width': 32, 'more': [1]}"])
     value = cfg
@@ -198,26 +169,17 @@ def test_args_on_the_command_line(node):
     assert value == {"width": 32, "name": "abc", "inner": {"flag": True}, "more": [1]}
 
 
-def test_args_may_change_their_type():
-    cfg = get_cfg()
-    cfg.merge_from_list(["MODEL.ARGS.size", 3, "MODEL.ARGS.size", [1, 2]])
-    assert cfg.MODEL.ARGS.size == [1, 2]
-
-
 # ---- overrides ----
 
 
-def test_overrides_take_text_and_values(load):
+def test_overrides_take_text_and_values_in_one_word_or_two_and_the_last_counts(load):
     cfg = load(
         "SLOWFAST: {ALPHA: 2}\n",
-        ["SLOWFAST.ALPHA", "4", "SOLVER.BASE_LR", 0.2, "TRAIN.ENABLE", False, "DATA.MEAN", (0.1, 0.2, 0.3)],
-    )
+        ["SLOWFAST.ALPHA=8", "SLOWFAST.ALPHA", "4", "SOLVER.BASE_LR", 0.2, "TRAIN.ENABLE", False, "OUTPUT_DIR=a=b",
+         "MODEL.ARGS.width=12", "DATA.MEAN", (0.1, 0.2, 0.3)],
+    )  # fmt: skip
     assert (cfg.SLOWFAST.ALPHA, cfg.SOLVER.BASE_LR, cfg.TRAIN.ENABLE, cfg.DATA.MEAN) == (4, 0.2, False, [0.1, 0.2, 0.3])
-
-
-def test_a_key_and_its_value_may_be_one_word(load):
-    cfg = load("", ["SLOWFAST.ALPHA=4", "SOLVER.BASE_LR", "0.2", "OUTPUT_DIR=a=b", "MODEL.ARGS.width=12"])
-    assert (cfg.SLOWFAST.ALPHA, cfg.SOLVER.BASE_LR, cfg.OUTPUT_DIR, cfg.MODEL.ARGS.width) == (4, 0.2, "a=b", 12)
+    assert (cfg.OUTPUT_DIR, cfg.MODEL.ARGS.width) == ("a=b", 12)
 
 
 @pytest.mark.parametrize("num_gpus", [0, 2])
@@ -229,14 +191,9 @@ def test_auto_is_the_number_of_gpus(load, monkeypatch, num_gpus):
         load("NUM_SHARDS: auto\n")
 
 
-def test_the_last_of_two_overrides_counts(load):
-    assert load("", ["RNG_SEED", 1, "RNG_SEED", 2]).RNG_SEED == 2
-
-
 @pytest.mark.parametrize("value", ["/data/my videos", "a=b", "0123", "s3://x", "(", "[half", "'"])
 def test_any_text_can_be_a_path(load, value):
-    cfg = load("", ["OUTPUT_DIR", value])
-    assert cfg.OUTPUT_DIR == value
+    assert load("", ["OUTPUT_DIR", value]).OUTPUT_DIR == value
 
 
 @pytest.mark.parametrize(
@@ -264,24 +221,15 @@ def test_bad_overrides(overrides, message):
 
 def test_merge_from_file_in_a_notebook(tmp_path):
     cfg = get_cfg()
+    node = cfg.SLOWFAST  # stays the same object
     cfg.merge_from_file("Kinetics/SLOWFAST_8x8_R50")
-    assert (cfg.SLOWFAST.ALPHA, cfg.SLOWFAST.FUSION_KERNEL_SZ) == (4, 7)
+    assert (node.ALPHA, node.FUSION_KERNEL_SZ) == (4, 7)
     path = tmp_path / "mine.yaml"
     path.write_text("SLOWFAST: {ALPHA: 2}\n")
     cfg.merge_from_file(str(path))
-    assert (cfg.SLOWFAST.ALPHA, cfg.SLOWFAST.FUSION_KERNEL_SZ) == (2, 7)
-
-
-def test_unsafe_loading_is_refused():
+    assert (node.ALPHA, node.FUSION_KERNEL_SZ) == (2, 7)
     with pytest.raises(ValueError, match="allow_unsafe=True"):
-        get_cfg().merge_from_file("Kinetics/SLOWFAST_8x8_R50", allow_unsafe=True)
-
-
-def test_nodes_stay_the_same_objects_when_merged():
-    cfg = get_cfg()
-    slowfast = cfg.SLOWFAST
-    cfg.merge_from_list(["SLOWFAST.ALPHA", 4])
-    assert slowfast.ALPHA == 4
+        cfg.merge_from_file(path, allow_unsafe=True)
 
 
 def test_a_loaded_config_is_frozen():
