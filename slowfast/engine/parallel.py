@@ -54,7 +54,10 @@ class ParallelOptions:
 
 
 class _OnCpu(DistributedDataParallel):
-    """Also accepts sync batch norm on CPUs: torch refuses its own there, but ours (``models/norm.py``) works."""
+    """Also accepts sync batch norm on CPUs: torch refuses its own there, but ours (``models/norm.py``) works.
+
+    The check is a private method that torch offers no switch for, and it accepts no subclass of its norm.
+    """
 
     def _passing_sync_batchnorm_handle(self, module: nn.Module) -> None:
         pass
