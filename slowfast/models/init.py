@@ -38,8 +38,8 @@ def init_weights(
     for module in model.modules():  # second: what is zero at the start
         if isinstance(module, ResidualBlock):
             if zero_final_bn:
-                nn.init.zeros_(getattr(module, module.final_norm).weight)
+                nn.init.zeros_(getattr(module, f"{module.chain[-1]}_bn").weight)
             if zero_final_conv:
-                nn.init.zeros_(getattr(module, module.final_norm.removesuffix("_bn")).weight)
+                nn.init.zeros_(getattr(module, module.chain[-1]).weight)
         elif isinstance(module, NonLocalBlock) and zero_final_bn:
             nn.init.zeros_(module.get_parameter("bn.weight"))

@@ -130,9 +130,16 @@ class BlockShape:
 
 
 class ResidualBlock(nn.Module):
-    """Input (or its 1x1x1 projection, when width or stride change) plus ``transform``, then ReLU."""
+    """Input (or its 1x1x1 projection, when width or stride change) plus ``transform``, then ReLU.
 
-    final_norm: str  # name of the transform's last norm: zero at the start, the block is the identity
+    Attributes:
+        chain: names of the transform's convolutions, in order; after ``a`` comes the norm ``a_bn``. With a last norm of
+            zero, the block is the identity.
+        projection: names of the convolutions of the projection.
+    """
+
+    chain: tuple[str, ...]
+    projection: tuple[str, ...] = ("shortcut",)
 
     def __init__(self, shape: BlockShape, options: ResidualOptions):
         super().__init__()
@@ -143,12 +150,27 @@ class ResidualBlock(nn.Module):
             self.shortcut = conv3d(shape.in_channels, shape.out_channels, (1, 1, 1), stride=shape.stride)
             self.shortcut_bn = options.norm(shape.out_channels)
 
+    def add(self, norm: NormLayer, **convolutions: nn.Conv3d) -> tuple[str, ...]:
+        """Add convolutions by name, a norm after each; returns the names."""
+        for name, conv in convolutions.items():
+            self.add_module(name, conv)
+            self.add_module(f"{name}_bn", norm(conv.out_channels))
+        return tuple(convolutions)
+
+    def run(self, names: Sequence[str], x: Tensor) -> Tensor:
+        """The output of convolutions and their norms, with a ReLU between one and the next."""
+        for i, name in enumerate(names):
+            x = F.relu(x, inplace=True) if i else x
+            x = getattr(self, f"{name}_bn")(getattr(self, name)(x))
+        return x
+
     def transform(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What is added to the input."""
+        return self.run(self.chain, x)
 
     def project(self, x: Tensor) -> Tensor:
         """The input in the shape of the output."""
-        return self.shortcut_bn(self.shortcut(x)) if self.has_projection else x
+        return self.run(self.projection, x) if self.has_projection else x
 
     def forward(self, x: Tensor) -> Tensor:
         if self.recompute and self.training:
@@ -166,31 +188,20 @@ class ResidualBlock(nn.Module):
 class BottleneckBlock(ResidualBlock):
     """a (temporal kernel x1x1), b (1x3x3: stride, dilation, groups), c (1x1x1), each followed by a norm."""
 
-    final_norm = "c_bn"
-
     def __init__(self, shape: BlockShape, options: BlockOptions):
         super().__init__(shape, options)
-        inner, norm = shape.inner_channels, options.norm
+        inner, kernel = shape.inner_channels, (shape.temporal_kernel, 1, 1)
         stride_a, stride_b = (shape.spatial_stride, 1) if options.stride_1x1 else (1, shape.spatial_stride)
-        self.a = conv3d(
-            shape.in_channels, inner, (shape.temporal_kernel, 1, 1), stride=(shape.temporal_stride, stride_a)
+        self.chain = self.add(
+            options.norm,
+            a=conv3d(shape.in_channels, inner, kernel, stride=(shape.temporal_stride, stride_a)),
+            b=conv3d(inner, inner, (1, 3, 3), stride=(1, stride_b), dilation=shape.dilation, groups=options.groups),
+            c=conv3d(inner, shape.out_channels, (1, 1, 1)),
         )
-        self.a_bn = norm(inner)
-        self.b = conv3d(inner, inner, (1, 3, 3), stride=(1, stride_b), dilation=shape.dilation, groups=options.groups)
-        self.b_bn = norm(inner)
-        self.c = conv3d(inner, shape.out_channels, (1, 1, 1))
-        self.c_bn = norm(shape.out_channels)
-
-    def transform(self, x: Tensor) -> Tensor:
-        x = F.relu(self.a_bn(self.a(x)), inplace=True)
-        x = F.relu(self.b_bn(self.b(x)), inplace=True)
-        return self.c_bn(self.c(x))
 
 
 class BasicBlock(ResidualBlock):
     """a (temporal kernel x3x3: stride), b (1x3x3: dilation), both at the stage's output width."""
-
-    final_norm = "b_bn"
 
     def __init__(self, shape: BlockShape, options: BlockOptions):
         super().__init__(shape, options)
@@ -199,15 +210,12 @@ class BasicBlock(ResidualBlock):
                 f"block='basic_transform' has no groups and no 1x1 convolution (got groups={options.groups}, "
                 f"stride_1x1={options.stride_1x1}). Use bottleneck_transform, or groups 1 and stride_1x1 False."
             )
-        out, norm = shape.out_channels, options.norm
-        self.a = conv3d(shape.in_channels, out, (shape.temporal_kernel, 3, 3), stride=shape.stride)
-        self.a_bn = norm(out)
-        self.b = conv3d(out, out, (1, 3, 3), dilation=shape.dilation)
-        self.b_bn = norm(out)
-
-    def transform(self, x: Tensor) -> Tensor:
-        x = F.relu(self.a_bn(self.a(x)), inplace=True)
-        return self.b_bn(self.b(x))
+        out = shape.out_channels
+        self.chain = self.add(
+            options.norm,
+            a=conv3d(shape.in_channels, out, (shape.temporal_kernel, 3, 3), stride=shape.stride),
+            b=conv3d(out, out, (1, 3, 3), dilation=shape.dilation),
+        )
 
 
 BLOCKS: dict[str, Callable[..., ResidualBlock]] = {

@@ -21,7 +21,7 @@ from slowfast.models.network import VideoNetwork
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import HeadOptions, InitOptions, ResidualOptions, with_options
 from slowfast.models.pathways import single_clip
-from slowfast.models.resnet3d import BlockShape, ResidualBlock
+from slowfast.models.resnet3d import BlockShape, ResidualBlock, conv3d
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 
@@ -78,28 +78,23 @@ class X3DBlock(ResidualBlock):
         shortcut_norm: whether a norm follows the projection of the input.
     """
 
-    final_norm = "c_bn"
-
     def __init__(
         self, shape: BlockShape, options: X3DBlockOptions, *, squeeze_excite: bool, shortcut_norm: bool = True
     ):
         super().__init__(shape, options)
-        inner, norm = shape.inner_channels, options.norm
+        inner, groups = shape.inner_channels, shape.inner_channels if options.depthwise else 1
         if self.has_projection and not shortcut_norm:
             self.shortcut_bn = nn.Identity()
-        stride = (1, shape.spatial_stride, shape.spatial_stride)
-        self.a = nn.Conv3d(shape.in_channels, inner, 1, bias=False)
-        self.a_bn = norm(inner)
-        self.b = nn.Conv3d(inner, inner, 3, stride, 1, groups=inner if options.depthwise else 1, bias=False)
-        self.b_bn = norm(inner)
+        self.before = self.add(
+            options.norm,
+            a=conv3d(shape.in_channels, inner, (1, 1, 1)),
+            b=conv3d(inner, inner, (3, 3, 3), stride=shape.stride, groups=groups),
+        )
         self.se = SqueezeExcite(inner) if squeeze_excite else nn.Identity()
-        self.c = nn.Conv3d(inner, shape.out_channels, 1, bias=False)
-        self.c_bn = norm(shape.out_channels)
+        self.chain = self.add(options.norm, c=conv3d(inner, shape.out_channels, (1, 1, 1)))
 
     def transform(self, x: Tensor) -> Tensor:
-        x = F.relu(self.a_bn(self.a(x)), inplace=True)
-        x = F.silu(self.se(self.b_bn(self.b(x))))
-        return self.c_bn(self.c(x))
+        return self.run(self.chain, F.silu(self.se(self.run(self.before, x))))
 
 
 class X3DPathway(nn.Sequential):

@@ -48,7 +48,7 @@ def test_the_classifier_is_normal_with_its_own_spread(std):
 @pytest.mark.parametrize("block", ["bottleneck_transform", "basic_transform"])
 def test_zero_final_bn_leaves_every_other_norm_at_one(block):
     model = toy_slowfast(block=block, zero_init_final_bn=True, **NONLOCAL)
-    final = {f"{name}.{b.final_norm}" for name, b in modules(model, ResidualBlock).items()}
+    final = {f"{name}.{b.chain[-1]}_bn" for name, b in modules(model, ResidualBlock).items()}
     final |= {f"{name}.bn" for name in modules(model, NonLocalBlock)}
     assert len(final) == 16 + 1
     for name, norm in modules(model, nn.BatchNorm3d).items():  # the laterals' norms are among those at one
