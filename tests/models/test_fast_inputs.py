@@ -11,10 +11,6 @@ SMALL = {"depth": 18, "width": 8, "num_classes": 3, "alpha": 4, "beta": 1 / 4, "
 FUSIONS = ["TimeStridedConv", "TimeStridedSample", "TimeToChannelConcat", "TimeToChannelSum", "NoFusion"]
 
 
-def test_rgb_is_the_clip_itself():
-    assert fast_input(CLIP, "rgb") is CLIP
-
-
 def test_gray_is_the_luma_of_every_pixel():
     gray = fast_input(CLIP[:, :3], "gray")
     assert gray.shape == (2, 1, 8, 32, 32)
@@ -39,13 +35,6 @@ def test_flow_is_the_last_two_channels():
     assert torch.equal(fast_input(CLIP, "flow"), CLIP[:, 3:])
 
 
-def test_an_unknown_input_is_refused():
-    with pytest.raises(ValueError, match=r"fast_input='grey' is not one of rgb, half_resolution, gray"):
-        fast_input(CLIP, "grey")
-    with pytest.raises(ValueError, match=r"fast_input='grey'"):
-        SlowFast(**SMALL, fast_input="grey")
-
-
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("mode", FAST_INPUTS)
 def test_every_input_goes_with_every_lateral_connection(mode, fusion):
@@ -53,11 +42,13 @@ def test_every_input_goes_with_every_lateral_connection(mode, fusion):
     assert model.clip_channels == (5 if mode == "flow" else 3)
     clip = CLIP[:, : model.clip_channels]
     assert model.fast.stem.conv.in_channels == FAST_INPUTS[mode]
-    assert model(clip).shape == (2, 3)
-    scores = model.eval()(clip)
-    assert torch.allclose(scores.sum(1), torch.ones(2))
+    logits = model(clip)
+    assert logits.shape == (2, 3)
+    logits.square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
     slow, fast = model.split(clip)
-    assert torch.allclose(model([slow, fast]), scores)
+    assert torch.equal(slow, clip[:, :3, [0, 7]])  # in color, whatever Fast sees
+    assert torch.allclose(model.eval()([slow, fast]), model(clip))
     with pytest.raises(ValueError, match="expected a clip"):
         model(CLIP[:, :4])
 
@@ -71,9 +62,3 @@ def test_half_resolution_shares_its_windows_with_a_larger_test_crop():
     with pytest.raises(ValueError, match=r"expected \[slow, fast\]"):
         model([slow, torch.randn(1, 3, 8, 96, 96)])
     assert fast.shape == (1, 3, 8, 48, 48)
-
-
-def test_slow_sees_colors_whatever_fast_sees():
-    model = SlowFast(**SMALL, fast_input="time_difference", fusion="NoFusion").eval()
-    slow, _ = model.split(CLIP[:, :3])
-    assert torch.equal(slow, CLIP[:, :3, [0, 7]])

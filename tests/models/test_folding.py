@@ -43,15 +43,6 @@ def test_the_model_itself_stays_as_it_is():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_folding_twice_changes_nothing():
-    model = seeded(toy_slowfast)
-    randomize_batch_norms(model)
-    folded = fold_batch_norms(model)
-    again = fold_batch_norms(folded)
-    with torch.no_grad():
-        assert torch.equal(again(toy_clip()), folded(toy_clip()))
-
-
 def test_norms_of_other_kinds_stay_and_scores_too():
     model = seeded(lambda: toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=2)))
     with torch.no_grad():

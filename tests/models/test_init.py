@@ -8,7 +8,7 @@ from torch import nn
 
 from slowfast.models.init import init_weights
 from slowfast.models.nonlocal_block import NonLocalBlock
-from slowfast.models.norm import SubBatchNorm3d, norm_layer
+from slowfast.models.norm import norm_layer
 from slowfast.models.resnet3d import ResidualBlock
 from tests.models.toys import seeded, toy_clip, toy_resnet, toy_slowfast
 
@@ -76,13 +76,6 @@ def test_a_non_local_block_starts_as_the_identity_by_its_norm():
     model = toy_resnet(nonlocal_after=((), (1,), (), ()), zero_init_final_bn=True).train()
     x = torch.randn(2, 64, 4, 4, 4)
     assert torch.equal(model.pathway.res3.nonlocal1(x), x)
-
-
-def test_a_sub_batch_norm_starts_at_one_and_zero():
-    norm = nn.Sequential(SubBatchNorm3d(4, num_splits=2))
-    nn.init.constant_(norm[0].weight, 5)
-    init_weights(norm)
-    assert torch.equal(norm[0].weight, torch.ones(4)) and torch.equal(norm[0].bias, torch.zeros(4))
 
 
 def test_parameters_of_other_kinds_are_left_alone():

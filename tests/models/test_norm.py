@@ -6,24 +6,13 @@ from torch import nn
 
 from slowfast.config import load_cfg
 from slowfast.models import build_model
-from slowfast.models.norm import SubBatchNorm3d, norm_layer
+from slowfast.models.norm import SubBatchNorm3d
 from tests import reference
-from tests.models.toys import seeded, toy_clip, toy_slowfast
 
 
 def clips(batch: int = 6, channels: int = 3) -> torch.Tensor:
     x = torch.randn(batch, channels, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     return x * torch.arange(1, batch + 1).view(-1, 1, 1, 1, 1) + torch.arange(batch).view(-1, 1, 1, 1, 1)
-
-
-def test_one_split_is_batch_norm():
-    sub, plain = SubBatchNorm3d(3, num_splits=1), nn.BatchNorm3d(3)
-    for norm in (sub, plain):
-        nn.init.normal_(norm.weight, generator=torch.Generator().manual_seed(1))
-        nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(2))
-    assert torch.allclose(sub(clips()), plain(clips()), atol=1e-5)
-    assert torch.allclose(sub.eval()(clips()), plain.eval()(clips()), atol=1e-5)
-    assert torch.allclose(sub.bn.running_var, plain.running_var)
 
 
 @pytest.mark.parametrize("num_splits", [2, 3, 6])
@@ -45,13 +34,6 @@ def test_eval_mode_uses_the_aggregate_of_the_splits():
     x = torch.randn(1, 2, 1, 2, 2)
     expected = (x - torch.tensor([2.0, 15.0]).view(-1, 1, 1, 1)) / torch.tensor([6.0, 27.0]).view(-1, 1, 1, 1).sqrt()
     assert torch.allclose(norm(x), expected, atol=1e-5)
-
-
-def test_going_to_eval_mode_twice_changes_nothing():
-    norm = SubBatchNorm3d(3, num_splits=2)
-    norm(clips())
-    before = norm.eval().bn.running_var.clone()
-    assert torch.equal(norm.eval().bn.running_var, before)
 
 
 def test_a_loaded_eval_model_keeps_the_statistics_of_the_file():
@@ -93,16 +75,6 @@ def test_a_state_dict_taken_in_eval_mode_is_what_the_norm_computes_with():
     assert norm.state_dict()["bn.running_mean"].tolist() == [7.0] * 3
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
-def test_a_network_with_sub_batch_norm_trains_and_tests(memory_format):
-    model = seeded(lambda: toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=2)))
-    model.to(memory_format=memory_format)
-    clip = toy_clip(batch=4).contiguous(memory_format=memory_format)
-    model.train()(clip).square().sum().backward()
-    assert all(p.grad is not None for p in model.parameters())
-    assert torch.isfinite(model.eval()(clip)).all()
-
-
 @pytest.mark.parametrize("name", ["sync_batchnorm", "sync_batchnorm_apex"])
 def test_sync_batch_norm_alone_is_batch_norm_and_says_so(name, caplog):
     cfg = load_cfg("Kinetics/SLOWFAST_4x16_R50", ["BN.NORM_TYPE", name, "BN.NUM_SYNC_DEVICES", 8])
@@ -117,15 +89,3 @@ def test_the_config_sets_the_splits():
     with torch.device("meta"):
         norm = build_model(load_cfg("Kinetics/SLOWFAST_4x16_R50", overrides)).fast.stem.bn
     assert isinstance(norm, SubBatchNorm3d) and norm.num_splits == 2
-
-
-def test_norms_have_the_papers_constants():
-    for name in ("batchnorm", "sub_batchnorm"):
-        for norm in norm_layer(name, num_splits=2)(4).modules():
-            if isinstance(norm, nn.BatchNorm3d):
-                assert (norm.eps, norm.momentum) == (1e-5, 0.1)
-
-
-def test_an_unknown_norm():
-    with pytest.raises(ValueError, match="norm_type='groupnorm' is not one of batchnorm, sync_batchnorm"):
-        norm_layer("groupnorm")

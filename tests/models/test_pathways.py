@@ -38,11 +38,6 @@ def test_both_modes_give_rising_frames_of_the_clip(num_frames, alpha):
     assert slow_frame_indices(num_frames, alpha, mode="strided").tolist() == list(range(0, num_frames, alpha))
 
 
-def test_linspace_reaches_the_last_frame_and_strided_does_not():
-    assert slow_frame_indices(32, 8).tolist() == [0, 10, 20, 31]
-    assert slow_frame_indices(32, 8, mode="strided").tolist() == [0, 8, 16, 24]
-
-
 @pytest.mark.parametrize("mode", ["linspace", "strided"])
 def test_split_keeps_the_clip_and_picks_its_frames(mode):
     clip = torch.arange(8.0).view(1, 1, 8, 1, 1).expand(2, 3, 8, 4, 4)
@@ -63,8 +58,3 @@ def test_a_clip_that_alpha_does_not_divide(num_frames, alpha, lengths, alphas):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         slow_frame_indices(num_frames, alpha)
-
-
-def test_an_unknown_mode():
-    with pytest.raises(ValueError, match="slow_frames='every' is not one of linspace, strided"):
-        slow_frame_indices(8, 4, mode="every")

@@ -14,21 +14,6 @@ from slowfast.models.pathways import slow_frame_indices
 from tests.models.toys import seeded, toy_clip, toy_slowfast
 
 
-# golden: PySlowFast 287ec00, 400 classes. Kernel 5 -> 7 adds 2 * 2 * (8^2 + 32^2 + 64^2 + 128^2) = 86,272.
-@pytest.mark.parametrize("alpha, kernel, expected", [(8, 5, 34_480_216), (4, 7, 34_566_488)])
-def test_parameter_count_of_slowfast_r50(alpha, kernel, expected):
-    with torch.device("meta"):
-        model = SlowFast(depth=50, num_classes=400, alpha=alpha, beta=1 / 8, fusion_kernel=kernel)
-    assert sum(p.numel() for p in model.parameters()) == expected
-
-
-def test_modules_have_the_papers_names():
-    model = toy_slowfast()
-    for name in ("slow.stem", "slow.res3", "fast.stem", "fast.res5", "laterals.1", "head"):
-        model.get_submodule(name)
-    assert len(model.laterals) == 4
-
-
 @pytest.mark.parametrize("mode", ["linspace", "strided"])
 def test_a_clip_and_its_two_pathways_give_the_same(mode):
     model = seeded(lambda: toy_slowfast(slow_frames=mode)).eval()
@@ -41,33 +26,6 @@ def test_a_clip_and_its_two_pathways_give_the_same(mode):
         assert torch.equal(model([clip]), scores)
     assert scores.shape == (2, 5)
     assert torch.allclose(scores.sum(1), torch.ones(2))
-
-
-def test_the_choice_of_slow_frames_matters():
-    clip = toy_clip()
-    with torch.no_grad():
-        linspace, strided = (
-            seeded(lambda mode=mode: toy_slowfast(slow_frames=mode)).eval()(clip) for mode in ("linspace", "strided")
-        )
-    assert not torch.allclose(linspace, strided)
-
-
-def test_train_mode_gives_logits_and_eval_mode_scores():
-    model = seeded(lambda: toy_slowfast(fc_init_std=1.0))
-    logits = model.train()(toy_clip())
-    assert logits.min() < 0
-    assert model.eval()(toy_clip()).min() >= 0
-
-
-@pytest.mark.parametrize("alpha, beta", [(1, 1.0), (2, 1 / 4), (8, 1 / 8)])
-def test_alpha_and_beta_shape_the_pathways(alpha, beta):
-    model = toy_slowfast(alpha=alpha, beta=beta)
-    seen = {}
-    for name in ("slow", "fast"):
-        stage = model.get_submodule(f"{name}.res5")
-        stage.register_forward_hook(lambda _m, _i, output, name=name: seen.__setitem__(name, tuple(output.shape[1:])))
-    model.eval()(toy_clip(size=64))
-    assert seen == {"slow": (256, 8 // alpha, 2, 2), "fast": (256 * beta, 8, 2, 2)}
 
 
 @pytest.mark.parametrize(
@@ -86,24 +44,10 @@ def test_beta_need_not_be_the_inverse_of_a_whole_number():
     assert toy_slowfast(width=2, beta=1 / 8).fast.stem.conv.out_channels == 1
 
 
-@pytest.mark.parametrize("beta", [0, -0.5, 8])
-def test_beta_is_a_share(beta):
-    with pytest.raises(ValueError, match=re.escape(f"beta={beta} must be in (0, 1]")):
-        toy_slowfast(beta=beta)
-
-
-@pytest.mark.parametrize(
-    "shape, received",
-    [
-        ((3, 8, 32, 32), r"(3, 8, 32, 32)"),  # no batch
-        ((2, 8, 3, 32, 32), r"(2, 8, 3, 32, 32)"),  # time before channels
-        ((2, 3, 7, 32, 32), r"(2, 3, 7, 32, 32)"),  # alpha does not divide
-    ],
-)
-def test_a_clip_of_a_wrong_shape(shape, received):
-    message = f"expected a clip (B, 3, T, H, W) with T a multiple of alpha=4, or [slow, fast]; received {received}."
-    with pytest.raises(ValueError, match=re.escape(message)):
-        toy_slowfast()(torch.zeros(shape))
+def test_a_clip_that_alpha_does_not_divide():
+    message = r"T, H, W\) with T a multiple of alpha=4, or \[slow, fast\]; received \(2, 3, 7, 32, 32\)\."
+    with pytest.raises(ValueError, match=message):
+        toy_slowfast()(torch.zeros(2, 3, 7, 32, 32))
 
 
 @pytest.mark.parametrize(
@@ -160,14 +104,6 @@ def test_copies_work_and_are_apart():
         assert torch.equal(model(clip), expected)
 
 
-def test_channels_last_gives_the_same():
-    model, clip = seeded(toy_slowfast).eval(), toy_clip()
-    with torch.no_grad():
-        expected = model(clip)
-        model.to(memory_format=torch.channels_last_3d)
-        assert torch.allclose(model(clip.contiguous(memory_format=torch.channels_last_3d)), expected, atol=1e-6)
-
-
 def test_a_config_reaches_every_argument():
     cfg = load_cfg(
         "Kinetics/SLOWFAST_4x16_R50",
@@ -215,29 +151,3 @@ def test_stride_1x1_has_no_effect_as_in_the_reference_and_says_so(caplog):
     assert "RESNET.STRIDE_1X1 has no effect on SlowFast" in caplog.text
     assert model.slow.res3.block0.b.stride == (1, 2, 2)
     assert own.slow.res3.block0.a.stride == (1, 2, 2)
-
-
-def test_dropout_changes_train_mode_alone():
-    model = seeded(lambda: toy_slowfast(dropout=0.5, fc_init_std=1.0))
-    clip = toy_clip()
-    with torch.no_grad():
-        first, second = model.train()(clip), model(clip)
-        assert not torch.allclose(first, second)
-        assert torch.equal(model.eval()(clip), model(clip))
-
-
-def test_detached_features_leave_the_classifier_alone_to_learn():
-    model = seeded(lambda: toy_slowfast(detach_features=True)).train()
-    model(toy_clip()).square().sum().backward()
-    learning = {name for name, p in model.named_parameters() if p.grad is not None}
-    assert learning == {"head.classifier.weight", "head.classifier.bias"}
-
-
-def test_bfloat16_autocast_runs_and_scores_are_float32():
-    model = seeded(toy_slowfast)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = model.train()(toy_clip())
-        scores = model.eval()(toy_clip())
-    assert torch.isfinite(logits).all()
-    assert scores.dtype == torch.float32
-    assert torch.allclose(scores.sum(1), torch.ones(2), atol=1e-5)

@@ -2,7 +2,6 @@
 
 import codecs
 import json
-import os
 import pickle
 from pathlib import Path
 
@@ -50,22 +49,6 @@ def test_a_file_loads_strictly_with_and_without_trailing_ones(tmp_path):
     for name, value in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             assert torch.equal(value, fresh.state_dict()[name]), name
-
-
-class Runs:
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
-
-
-def test_a_file_that_would_run_something_does_not(tmp_path):
-    path = tmp_path / "evil.pkl"
-    path.write_bytes(pickle.dumps({"blobs": {"conv1_w": Runs(tmp_path / "ran")}}, protocol=2))
-    with pytest.raises(CheckpointError, match=r"evil\.pkl cannot be read as a checkpoint"):
-        read_checkpoint(path)
-    assert not (tmp_path / "ran").exists()
 
 
 class Calls:

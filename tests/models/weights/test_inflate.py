@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 import pytest
 import torch
@@ -12,8 +11,6 @@ from torch import Tensor, nn
 
 from slowfast.engine.checkpoint import load_for_finetuning, load_for_test
 from slowfast.models import ResNet, SlowFast
-from slowfast.models.norm import norm_layer
-from slowfast.models.weights.inflate import from_torchvision
 from slowfast.models.weights.load import CheckpointError, load_weights
 from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_clip, toy_resnet, toy_slowfast, toy_x3d
 
@@ -94,14 +91,6 @@ def test_with_temporal_kernels_they_do_where_no_padding_reaches(arch, resnet50, 
         assert margin == 0 or error[margin - 1] > 1e-8  # the margin is no larger than said
 
 
-def test_a_kernel_is_repeated_and_divided(resnet50):
-    model = inflated("i3d", resnet50)
-    kernel, flat = model.pathway.stem.conv.weight, resnet50.conv1.weight
-    assert kernel.shape == (64, 3, 5, 7, 7)
-    assert all(torch.equal(first, second) for first, second in pairwise(kernel.unbind(2)))
-    assert torch.allclose(kernel.sum(2), flat, rtol=1e-12)
-
-
 def test_every_entry_is_loaded_and_the_report_says_what_was_done(resnet50):
     model = ResNet(arch="i3d", num_classes=1000)
     report = load_weights(model, resnet50.state_dict(), inflate=True)
@@ -111,50 +100,10 @@ def test_every_entry_is_loaded_and_the_report_says_what_was_done(resnet50):
     assert torch.equal(model.head.classifier.weight, resnet50.fc.weight.float())
 
 
-def test_resnet101_goes_into_its_counterpart():
-    source = seeded(lambda: torchvision.models.resnet101(weights=None))
-    model = unfilled(arch="slow", depth=101)
-    assert load_weights(model, source.state_dict(), inflate=True).is_complete
-    assert torch.equal(model.pathway.res4.block22.c.weight.flatten(), source.layer3[22].conv3.weight.flatten())
-
-
-def test_another_class_count_starts_with_a_fresh_classifier(resnet50, tmp_path, caplog):
-    torch.save(resnet50.state_dict(), tmp_path / "r50.pth")
-    model = seeded(lambda: ResNet(num_classes=7))
-    before = model.head.classifier.weight.clone()
-    load_for_finetuning(model, tmp_path / "r50.pth", inflate=True)
-    assert torch.equal(model.head.classifier.weight, before)
-    assert "2 wrong shape: head.classifier.bias (file [1000], model [7])" in caplog.text
-
-
 def test_nonlocal_blocks_are_new(resnet50):
     model = ResNet(arch="slow", num_classes=1000, nonlocal_after=((), (1,), (), ()))
     report = load_weights(model, resnet50.state_dict(), inflate=True)
     assert report.missing and all(".nonlocal1." in name for name in report.missing)
-
-
-def test_sub_batch_norms_take_the_statistics_too(resnet50, image):
-    model = inflated("c2d", resnet50, norm=norm_layer("sub_batchnorm", num_splits=2))
-    with torch.no_grad():
-        scores = model(image.unsqueeze(2).repeat(1, 1, 2, 1, 1))
-        assert torch.allclose(scores, resnet50(image).softmax(1), rtol=1e-9, atol=1e-15)
-
-
-@pytest.mark.parametrize(
-    "theirs, ours",
-    [
-        ("conv1.weight", "pathway.stem.conv.weight"),
-        ("bn1.running_var", "pathway.stem.bn.running_var"),
-        ("layer1.0.downsample.0.weight", "pathway.res2.block0.shortcut.weight"),
-        ("layer4.0.downsample.1.bias", "pathway.res5.block0.shortcut_bn.bias"),
-        ("layer3.22.conv2.weight", "pathway.res4.block22.b.weight"),
-        ("layer3.22.bn3.num_batches_tracked", "pathway.res4.block22.c_bn.num_batches_tracked"),
-        ("fc.bias", "head.classifier.bias"),
-        ("something.else", "something.else"),
-    ],
-)
-def test_names(theirs, ours):
-    assert from_torchvision(theirs) == ours
 
 
 # --- our own names and PySlowFast's, without time ---

@@ -23,7 +23,6 @@ from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_c
 ROOT = Path(__file__).parents[3]
 # PySlowFast's published weights, its MODEL_ZOO.md (tests/data/golden/README.md)
 GOLDEN = json.loads((ROOT / "tests/data/golden/model_zoo.json").read_text())
-WANTED = {entry.config for entry in zoo_entries() if entry.config}
 FIGURES = ("top1", "top5", "map", "top1_10_views", "top1_30_views", "gflops", "parameters_millions")
 
 
@@ -40,17 +39,7 @@ def test_names_are_the_recipes():
     names = [entry.name for entry in zoo_entries()]
     assert len(set(names)) == len(names)
     assert [entry.name for entry in zoo_entries() if entry.config is None] == ["R50_IN1K"]
-
-
-def test_every_entry_has_its_recipe():
-    assert WANTED <= set(recipe_names())
-
-
-@pytest.mark.parametrize("name", sorted(WANTED))
-def test_every_recipe_builds_as_load_pretrained_builds_it(name):
-    with torch.device("meta"):
-        model = build_model(load_cfg(name, ["BN.NORM_TYPE", "batchnorm"]))
-    assert sum(p.numel() for p in model.parameters()) > 2e6
+    assert {entry.config for entry in zoo_entries() if entry.config} <= set(recipe_names())
 
 
 @pytest.mark.parametrize(
