@@ -24,7 +24,7 @@ def test_there_are_recipes():
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=str)
-def test_has_a_model_an_optimizer_a_schedule_and_a_loss(leaf):
+def test_a_recipe_has_a_network_an_optimizer_a_schedule_and_a_loss(leaf):
     cfg = load_cfg(ROOT / leaf)
     with shapes_only():
         model = build_model(cfg)
@@ -33,8 +33,7 @@ def test_has_a_model_an_optimizer_a_schedule_and_a_loss(leaf):
         for mode, crop in ((True, cfg.DATA.TRAIN_CROP_SIZE), (False, cfg.DATA.TEST_CROP_SIZE)):
             clip = torch.empty(2, channels, num_frames, crop, crop)
             assert model.train(mode)(clip, *boxes).shape == (2, cfg.MODEL.NUM_CLASSES)
-    optimizer = build_optimizer(cfg, model)
-    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    grouped = [id(p) for group in build_optimizer(cfg, model).param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
     schedule = build_schedule(cfg)
     assert 0 < schedule(0.9 * schedule.max_epoch) <= schedule.base_lr
