@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ UNUSED_KEYS = (  # of clips that are labeled as a whole
 
 
 @DATASET_REGISTRY.register("ava")
+@dataclass(eq=False, repr=False)
 class Ava(Dataset):
     """Key frames with boxes, and the clips around them, as ``DetectionSample``.
 
@@ -62,7 +63,7 @@ class Ava(Dataset):
         protocol: how val and test sample clips, at one scale, mirrored or not; training uses its ``KeyFrameSampling``,
             too.
         num_classes: width of the label rows, K.
-        train_crop: windows of training clips; default ``TrainCrop()``.
+        train_crop: windows of training clips.
         drop_outside_boxes: drop training boxes that lie entirely outside the crop, unless all do. Otherwise they
             stay, empty, on its border.
         color: changes the colors of training clips; None keeps them.
@@ -71,33 +72,21 @@ class Ava(Dataset):
         max_tries: clips that may fail in a row for one training sample.
     """
 
-    def __init__(
-        self,
-        key_frames: KeyFrames,
-        source: FrameFolders | MovieFiles,
-        *,
-        split: str,
-        protocol: Protocol,
-        num_classes: int,
-        train_crop: TrainCrop | None = None,
-        drop_outside_boxes: bool = False,
-        color: ColorAugment | None = None,
-        class_names: list[str] | None = None,
-        seed: int = 0,
-        max_tries: int = 10,
-    ):
-        check_split(split)
-        self.key_frames = key_frames
-        self.source = source
-        self.split = split
-        self.protocol = protocol
-        self.num_classes = num_classes
-        self.train_crop = train_crop or TrainCrop()
-        self.drop_outside_boxes = drop_outside_boxes
-        self.color = color
-        self.class_names = class_names
-        self.seed = seed
-        self.max_tries = max_tries
+    key_frames: KeyFrames
+    source: FrameFolders | MovieFiles
+    _: KW_ONLY
+    split: str
+    protocol: Protocol
+    num_classes: int
+    train_crop: TrainCrop = field(default_factory=TrainCrop)
+    drop_outside_boxes: bool = False
+    color: ColorAugment | None = None
+    class_names: list[str] | None = None
+    seed: int = 0
+    max_tries: int = 10
+
+    def __post_init__(self) -> None:
+        check_split(self.split)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.split}: {self.key_frames!r}; {self.protocol.describe()})"

@@ -17,6 +17,7 @@ import torch
 
 from slowfast.datasets.clip_sampling import frames_on_screen
 from slowfast.datasets.lists.frame_lists import FrameLists
+from slowfast.datasets.lists.path_labels import looked_at
 from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.utils.untrusted import MAX_REPORTED, read_json
 from slowfast.video.files import VIDEO_ENDINGS
@@ -117,8 +118,7 @@ class MovieFiles:
         """
         seconds = _seconds_by_video(key_frames)
         video_ids = list(seconds)
-        num_looked = min(CHECKED_MOVIES, len(video_ids))
-        looked = [video_ids[i * len(video_ids) // num_looked] for i in range(num_looked)]
+        looked = [video_ids[i] for i in looked_at(len(video_ids), "sample", most=CHECKED_MOVIES)]
         lacking = {video_id: self._outside(video_id, seconds[video_id]) for video_id in looked}
         num_lacking = sum(map(len, lacking.values()))
         if num_lacking:
@@ -126,7 +126,7 @@ class MovieFiles:
             logger.warning(
                 "%s of %s key frames of %d inspected movies (of %s) lie outside their files (first: %s,%04d). "
                 "Their clips show the file's first or last frame.",
-                *(f"{num_lacking:,}", f"{sum(len(seconds[video_id]) for video_id in looked):,}", num_looked),
+                *(f"{num_lacking:,}", f"{sum(len(seconds[video_id]) for video_id in looked):,}", len(looked)),
                 *(f"{len(video_ids):,}", video_id, lacking[video_id][0]),
             )
 

@@ -7,10 +7,8 @@ official annotation files, from folders of images or video files: always 24 per 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,45 +24,19 @@ from slowfast.datasets.frame_source import find_source, listed_source
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import FrameLists, check_frame_files, read_frame_lists
 from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
-from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
-
-logger = logging.getLogger(__name__)
+from slowfast.datasets.sourced import LIST_HINT, SourcedDataset, SourcedVideos
 
 FPS = 24.0  # of the published frames
 CLASSES_FILE = "Charades_v1_classes.txt"
-FOLDERS = (
-    "",
-    "Charades_v1_rgb",
-    "frames",
-    "Charades_v1_480",
-    "Charades_v1",
-    "videos",
-)  # in which videos are looked for
-
-
-class FrameLabels(typing.Protocol):
-    """Labels of videos, each valid for some of their frames."""
-
-    def between(self, index: int, first: int, last: int) -> set[int]:
-        """Labels of any of the frames ``first`` to ``last`` (both included, counted from 0) of a video."""
-
-
-class ListedLabels:
-    """Labels of frame lists, which give them frame by frame; videos are numbered as in the lists."""
-
-    def __init__(self, lists: FrameLists):
-        self._lists = lists
-
-    def between(self, index: int, first: int, last: int) -> set[int]:
-        """As in ``FrameLabels``."""
-        return set().union(*self._lists.labels(index)[first : last + 1])
+# In which videos are looked for.
+FOLDERS = ("", "Charades_v1_rgb", "frames", "Charades_v1_480", "Charades_v1", "videos")
 
 
 @dataclass(frozen=True, repr=False)
 class CharadesVideos(SourcedVideos):
     """Videos whose ``labels``, uint8 (N, K), are those of the whole video; ``frame_labels`` says when each is valid."""
 
-    frame_labels: FrameLabels
+    frame_labels: FrameLists | TimedActions  # whose ``between`` gives those of a window
 
 
 @DATASET_REGISTRY.register("charades")
@@ -103,9 +75,9 @@ class Charades(SourcedDataset):
             "check": cfg.DATA.CHECK_FILES,
         }
         if files["list"].is_file():
-            videos = videos_of_frame_list(files["list"], **sources)
+            videos = _listed_videos(files["list"], **sources)
         elif files["csv"].is_file():
-            videos = videos_of_annotations(files["csv"], **sources)
+            videos = _annotated_videos(files["csv"], **sources)
         else:
             raise AnnotationError(
                 f"{folder} holds neither the frame list {files['list'].name} nor the annotations {files['csv'].name}. "
@@ -131,69 +103,41 @@ class Charades(SourcedDataset):
         return label
 
 
-def videos_of_frame_list(path: Path, *, num_classes: int, prefix: str, check: str = "sample") -> CharadesVideos:
-    """The videos of a frame list, with the labels of its frames.
-
-    Args:
-        num_classes: labels must be below it.
-        prefix: folder that relative paths start in.
-        check: frames looked for; see ``check_frame_files``.
-
-    Raises:
-        AnnotationError: the list cannot be used, or frames are missing.
-    """
+def _listed_videos(path: Path, *, num_classes: int, prefix: str, check: str) -> CharadesVideos:
+    """The videos of a frame list, with the labels of its frames; arguments and errors as in ``from_config``."""
     lists = read_frame_lists([path], prefix=prefix)
-    hint = "Paths in a list are relative to DATA.PATH_PREFIX, or else to its folder. DATA.CHECK_FILES none starts so."
-    check_frame_files(lists, check, hint=hint)
+    check_frame_files(lists, check, hint=LIST_HINT)
     problems = RowProblems(path, f"MODEL.NUM_CLASSES is {num_classes}: raise it, or correct the list.")
     labels = np.zeros((len(lists), num_classes), dtype=np.uint8)
-    line_numbers = [int(lists.location(i).rpartition(":")[2]) for i in range(len(lists))]
     for index, row in enumerate(labels):
         found = set().union(*set(lists.labels(index)))
         if found and max(found) >= num_classes:
             wrong = f"video {lists.video_ids[index]}, which begins here, has label {max(found)}"
-            problems.add(line_numbers[index], f"{wrong}, not in 0-{num_classes - 1}")
+            problems.add(int(lists.line_numbers[index]), f"{wrong}, not in 0-{num_classes - 1}")
             continue
         row[list(found)] = 1
     problems.report(len(lists), "videos")
     source = listed_source(lists, lists.video_ids, FPS)
-    return CharadesVideos(
-        source=path.name,
-        paths=source.paths,
-        labels=labels,
-        line_numbers=np.array(line_numbers, dtype=np.int32),
-        frame_source=source,
-        frame_labels=ListedLabels(lists),
-    )
+    return CharadesVideos(path.name, source.paths, labels, lists.line_numbers, source, frame_labels=lists)
 
 
-def videos_of_annotations(path: Path, *, num_classes: int, prefix: str, check: str = "sample") -> CharadesVideos:
-    """The videos of Charades_v1_train.csv or Charades_v1_test.csv whose frames exist.
+def _annotated_videos(path: Path, *, num_classes: int, prefix: str, check: str) -> CharadesVideos:
+    """The videos of Charades_v1_train.csv or Charades_v1_test.csv whose frames exist, in ``prefix`` or ``FOLDERS``.
 
     Frame n, from 0, has the time n / 24 and the label of every action that encloses it. A video has all classes that
     its row names, as in the official evaluation, even if none of its frames shows one.
-
-    Args:
-        num_classes: classes must be below it.
-        prefix: folder in which, or in ``FOLDERS`` below it, the videos are looked for.
-        check: see ``find_source``.
-
-    Raises:
-        AnnotationError: the annotations cannot be used, or no video is there.
     """
     rows = read_charades_csv(path, num_classes)
     roots = [os.path.join(prefix, folder) for folder in FOLDERS]
     source, present = find_source(rows.video_ids, roots, fps=FPS, source=path.name, check=check)
-    num_annotated = len(rows.video_ids)
-    rows = rows.take(present)
     return CharadesVideos(
-        num_annotated=num_annotated,
-        source=path.name,
-        paths=source.paths,
-        labels=rows.labels(num_classes),
-        line_numbers=rows.line_numbers,
-        frame_source=source,
-        frame_labels=TimedActions(rows.actions, FPS),
+        path.name,
+        source.paths,
+        rows.labels(num_classes)[present],
+        rows.line_numbers[present],
+        source,
+        TimedActions([rows.actions[i] for i in present], FPS),
+        num_missing=len(rows.video_ids) - len(present),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -29,19 +30,11 @@ def build_clip_augment(cfg: CfgNode) -> ClipAugment | None:
         from slowfast.video.auto_augment import parse_policy  # imports torchvision, which takes a second
 
         return parse_policy(aug.AA_TYPE, interpolation=aug.INTERPOLATION)
-    return ColorJitter(aug.COLOR_JITTER) if aug.COLOR_JITTER else None
+    if not aug.COLOR_JITTER:
+        return None
+    return partial(_jittered, colors=ColorAugment(strength=aug.COLOR_JITTER, lighting_std=0.0))
 
 
-class ColorJitter:
-    """Brightness, contrast and saturation of ``ColorAugment``; colors beyond black or white are cut off.
-
-    Args:
-        strength: of the three, in [0, 1).
-    """
-
-    def __init__(self, strength: float):
-        self.colors = ColorAugment(strength=strength, lighting_std=0.0)
-
-    def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """uint8 (3, T, H, W) to the same."""
-        return self.colors(frames, rng).clamp_(0, 255).to(torch.uint8)
+def _jittered(frames: Tensor, rng: np.random.Generator, *, colors: ColorAugment) -> Tensor:
+    """uint8 (3, T, H, W) to the same; colors beyond black or white are cut off."""
+    return colors(frames, rng).clamp_(0, 255).to(torch.uint8)

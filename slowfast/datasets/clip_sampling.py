@@ -135,18 +135,12 @@ def _every(rate: float) -> str:
     return "every frame" if rate == 1 else f"every {rate:g} frames"
 
 
-def _stride_frames(stride_seconds: float | None, span: float, fps: float) -> float:
-    if stride_seconds is None:
-        return span / 4
-    if not stride_seconds > 0:
-        raise ValueError(f"stride_seconds={stride_seconds}: must be above 0.")
-    return stride_seconds * fps
-
-
-def _starts(num_video_frames: int, span: float, stride: float) -> list[float]:
+def _starts(num_video_frames: int, span: float, stride_seconds: float | None, fps: float) -> list[float]:
     """First source frames: 0, stride, ... as long as the clip ends within the video; only 0 in a short one."""
-    slack = max(num_video_frames - span, 0)
-    return [i * stride for i in range(int(slack / stride + 1e-6) + 1)]
+    if stride_seconds is not None and not stride_seconds > 0:
+        raise ValueError(f"stride_seconds={stride_seconds}: must be above 0.")
+    stride = span / 4 if stride_seconds is None else stride_seconds * fps
+    return [i * stride for i in range(int(max(num_video_frames - span, 0) / stride + 1e-6) + 1)]
 
 
 def _drawn_rate(own: Rate, shape: ClipShape, rng: np.random.Generator) -> Rate:
@@ -202,7 +196,7 @@ class SecondsSampling(ClipSampling):
     def sliding_indices(self, num_video_frames: int, fps: float, stride_seconds: float | None = None) -> Tensor:
         span = clip_span(self.num_frames, self.sampling_rate, fps, self.target_fps)
         clip = partial(clip_frame_indices, span=span, num_frames=self.num_frames, num_video_frames=num_video_frames)
-        starts = _starts(num_video_frames, span, _stride_frames(stride_seconds, span, fps))
+        starts = _starts(num_video_frames, span, stride_seconds, fps)
         return torch.stack([clip(start) for start in starts])
 
 
@@ -246,7 +240,7 @@ class StridedSampling(ClipSampling):
         return eval_strided_indices(num_video_frames, self.num_frames, self.sampling_rate, num_clips)
 
     def sliding_indices(self, num_video_frames: int, fps: float, stride_seconds: float | None = None) -> Tensor:
-        starts = _starts(num_video_frames, self._span, _stride_frames(stride_seconds, self._span, self.fps))
+        starts = _starts(num_video_frames, self._span, stride_seconds, self.fps)
         clip = {"num_frames": self.num_frames, "stride": self.sampling_rate, "num_video_frames": num_video_frames}
         return torch.stack([strided_clip_indices(int(start), **clip) for start in starts])
 
@@ -400,7 +394,7 @@ class Mmaction2Sampling(ClipSampling):
 
     def sliding_indices(self, num_video_frames: int, fps: float, stride_seconds: float | None = None) -> Tensor:
         span = self._span(fps)
-        starts = _starts(num_video_frames, span, _stride_frames(stride_seconds, span, fps))
+        starts = _starts(num_video_frames, span, stride_seconds, fps)
         return self._indices(np.floor(starts), num_video_frames, fps)
 
     def _span(self, fps: float) -> float:

@@ -7,7 +7,7 @@ the same. Test: all views of a video as one sample, decoded once. Pixels stay ui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from slowfast.video.reader import FrameReader, VideoReadError, open_video_file
 _TEST_ALONE = ("num_clips", "num_crops", "single_crop")  # options of the protocol that validation does not have
 
 
+@dataclass(eq=False, repr=False)
 class ClipDataset(Dataset):
     """Videos of a list, as clips (train, val) or with all their test views.
 
@@ -50,7 +51,7 @@ class ClipDataset(Dataset):
         videos: the content of the list.
         split: "train", "val" or "test".
         protocol: how val and test sample clips; training uses its sampling, too.
-        train_crop: windows of training clips; default ``TrainCrop()``.
+        train_crop: windows of training clips.
         target_fps_jitter: a training clip's target frame rate is raised by up to this; only for clips with a duration.
         class_names: in the order of labels, or None.
         seed: of the training clips.
@@ -67,44 +68,31 @@ class ClipDataset(Dataset):
     pyslowfast_reads_bgr = False
     single_crop = "centre"  # where the one crop of a test lies
 
-    def __init__(
-        self,
-        videos: VideoList,
-        *,
-        split: str,
-        protocol: Protocol,
-        train_crop: TrainCrop | None = None,
-        target_fps_jitter: float = 0.0,
-        class_names: list[str] | None = None,
-        seed: int = 0,
-        decoder_threads: int = 1,
-        flow: FlowStore | None = None,
-        augment: ClipAugment | None = None,
-        num_train_clips: int = 1,
-        num_train_crops: int = 1,
-        max_tries: int = 10,
-    ):
-        check_split(split)
-        if split != "test" and (len(protocol.short_sides) > 1 or protocol.flips != (False,)):
+    videos: VideoList
+    _: KW_ONLY
+    split: str
+    protocol: Protocol
+    train_crop: TrainCrop = field(default_factory=TrainCrop)
+    target_fps_jitter: float = 0.0
+    class_names: list[str] | None = None
+    seed: int = 0
+    decoder_threads: int = 1
+    flow: FlowStore | None = None
+    augment: ClipAugment | None = None
+    num_train_clips: int = 1
+    num_train_crops: int = 1
+    max_tries: int = 10
+
+    def __post_init__(self) -> None:
+        check_split(self.split)
+        protocol = self.protocol
+        if self.split != "test" and (len(protocol.short_sides) > 1 or protocol.flips != (False,)):
             raise ValueError(
-                f"{split} clips are read once, at one scale and not mirrored; the protocol differs: "
+                f"{self.split} clips are read once, at one scale and not mirrored; the protocol differs: "
                 f"{protocol.describe()}."
             )
-        if (flow is None) != (protocol.flow is None):
-            raise ValueError(f"flow={flow} does not go with a protocol that has flow={protocol.flow}.")
-        self.videos = videos
-        self.split = split
-        self.protocol = protocol
-        self.train_crop = train_crop or TrainCrop()
-        self.target_fps_jitter = target_fps_jitter
-        self.class_names = class_names
-        self.seed = seed
-        self.decoder_threads = decoder_threads
-        self.flow = flow
-        self.augment = augment
-        self.num_train_clips = num_train_clips
-        self.num_train_crops = num_train_crops
-        self.max_tries = max_tries
+        if (self.flow is None) != (protocol.flow is None):
+            raise ValueError(f"flow={self.flow} does not go with a protocol that has flow={protocol.flow}.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.split}: {self.videos!r}; {self.protocol.describe()})"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowfast.datasets.lists.frame_lists import FrameLists
-from slowfast.datasets.lists.path_labels import SAMPLED_FILES, PackedStrings
+from slowfast.datasets.lists.path_labels import PackedStrings, looked_at
 from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.utils.logging import count
 from slowfast.utils.untrusted import MAX_REPORTED
@@ -125,8 +125,6 @@ def find_source(
     Raises:
         AnnotationError: no video exists, or with ``check`` "all" some are missing.
     """
-    if check not in ("all", "sample", "none"):
-        raise ValueError(f'check must be "all", "sample" or "none", got {check!r}.')
     folders = [os.fspath(root) for root in roots]
     for root in folders:
         entries = _videos_in(root)
@@ -208,10 +206,9 @@ def _by_numbers(name: str) -> list[str | int]:
 
 def _check_numbering(folders: list[str], check: str) -> None:
     """Warn of folders, all or a sample of them, in which frames are missing or that hold none."""
-    num_looked = {"all": len(folders), "sample": min(SAMPLED_FILES // 10, len(folders)), "none": 0}[check]
+    looked = [folders[i] for i in looked_at(len(folders), check, most=100)]
     odd = []
-    for i in range(num_looked):
-        folder = folders[i * len(folders) // num_looked]
+    for folder in looked:
         try:
             hole = _hole_in([os.path.basename(path) for path in image_files(folder)])
         except VideoReadError:
@@ -222,18 +219,14 @@ def _check_numbering(folders: list[str], check: str) -> None:
         logger.warning(
             "%d of %d inspected folders of images have gaps (first: %s). Frames count by their position, so the "
             "frames after a gap count as earlier than they were.",
-            len(odd),
-            num_looked,
-            odd[0],
+            *(len(odd), len(looked), odd[0]),
         )
 
 
 def _hole_in(names: list[str]) -> str:
     """The first position where the last number in the names does not continue the count; "" if there is none."""
-    numbers = [
-        int(found[-1]) if (found := re.findall(r"[0-9]+", os.path.splitext(name)[0])) else None for name in names
-    ]
-    for (name, number), after in itertools.pairwise(zip(names, numbers, strict=True)):
-        if number is not None and after[1] is not None and after[1] != number + 1:
-            return f"after {name} comes {after[0]}"
+    found = [re.findall(r"[0-9]+", os.path.splitext(name)[0]) for name in names]
+    for (name, after), (numbers, next_ones) in zip(itertools.pairwise(names), itertools.pairwise(found), strict=True):
+        if numbers and next_ones and int(next_ones[-1]) != int(numbers[-1]) + 1:
+            return f"after {name} comes {after}"
     return ""

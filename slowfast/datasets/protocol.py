@@ -101,25 +101,19 @@ class Protocol:
 
     @property
     def short_side(self) -> int:
-        """The one of ``short_sides``.
-
-        Raises:
-            ValueError: there are several.
-        """
-        if len(self.short_sides) > 1:
-            raise ValueError(f"short_sides={self.short_sides}: this needs one; go through ``variants()``.")
-        return self.short_sides[0]
+        """The one of ``short_sides``; ValueError if there are several."""
+        return self._one_of("short_sides")
 
     @property
     def flip(self) -> bool:
-        """The one of ``flips``.
+        """The one of ``flips``; ValueError if there are several."""
+        return self._one_of("flips")
 
-        Raises:
-            ValueError: there are several.
-        """
-        if len(self.flips) > 1:
-            raise ValueError(f"flips={self.flips}: this needs one; go through ``variants()``.")
-        return self.flips[0]
+    def _one_of(self, name: str) -> Any:
+        values = getattr(self, name)
+        if len(values) > 1:
+            raise ValueError(f"{name}={values}: this needs one; go through ``variants()``.")
+        return values[0]
 
     def variants(self) -> list[Protocol]:
         """The protocol at each of its scales, mirrored and not, one at a time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fvcore.common.config import CfgNode
 
@@ -15,20 +15,14 @@ from slowfast.video.reader import FrameReader
 logger = logging.getLogger(__name__)
 
 
+LIST_HINT = "Paths in a list are relative to DATA.PATH_PREFIX, or else to its folder. DATA.CHECK_FILES none starts so."
+
+
 @dataclass(frozen=True, repr=False)
 class SourcedVideos(VideoList):
-    """A list of videos with the source of their frames; ``paths`` are those of the source.
-
-    Attributes:
-        num_annotated: videos that the annotations name, of which some may have no frames; default all of these.
-    """
+    """A list of videos with the source of their frames; ``paths`` are those of the source."""
 
     frame_source: FrameSource
-    num_annotated: int = field(default=0, kw_only=True)
-
-    @property
-    def num_missing(self) -> int:
-        return max(0, self.num_annotated - len(self))
 
 
 class SourcedDataset(ClipDataset):

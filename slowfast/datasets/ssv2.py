@@ -21,7 +21,7 @@ from slowfast.datasets.frame_source import FrameSource, find_source, listed_sour
 from slowfast.datasets.lists.frame_lists import check_frame_files, read_frame_lists
 from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.lists.ssv2 import SomethingAnnotations, find_json, read_entries, read_labels, read_test_entries
-from slowfast.datasets.sourced import SourcedDataset, SourcedVideos
+from slowfast.datasets.sourced import LIST_HINT, SourcedDataset, SourcedVideos
 
 logger = logging.getLogger(__name__)
 
@@ -60,21 +60,19 @@ class SomethingSomething(SourcedDataset):
         frame_list = folder / {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}[entries]
         prefix = cfg.DATA.PATH_PREFIX or str(folder)
         if frame_list.is_file():
-            source, present = listed(frame_list, rows, prefix=prefix, check=cfg.DATA.CHECK_FILES)
+            source, present = _listed(frame_list, rows, prefix=prefix, check=cfg.DATA.CHECK_FILES)
         else:
             roots = [os.path.join(prefix, name) for name in FOLDERS]
             search = {"fps": FPS, "source": rows.source, "check": cfg.DATA.CHECK_FILES}
             source, present = find_source(rows.video_ids, roots, **search)
-        num_annotated = len(rows.video_ids)
-        rows = rows.take(present)
-        if (rows.labels < 0).any():
+        if (rows.labels[present] < 0).any():
             logger.warning(
                 "%s gives no labels, and there is no test-answers.csv next to it, so there will be no figures.",
                 rows.source,
             )
-        columns = (rows.source, source.paths, rows.labels, rows.line_numbers)
+        columns = (rows.source, source.paths, rows.labels[present], rows.line_numbers[present])
         return {
-            "videos": SourcedVideos(*columns, source, num_annotated=num_annotated),
+            "videos": SourcedVideos(*columns, source, num_missing=len(rows.video_ids) - len(present)),
             "class_names": class_names_from_config(cfg) if cfg.DATA.CLASS_NAMES else names,
             **cls.clip_options(cfg, split),
         }
@@ -98,23 +96,13 @@ class SomethingSomethingTest(SomethingSomething):
     test_entries = "test"
 
 
-def listed(
-    path: Path, rows: SomethingAnnotations, *, prefix: str, check: str = "sample"
-) -> tuple[FrameSource, np.ndarray]:
+def _listed(path: Path, rows: SomethingAnnotations, *, prefix: str, check: str) -> tuple[FrameSource, np.ndarray]:
     """The frame source that a frame list gives of annotated videos, and their indices in ``rows``, int64.
 
     Videos that only one of the two knows are skipped with a warning that counts and names them.
-
-    Args:
-        prefix: folder that relative paths start in.
-        check: frames looked for; see ``check_frame_files``.
-
-    Raises:
-        AnnotationError: the list cannot be used, frames are missing, or it has no annotated video.
     """
     lists = read_frame_lists([path], prefix=prefix)
-    hint = "Paths in a list are relative to DATA.PATH_PREFIX, or else to its folder. DATA.CHECK_FILES none starts so."
-    check_frame_files(lists, check, hint=hint)
+    check_frame_files(lists, check, hint=LIST_HINT)
     present = np.array([i for i, video_id in enumerate(rows.video_ids) if video_id in lists], dtype=np.int64)
     if not len(present):
         raise AnnotationError(

@@ -11,7 +11,6 @@ from PIL import Image
 
 from slowfast.config import get_cfg
 from slowfast.datasets import Charades, build_dataset
-from slowfast.datasets.charades import ListedLabels
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import read_frame_lists
 from slowfast.datasets.lists.row_problems import AnnotationError
@@ -141,7 +140,7 @@ def test_a_video_shorter_than_the_clip_repeats_frames_at_either_end(either, help
 
 
 def test_labels_of_every_window_agree_in_both_forms(root):
-    listed = ListedLabels(read_frame_lists([root / "lists" / "train.csv"]))
+    listed = read_frame_lists([root / "lists" / "train.csv"])
     timed = TimedActions([ACTIONS[video_id] for video_id in NUM_FRAMES], 24)
     for index, (video_id, num_frames) in enumerate(NUM_FRAMES.items()):
         for first in range(num_frames):

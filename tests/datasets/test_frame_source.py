@@ -55,7 +55,7 @@ def test_missing_videos_are_an_error_when_all_are_to_be_there(tmp_path, helpers)
         find(ids, tmp_path, check="all")
     with pytest.raises(AnnotationError, match=r"names 1 videos, but none of them is in .*a, .*b: .* such as X/"):
         find(["X"], tmp_path / "a", tmp_path / "b")
-    with pytest.raises(ValueError, match=r"check must be .*, got 'some'"):
+    with pytest.raises(ValueError, match=r"which must be .*, got 'some'"):
         find(["A1"], tmp_path, check="some")
 
 

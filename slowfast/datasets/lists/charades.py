@@ -68,12 +68,6 @@ class CharadesAnnotations:
     def __repr__(self) -> str:
         return f"CharadesAnnotations({count(len(self.video_ids), 'video')})"
 
-    def take(self, indices: np.ndarray) -> CharadesAnnotations:
-        """The rows ``indices``."""
-        return CharadesAnnotations(
-            [self.video_ids[i] for i in indices], [self.actions[i] for i in indices], self.line_numbers[indices]
-        )
-
     def labels(self, num_classes: int) -> np.ndarray:
         """All classes that a row names: uint8 (N, K) of 0 and 1."""
         labels = np.zeros((len(self.video_ids), num_classes), dtype=np.uint8)

@@ -25,7 +25,7 @@ from typing import TypeVar
 import numpy as np
 
 from slowfast.datasets.lists.numbered_paths import Run, join_runs, run_of
-from slowfast.datasets.lists.path_labels import SAMPLED_FILES
+from slowfast.datasets.lists.path_labels import looked_at
 from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
 from slowfast.utils.untrusted import MAX_REPORTED, cut, file_status, quoted
 
@@ -85,6 +85,15 @@ class FrameLists:
         if video.label_codes is None:
             return [()] * len(video.paths)
         return [self._label_sets[code] for code in video.label_codes.tolist()]
+
+    def between(self, video_index: int, first: int, last: int) -> set[int]:
+        """Labels of any of the frames ``first`` to ``last`` (both included, counted from 0) of a video."""
+        return set().union(*self.labels(video_index)[first : last + 1])
+
+    @property
+    def line_numbers(self) -> np.ndarray:
+        """int32 (N,), from 1, of the first frame of every video."""
+        return np.array([video.line_number for video in self._videos], dtype=np.int32)
 
     def location(self, video_index: int) -> str:
         """``train.csv:12``, where the first frame of a video stands."""
@@ -344,18 +353,14 @@ def check_frame_files(lists: FrameLists, which: str = "sample", *, hint: str = "
 
     Args:
         which: "all", a "sample" (the first frame of up to 1,000 videos, evenly spread; lists may be a frame or two
-            longer than their folders), or "none".
+            longer than their folders), or "none"; see ``looked_at``.
         hint: last sentence of the message; names the config keys that say where the files are.
 
     Raises:
         AnnotationError: some are missing: how many, and the first ten.
     """
-    if which not in ("all", "sample", "none"):
-        raise ValueError(f'which must be "all", "sample" or "none", got {which!r}.')
     missing, num_looked_for = [], 0
-    num_videos = {"all": len(lists), "sample": min(SAMPLED_FILES, len(lists)), "none": 0}[which]
-    for i in range(num_videos):
-        video_index = i * len(lists) // num_videos
+    for video_index in looked_at(len(lists), which):
         paths = lists.frame_paths(video_index)
         for path in paths if which == "all" else paths[:1]:
             num_looked_for += 1

@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from slowfast.datasets.lists.row_problems import AnnotationError, RowProblems
 from slowfast.utils.logging import count
 from slowfast.utils.untrusted import MAX_REPORTED, quoted, read_bytes, read_json, read_text
 
-SAMPLED_FILES = 1000  # files looked for by check_files(which="sample")
+SAMPLED_FILES = 1000  # looked for in a "sample"
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?")  # what int64 holds, whatever the digits
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")  # a frame count or a start time
@@ -62,17 +62,14 @@ class VideoList:
         paths: of the videos, prefix included.
         labels: int64 (N,), or uint8 (N, K) of 0 and 1 when a video has several labels. -1: the list gives none.
         line_numbers: int32 (N,), from 1.
+        num_missing: annotated videos that were skipped because they do not exist.
     """
 
     source: str
     paths: Sequence[str]
     labels: np.ndarray
     line_numbers: np.ndarray
-
-    @property
-    def num_missing(self) -> int:
-        """Annotated videos that were skipped because they do not exist."""
-        return 0
+    num_missing: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -119,7 +116,7 @@ def read_path_label_list(
             f"cannot read the list of videos {path}: {error.strerror}. "
             "DATA.PATH_TO_DATA_DIR names the folder of train.csv, val.csv and test.csv."
         ) from error
-    rows = _Rows(path, separator, num_classes, multi_label, labels_optional)
+    rows = _Rows(RowProblems(path, ""), separator, num_classes, multi_label, labels_optional)
     for line_number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if line_number > skip_rows and line and not line.startswith("#"):
@@ -135,21 +132,19 @@ def read_path_label_list(
     )
 
 
+@dataclass
 class _Rows:
     """Parses lines into columns, and collects what is wrong with the others."""
 
-    def __init__(self, path: Path, separator: str, num_classes: int | None, multi_label: bool, labels_optional: bool):
-        if multi_label and num_classes is None:
-            raise ValueError("multi_label needs num_classes, the width of the label rows.")
-        self.separator = separator
-        self.num_classes = num_classes
-        self.multi_label = multi_label
-        self.labels_optional = labels_optional
-        self.paths: list[str] = []
-        self.labels: list[int | tuple[int, ...]] = []
-        self.line_numbers: list[int] = []
-        self.problems = RowProblems(path, "")
-        self.out_of_range: set[int] = set()
+    problems: RowProblems
+    separator: str
+    num_classes: int | None
+    multi_label: bool
+    labels_optional: bool
+    paths: list[str] = field(default_factory=list)
+    labels: list[int | tuple[int, ...]] = field(default_factory=list)
+    line_numbers: list[int] = field(default_factory=list)
+    out_of_range: set[int] = field(default_factory=set)
 
     def add(self, line_number: int, line: str) -> None:
         try:
@@ -259,21 +254,25 @@ def _multi_hot(labels: list[Any], num_classes: int) -> np.ndarray:
     return rows
 
 
-def check_files(videos: VideoList, which: str = "sample") -> None:
-    """Return if the files of a list exist.
+def looked_at(num_entries: int, which: str, *, most: int = SAMPLED_FILES) -> list[int]:
+    """Indices of the entries of a list to look at: "all", a "sample" of up to ``most``, evenly spread, or "none".
 
-    Args:
-        which: "all", a "sample" of up to 1,000 evenly spread over the list, or "none".
+    Raises:
+        ValueError: another ``which``.
+    """
+    numbers = {"all": num_entries, "sample": min(most, num_entries), "none": 0}
+    if which not in numbers:
+        raise ValueError(f'which must be "all", "sample" or "none", got {which!r}.')
+    return [i * num_entries // numbers[which] for i in range(numbers[which])]
+
+
+def check_files(videos: VideoList, which: str = "sample") -> None:
+    """Return if the files of a list exist; ``which`` of them: see ``looked_at``.
 
     Raises:
         AnnotationError: some are missing: how many, and the first ten with their lines.
     """
-    if which not in ("all", "sample", "none"):
-        raise ValueError(f'which must be "all", "sample" or "none", got {which!r}.')
-    indices: Sequence[int] = range(len(videos)) if which == "all" else range(0)
-    if which == "sample":
-        num_sampled = min(SAMPLED_FILES, len(videos))
-        indices = [i * len(videos) // num_sampled for i in range(num_sampled)]
+    indices = looked_at(len(videos), which)
     missing = [i for i in indices if not os.path.exists(videos.paths[i])]
     if missing:
         named = "\n".join(f"  {videos.location(i)}: {videos.paths[i]}" for i in missing[:MAX_REPORTED])

@@ -41,11 +41,6 @@ class SomethingAnnotations:
     def __repr__(self) -> str:
         return f"SomethingAnnotations({count(len(self.video_ids), 'video')} of {self.source})"
 
-    def take(self, indices: np.ndarray) -> SomethingAnnotations:
-        """The entries ``indices``."""
-        ids = [self.video_ids[i] for i in indices]
-        return SomethingAnnotations(self.source, ids, self.labels[indices], self.line_numbers[indices])
-
 
 def find_json(folder: Path, name: str) -> Path:
     """``<folder>/<name>.json``, or under its older name.
