@@ -1,4 +1,4 @@
-"""Box files and label maps of AVA as they are found: zeros, endings, odd rows."""
+"""Box files of AVA as they are found: zeros, endings, odd rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 
 from slowfast.evaluation.ava import files
-from slowfast.evaluation.ava.files import (
-    read_detections,
-    read_excluded_timestamps,
-    read_groundtruth,
-    read_label_map,
-)
+from slowfast.evaluation.ava.files import read_detections, read_excluded_timestamps, read_groundtruth
 from slowfast.evaluation.ava.merging import write_detections
+from tests.evaluation.ava.tables import rows_of
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "ava"  # sources: tests/data/README.md
 
@@ -25,16 +21,6 @@ def written(tmp_path, text, name="boxes.csv"):
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
-
-
-def rows_of(table):
-    """The table as tuples: video, second, x1, y1, x2, y2, class, score."""
-    return [
-        (*table.images[image], *box, class_id, score)
-        for image, box, class_id, score in zip(
-            table.image_index, table.boxes.tolist(), table.classes.tolist(), table.scores.tolist(), strict=True
-        )
-    ]
 
 
 def test_columns_of_the_golden_detections():
@@ -68,18 +54,13 @@ def test_numbers_are_read_to_the_last_bit(tmp_path, seed):
     assert rows_of(table) == expected
 
 
-def test_writings_of_a_second_are_one_image(tmp_path):
-    text = "a,902,0,0,1,1,1\na,0902,0,0,1,1,2\na,902.0,0,0,1,1,3\na,902.000000,0,0,1,1,4\na,903,0,0,1,1,1\n"
-    table = read_groundtruth(written(tmp_path, text))
-    assert table.images == [("a", 902), ("a", 903)]
-    assert table.image_index.tolist() == [0, 0, 0, 0, 1]
-    assert all(isinstance(second, int) for _, second in table.images)
-
-
-def test_a_fraction_of_a_second_is_an_image_of_its_own(tmp_path):
-    """AVA-Kinetics has such; the official key has six decimals."""
-    table = read_groundtruth(written(tmp_path, "a,902.5,0,0,1,1,1\na,902.5000001,0,0,1,1,2\na,902,0,0,1,1,2\n"))
-    assert table.images == [("a", 902.5), ("a", 902)]
+def test_writings_of_a_second_are_one_image_and_a_fraction_is_another(tmp_path):
+    """AVA-Kinetics has fractions; the official key has six decimals."""
+    seconds = ("902", "0902", "902.0", "902.000000", "903", "902.5", "902.5000001")
+    table = read_groundtruth(written(tmp_path, "".join(f"a,{second},0,0,1,1,1\n" for second in seconds)))
+    assert table.images == [("a", 902), ("a", 903), ("a", 902.5)]
+    assert table.image_index.tolist() == [0, 0, 0, 0, 1, 2, 2]
+    assert [type(second) for _, second in table.images] == [int, int, float]
 
 
 def test_rows_of_2_7_and_8_columns_keep_their_order(tmp_path):
@@ -195,55 +176,3 @@ def test_excluded_timestamps(tmp_path):
     }
     with pytest.raises(ValueError, match=r"boxes\.csv:1: 3 columns: 'a,902,1'"):
         read_excluded_timestamps(written(tmp_path, "a,902,1\n"))
-
-
-ITEMS = 'item {\n  name: "bend/bow (at the waist)"\n  id: 1\n}\nitem {\n  name: "crouch/kneel"\n  id: 3\n}\n'
-LABELS = (
-    'label {\n  name: "bend/bow (at the waist)"\n  label_id: 1\n  label_type: PERSON_MOVEMENT\n}\n'
-    'label {\n  name: "crouch/kneel"\n  label_id: 3\n  label_type: PERSON_MOVEMENT\n}\n'
-)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        ITEMS,
-        LABELS,
-        ITEMS.replace("  ", "\t"),
-        ITEMS.replace("  ", "").replace(": ", ":"),
-        ITEMS.replace("\n", " "),
-        ITEMS.replace('"', "'"),
-        ITEMS.replace("\n", "\r\n"),
-        "\ufeff# classes\n" + ITEMS,
-    ],
-)
-def test_both_dialects_of_label_maps(tmp_path, text):
-    path = written(tmp_path, text, "map.pbtxt")
-    assert list(read_label_map(path).items()) == [(1, "bend/bow (at the waist)"), (3, "crouch/kneel")]
-
-
-def test_the_evaluated_classes_of_ava():
-    """60 of AVA's 80 classes are evaluated; these are not."""
-    absent = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}
-    assert set(read_label_map(GOLDEN / "label_map.pbtxt")) == set(range(1, 81)) - absent
-
-
-@pytest.mark.parametrize(
-    "text, problem",
-    [
-        ("", "map.pbtxt: no class"),
-        ("stand\nsit\n", r"map.pbtxt:1: expected `item {` or `label {`, got 'stand sit'"),
-        ('item {\n name: "a"\n}\n', "map.pbtxt:1: a class needs a name and an id"),
-        ("item {\n id: 1\n}\n", "map.pbtxt:1: a class needs a name and an id"),
-        ('item {\n name: "a"\n id: one\n}\n', "map.pbtxt:1: class id 'one' is not an integer"),
-        ('item {\n name "a"\n}\n', 'map.pbtxt:2: expected `field: value`, got \'name"a"'),
-        ('item {\n name: "a\n id: 1\n}\n', "map.pbtxt:2: expected `field: value`"),
-        ('item {\n name: "a"\n id: 1\n', "map.pbtxt:1: this `item {` is never closed"),
-        (ITEMS + 'item { name: "c" id: 3 }', r"map.pbtxt:9: class 3 'c': its id or its name appears twice"),
-        (ITEMS + 'item { name: "crouch/kneel" id: 4 }', r"map.pbtxt:9: class 4 'crouch/kneel': its id or its name"),
-        (b"\x89PNG\xff", "cannot read the label map"),
-    ],
-)
-def test_what_is_no_label_map(tmp_path, text, problem):
-    with pytest.raises(ValueError, match=re.escape(problem)):
-        read_label_map(written(tmp_path, text, "map.pbtxt"))

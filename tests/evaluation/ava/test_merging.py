@@ -11,6 +11,7 @@ from slowfast.evaluation.ava import merging as module
 from slowfast.evaluation.ava.files import read_detections
 from slowfast.evaluation.ava.merging import drop_duplicate_rows, merge_scores, write_detections
 from slowfast.evaluation.ava.table import BoxTable
+from tests.evaluation.ava.tables import rows_of
 
 
 def random_table(seed=0, num_boxes=20, source="detections"):
@@ -25,15 +26,6 @@ def random_table(seed=0, num_boxes=20, source="detections"):
 def with_scores(table, scores, **columns):
     values = {name: getattr(table, name) for name in ("images", "image_index", "boxes", "classes", "source")}
     return BoxTable(**{**values, "scores": scores, **columns})
-
-
-def rows_of(table):
-    return [
-        (*table.images[image], *box, class_id, score)
-        for image, box, class_id, score in zip(
-            table.image_index, table.boxes.tolist(), table.classes.tolist(), table.scores.tolist(), strict=True
-        )
-    ]
 
 
 def test_a_written_file_reads_back_to_the_last_bit(tmp_path, monkeypatch):
@@ -60,6 +52,7 @@ def test_merged_scores_are_the_mean_in_the_first_tables_order():
     merged = merge_scores([one, two])
     assert rows_of(merged) == [(*row[:-1], pytest.approx(row[-1] * 0.75)) for row in rows_of(one)]
     assert merged.source == "one + two"
+    assert rows_of(merge_scores([one])) == rows_of(one)
 
 
 def test_weights_are_relative():
@@ -68,11 +61,6 @@ def test_weights_are_relative():
     for weights in ([3, 1], [0.75, 0.25]):
         np.testing.assert_allclose(merge_scores([one, two], weights).scores, 0.75 * one.scores, rtol=1e-14)
     np.testing.assert_array_equal(merge_scores([one, two], [1, 0]).scores, one.scores)
-
-
-def test_a_single_table_merges_to_itself():
-    table = random_table()
-    assert rows_of(merge_scores([table])) == rows_of(table)
 
 
 def test_boxes_that_differ_in_the_seventh_decimal_are_the_same():
