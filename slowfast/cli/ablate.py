@@ -44,7 +44,7 @@ from slowfast.engine.tasks import task_of
 from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.utils.eta import time_left
 from slowfast.utils.untrusted import read_json
-from slowfast.visualization.ablation import plot_ablation
+from slowfast.visualization.comparison import plot_ablation
 
 logger = logging.getLogger(__name__)
 

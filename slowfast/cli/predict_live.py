@@ -99,11 +99,11 @@ class LiveSession:
         """The entry of the source in the JSON of predictions."""
         self._note(self._merger.finish())
         seconds = time.perf_counter() - self._start
-        if not self._so_far.num_windows:
+        if self._so_far.prediction is None:
             return failed_record(self.source.path, failure or "it ended before the first window.", seconds=seconds)
         record = video_record(
             self.source.path,
-            self._so_far.prediction(),
+            self._so_far.prediction,
             seconds=seconds,
             num_top=self.look.num_top,
             segments=[segment.as_dict() for segment in self.segments],

@@ -6,10 +6,11 @@ oldest window in the queue is dropped, so results are never older than the queue
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,61 +28,6 @@ from slowfast.prediction.windows import (
 from slowfast.video.forward import ForwardReader, camera_frames, numbered, open_file, open_stream
 
 FrameSink = Callable[[float, np.ndarray], None]  # seconds since the first frame, and its pixels
-
-
-class LatestQueue:
-    """A queue whose ``put`` never waits: when it is full, the oldest entry is dropped.
-
-    Args:
-        capacity: entries that it holds.
-
-    Attributes:
-        num_dropped: number of dropped entries.
-    """
-
-    def __init__(self, capacity: int):
-        if capacity < 1:
-            raise ValueError(f"capacity={capacity}: a queue holds at least 1 entry.")
-        self._entries: deque = deque()
-        self._capacity = capacity
-        self._changed = threading.Condition()
-        self._closed = False
-        self._error: BaseException | None = None
-        self.num_dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def put(self, entry) -> None:
-        with self._changed:
-            if len(self._entries) == self._capacity:
-                self._entries.popleft()
-                self.num_dropped += 1
-            self._entries.append(entry)
-            self._changed.notify()
-
-    def close(self, error: BaseException | None = None) -> None:
-        """Mark the end of entries, caused by ``error`` if there is one."""
-        with self._changed:
-            self._closed, self._error = True, error
-            self._changed.notify()
-
-    def get(self, timeout: float | None = None):
-        """The oldest entry; None if none arrived in time.
-
-        Raises:
-            StopIteration: no more will arrive.
-            BaseException: the error that ``close`` was called with.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._entries or self._closed, timeout)
-            if self._entries:
-                return self._entries.popleft()
-            if self._error is not None:
-                raise self._error
-            if self._closed:
-                raise StopIteration
-            return None
 
 
 @dataclass(frozen=True)
@@ -106,7 +52,7 @@ class LivePredictor:
 
     Args:
         reader: of the source.
-        capacity: windows that may wait.
+        capacity: windows that may wait, at least 1.
         idle: called about 30 times per second while there is nothing to score, to keep a window on the screen
             responsive.
     """
@@ -121,7 +67,9 @@ class LivePredictor:
         idle: Callable[[], None] | None = None,
     ):
         self.pipeline, self.reader, self.cut, self.idle = pipeline, reader, cut, idle
-        self.queue = LatestQueue(capacity)
+        # Windows with the time of their arrival; last, what ended the source: an error, or None.
+        self.queue: queue.Queue = queue.Queue()
+        self.capacity, self.num_dropped = capacity, 0
         self._stopping = False
         self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
 
@@ -137,35 +85,43 @@ class LivePredictor:
             self.reader.close()
 
     def _capture(self) -> None:
-        error = None
+        end: BaseException | None = None
         try:
             for windows in read_windows(self.reader, self.pipeline.protocol, self.cut):
                 if self._stopping:
                     break
+                with suppress(queue.Empty):  # taken meanwhile
+                    while self.queue.qsize() >= self.capacity:
+                        self.queue.get_nowait()
+                        self.num_dropped += 1
                 self.queue.put((windows, time.monotonic()))
             else:
                 self.reader.read_on()  # behind the last frame of the last clip
-        except BaseException as caught:  # it belongs to the thread that gets from the queue
-            error = caught
-        self.queue.close(error)
+        except BaseException as error:  # it belongs to the thread that gets from the queue
+            end = error
+        self.queue.put(end)
 
     def __iter__(self) -> Iterator[LiveScores]:
         while True:
             try:
                 entry = self.queue.get(timeout=1 / 30)
-            except StopIteration:
-                return
-            if entry is None:
+            except queue.Empty:
                 if self.idle is not None:
                     self.idle()
                 continue
-            yield self._score(*entry)
+            if isinstance(entry, tuple):
+                yield self._score(*entry)
+                continue
+            self.queue.put(entry)  # for who asks again
+            if entry is None:
+                return
+            raise entry
 
     def _score(self, windows: WindowViews, came: float) -> LiveScores:
         (window,) = score_windows(self.pipeline, windows)
         now = time.monotonic()
         fps = self.reader.frames_read / max(now - self._start, 1e-9)
-        return LiveScores(window, now - came, fps, self.queue.num_dropped)
+        return LiveScores(window, now - came, fps, self.num_dropped)
 
 
 def open_live(pipeline: Pipeline, source: Source, *, on_frame: FrameSink | None = None) -> ForwardReader:

@@ -180,7 +180,7 @@ class VideoPredictor:
         so_far = ScoresSoFar()
         for raw in scored:
             so_far.add(raw.prediction)
-            result.whole = so_far.prediction()
+            result.whole = so_far.prediction
             window = smooth(raw)
             means = window.prediction.mean_scores
             windows.append(window_entry(window, self.look.num_top))

@@ -6,6 +6,7 @@ Letters: V views of a window, K classes, n frames of a window.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -218,30 +219,22 @@ def open_forward(pipeline: Pipeline, path: str) -> AbstractContextManager[FrameR
 
 
 class ScoresSoFar:
-    """The mean over all windows of a video, without keeping them."""
+    """The mean over all windows of a video, without keeping them.
+
+    Attributes:
+        prediction: the mean of the scores of the windows so far; None before the first.
+    """
 
     def __init__(self):
-        self.num_windows = 0
-        self._first: Prediction | None = None
-        self._sums: list[np.ndarray] = []
+        self.prediction: Prediction | None = None
+        self._num_windows, self._scores, self._means = 0, np.zeros(1), np.zeros(1)
 
-    def add(self, prediction: Prediction) -> None:
-        values = [prediction.scores, prediction.mean_scores]
-        if self._first is None:
-            self._first, self._sums = prediction, [np.zeros_like(value, dtype=np.float64) for value in values]
-        self._sums = [total + value for total, value in zip(self._sums, values, strict=True)]
-        self.num_windows += 1
-
-    def prediction(self) -> Prediction:
-        """The prediction for the whole video: the mean of the scores of its windows.
-
-        Raises:
-            ValueError: there was none.
-        """
-        if self._first is None:
-            raise ValueError("no window has been scored.")
-        scores, means = ((total / self.num_windows).astype(np.float32) for total in self._sums)
-        return replace(self._first, scores=scores, mean_scores=means)
+    def add(self, window: Prediction) -> None:
+        self._num_windows += 1
+        self._scores = self._scores + window.scores
+        self._means = self._means + window.mean_scores
+        scores, means = ((total / self._num_windows).astype(np.float32) for total in (self._scores, self._means))
+        self.prediction = replace(self.prediction or window, scores=scores, mean_scores=means)
 
 
 class Smoothing:
@@ -254,20 +247,10 @@ class Smoothing:
     def __init__(self, num_windows: int):
         if num_windows < 1:
             raise ValueError(f"smoothing over {num_windows} windows: name at least 1.")
-        self.num_windows = num_windows
-        self._newest: list[Prediction] = []
+        self._newest: deque[Prediction] = deque(maxlen=num_windows)
 
     def __call__(self, window: WindowScores) -> WindowScores:
-        if self.num_windows == 1:
-            return window
-        self._newest = [*self._newest, window.prediction][-self.num_windows :]
-        smooth = replace(
-            window.prediction,
-            scores=_mean([prediction.scores for prediction in self._newest]),
-            mean_scores=_mean([prediction.mean_scores for prediction in self._newest]),
-        )
-        return replace(window, prediction=smooth)
-
-
-def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.stack(arrays).mean(0, dtype=np.float64).astype(np.float32)
+        self._newest.append(window.prediction)
+        scores = np.mean([one.scores for one in self._newest], 0, np.float64).astype(np.float32)
+        means = np.mean([one.mean_scores for one in self._newest], 0, np.float64).astype(np.float32)
+        return replace(window, prediction=replace(window.prediction, scores=scores, mean_scores=means))

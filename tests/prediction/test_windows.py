@@ -113,7 +113,7 @@ def test_the_mean_over_windows_and_smoothing(video):
         windows = list(predict_windows(pipeline, reader, CUT))
     for window in windows:
         so_far.add(window.prediction)
-    mean = so_far.prediction()
+    mean = so_far.prediction
     np.testing.assert_allclose(mean.scores, scores_of(windows).mean(0), rtol=1e-5)
     assert mean.mean_scores.sum() == pytest.approx(1) and mean.scores.sum() == pytest.approx(6)
     smoothed = [smooth(window) for window in windows]
