@@ -34,19 +34,8 @@ class _Scores(nn.Module):
         super().__init__()
         self.model = model
 
-
-class _ClipScores(_Scores):
-    """With clips as the one input."""
-
-    def forward(self, clip: Tensor) -> Tensor:
-        return self.model(clip)
-
-
-class _BoxScores(_Scores):
-    """With clips and boxes."""
-
-    def forward(self, clip: Tensor, boxes: Tensor) -> Tensor:
-        return self.model(clip, boxes)
+    def forward(self, clip: Tensor, boxes: Tensor | None = None) -> Tensor:
+        return self.model(clip) if boxes is None else self.model(clip, boxes)
 
 
 def example_inputs(model: nn.Module, clip_shape: Sequence[int], batch: int) -> tuple[Tensor, ...]:
@@ -74,7 +63,7 @@ def export_program(model: nn.Module, clip_shape: Sequence[int]) -> torch.export.
     Raises:
         ExportError: torch.export cannot follow the model; the message holds its reason.
     """
-    wrapped = (_BoxScores if takes_boxes(model) else _ClipScores)(model).eval()
+    wrapped = _Scores(model).eval()
     dynamic = ({0: torch.export.Dim("batch")}, {0: torch.export.Dim("boxes")})
     frames, *boxes = example_inputs(model, clip_shape, batch=2)
     inputs = (frames / 255, *boxes)
