@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import logging
 import os
-import random
 import re
 import resource
 import stat
-import threading
 
-import numpy as np
 import pytest
 import torch
 
@@ -21,11 +17,9 @@ from slowfast.engine.checkpoint import (
     read_training_state,
     save_checkpoint,
 )
-from slowfast.models.norm import norm_layer
-from slowfast.models.weights.load import CheckpointError, load_weights, read_checkpoint
+from slowfast.models.weights.load import CheckpointError, read_checkpoint
 from slowfast.models.weights.names import rename
 from slowfast.utils.errors import StorageError
-from slowfast.utils.seeding import generator_states, restore_generators
 from tests import faults
 from tests.models.toys import same_weights, seeded, toy_clip, toy_resnet, toy_slowfast
 
@@ -35,38 +29,6 @@ def state_of(model, **more) -> dict:
 
 
 # --- writing ---
-
-
-def test_a_round_trip_keeps_everything(tmp_path):
-    model = toy_resnet()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    model(toy_clip()).sum().backward()
-    optimizer.step()
-    extra = {
-        "class_names": ["a", "b"],
-        "versions": {"torch": "x"},
-        "processes": [{"generators": generator_states()}],
-        "scaler_state": {},
-    }
-    path = checkpoint_path(tmp_path, 4)
-    save_checkpoint(path, state_of(model, optimizer_state=optimizer.state_dict(), **extra))
-    content = read_checkpoint(path)
-    assert content["epoch"] == 3 and content["cfg"] == "MODEL: {}\n" and content["class_names"] == ["a", "b"]
-    generators = content["processes"][0]["generators"]
-    before = [random.random(), np.random.rand(), torch.rand(3).tolist()]
-    torch.manual_seed(9)
-    restore_generators(generators)
-    assert [random.random(), np.random.rand(), torch.rand(3).tolist()] == before
-    fresh = torch.optim.SGD(model.parameters(), lr=0.5)
-    fresh.load_state_dict(content["optimizer_state"])
-    assert fresh.param_groups[0]["momentum"] == 0.9
-    other = seeded(toy_resnet, 1)
-    assert load_weights(other, content["model_state"]).is_complete
-    assert same_weights(model, other)
-
-
-def test_files_lie_where_pyslowfast_puts_them(tmp_path):
-    assert checkpoint_path(tmp_path, 7) == tmp_path / "checkpoints" / "checkpoint_epoch_00007.pyth"
 
 
 class Crash(Exception):
@@ -92,32 +54,16 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch, moment
     assert os.listdir(path.parent) == [path.name]  # nothing half-written stays
 
 
-def test_a_crash_before_the_first_file_leaves_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("torch.save", lambda *_: (_ for _ in ()).throw(Crash()))
-    with pytest.raises(Crash):
-        save_checkpoint(checkpoint_path(tmp_path, 1), {})
+def test_checkpoints_come_in_the_order_of_training(tmp_path):
     assert find_checkpoints(tmp_path) == []
-
-
-def test_others_may_read_the_file(tmp_path):
-    path = checkpoint_path(tmp_path, 1)
-    save_checkpoint(path, {"model_state": {"w": torch.ones(3)}})
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-
-
-def test_checkpoints_come_newest_first_by_number(tmp_path):
-    for number in (2, 10, 9, 100_000):
-        save_checkpoint(checkpoint_path(tmp_path, number), {"model_state": {"w": torch.ones(1)}})
-    folder = tmp_path / "checkpoints"
+    for arguments in ((1,), (0, 3), (1, 0), (10,), (9,), (100_000,), (1, 12), (2, 0), (0, 20)):
+        save_checkpoint(checkpoint_path(tmp_path, *arguments), {})
+    assert stat.S_IMODE(checkpoint_path(tmp_path, 1).stat().st_mode) == 0o644  # others may read it
     for name in ("checkpoint_epoch_00011.pyth8x3.part", "checkpoint_best.pyth", "notes.txt"):
-        (folder / name).write_text("no checkpoint")
-    numbers = [int(path.stem.split("_")[-1]) for path in find_checkpoints(tmp_path)]
-    assert numbers == [100_000, 10, 9, 2]
-
-
-def test_a_folder_without_any(tmp_path):
-    assert find_checkpoints(tmp_path) == []
-    assert find_checkpoints(tmp_path / "absent") == []
+        (tmp_path / "checkpoints" / name).write_text("no checkpoint")
+    names = [path.stem.removeprefix("checkpoint_epoch_") for path in find_checkpoints(tmp_path)]
+    assert names == ["100000", "00010", "00009", "00002_batch_000000", "00001_batch_000012", "00001",
+                     "00001_batch_000000", "00000_batch_000020", "00000_batch_000003"]  # fmt: skip
 
 
 # --- loading ---
@@ -128,19 +74,6 @@ def five_class_file(tmp_path):
     path = tmp_path / "five.pyth"
     save_checkpoint(path, state_of(seeded(toy_slowfast, 0)))
     return path
-
-
-def test_another_class_count_gives_fine_tuning_a_fresh_head(five_class_file, caplog):
-    target = seeded(lambda: toy_slowfast(num_classes=9), 1)
-    head = target.head.classifier.weight.clone()
-    with caplog.at_level(logging.INFO, logger="slowfast"):
-        load_for_finetuning(target, five_class_file)
-    assert torch.equal(target.head.classifier.weight, head)
-    assert torch.equal(target.slow.stem.conv.weight, seeded(toy_slowfast, 0).slow.stem.conv.weight)
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert "2 wrong shape: head.classifier.bias (file [5], model [9])" in record.getMessage()
-    assert "Tensors that were not loaded keep their initial values." in record.getMessage()
 
 
 @pytest.mark.parametrize("make", [toy_slowfast, toy_resnet])
@@ -157,10 +90,12 @@ def test_a_network_of_clips_starts_one_of_boxes(make, tmp_path, caplog):
     else:
         options |= {"spatial_strides": (1, 2, 2, 1), "dilations": (1, 1, 1, 2)}
     target = seeded(lambda: make(**options), 1)
+    fresh = {name: value.clone() for name, value in target.head.state_dict(prefix="head.").items()}
     load_for_finetuning(target, path)
     for name, value in target.state_dict().items():
-        assert name.startswith("head.") or torch.equal(value, source.state_dict()[name]), name
+        assert torch.equal(value, fresh[name] if name in fresh else source.state_dict()[name]), name
     (record,) = caplog.records
+    assert record.levelname == "WARNING"
     width = sum({1: (256,), 2: (256, 64)}[pathways])
     assert record.getMessage() == (
         f"{path}: {len(source.state_dict()) - 2} tensors loaded; 2 wrong shape: head.classifier.bias (file [400], "
@@ -169,13 +104,6 @@ def test_a_network_of_clips_starts_one_of_boxes(make, tmp_path, caplog):
     )
     scores = target.eval()(toy_clip(), torch.tensor([[0.0, 2, 2, 20, 30], [1.0, 0, 0, 31, 31]]))
     assert scores.shape == (2, 80)
-
-
-def test_another_class_count_is_an_error_for_a_test(five_class_file):
-    target = seeded(lambda: toy_slowfast(num_classes=9), 1)
-    message = rf"{re.escape(str(five_class_file))} belongs to .*2 wrong shape: head\.classifier\.bias \(file \[5\]"
-    with pytest.raises(CheckpointError, match=message):
-        load_for_test(target, five_class_file)
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected"])
@@ -189,10 +117,6 @@ def test_anything_missing_or_left_over_is_an_error_for_a_test(tmp_path, change):
     save_checkpoint(path, {"model_state": state})
     with pytest.raises(CheckpointError, match=rf"1 {change}: slow\.stem\.bn\.running_mo?"):
         load_for_test(toy_slowfast(), path)
-
-
-def test_the_contents_come_back(five_class_file):
-    assert load_for_test(seeded(toy_slowfast, 1), five_class_file)["epoch"] == 3
 
 
 def test_nothing_that_fits_is_an_error_for_fine_tuning(tmp_path):
@@ -262,19 +186,10 @@ def test_training_resumes_from_the_newest(tmp_path):
     assert same_weights(model, newest)
 
 
-def test_an_unreadable_newest_is_passed_over_and_said(tmp_path, caplog):
-    older = trained(tmp_path, 9, seed=1)
-    path = checkpoint_path(tmp_path, 10)
-    path.write_bytes(path.with_name("checkpoint_epoch_00009.pyth").read_bytes()[:300])
-    model = toy_slowfast()
-    assert resume(tmp_path, model)["epoch"] == 8
-    assert same_weights(model, older)
-    assert f"{path} cannot be read as a checkpoint" in caplog.text and "Trying the previous one." in caplog.text
-
-
 def test_a_checkpoint_of_another_model_stops_the_run(tmp_path):
     trained(tmp_path, 9, seed=1)
-    with pytest.raises(CheckpointError, match=r"00009\.pyth belongs to .* than the config's: .*2 wrong shape"):
+    message = r"00009\.pyth belongs to .* than the config's: .*2 wrong shape.*TRAIN\.AUTO_RESUME False"
+    with pytest.raises(CheckpointError, match=message):
         resume(tmp_path, toy_slowfast(num_classes=9))
 
 
@@ -303,15 +218,6 @@ def test_the_config_key_inflates_2d_weights(tmp_path):
     assert resume(tmp_path, model, CHECKPOINT_FILE_PATH=str(path), CHECKPOINT_INFLATE=True) is None
     kernel = model.pathway.res5.block0.a.weight
     assert torch.allclose(kernel[:, :, 1] * 3, source.pathway.res5.block0.a.weight[:, :, 0])
-
-
-@pytest.mark.parametrize("before, after", [(4, 2), (1, 2)])
-def test_training_resumes_with_another_number_of_parts(before, after, tmp_path):
-    """As multigrid training does from stage to stage."""
-    made = {n: seeded(lambda n=n: toy_slowfast(norm=norm_layer("sub_batchnorm", num_splits=n)), n) for n in (1, 2, 4)}
-    save_checkpoint(checkpoint_path(tmp_path, 1), state_of(made[before], **TRAINING, epoch=0))
-    assert resume(tmp_path, made[after])["epoch"] == 0
-    assert torch.allclose(made[after].eval()(toy_clip()), made[before].eval()(toy_clip()), atol=1e-6)
 
 
 def test_a_weights_file_starts_from_weights_alone(tmp_path, five_class_file):
@@ -419,27 +325,6 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path):
         save_checkpoint(checkpoint_path(tmp_path, 1), {})
 
 
-def test_many_saves_at_once_are_all_whole(tmp_path):
-    path = checkpoint_path(tmp_path, 1)
-    errors = []
-
-    def save(number: int) -> None:
-        try:
-            for _ in range(5):
-                save_checkpoint(path, {"model_state": {"w": torch.full((20_000,), float(number))}})
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=save, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert len(set(read_checkpoint(path)["model_state"]["w"].tolist())) == 1
-    assert os.listdir(path.parent) == [path.name]
-
-
 def test_the_best_is_a_second_name_of_its_file_or_a_copy(tmp_path, monkeypatch):
     folder = CheckpointFolder(tmp_path)
     best = tmp_path / "checkpoints" / "best.pyth"
@@ -456,11 +341,3 @@ def test_the_best_is_a_second_name_of_its_file_or_a_copy(tmp_path, monkeypatch):
     assert best.stat().st_ino != path.stat().st_ino
     assert find_checkpoints(tmp_path) == [checkpoint_path(tmp_path, number) for number in (3, 2, 1)]
     assert len(os.listdir(tmp_path / "checkpoints")) == 4
-
-
-def test_states_inside_an_epoch_come_in_the_order_of_training(tmp_path):
-    for arguments in ((1,), (0, 3), (1, 0), (1, 12), (2, 0), (0, 20)):
-        save_checkpoint(checkpoint_path(tmp_path, *arguments), {})
-    names = [path.stem.removeprefix("checkpoint_epoch_") for path in find_checkpoints(tmp_path)]
-    assert names == ["00002_batch_000000", "00001_batch_000012", "00001", "00001_batch_000000", "00000_batch_000020",
-                     "00000_batch_000003"]  # fmt: skip

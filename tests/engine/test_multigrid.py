@@ -8,7 +8,7 @@ import logging
 import pytest
 import torch
 
-from slowfast.config import find, load_cfg
+from slowfast.config import load_cfg
 from slowfast.datasets.samplers import TrainSampler
 from slowfast.datasets.samples import ClipBatch, ClipShape
 from slowfast.engine.build_trainer import build_trainer, train
@@ -138,6 +138,7 @@ def test_steps_rates_and_shapes_through_the_stages(tmp_path, caplog):
     assert seen == [*small, *small, *large, *large]
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records] == list(range(1, 13))
+    assert all(isinstance(r["train/loss"], float) and r["clips_per_second"] > 0 for r in records)
     assert [r["lr"] for r in records] == pytest.approx(
         [0.01 + e for e in (0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, *(2 + i / 6 for i in range(6)))]
     )
@@ -153,21 +154,15 @@ def test_the_time_left_counts_the_steps_of_later_stages(monkeypatch, caplog):
     assert left == [f"{seconds // 60}:{seconds % 60:02}" for seconds in range(110, -10, -10)]
 
 
-def test_evaluation_at_chosen_epochs_and_at_the_end():
-    evaluated = []
+def test_evaluations_come_at_chosen_epochs_and_at_the_end_with_statistics_of_whole_clips():
+    sizes, evaluated = [], []
     validation = Validation(lambda model: evaluated.append(trainer.epoch) or {}, epochs={1}, period=1)
-    trainer = shaped_trainer(tiny_net(), validation=validation)
-    trainer.train()
-    assert evaluated == [1, 3]
-
-
-def test_precise_statistics_are_of_whole_clips():
-    sizes = []
-    trainer = shaped_trainer(tiny_net(), precise_bn_batches=3, validation=Validation(lambda model: {}, epochs={1}))
+    trainer = shaped_trainer(tiny_net(), precise_bn_batches=3, validation=validation)
     forward = trainer.model.forward
     trainer.model.forward = lambda clip: sizes.append(tuple(clip.shape)) or forward(clip)
     trainer.train()
     assert sizes[3:6] == sizes[-3:] == [(2, 3, 8, 32, 32)] * 3
+    assert evaluated == [1, 3]
 
 
 def train_shared(rank: int, world_size: int, path: str) -> None:
@@ -197,17 +192,14 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path):
 
 
 @pytest.fixture
-def config(tmp_path, tiny_motion):
+def config(tmp_path, tiny_opts):
     def make(*overrides):
-        small = ["DATA.PATH_TO_DATA_DIR", str(tiny_motion), "OUTPUT_DIR", str(tmp_path), "DATA_LOADER.NUM_WORKERS", 0]
-        small += ["DATA.NUM_FRAMES", 8, "DATA.TRAIN_JITTER_SCALES", [32, 36], "DATA.TRAIN_CROP_SIZE", 32]
-        small += ["SLOWFAST.ALPHA", 2, "RESNET.WIDTH_PER_GROUP", 8, "TRAIN.MIXED_PRECISION", False, "LOG_PERIOD", 1]
-        small += ["TRAIN.BATCH_SIZE", 1, "BN.NUM_BATCHES_PRECISE", 2, "TRAIN.CHECKPOINT_PERIOD", 1]
+        small = [*tiny_opts, "OUTPUT_DIR", str(tmp_path), "SLOWFAST.ALPHA", 2, "TRAIN.BATCH_SIZE", 1]
         small += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", [0, 2], "SOLVER.LRS", [1, 0.1]]
         small += ["SOLVER.MAX_EPOCH", 3, "SOLVER.WARMUP_EPOCHS", 0.0, "MULTIGRID.EPOCH_FACTOR", 1.0]
         small += ["MULTIGRID.LONG_CYCLE", True, "MULTIGRID.SHORT_CYCLE", True, "MULTIGRID.BN_BASE_SIZE", 2]
         small += ["MULTIGRID.LONG_CYCLE_FACTORS", [[0.5, 1], [1, 1]], "MODEL.DROPOUT_RATE", 0.5]
-        return load_cfg(find("Motion/SLOWFAST_4x4_R18"), [*small, *overrides])
+        return load_cfg("Motion/SLOWFAST_4x4_R18", [*small, *overrides])
 
     return make
 

@@ -1,6 +1,5 @@
 """The training loop on clips in memory."""
 
-import json
 import logging
 
 import pytest
@@ -21,8 +20,7 @@ from slowfast.engine.step_options import StepOptions
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.validation import Validation
 from slowfast.models.norm import SubBatchNorm3d
-from slowfast.models.weights.load import load_weights, read_checkpoint
-from slowfast.utils.logging import MetricWriter
+from slowfast.models.weights.load import read_checkpoint
 from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips, tiny_slowfast
 
 
@@ -39,66 +37,6 @@ def test_eight_clips_are_learned_by_heart():
     model.train()  # batch statistics: nothing depends on the running ones
     predicted = model(trainer.preprocess(frames)).argmax(1)
     assert predicted.tolist() == labels.tolist()
-
-
-def test_two_epochs_and_two_resumed_equal_four_straight(tmp_path):
-    """Bitwise, with dropout, batch norm and momentum."""
-    frames, labels = random_clips(8)
-
-    def run(num_epochs, model, state=None):
-        trainer = make_trainer(
-            model,
-            MemoryLoader(frames, labels, batch_size=2),
-            num_epochs=num_epochs,
-            checkpoints=CheckpointFolder(tmp_path),
-            schedule=lambda epoch: 0.1 / (1 + epoch),
-        )
-        if state is not None:
-            load_weights(model, state["model_state"])
-            trainer.resume(state)
-        trainer.train()
-        return parameters_of(model), model.bn.running_mean.clone()
-
-    torch.manual_seed(1)
-    straight = run(4, TinyNet(norm=True, dropout=0.5))
-    torch.manual_seed(1)
-    run(2, TinyNet(norm=True, dropout=0.5))
-    torch.manual_seed(99)  # another process would not be where this one is
-    resumed = run(4, TinyNet(norm=True, dropout=0.5), read_checkpoint(checkpoint_path(tmp_path, 2)))
-    assert all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True))
-
-
-def test_resuming_inside_an_epoch_equals_not_stopping(tmp_path):
-    frames, labels = random_clips(8)
-    torch.manual_seed(0)
-    whole = make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=2), num_epochs=1)
-    initial = {name: value.clone() for name, value in whole.model.state_dict().items()}
-    whole.train()
-
-    class Stop(Exception):
-        pass
-
-    model = TinyNet()
-    model.load_state_dict(initial)
-    stopped = make_trainer(model, MemoryLoader(frames, labels, batch_size=2), num_epochs=1)
-    step = stopped.train_step
-
-    def step_three_times(batch):
-        if stopped.batch == 3:
-            raise Stop
-        return step(batch)
-
-    stopped.train_step = step_three_times
-    with pytest.raises(Stop):
-        stopped.train()
-    state = stopped.state_dict()
-    assert state["batch"] == 3
-    model = TinyNet()
-    load_weights(model, state["model_state"])
-    rest = make_trainer(model, MemoryLoader(frames, labels, batch_size=2), num_epochs=1)
-    rest.resume(state)
-    rest.train()
-    assert torch.equal(parameters_of(rest.model), parameters_of(whole.model))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_move():
@@ -380,45 +318,6 @@ def test_evaluation_and_checkpoints_come_when_they_are_due(tmp_path):
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["checkpoint_epoch_00003.pyth", "checkpoint_epoch_00005.pyth"]
     assert read_checkpoint(checkpoint_path(tmp_path, 5))["epoch"] == 4  # from 0, as in PySlowFast
-
-
-def test_the_learning_rate_follows_the_fractional_epoch(tmp_path):
-    frames, labels = random_clips(4)
-    writer = MetricWriter(tmp_path)
-    make_trainer(
-        TinyNet(),
-        MemoryLoader(frames, labels, batch_size=1),
-        schedule=lambda e: 0.01 + e,
-        log=TrainLog(writer, period=1),
-    ).train()
-    writer.close()
-    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [r["lr"] for r in records] == pytest.approx([0.01 + i / 4 for i in range(8)])
-    assert [r["step"] for r in records] == list(range(1, 9))
-    assert all(isinstance(r["train/loss"], float) and r["clips_per_second"] > 0 for r in records)
-
-
-def test_train_step_can_be_overridden():
-    """As the docstring promises researchers."""
-    from slowfast.engine.trainer import Trainer
-
-    class TwoLosses(Trainer):
-        def train_step(self, batch):
-            logits = self.model(self.preprocess(batch.frames))
-            loss = self.loss_fn(logits, batch.labels) + 0.1 * logits.square().mean()
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            return loss.item()
-
-    frames, labels = random_clips(4)
-    plain = make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=2))
-    names = ("model", "loss_fn", "optimizer", "schedule", "train_loader", "preprocess", "num_epochs")
-    own = TwoLosses(**{name: getattr(plain, name) for name in names})
-    before = parameters_of(own.model)
-    own.train()
-    assert own.epoch == 2
-    assert not torch.equal(parameters_of(own.model), before)
 
 
 def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
