@@ -158,10 +158,11 @@ class Watch:
             if max(silent.values()) > self._silent_seconds:
                 self._judge(f"{self._describe(silent)} did not respond for {max(silent.values()):.0f} seconds")
             return
-        hanging = [rank for rank, (sign, _) in self._seen.items() if sign.overdue > 1 and not sign.is_waiting]
-        if hanging:
-            furthest_behind = min(self._seen[rank][0].count for rank in hanging)
-            culprits = [rank for rank in hanging if self._seen[rank][0].count == furthest_behind]
+        # An overdue process may wait, inside a step, for one that came later: the furthest behind answers for all.
+        working = {rank: sign for rank, (sign, _) in self._seen.items() if not sign.is_waiting}
+        furthest_behind = min((sign.count for sign in working.values()), default=0)
+        culprits = [rank for rank, sign in working.items() if sign.count == furthest_behind]
+        if culprits and all(working[rank].overdue > 1 for rank in culprits):
             self._judge(
                 f"{self._describe(culprits)} made no progress for more than {self.timeout:.0f} seconds "
                 "(DIST_TIMEOUT; raise it for slow storage)"
