@@ -9,7 +9,6 @@ from slowfast.datasets.ava_sources import FrameFolders, MovieFiles, check_extrac
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.lists.frame_lists import HEADER, read_frame_lists
 from slowfast.datasets.lists.row_problems import AnnotationError
-from slowfast.video.reader import FrameFolderReader
 
 
 def clip_at(source, video, second: float, *, num_frames: int, rate: int) -> list[int]:
@@ -23,17 +22,6 @@ def folders(tmp_path, num_frames: int, video_id: str = "mvA_0-xyz12") -> FrameFo
     rows = [f'{video_id} 0 {i} {video_id}/{video_id}_{i + 1:06d}.jpg ""' for i in range(num_frames)]
     (tmp_path / "list.csv").write_text("\n".join([HEADER, *rows]))
     return FrameFolders(read_frame_lists([tmp_path / "list.csv"], prefix=str(tmp_path)))
-
-
-@pytest.mark.parametrize("second, index, file_number", [(902, 60, 61), (1798, 26_940, 26_941)])
-def test_seconds_and_files(tmp_path, second, index, file_number):
-    """Second t is frame 30 * (t - 900) of a list."""
-    source = folders(tmp_path, 27_030)
-    with source.open("mvA_0-xyz12") as video:
-        assert isinstance(video, FrameFolderReader) and (video.fps, video.num_frames) == (30, 27_030)
-        _, number = clip_at(source, video, second, num_frames=2, rate=1)
-        assert number == index
-        assert video.paths[number].endswith(f"mvA_0-xyz12/mvA_0-xyz12_{file_number:06d}.jpg")
 
 
 def test_the_clip_of_the_documentation(tmp_path):
@@ -52,11 +40,6 @@ def test_offsets_are_as_many_as_frames_and_hold_the_key_frame(num_frames, rate):
     assert offsets == list(range(-half, half, rate)) and len(offsets) == num_frames
     if num_frames % 2 == 0:
         assert offsets[num_frames // 2] == 0
-
-
-def test_a_clip_that_cannot_be_centered_is_refused():
-    with pytest.raises(ValueError, match=r"num_frames=3 times sampling_rate=5 is odd: .*DATA\.SAMPLING_RATE even"):
-        KeyFrameSampling(3, 5)
 
 
 def test_clips_end_where_the_video_does(tmp_path):

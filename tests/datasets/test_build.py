@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from slowfast.config import get_cfg
-from slowfast.datasets import DATASET_REGISTRY, build_augment, build_dataset, build_loader
-from slowfast.datasets.lists.row_problems import AnnotationError
+from slowfast.datasets import build_augment, build_dataset, build_loader
 from slowfast.datasets.samples import ClipBatch, VideoViews
 from slowfast.video.augment import Mixup, RandomErasing
+from tests.datasets.toys import small_config
 
 NUM_VIDEOS = 7
 
@@ -25,22 +24,8 @@ def root(tmp_path_factory, helpers):
 
 @pytest.fixture
 def cfg(root):
-    cfg = get_cfg()
-    settings = {
-        "DATA.PATH_TO_DATA_DIR": str(root),
-        "DATA.NUM_FRAMES": 4,
-        "DATA.SAMPLING_RATE": 2,
-        "DATA.TRAIN_JITTER_SCALES": [32, 40],
-        "DATA.TRAIN_CROP_SIZE": 32,
-        "DATA.TEST_CROP_SIZE": 32,
-        "MODEL.NUM_CLASSES": 2,
-        "TEST.NUM_ENSEMBLE_VIEWS": 2,
-        "TRAIN.BATCH_SIZE": 3,
-        "NUM_GPUS": 0,
-        "DATA_LOADER.NUM_WORKERS": 0,
-    }
-    cfg.merge_from_list([item for pair in settings.items() for item in pair])
-    return cfg
+    settings = {"DATA.SAMPLING_RATE": 2, "DATA.TRAIN_JITTER_SCALES": [32, 40], "DATA.TEST_CROP_SIZE": 32}
+    return small_config("kinetics", root, 2, settings | {"TRAIN.BATCH_SIZE": 3})
 
 
 def read_all(cfg, split: str, epochs: int = 1) -> list:
@@ -97,17 +82,6 @@ def test_batches_of_several_gpus_are_shares(cfg):
     assert not set(batches[0].video_indices.tolist()) & set(batches[1].video_indices.tolist())
 
 
-def test_resuming_reads_the_rest_of_the_epoch(cfg):
-    cfg.TRAIN.BATCH_SIZE = 2
-    loader = build_loader(cfg, "train")
-    loader.batch_sampler.set_epoch(4)
-    whole = list(loader)
-    loader.batch_sampler.set_epoch(4, start_batch=1)
-    rest = list(loader)
-    assert [batch.video_indices.tolist() for batch in rest] == [batch.video_indices.tolist() for batch in whole[1:]]
-    assert all(torch.equal(a.frames, b.frames) for a, b in zip(whole[1:], rest, strict=True))
-
-
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_loading_leaves_the_global_generators_alone(cfg, num_workers):
     cfg.DATA_LOADER.NUM_WORKERS = num_workers
@@ -157,54 +131,11 @@ def test_extra_arguments_come_from_the_config(cfg):
         build_dataset(cfg, "train")
 
 
-def test_missing_list(cfg, tmp_path):
-    cfg.DATA.PATH_TO_DATA_DIR = str(tmp_path)
-    with pytest.raises(AnnotationError, match=r"cannot read the list of videos .*train\.csv: No such file"):
-        build_dataset(cfg, "train")
-
-
-OWN_DATA_SET = """
-import numpy as np, torch
-from slowfast.datasets import DATASET_REGISTRY
-from slowfast.datasets.samples import ClipSample
-
-@DATASET_REGISTRY.register("noise_of_mine")
-class Noise(torch.utils.data.Dataset):
-    def __init__(self, *, split, length=4):
-        self.num_videos, self.num_views, self.class_names = length, 1, None
-        self.labels, self.paths = np.zeros(length, dtype=np.int64), [f"{split}{i}" for i in range(length)]
-
-    def __len__(self):
-        return self.num_videos
-
-    def __getitem__(self, key):
-        epoch, index = key
-        return ClipSample(torch.full((3, 2, 8, 8), epoch, dtype=torch.uint8), torch.tensor(0), index)
-"""
-
-
-def test_a_data_set_in_a_file_of_ones_own(cfg, tmp_path):
-    path = tmp_path / "noise.py"
-    path.write_text(OWN_DATA_SET)
-    cfg.IMPORTS = [str(path)]
-    cfg.TRAIN.DATASET = "noise_of_mine"
-    cfg.DATA.ARGS.length = 6
-    loader = build_loader(cfg, "train")
-    loader.batch_sampler.set_epoch(5)
-    batches = list(loader)
-    assert [len(batch) for batch in batches] == [3, 3] and batches[0].frames.eq(5).all()
-    assert loader.dataset.paths[0] == "train0"
-    assert "noise_of_mine" in DATASET_REGISTRY
-
-
 # ---- Augmentation ----
 
 
-def test_augmentation_is_off_by_default(cfg):
-    assert build_augment(cfg) is None
-
-
 def test_augmentation_from_the_config(cfg):
+    assert build_augment(cfg) is None
     cfg.AUG.ENABLE = cfg.MIXUP.ENABLE = True
     cfg.AUG.RE_COUNT = 2
     erasing, mixup = build_augment(cfg).steps

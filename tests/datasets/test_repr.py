@@ -4,13 +4,9 @@ import importlib
 import pkgutil
 from dataclasses import fields, is_dataclass
 
-import numpy as np
-
 import slowfast.datasets
 from slowfast.config import get_cfg, load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.datasets.frame_source import FrameSource
-from slowfast.datasets.lists.ava_boxes import KeyFrames
 
 MOST_CHARACTERS = 600
 
@@ -46,19 +42,3 @@ def test_no_list_and_no_sample_shows_its_rows():
     assert {"VideoList", "KeyFrames", "ClipSample"} <= {kind.__name__ for kind in classes}
     shown = [kind.__name__ for kind in classes if kind.__dataclass_params__.repr and kind.__name__ != "Run"]
     assert not shown, f"{shown} show all their rows: give them a __repr__ and @dataclass(repr=False)"
-
-
-def test_key_frames_are_counted():
-    frames = KeyFrames(
-        ["a", "b"],
-        videos=np.array([0, 1]),
-        seconds=np.array([902, 902]),
-        boxes=np.zeros((3, 4), np.float32),
-        box_starts=np.array([0, 1, 3]),
-        labels=np.array([1, 2, 3]),
-        label_starts=np.arange(4),
-    )
-    assert repr(frames) == "KeyFrames(2 key frames, 3 boxes, 2 videos)"
-    assert (
-        repr(FrameSource("video files", ["a.mp4"], 24.0)) == "FrameSource(video files: 1 video at 24 frames per second)"
-    )

@@ -1,7 +1,6 @@
 """Frame lists: what is read, in which order, how little is kept, and what every odd row says."""
 
 import pickle
-import re
 
 import numpy as np
 import pytest
@@ -67,12 +66,6 @@ def test_line_ends_marks_and_blank_lines_of_other_systems(write):
     assert odd.location(0) == "b.csv:3"
 
 
-def test_no_line_end_at_the_end(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("\n".join([HEADER, *ROWS]))
-    assert read_frame_lists([path]).num_frames == 3
-
-
 def test_the_order_is_that_of_the_file(write):
     numbers = [3, 1, 2, 7]
     assert list(read_frame_lists([write(movie("a", numbers))]).frame_paths(0)) == [f"a/a_{n:06d}.jpg" for n in numbers]
@@ -111,7 +104,7 @@ def test_names_of_any_kind_survive(write):
     assert list(lists.frame_paths(0)) == [f"p/{path}" for path in paths]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_blocks_make_no_difference(write, seed, monkeypatch):
     """Whatever the order of rows and wherever a block ends: a slow reading of the same file agrees."""
     rng = np.random.default_rng(seed)
@@ -180,13 +173,6 @@ def test_rows_with_other_numbers_of_fields_are_named(write):
 def test_labels_that_are_none_are_named(write):
     with pytest.raises(AnnotationError, match=r"  train\.csv:3: labels '\"walk\"' are not integers from 0 such as"):
         read_frame_lists([write([ROWS[0], 'a 0 0 a/1.jpg "walk"'])])
-
-
-def test_ten_bad_rows_are_named_and_the_others_counted(write):
-    with pytest.raises(AnnotationError) as info:
-        read_frame_lists([write([f"only {i}" for i in range(25)])])
-    assert len(re.findall(r"train\.csv:\d+: 2 fields", str(info.value))) == 10
-    assert "... and 15 more" in str(info.value)
 
 
 def test_an_empty_list_and_a_missing_one(write, tmp_path):
