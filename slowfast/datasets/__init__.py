@@ -1,6 +1,5 @@
 """Videos to clips: lists, decoding, sampling, cropping, loading."""
 
-from slowfast.datasets import pytorchvideo_names as _pytorchvideo_names  # noqa: F401  (registers more names)
 from slowfast.datasets.ava import Ava
 from slowfast.datasets.build import DATASET_REGISTRY, build_augment, build_dataset, build_loader, count_classes
 from slowfast.datasets.charades import Charades

@@ -331,11 +331,7 @@ def _key_frames(cfg: CfgNode, split: str, source: FrameFolders | MovieFiles) -> 
 
 
 def _files(key: str, names: Sequence[str], folder_key: str, folder: str, *, required: bool = True) -> list[Path]:
-    """The files that the list AVA.<key> names, in AVA.<folder_key> unless their paths are absolute.
-
-    Raises:
-        AnnotationError: a file does not exist, or the list is empty.
-    """
+    """The files that the list AVA.<key> names, in AVA.<folder_key> unless their paths are absolute."""
     if required and not names:
         raise AnnotationError(f"AVA.{key} is empty: name at least one file, relative to AVA.{folder_key}.")
     paths = [Path(folder, name) for name in names]

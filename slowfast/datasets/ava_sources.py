@@ -182,11 +182,7 @@ def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found
 
 
 def find_movies(folder: str | os.PathLike) -> dict[str, str]:
-    """Path by id, sorted, of the movies ``<folder>/<id>.<any video extension>``.
-
-    Raises:
-        AnnotationError: no such folder, no video in it, or two with the same id.
-    """
+    """Path by id, sorted, of the movies ``<folder>/<id>.<any video extension>``."""
     folder = Path(folder)
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_ENDINGS)

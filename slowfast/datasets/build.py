@@ -23,9 +23,8 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config import get_cfg
 from slowfast.config.rules.common import clips_per_video, value_of
-from slowfast.datasets.clip_augment import build_clip_augment
 from slowfast.datasets.clip_sampling import OwnSampling
-from slowfast.datasets.clips import ClipDataset
+from slowfast.datasets.clips import ClipDataset, build_clip_augment
 from slowfast.datasets.contract import VideoDataset, check_split
 from slowfast.datasets.loader import VideoLoader
 from slowfast.datasets.protocol import Protocol, input_options

@@ -103,6 +103,13 @@ class Charades(SourcedDataset):
         return label
 
 
+@DATASET_REGISTRY.register("ptvcharades")
+class PyTorchVideoCharades(Charades):
+    """The same lists; PySlowFast reads them through PyTorchVideo, and feeds RGB unless DATA.REVERSE_INPUT_CHANNEL."""
+
+    pyslowfast_reads_bgr = False
+
+
 def _listed_videos(path: Path, *, num_classes: int, prefix: str, check: str) -> CharadesVideos:
     """The videos of a frame list, with the labels of its frames; arguments and errors as in ``from_config``."""
     lists = read_frame_lists([path], prefix=prefix)

@@ -6,7 +6,7 @@ the same. Test: all views of a video as one sample, decoded once. Pixels stay ui
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from fvcore.common.config import CfgNode
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slowfast.datasets.clip_augment import ClipAugment, build_clip_augment
 from slowfast.datasets.clip_sampling import ClipSampling, SecondsSampling
 from slowfast.datasets.contract import check_split
 from slowfast.datasets.fingerprint import Fingerprint, of_rows
@@ -30,9 +29,11 @@ from slowfast.datasets.samplers import clip_rng
 from slowfast.datasets.samples import ClipSample, ClipShape, VideoViews
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.datasets.views import black_clip, cut_clips, failed_views, read_views, with_flow
+from slowfast.video.color import ColorAugment
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader, VideoReadError, open_video_file
 
+ClipAugment = Callable[[Tensor, np.random.Generator], Tensor]  # of the pixels of a training clip, after the crop
 _TEST_ALONE = ("num_clips", "num_crops", "single_crop")  # options of the protocol that validation does not have
 
 
@@ -317,3 +318,28 @@ def flow_store(cfg: CfgNode) -> FlowStore | None:
         bound=cfg.FLOW.BOUND,
         weights=cfg.FLOW.WEIGHTS,
     )
+
+
+def build_clip_augment(cfg: CfgNode) -> ClipAugment | None:
+    """``augment(frames, rng)``, uint8 (3, T, S, S) to the same, of the config's AUG keys; None for nothing.
+
+    AUG.AA_TYPE, or else AUG.COLOR_JITTER: as in timm, a policy replaces the jitter, which is among its operations.
+
+    Raises:
+        ValueError: an unknown policy or interpolation.
+    """
+    aug = cfg.AUG
+    if not aug.ENABLE:
+        return None
+    if aug.AA_TYPE:
+        from slowfast.video.auto_augment import parse_policy  # imports torchvision, which takes a second
+
+        return parse_policy(aug.AA_TYPE, interpolation=aug.INTERPOLATION)
+    if not aug.COLOR_JITTER:
+        return None
+    return partial(_jittered, colors=ColorAugment(strength=aug.COLOR_JITTER, lighting_std=0.0))
+
+
+def _jittered(frames: Tensor, rng: np.random.Generator, *, colors: ColorAugment) -> Tensor:
+    """uint8 (3, T, H, W) to the same; colors beyond black or white are cut off."""
+    return colors(frames, rng).clamp_(0, 255).to(torch.uint8)

@@ -55,9 +55,6 @@ class FrameSource:
 
         Args:
             num_threads: of the decoder of a video file.
-
-        Raises:
-            VideoReadError: there are none.
         """
         if self.lists is not None and self.list_indices is not None:
             return FrameFolderReader(self.lists.frame_paths(int(self.list_indices[index])), self.fps)
@@ -73,9 +70,6 @@ def open_frames(
         fps: frame rate to which a file is resampled; None: its own.
         image_fps: frame rate that a folder of images is assumed to have.
         num_threads: of the decoder of a video file.
-
-    Raises:
-        VideoReadError: there are none, or images without a frame rate.
     """
     if os.path.isdir(path):
         if image_fps is None:
@@ -179,11 +173,7 @@ def _first_of(video_ids: Sequence[str]) -> str:
 
 
 def image_files(folder: str | os.PathLike) -> list[str]:
-    """The image files of a folder in order of their numbers, so that 2.jpg precedes 10.jpg.
-
-    Raises:
-        VideoReadError: no such folder, or no image in it.
-    """
+    """The image files of a folder in order of their numbers, so that 2.jpg precedes 10.jpg."""
     folder = os.fspath(folder)
     try:
         names = [name for name in os.listdir(folder) if _is_image(name)]

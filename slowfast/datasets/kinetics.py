@@ -34,6 +34,9 @@ class Kinetics(ClipDataset):
         }
 
 
+DATASET_REGISTRY.register("ptvkinetics")(Kinetics)  # PySlowFast's name for the same lists, read through PyTorchVideo
+
+
 def _read_list(cfg: CfgNode, split: str) -> VideoList:
     """The list ``<split>.csv``, checked."""
     folder = Path(cfg.DATA.PATH_TO_DATA_DIR)

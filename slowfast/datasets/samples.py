@@ -143,9 +143,7 @@ def collate_clips(samples: Sequence[ClipSample | Sequence[ClipSample]]) -> ClipB
         ValueError: they have not; names the shapes.
     """
     clips = [clip for sample in samples for clip in ([sample] if isinstance(sample, ClipSample) else sample)]
-    shapes = {tuple(clip.frames.shape) for clip in clips}
-    if len(shapes) != 1:
-        raise ValueError(f"clips of a batch must have one shape (3, T, S, S), got {sorted(shapes)}.")
+    _check_one_shape([clip.frames for clip in clips], "(3, T, S, S)")
     return ClipBatch(
         frames=torch.stack([clip.frames for clip in clips]),
         labels=torch.stack([clip.label for clip in clips]),
@@ -153,6 +151,12 @@ def collate_clips(samples: Sequence[ClipSample | Sequence[ClipSample]]) -> ClipB
         is_valid=torch.tensor([clip.is_valid for clip in clips]),
         failures=tuple(reason for clip in clips for reason in clip.failures),
     )
+
+
+def _check_one_shape(clips: Sequence[Tensor], letters: str) -> None:
+    shapes = {tuple(clip.shape) for clip in clips}
+    if len(shapes) != 1:
+        raise ValueError(f"clips of a batch must have one shape {letters}, got {sorted(shapes)}.")
 
 
 @dataclass(frozen=True)
@@ -265,9 +269,7 @@ def collate_detections(samples: Sequence[DetectionSample]) -> DetectionBatch:
     """
     # Nobody knows how large the frames would have been that could not be read.
     readable = [sample.frames for sample in samples if sample.is_valid] or [sample.frames for sample in samples]
-    shapes = {tuple(frames.shape) for frames in readable}
-    if len(shapes) != 1:
-        raise ValueError(f"clips of a batch must have one shape (3, T, H, W), got {sorted(shapes)}.")
+    _check_one_shape(readable, "(3, T, H, W)")
     black = torch.zeros_like(readable[0])
     counts = torch.tensor([len(sample.boxes) for sample in samples])
     clip_index = torch.arange(len(samples)).repeat_interleave(counts)

@@ -96,6 +96,13 @@ class SomethingSomethingTest(SomethingSomething):
     test_entries = "test"
 
 
+@DATASET_REGISTRY.register("ptvssv2")
+class PyTorchVideoSomethingSomething(SomethingSomething):
+    """The same lists; PySlowFast reads them through PyTorchVideo, and feeds RGB unless DATA.REVERSE_INPUT_CHANNEL."""
+
+    pyslowfast_reads_bgr = False
+
+
 def _listed(path: Path, rows: SomethingAnnotations, *, prefix: str, check: str) -> tuple[FrameSource, np.ndarray]:
     """The frame source that a frame list gives of annotated videos, and their indices in ``rows``, int64.
 

@@ -153,11 +153,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def read_ucf_classes(path: Path) -> list[str]:
-    """Class names of classInd.txt, whose lines are ``1 ApplyEyeMakeup``, counted from 1.
-
-    Raises:
-        AnnotationError: no such file, or its numbers are not 1, 2, ... in order.
-    """
+    """Class names of classInd.txt, whose lines are ``1 ApplyEyeMakeup``, counted from 1."""
     names: list[str] = []
     for line_number, line in _lines(path):
         number, _, name = line.partition(" ")
@@ -174,9 +170,6 @@ def read_ucf_list(path: Path, class_names: list[str]) -> FoldList:
     """The videos of trainlist0x.txt or testlist0x.txt: ``Class/file.avi``, with the number of the class or without.
 
     The class is that of the folder; a number that disagrees with it is an error.
-
-    Raises:
-        AnnotationError: no such file, no row, or bad rows (the message names the first ten).
     """
     problems = RowProblems(path, "Expected `Class/file.avi`, or `Class/file.avi 1` with the number of classInd.txt.")
     label_of = {name.lower(): label for label, name in enumerate(class_names)}
@@ -202,9 +195,6 @@ def read_hmdb_split(folder: Path, fold: int, part: str) -> tuple[list[str], Fold
     """Class names, in alphabetical order, and the videos of the "train" or "test" part of a split.
 
     Rows of ``<class>_test_split<fold>.txt`` are ``file.avi code``: 1 is for training, 2 for the test, 0 for neither.
-
-    Raises:
-        AnnotationError: no such files, bad rows, of which the first ten of a file are named, or no video.
     """
     ending = f"_test_split{fold}.txt"
     class_names = sorted(path.name.removesuffix(ending) for path in folder.glob(f"*{ending}"))

@@ -31,9 +31,6 @@ def open_video(
     Args:
         flow: where optical flow comes from, if the protocol has it.
         num_threads: of the decoder.
-
-    Raises:
-        VideoReadError: there are none.
     """
     sampling = protocol.sampling
     video = open_frames(path, sampling.counted_fps, image_fps=sampling.image_fps, num_threads=num_threads)
@@ -60,9 +57,6 @@ def read_views(
         clips: source frames, int64 (num_clips, T), used only at the first scale; default those of the protocol,
             at all of its scales, mirrored and not.
         label, video_index, path: passed on.
-
-    Raises:
-        VideoReadError: a frame cannot be read.
     """
     if clips is None:
         clips = protocol.sampling.eval_indices(video.num_frames, video.fps, protocol.num_clips)
@@ -144,9 +138,6 @@ def read_key_frame(video: FrameReader, protocol: Protocol, seconds: float, boxes
         protocol: with one scale, mirrored or not.
         seconds: of the key frame, from the first frame of the video.
         boxes: float32 (R, 4), x1 y1 x2 y2 as fractions of the frame.
-
-    Raises:
-        VideoReadError: a frame cannot be read.
     """
     indices = protocol.sampling.indices_at(video.num_frames, video.fps, seconds)
     (frames,), (window,) = cut_clips(video, indices, partial(_key_frame_window, protocol))

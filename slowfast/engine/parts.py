@@ -15,7 +15,7 @@ import torch
 
 from slowfast.config import ConfigError
 from slowfast.datasets import DATASET_REGISTRY, build_augment
-from slowfast.datasets.clip_augment import build_clip_augment
+from slowfast.datasets.clips import build_clip_augment
 from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.precision import check_dtype_name
 from slowfast.engine.tasks import task_of

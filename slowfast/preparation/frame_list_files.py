@@ -79,9 +79,6 @@ def charades_labels(
 
     Args:
         path: Charades_v1_train.csv or Charades_v1_test.csv.
-
-    Raises:
-        AnnotationError: the file cannot be used.
     """
     annotations = read_charades_csv(Path(path), NUM_CHARADES_CLASSES)
     shifted = [

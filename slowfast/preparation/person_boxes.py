@@ -66,9 +66,6 @@ def key_seconds(path: str, *, start_seconds: float, first: int = FIRST_SECOND, l
 
     Args:
         start_seconds: time at the start of the file, in AVA's seconds.
-
-    Raises:
-        VideoReadError: the file cannot be opened.
     """
     index = video_index(path)
     end = start_seconds + (index.num_frames - 1) / index.fps

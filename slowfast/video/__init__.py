@@ -1,1 +1,4 @@
-"""Video files to frames to crops; knows nothing of data sets, labels or configs."""
+"""Video files to frames to crops; knows nothing of data sets, labels or configs.
+
+What cannot be opened or decoded raises a ``VideoReadError``, which names the file and the cause.
+"""

@@ -84,11 +84,7 @@ def check_video_file(path: str) -> os.stat_result:
 
 
 def open_video(path: str, deadline: Deadline) -> av.container.InputContainer:
-    """An open container, which the caller closes.
-
-    Raises:
-        VideoReadError: the file is missing or special, of no format in ``FORMATS``, damaged, or took too long.
-    """
+    """An open container, which the caller closes."""
     silence_ffmpeg()
     check_video_file(path)
     seconds = deadline.seconds_left
@@ -125,9 +121,6 @@ def open_address(address: str) -> av.container.InputContainer:
 
     Args:
         address: ``rtsp://...``, ``http://...``, as the user typed it.
-
-    Raises:
-        VideoReadError: an unknown scheme, no response, or a response that is not a video.
     """
     scheme = address.partition("://")[0].lower()
     if scheme not in ADDRESS_PROTOCOLS:
@@ -143,11 +136,7 @@ def open_address(address: str) -> av.container.InputContainer:
 
 
 def open_pipe(file: BinaryIO, name: str) -> Any:
-    """An open container of a byte stream, which the caller closes.
-
-    Raises:
-        VideoReadError: they are not a video that can be read from start to end.
-    """
+    """An open container of a byte stream, which the caller closes."""
     silence_ffmpeg()
     options = {name: value for name, value in _INPUT_OPTIONS.items() if name != "protocol_whitelist"}
     with pyav_errors(name, doing="open"):

@@ -160,9 +160,6 @@ def open_file(
         num_threads: of the decoder.
         pace: called with the seconds of every frame before it is returned, to play a file at a given speed.
         on_frame: called with the seconds and the pixels of every frame.
-
-    Raises:
-        VideoReadError: the file cannot be opened, or holds no frame.
     """
     stream = FrameStream(path, num_threads=num_threads)
     index, convert = stream.index, RgbConverter(short_side)
@@ -204,9 +201,6 @@ def open_stream(
     Args:
         fps: frame rate to which it is resampled; None: its own.
         on_frame: called with the seconds and the pixels of every frame.
-
-    Raises:
-        VideoReadError: it cannot be opened, or holds no video.
     """
     container = open_address(source) if isinstance(source, str) else open_pipe(source, name)
     try:
@@ -247,11 +241,7 @@ def _timed_frames(container, stream, name: str, short_side: int | None, fps: flo
 
 
 def _decoded(container, stream, name: str) -> Iterator[av.VideoFrame]:
-    """The frames of a stream until it ends; damaged packets are skipped.
-
-    Raises:
-        VideoReadError: it broke off.
-    """
+    """The frames of a stream until it ends; damaged packets are skipped."""
     with pyav_errors(name):
         for packet in container.demux(stream):
             try:
@@ -279,11 +269,7 @@ def numbered(frames: TimedFrames, fps: float, *, tolerance: float = 0.0) -> Iter
 
 
 def camera_frames(number: int) -> tuple[TimedFrames, float, Callable[[], None]]:
-    """(frames with their times, frames per second, what closes it) of a camera of this machine.
-
-    Raises:
-        VideoReadError: OpenCV is not installed, or the camera gives no frames.
-    """
+    """(frames with their times, frames per second, what closes it) of a camera of this machine."""
     try:
         import cv2
     except ImportError as error:

@@ -60,9 +60,6 @@ def open_stream(path: str, deadline: Deadline) -> tuple[av.container.InputContai
     """An open container, which the caller closes, and its best video stream.
 
     Best as FFmpeg ranks them, which is not always the first; a cover picture is no video stream.
-
-    Raises:
-        VideoReadError: the file is missing, is no video, or holds none.
     """
     container = open_video(path, deadline)
     try:
@@ -74,11 +71,7 @@ def open_stream(path: str, deadline: Deadline) -> tuple[av.container.InputContai
 
 
 def best_stream(container: av.container.InputContainer, path: str) -> av.video.stream.VideoStream:
-    """The best video stream of an open container.
-
-    Raises:
-        VideoReadError: it holds none that can be decoded.
-    """
+    """The best video stream of an open container."""
     videos = [stream for stream in container.streams.video if not _is_cover(stream) and stream.codec_context]
     if not videos:
         found = sorted({"cover picture" if _is_cover(stream) else str(stream.type) for stream in container.streams})
@@ -101,11 +94,7 @@ _cache_bytes = 0
 
 
 def video_index(path: str) -> VideoIndex:
-    """The index of a file, cached in this process as long as its modification time and size stay the same.
-
-    Raises:
-        VideoReadError: the file cannot be opened, or holds no frame.
-    """
+    """The index of a file, cached in this process as long as its modification time and size stay the same."""
     global _cache_bytes
     status = check_video_file(path)
     key = (path, status.st_mtime_ns, status.st_size)
@@ -121,11 +110,7 @@ def video_index(path: str) -> VideoIndex:
 
 
 def read_index(path: str) -> VideoIndex:
-    """The index of a file, read from start to end without decoding.
-
-    Raises:
-        VideoReadError: it cannot be opened, holds no frame or invalid times, or took too long.
-    """
+    """The index of a file, read from start to end without decoding."""
     with reading(path) as deadline:
         container, stream = open_stream(path, deadline)
         with container, pyav_errors(path, deadline):

@@ -37,9 +37,6 @@ class FrameStream:
         num_frames: frames decoded so far.
         num_damaged: frames among them that the decoder marks as corrupt.
         problems: the decoder's complaints so far.
-
-    Raises:
-        VideoReadError: no such file, no video, or one without frames.
     """
 
     def __init__(self, path: str | os.PathLike, *, num_threads: int = 1):
@@ -86,9 +83,6 @@ class FrameStream:
         """(seconds since the start of the file, frame), from a frame that is shown no later than ``from_seconds``.
 
         Files without reliable times are assumed to have a constant rate and are decoded from their beginning.
-
-        Raises:
-            VideoReadError: the file changed since it was opened, or takes too long to return a packet.
         """
         with pyav_errors(self.path, self._deadline):
             yield from self._frames_from(from_seconds)

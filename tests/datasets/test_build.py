@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from slowfast.datasets import build_augment, build_dataset, build_loader
+from slowfast.datasets import DATASET_REGISTRY, build_augment, build_dataset, build_loader
 from slowfast.datasets.samples import ClipBatch, VideoViews
 from slowfast.video.augment import Mixup, RandomErasing
 from tests.datasets.toys import small_config
@@ -119,6 +119,8 @@ def test_unknown_names(cfg):
         build_dataset(cfg, "train")
     with pytest.raises(ValueError, match='split must be "train", "val" or "test", got \'dev\''):
         build_dataset(cfg, "dev")
+    for name in ("ptvkinetics", "ptvcharades", "ptvssv2"):  # PySlowFast's, with RGB
+        assert not DATASET_REGISTRY.get(name).pyslowfast_reads_bgr
     cfg.TRAIN.DATASET = "Kinetics"  # names are matched without regard to case
     assert build_dataset(cfg, "train").num_videos == NUM_VIDEOS
 

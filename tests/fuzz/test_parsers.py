@@ -23,8 +23,7 @@ ALLOWED = {
     "motion/files.py": {"json.loads"},  # the same
     "models/weights/zoo_table.py": {"json.loads"},  # the package's own tables
     "cli/demo.py": {"np.load", "json.loads"},  # what it has just written
-    "motion/sheet.py": {"json.loads"},  # Motion's own files
-    "motion/actor_sheet.py": {"csv.reader", "Image.open"},
+    "motion/sheet.py": {"json.loads", "csv.reader", "Image.open"},  # Motion's own files
     "engine/checkpoint.py": {"yaml.safe_load", "zipfile.ZipFile"},  # configs of this program; checksums alone are read
     "utils/locks.py": {"json.load"},  # the lock of a folder that is the user's own
     "prediction/features.py": {"np.load", "zipfile.ZipFile"},  # the parts that it has written, and to write

@@ -83,10 +83,6 @@ def read_charades_csv(path: Path, num_classes: int) -> CharadesAnnotations:
 
     Args:
         num_classes: classes must be below it.
-
-    Raises:
-        AnnotationError: no such file, no column ``id`` or ``actions``, no row, or bad rows (the message names the first
-            ten).
     """
     problems = RowProblems(path, _HINT)
     lines: dict[str, int] = {}

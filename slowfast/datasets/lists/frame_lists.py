@@ -124,10 +124,6 @@ def read_frame_lists(paths: Sequence[str | os.PathLike], *, prefix: str = "") ->
     Args:
         paths: the files; each video may be in only one of them.
         prefix: folder that relative paths start in.
-
-    Raises:
-        AnnotationError: no such file, no or a wrong header, no frame, a video in two files, or bad rows (the message
-            names the first ten).
     """
     if isinstance(paths, (str, os.PathLike)) or not paths:
         raise ValueError(f"paths must be a list of frame lists with at least one entry, got {paths!r}.")

@@ -104,9 +104,6 @@ def read_path_label_list(
         multi_label: the label field holds any number of labels, separated by commas.
         skip_rows: lines to skip at the start, such as a header.
         labels_optional: a row may be just a path (test sets with withheld labels); its label is -1.
-
-    Raises:
-        AnnotationError: no such file, no row, or bad rows (the message names the first ten).
     """
     path = Path(path)
     try:
@@ -291,9 +288,6 @@ def read_class_names(path: str | os.PathLike) -> list[str]:
     Args:
         path: a .json file, ``{"name": label, ...}`` with labels 0 to K - 1 or a list of names, or a text file with one
             name per line. Stray double quotes around a name, as in the widely copied Kinetics file, are removed.
-
-    Raises:
-        AnnotationError: no such file, or missing or duplicate labels or names.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":

@@ -63,9 +63,6 @@ def read_text(path: Path, what: str) -> str:
 
     Args:
         what: the file's name in the message, such as "the list of videos".
-
-    Raises:
-        AnnotationError: it cannot be read.
     """
     try:
         return untrusted.read_text(path)

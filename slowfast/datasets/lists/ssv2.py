@@ -43,11 +43,7 @@ class SomethingAnnotations:
 
 
 def find_json(folder: Path, name: str) -> Path:
-    """``<folder>/<name>.json``, or under its older name.
-
-    Raises:
-        AnnotationError: neither exists.
-    """
+    """``<folder>/<name>.json``, or under its older name."""
     candidates = [folder / f"{name}.json", folder / f"{OLD_PREFIX}{name}.json"]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
@@ -59,11 +55,7 @@ def find_json(folder: Path, name: str) -> Path:
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """Template without brackets -> class, 0 to K - 1, in the order of classes.
-
-    Raises:
-        AnnotationError: no such file, or not a labels file.
-    """
+    """Template without brackets -> class, 0 to K - 1, in the order of classes."""
     content = read_json(path, error=AnnotationError)
     try:
         labels = {name: parse_integer(str(label)) for name, label in content.items()}
@@ -81,9 +73,6 @@ def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
 
     Args:
         labels: from ``read_labels``.
-
-    Raises:
-        AnnotationError: no such file, no entry, or bad ones (the message names the first ten).
     """
     entries, lines = _entries(path)
     problems = RowProblems(path, 'Expected {"id": ..., "template": ...} with a template that the labels file names.')
@@ -101,11 +90,7 @@ def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
 
 
 def read_test_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
-    """The videos of test.json, with the labels of ``test-answers.csv`` next to it; -1 without that file.
-
-    Raises:
-        AnnotationError: no such file, no entry, an answer that is not a label, or videos without an answer.
-    """
+    """The videos of test.json, with the labels of ``test-answers.csv`` next to it; -1 without that file."""
     entries, lines = _entries(path)
     ids = [str(entry["id"]) for entry in entries]
     answers_path = path.with_name("test-answers.csv")

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slowfast.motion.actor_sheet import BOX_COLORS, ava_rows, charades_rows
 from slowfast.motion.detection import MotionAvaSpec
 from slowfast.motion.files import write_set
 from slowfast.motion.multilabel import MotionCharadesSpec
-from slowfast.motion.sheet import sample_sheet
+from slowfast.motion.sheet import BOX_COLORS, ava_rows, charades_rows, sample_sheet
 
 SIZE = {"height": 32, "width": 56}
 
