@@ -1,6 +1,5 @@
 """Frames around key frames: which ones they are, from frame lists and from movie files."""
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -80,21 +79,6 @@ def test_movies_of_other_rates_are_read_by_time(make_video, start_seconds, secon
         numbers = clip_at(source, video, second, num_frames=60, rate=1)
     # Frame i is on the screen from i / 25 to (i + 1) / 25 seconds; n / 30 seconds in integers to be exact.
     assert numbers == [min((60 + n) * 25 // 30, 59) for n in range(-30, 30)]
-
-
-def test_movies_of_varying_rate_are_read_by_time(make_video, helpers):
-    """Every other frame is on the screen three times as long: counting frames would be up to two frames off."""
-    pts = np.array([4 * (i // 2) + i % 2 for i in range(40)])
-    path = make_video("a.mp4", num_frames=40, pts=pts.tolist(), options={"bf": "0"})
-    source = MovieFiles({"a": str(path)}, start_seconds=900)
-    offsets = np.arange(-6, 6)
-    with source.open("a") as video:
-        frames = video.frames_at(clip_at(source, video, 901, num_frames=12, rate=1))
-    # A time is rounded down to a multiple of the average duration of a frame, of which there are 40 in 79 / 30 s or so.
-    times = np.floor((30 + offsets) / 30 * video.fps + 1e-6) / video.fps
-    shown = np.searchsorted(pts, 30 * times + 0.01, side="right") - 1
-    assert video.fps == pytest.approx(15, rel=0.05)
-    assert (frames.permute(0, 2, 3, 1).numpy() == helpers.decode_all(path)[shown]).all()
 
 
 def test_movies_are_found_by_id_whatever_their_ending(tmp_path):

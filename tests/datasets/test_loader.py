@@ -22,7 +22,10 @@ from tests.groups import server
 
 
 class Files(Dataset):
-    """Sample i is the number i, "read" from the file whose name says what happens; -1 if that cannot be read."""
+    """Sample i is the number i, "read" from the file whose name says what happens; -1 if that cannot be read.
+
+    Of the file "threads" it is the number of torch's threads.
+    """
 
     def __init__(self, names):
         self.names = names
@@ -50,27 +53,13 @@ class Files(Dataset):
             os.kill(os.getpid(), signal.SIGKILL)
         if name.startswith("raise"):
             raise RuntimeError("of the data set")
-        return index
+        return torch.get_num_threads() if name == "threads" else index
 
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch):
     monkeypatch.setattr(loader_module, "GRACE_SECONDS", 0.5)
     monkeypatch.setattr(loader_module, "POLL_SECONDS", 0.1)
-
-
-class Threads(Dataset):
-    """Samples whose value is the number of torch's threads."""
-
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, index):
-        return torch.get_num_threads()
-
-
-def test_workers_have_one_thread():
-    assert list(VideoLoader(Threads(), num_workers=1, batch_size=None)) == [1, 1]
 
 
 def load(names, **options):
@@ -85,6 +74,10 @@ def test_a_file_that_ends_a_worker_becomes_unreadable(kind, how, caplog):
         assert [int(batch) for batch in loader] == [0, 1, 2, -1, 4, 5, 6]
     (message,) = (record.getMessage() for record in caplog.records)
     assert message.startswith(f"{kind}.mp4: a data worker ") and how.split(r" \(")[0] in message
+
+
+def test_workers_have_one_thread():
+    assert list(load(["threads"] * 3)) == [1] * 3
 
 
 def test_a_slow_file_is_unreadable_without_an_end_of_its_worker(caplog):

@@ -37,18 +37,6 @@ def test_variable_rates_are_told(make_video):
     assert facts.variable_rate and facts.error == ""
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.ts", "a.webm", "a.mov"])
-def test_good_files_of_other_formats_are_good(make_video, name):
-    codec = "libvpx-vp9" if name == "a.webm" else "libx264"
-    facts = inspect_video(str(make_video(name, codec=codec)))
-    assert facts.error == "" and facts.frames == 60
-
-
-def test_frames_before_an_edit_lists_start_are_no_fault(make_video):
-    facts = inspect_video(str(make_video(pts=list(range(-7, 53)))))
-    assert facts.error == "" and facts.frames == 53
-
-
 @pytest.mark.parametrize(
     "name", ["kinetics_30fps_340x256.mp4", "mpeg4_25fps_audio.avi", "nasa_13013.mp4", "av1_video.mkv"]
 )

@@ -56,14 +56,9 @@ def test_where_paths_start(tmp_path, monkeypatch):
 
 
 def test_class_names_come_back(tmp_path):
-    names = ["a b", 'say "hi"', "日本"]
-    lists = DatasetLists({"train": [("a.mp4", 0)]}, names)
-    write_lists(lists, tmp_path)
-    assert read_class_names(tmp_path / "classids.json") == [
-        "a b",
-        'say "hi',
-        "日本",
-    ]  # the reader takes quotes off ends
+    write_lists(DatasetLists({"train": [("a.mp4", 0)]}, ["a b", 'say "hi"', "日本"]), tmp_path)
+    names = read_class_names(tmp_path / "classids.json")
+    assert names == ["a b", 'say "hi', "日本"]  # the reader takes quotes off ends
 
 
 def test_other_lists_are_not_replaced_unasked(tmp_path):
@@ -87,12 +82,8 @@ def test_a_row_that_would_be_misread_is_refused(tmp_path):
 
 def test_splits_without_videos_have_no_list(tmp_path):
     write_lists(lists_of(["a.mp4"]), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "classids.json",
-        "missing.csv",
-        "train.csv",
-        "unlisted.csv",
-    ]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["classids.json", "missing.csv", "train.csv", "unlisted.csv"]
 
 
 @pytest.mark.parametrize("word, split", [("Train", "train"), ("validate", "val"), (" test ", "test"), ("dogs", None)])

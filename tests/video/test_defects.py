@@ -13,7 +13,7 @@ from PIL import Image
 
 from slowfast.datasets import Kinetics
 from slowfast.datasets.clip_sampling import SecondsSampling
-from slowfast.datasets.lists.path_labels import VideoList, check_files, read_path_label_list
+from slowfast.datasets.lists.path_labels import VideoList
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.train_crop import TrainCrop
 from slowfast.video.reader import VideoReader, VideoReadError
@@ -180,14 +180,6 @@ def test_headers_of_another_rate(rate, name, tmp_path, helpers):
     assert_reads_as_decoded(path, helpers, num_frames=8, fps=25)
 
 
-@pytest.mark.parametrize("name, codec", [("a.webm", "libvpx-vp9"), ("a.mkv", "libx264"), ("a.ts", "mpeg2video")])
-def test_frames_are_counted_where_the_header_says_zero(name, codec, make_video, helpers):
-    path = make_video(name, num_frames=20, codec=codec)
-    with av.open(str(path)) as container:
-        assert container.streams.video[0].frames == 0
-    assert_reads_as_decoded(path, helpers, num_frames=20, fps=30)
-
-
 @pytest.mark.parametrize("start", [0, 9000], ids=["starts anew", "leaps"])
 def test_the_clock_of_joined_files(start, make_video, tmp_path, helpers):
     """Sorting the frames by their times would interleave the parts, or show one frame for five minutes."""
@@ -351,14 +343,3 @@ def test_accents_of_another_unicode_form_are_told(form, other, make_video, reque
     message = rf"cannot open {re.escape(str(missing))}: No such file .*\(but there is a file of that name in .* {name}:"
     with pytest.raises(VideoReadError, match=message):
         VideoReader(missing)
-
-
-def test_names_that_differ_by_case_alone(tmp_path):
-    for name, first in (("clip.mp4", 0), ("CLIP.mp4", 6)):
-        write_frames(tmp_path / name, grays(12)[first : first + 3], codec="mpeg4")
-    if len(list(tmp_path.iterdir())) == 1:
-        pytest.skip("this file system takes both names for one")
-    (tmp_path / "train.csv").write_text("clip.mp4 0\nCLIP.mp4 1\n")
-    videos = read_path_label_list(tmp_path / "train.csv", prefix=str(tmp_path))
-    check_files(videos, "all")
-    assert [numbers_of(path) for path in videos.paths] == [[0, 1, 2], [6, 7, 8]]
