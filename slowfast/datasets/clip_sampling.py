@@ -338,12 +338,7 @@ class KeyFrameSampling(ClipSampling):
         return replace(self, num_frames=shape.num_frames, sampling_rate=rate)
 
     def indices_at(self, num_video_frames: int, fps: float, seconds: float) -> Tensor:
-        """Source frames, int64 (T,), of the clip around ``seconds``; at either end of the video, the end frame repeats.
-
-        Args:
-            fps: of the video.
-            seconds: of the key frame, from the first frame of the video.
-        """
+        """Source frames, int64 (T,), of the clip around ``seconds``; beyond the video's ends, the end frames repeat."""
         times = seconds + self.offsets.double() / self.fps
         return frames_on_screen(times, fps).clamp(0, num_video_frames - 1)
 
@@ -414,11 +409,7 @@ class Mmaction2Sampling(ClipSampling):
 @CLIP_SAMPLING_REGISTRY.register("data set")
 @dataclass(frozen=True)
 class OwnSampling(ClipSampling):
-    """Clips that a data set cuts in a way that it does not describe.
-
-    Attributes:
-        dataset: its registered name.
-    """
+    """Clips that a data set, here by its registered name, cuts in a way that it does not describe."""
 
     kind: ClassVar[str] = "data set"
 

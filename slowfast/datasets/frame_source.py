@@ -51,11 +51,7 @@ class FrameSource:
         return f"FrameSource({self.kind}: {count(len(self.paths), 'video')} at {self.fps:g} frames per second)"
 
     def open(self, index: int, *, num_threads: int = 1) -> FrameReader:
-        """The frames of a video at ``fps``.
-
-        Args:
-            num_threads: of the decoder of a video file.
-        """
+        """The frames of a video at ``fps``."""
         if self.lists is not None and self.list_indices is not None:
             return FrameFolderReader(self.lists.frame_paths(int(self.list_indices[index])), self.fps)
         return open_frames(self.paths[index], self.fps, image_fps=self.fps, num_threads=num_threads)

@@ -9,7 +9,7 @@ from typing import Any
 from fvcore.common.config import CfgNode
 
 from slowfast.datasets.contract import KeyFrameDataset, VideoDataset
-from slowfast.datasets.samplers import EvalSampler, VideoBatches
+from slowfast.datasets.samplers import EvalBatches, EvalSampler
 from slowfast.datasets.samples import collate_clips, collate_detections
 
 
@@ -36,7 +36,9 @@ def _one_video_at_a_time(dataset: VideoDataset, batch_size: int, rank: int, worl
 
 
 def _key_frames_of_a_video(dataset: KeyFrameDataset, batch_size: int, rank: int, world_size: int) -> dict[str, Any]:
-    return {"batch_sampler": VideoBatches(dataset.key_frames, batch_size, rank, world_size)}
+    key_frames = dataset.key_frames
+    batches = EvalBatches(len(key_frames), batch_size, rank, world_size, video_of=lambda index: key_frames[index][0])
+    return {"batch_sampler": batches}
 
 
 CLIPS = SampleKind("clips", "videos", collate_clips, _one_video_at_a_time)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -164,59 +164,44 @@ class EvalSampler(Sampler):
 
 
 class EvalBatches(Sampler):
-    """The samples of an ``EvalSampler`` in batches of ``batch_size``, the last one smaller."""
+    """The samples of an ``EvalSampler`` in batches of up to ``batch_size``.
 
-    def __init__(self, num_samples: int, batch_size: int, rank: int = 0, world_size: int = 1):
+    Args:
+        video_of: index -> video. A batch then holds samples of one video, which are next to each other in the data set:
+            frames of a test are not cropped, so only those of one video surely have the same size. (If a clip cannot be
+            read, ``collate_detections`` gives it the size of the others.) Default: batches mix videos.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        *,
+        video_of: Callable[[int], str] | None = None,
+    ):
         self.samples = EvalSampler(num_samples, rank, world_size)
         self.batch_size = batch_size
+        self.video_of = video_of or (lambda index: "")
+        self.skip(())
 
     def skip(self, done: Container[int]) -> None:
         """See ``EvalSampler``. If whole batches are done, the others stay the same on the same number of processes."""
         self.samples.skip(done)
-
-    def __len__(self) -> int:
-        return -(-len(self.samples) // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        indices = self.samples.indices
-        return (indices[start : start + self.batch_size] for start in range(0, len(indices), self.batch_size))
-
-
-def _check_rank(rank: int, world_size: int) -> None:
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must be in 0-{world_size - 1}, got {rank} (world_size={world_size}).")
-
-
-class VideoBatches(Sampler):
-    """Every key frame of this process once, in batches of up to ``batch_size`` of one video.
-
-    Frames of a test are not cropped, so only frames of the same video surely have the same size. If a clip cannot be
-    read, ``collate_detections`` gives it the size of the others.
-
-    Args:
-        key_frames: (video, second) by index, those of a video next to each other.
-        rank, world_size: which process this is, of how many.
-    """
-
-    def __init__(self, key_frames: Sequence[tuple[str, int]], batch_size: int, rank: int = 0, world_size: int = 1):
-        self.key_frames = key_frames
-        self.batch_size = batch_size
-        self.samples = EvalSampler(len(key_frames), rank, world_size)
-        self.skip(())
-
-    def skip(self, done: Container[int]) -> None:
-        """See ``EvalSampler``."""
-        self.samples.skip(done)
         self.batches: list[list[int]] = []
-        video = None
-        for index in self.samples:
-            if self.key_frames[index][0] != video or len(self.batches[-1]) == self.batch_size:
-                self.batches.append([])
-            video = self.key_frames[index][0]
-            self.batches[-1].append(index)
+        for _, of_video in groupby(self.samples, self.video_of):
+            indices = list(of_video)
+            size = self.batch_size
+            self.batches += [indices[start : start + size] for start in range(0, len(indices), size)]
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(self.batches)
+
+
+def _check_rank(rank: int, world_size: int) -> None:
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank must be in 0-{world_size - 1}, got {rank} (world_size={world_size}).")

@@ -91,11 +91,7 @@ class HMDB51(_FoldDataset):
 
 @dataclass(frozen=True, repr=False)
 class FoldList(VideoList):
-    """Videos of one part of a split. A ``*`` in ``source`` stands for the class: one file per class.
-
-    Attributes:
-        class_names: by label.
-    """
+    """Videos of one part of a split. A ``*`` in ``source`` stands for the class, of ``class_names`` by label."""
 
     class_names: tuple[str, ...] = ()
 

@@ -26,12 +26,7 @@ from slowfast.video.sampling import scaled_size
 def open_video(
     path: str | os.PathLike, protocol: Protocol, *, flow: FlowStore | None = None, num_threads: int = 1
 ) -> FrameReader:
-    """The frames of a video file, or of a folder of images, as the protocol counts them.
-
-    Args:
-        flow: where optical flow comes from, if the protocol has it.
-        num_threads: of the decoder.
-    """
+    """The frames of a video file, or of a folder of images, as the protocol counts them, with flow by ``flow``."""
     sampling = protocol.sampling
     video = open_frames(path, sampling.counted_fps, image_fps=sampling.image_fps, num_threads=num_threads)
     return with_flow(video, flow, path)

@@ -51,9 +51,10 @@ def folder_lists(
         )
     notes = []
     if fractions is not None:
-        groups = find_groups({name: paths for (_, name), paths in videos.items()}) if by_group else None
-        videos = _split_groups(videos, groups, fractions, seed) if groups else _split(videos, fractions, seed)
+        by_class = {name: paths for (_, name), paths in videos.items()}
+        groups = find_groups(by_class) if by_group else None
         notes += [str(groups)] if groups else []
+        videos = _split(by_class, groups, fractions, seed)
     label_of = {name: label for label, name in enumerate(names)}
     rows: dict[str, list[tuple[str, int | None]]] = {
         split: [(os.path.join(root, path), label_of[name]) for name in names for path in videos.get((split, name), ())]
@@ -114,16 +115,19 @@ def _by_split_and_class(
 
 
 def _split(
-    videos: dict[tuple[str, str], list[str]], fractions: Sequence[float], seed: int
+    videos: dict[str, list[str]], groups: VideoGroups | None, fractions: Sequence[float], seed: int
 ) -> dict[tuple[str, str], list[str]]:
-    """``videos`` divided among the splits, each class by the same fractions.
+    """The videos of each class divided among the splits by the same fractions; those of a group are in one split.
 
     If rounding gives a split too much in one class, it gets less in the next, so that small classes do not all leave
     the same split empty. Every class keeps a training video.
     """
+    if groups and groups.rule:
+        of_splits = zip(SPLITS, split_by_group(videos, groups, fractions, seed=seed), strict=True)
+        return {(split, name): paths for split, of_split in of_splits for name, paths in of_split.items()}
     divided = {}
     owed = np.zeros(3)
-    for (_, name), paths in sorted(videos.items(), key=lambda item: os.fsencode(item[0][1])):
+    for name, paths in sorted(videos.items(), key=lambda item: os.fsencode(item[0])):
         owed += len(paths) * np.asarray(fractions)
         counts = _round_to_sum(owed, len(paths))
         if counts[0] == 0 and fractions[0] > 0:
@@ -134,17 +138,6 @@ def _split(
         for split, end, count in zip(SPLITS, np.cumsum(counts), counts, strict=True):
             divided[split, name] = sorted(drawn[end - count : end], key=os.fsencode)
     return divided
-
-
-def _split_groups(
-    videos: dict[tuple[str, str], list[str]], groups: VideoGroups, fractions: Sequence[float], seed: int
-) -> dict[tuple[str, str], list[str]]:
-    """As ``_split``, with the videos of a group in one split."""
-    by_class = {name: paths for (_, name), paths in videos.items()}
-    if groups.rule is None:
-        return _split(videos, fractions, seed)
-    divided = split_by_group(by_class, groups, fractions, seed=seed)
-    return {(split, name): paths for split, of in zip(SPLITS, divided, strict=True) for name, paths in of.items()}
 
 
 def _round_to_sum(targets: np.ndarray, total: int) -> np.ndarray:

@@ -73,12 +73,9 @@ def read_video_ids(path: str | os.PathLike) -> list[str]:
 def charades_labels(
     path: str | os.PathLike, *, fps: float, start_seconds: float = 0.0
 ) -> Callable[[str, int], list[int]]:
-    """A function that gives the labels, ascending, of a frame: by video id, and frame number from 1.
+    """A function that gives a frame's labels, ascending, by video id and frame number from 1, of Charades_v1_*.csv.
 
     Frame n shows second start_seconds + (n - 1) / fps; both ends of an action belong to it.
-
-    Args:
-        path: Charades_v1_train.csv or Charades_v1_test.csv.
     """
     annotations = read_charades_csv(Path(path), NUM_CHARADES_CLASSES)
     shifted = [

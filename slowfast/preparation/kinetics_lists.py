@@ -124,20 +124,13 @@ def _json_rows(path: Path) -> list[tuple[object, dict]]:
     """Rows of ``{id: {"annotations": {"label": ..., "segment": [start, end]}, "subset": ...}}``."""
     content = read_json(path)
     try:
-        entries = [(entry["annotations"], youtube_id, entry.get("subset")) for youtube_id, entry in content.items()]
-        return [
-            (
-                repr(youtube_id),
-                {
-                    "youtube_id": youtube_id,
-                    "time_start": what["segment"][0],
-                    "time_end": what["segment"][1],
-                    "label": what.get("label"),
-                    "split": subset,
-                },
-            )
-            for what, youtube_id, subset in entries
-        ]
+        rows: list[tuple[object, dict]] = []
+        for youtube_id, entry in content.items():
+            what = entry["annotations"]
+            times = {"time_start": what["segment"][0], "time_end": what["segment"][1]}
+            row = {"youtube_id": youtube_id, **times, "label": what.get("label"), "split": entry.get("subset")}
+            rows.append((repr(youtube_id), row))
+        return rows
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is not a Kinetics annotation file ({type(error).__name__}: {cut(str(error))}): expected "
@@ -210,7 +203,6 @@ def _files_by_key(
     unlisted: list[tuple[str, str]] = []
     for path in paths:
         name = parse_video_name(os.path.splitext(os.path.basename(path))[0])
-        is_timed = isinstance(name, SegmentKey)
         of_this_id = segments_of.get(name.youtube_id if isinstance(name, SegmentKey) else name, [])
         keys = {segment.key for segment in of_this_id}
         if isinstance(name, SegmentKey):
@@ -222,13 +214,10 @@ def _files_by_key(
             files[keys.pop()].append(path)
         elif not of_this_id:
             unlisted.append((path, "no annotation names it"))
+        elif isinstance(name, SegmentKey):
+            unlisted.append((path, "annotated with other times"))
         else:
-            why = (
-                "annotated with other times"
-                if is_timed
-                else "the id has several segments, but the file name has no times"
-            )
-            unlisted.append((path, why))
+            unlisted.append((path, "the id has several segments, but the file name has no times"))
     return files, unlisted
 
 

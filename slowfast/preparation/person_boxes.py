@@ -113,11 +113,7 @@ class KeyFrameJob(NamedTuple):
 def decoded_ahead(
     jobs: Iterable[KeyFrameJob], *, start_seconds: float, num_workers: int
 ) -> Iterator[tuple[KeyFrameJob, Tensor | VideoReadError]]:
-    """The frames of every job in turn, or why there are none; threads decode the next jobs meanwhile.
-
-    Args:
-        num_workers: threads; 0 decodes when a job's turn comes.
-    """
+    """The frames of every job in turn, or why there are none; ``num_workers`` threads decode the next ones."""
 
     def decode(job: KeyFrameJob) -> Tensor | VideoReadError:
         try:

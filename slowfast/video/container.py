@@ -117,11 +117,7 @@ ADDRESS_SECONDS = 15.0  # until a stream answers, and between two packets
 
 
 def open_address(address: str) -> av.container.InputContainer:
-    """An open stream, which the caller closes; its frames come as they are sent.
-
-    Args:
-        address: ``rtsp://...``, ``http://...``, as the user typed it.
-    """
+    """An open stream of an address that the user typed, which the caller closes; its frames come as they are sent."""
     scheme = address.partition("://")[0].lower()
     if scheme not in ADDRESS_PROTOCOLS:
         raise VideoReadError(f"cannot open {address}: streams are {', '.join(ADDRESS_PROTOCOLS)}.")

@@ -148,10 +148,9 @@ def open_file(
     path: str,
     *,
     short_side: int | None = None,
-    scale: Change | None = None,
     num_threads: int = 1,
     pace: Callable[[float], None] | None = None,
-    on_frame: Callable[[float, np.ndarray], None] | None = None,
+    **options,
 ) -> ForwardReader:
     """A file from its first frame to its last.
 
@@ -159,7 +158,7 @@ def open_file(
         short_side: that the decoder scales to; None leaves pixels as they are.
         num_threads: of the decoder.
         pace: called with the seconds of every frame before it is returned, to play a file at a given speed.
-        on_frame: called with the seconds and the pixels of every frame.
+        options: ``scale`` and ``on_frame`` of the ``ForwardReader``.
     """
     stream = FrameStream(path, num_threads=num_threads)
     index, convert = stream.index, RgbConverter(short_side)
@@ -173,17 +172,8 @@ def open_file(
                     pace(number / index.fps)
                 yield number, partial(convert, frame)
 
-    close = partial(stream.__exit__, None, None, None)
-    return ForwardReader(
-        path,
-        frames(),
-        index.fps,
-        num_frames=index.num_frames,
-        frame_numbers=index.frame_numbers,
-        scale=scale,
-        on_frame=on_frame,
-        close=close,
-    )
+    options |= {"num_frames": index.num_frames, "frame_numbers": index.frame_numbers}
+    return ForwardReader(path, frames(), index.fps, close=partial(stream.__exit__, None, None, None), **options)
 
 
 def open_stream(
@@ -192,15 +182,14 @@ def open_stream(
     name: str,
     fps: float | None = None,
     short_side: int | None = None,
-    scale: Change | None = None,
     num_threads: int = 1,
-    on_frame: Callable[[float, np.ndarray], None] | None = None,
+    **options,
 ) -> ForwardReader:
     """A stream from an address that the user typed, or from bytes such as standard input.
 
     Args:
         fps: frame rate to which it is resampled; None: its own.
-        on_frame: called with the seconds and the pixels of every frame.
+        short_side, num_threads, options: as in ``open_file``.
     """
     container = open_address(source) if isinstance(source, str) else open_pipe(source, name)
     try:
@@ -213,7 +202,7 @@ def open_stream(
     # Times are rounded to ticks: what is up to half a tick late is on time.
     tolerance = 0.5 * float(stream.time_base or 0)
     frames = numbered(_timed_frames(container, stream, name, short_side, rate), rate, tolerance=tolerance)
-    return ForwardReader(name, frames, rate, scale=scale, on_frame=on_frame, close=partial(close_container, container))
+    return ForwardReader(name, frames, rate, close=partial(close_container, container), **options)
 
 
 def stated_fps(stream: av.video.stream.VideoStream) -> float:

@@ -99,12 +99,7 @@ class FrameReader:
 
 
 class ResampledReader(FrameReader):
-    """A video as if it had another frame rate: frame n is the frame visible n / fps seconds after the first.
-
-    Args:
-        video: the original frames.
-        fps: frames per second of the result.
-    """
+    """A video as if it had another frame rate: frame n is the frame visible n / fps seconds after the first."""
 
     def __init__(self, video: FrameReader, fps: float):
         self.video = video

@@ -15,11 +15,7 @@ class AnnotationError(ValueError):
 
 
 def named_rows(path: Path, problems: Sequence[tuple[object, object]], num_problems: int | None = None) -> str:
-    """The first ten of ``problems``, (line number, what is wrong), one per line, and how many more there are.
-
-    Args:
-        num_problems: of the file, where ``problems`` holds but the first ones.
-    """
+    """The first ten of ``problems``, (line number, what is wrong), and how many more of ``num_problems`` there are."""
     lines = [f"  {path.name}:{line}: {cut(str(problem))}" for line, problem in problems[:MAX_REPORTED]]
     more = (len(problems) if num_problems is None else num_problems) - len(lines)
     return "\n".join([*lines, f"  ... and {more:,} more"] if more > 0 else lines)

@@ -69,11 +69,7 @@ def read_labels(path: Path) -> dict[str, int]:
 
 
 def read_entries(path: Path, labels: dict[str, int]) -> SomethingAnnotations:
-    """The videos of train.json or validation.json.
-
-    Args:
-        labels: from ``read_labels``.
-    """
+    """The videos of train.json or validation.json; ``labels`` as ``read_labels`` gives them."""
     entries, lines = _entries(path)
     problems = RowProblems(path, 'Expected {"id": ..., "template": ...} with a template that the labels file names.')
     classes = []
