@@ -5,7 +5,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config.defaults import Config, assert_and_infer_cfg, get_cfg, warnings_of
 from slowfast.config.files import ConfigError, find, locate
 from slowfast.config.load import load_cfg, load_cfg_text, with_overrides
-from slowfast.config.report import config_as_data
+from slowfast.config.merge import config_as_data
 
 __all__ = [
     "CfgNode",

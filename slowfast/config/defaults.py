@@ -17,7 +17,7 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.files import Layer, locate, read_layers
 from slowfast.config.merge import merge_layers, override_layers
-from slowfast.config.rules.check import check_and_infer, warnings_about
+from slowfast.config.rules.check import check_and_infer, odd_settings
 
 
 class Config(CfgNode):
@@ -80,7 +80,7 @@ def assert_and_infer_cfg(cfg: CfgNode, *, warn: bool = True) -> CfgNode:
 
 def warnings_of(cfg: CfgNode) -> list[str]:
     """A sentence for each setting that has no effect here or is rarely intended."""
-    return warnings_about(cfg, _C)
+    return list(odd_settings(cfg, _C))
 
 
 _C = Config()

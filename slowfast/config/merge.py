@@ -10,7 +10,7 @@ from typing import Any
 from fvcore.common.config import CfgNode
 
 from slowfast.config.files import ConfigError, KeyPath, Layer
-from slowfast.config.refused import unknown_key
+from slowfast.config.refused import INSTEAD, REFUSED_KEYS, unknown_key
 from slowfast.utils.environment import num_gpus
 from slowfast.utils.untrusted import cut
 
@@ -64,6 +64,20 @@ def changed_keys(cfg: CfgNode, defaults: CfgNode) -> dict[str, Any]:
     """Dotted name -> value of every setting whose value is not its default, or that has none."""
     usual = dict(leaves(defaults))
     return {name: value for name, value in leaves(cfg) if name not in usual or value != usual[name]}
+
+
+def config_as_data(cfg: CfgNode, prefix: str = "") -> dict[str, Any]:
+    """The settings as nested mappings of plain values, without keys of parts that do not exist here."""
+    data: dict[str, Any] = {}
+    for key, value in cfg.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, CfgNode):
+            inner = config_as_data(value, f"{name}.")
+            if inner or not value:  # a group of which nothing is left goes, an empty one (ARGS) stays
+                data[key] = inner
+        elif name not in REFUSED_KEYS and name not in INSTEAD:
+            data[key] = list(value) if isinstance(value, tuple) else value
+    return data
 
 
 def _replace(cfg: CfgNode, merged: CfgNode) -> None:

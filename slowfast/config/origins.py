@@ -7,7 +7,7 @@ from typing import Any
 from fvcore.common.config import CfgNode
 
 from slowfast.config.files import Layer
-from slowfast.config.merge import OVERRIDES
+from slowfast.config.merge import OVERRIDES, leaves
 
 
 def setters(cfg: CfgNode, name: str) -> list[Layer]:
@@ -28,16 +28,7 @@ def is_set_by_user(cfg: CfgNode, name: str) -> bool:
 def inferred(cfg: CfgNode) -> dict[str, str]:
     """``KEY value`` -> why, for every setting that a command chose because the user left it open."""
     layers = [layer for layer in getattr(cfg, "layers", ()) if layer.because]
-    return {_as_pair(layer.tree): layer.because for layer in layers}
-
-
-def _as_pair(tree: Any) -> str:
-    """``SOLVER.BASE_LR 0.1`` of {"SOLVER": {"BASE_LR": 0.1}}, an override's tree."""
-    names = []
-    while isinstance(tree, dict) and len(tree) == 1:
-        ((name, tree),) = tree.items()
-        names.append(name)
-    return f"{'.'.join(names)} {tree}"
+    return {f"{name} {value}": layer.because for layer in layers for name, value in leaves(layer.tree)}
 
 
 def value_beside(cfg: CfgNode, name: str, other: str) -> Any:

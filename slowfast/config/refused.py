@@ -9,35 +9,23 @@ from slowfast.utils.suggest import did_you_mean
 
 _SELF_SUPERVISED = "self-supervised training is"
 
+_STILL_IMAGES = "training on still images is"
+_MVIT = "the MViT family is"
+
 # Groups of PySlowFast whose subject does not exist here.
-REFUSED_GROUPS = {
-    "CONTRASTIVE": _SELF_SUPERVISED,
-    "MASK": _SELF_SUPERVISED,
-    "VIS_MASK": _SELF_SUPERVISED,
-    "SSL": _SELF_SUPERVISED,
-    "MVIT": "the MViT family is",
-}
+REFUSED_GROUPS = dict.fromkeys(("CONTRASTIVE", "MASK", "VIS_MASK", "SSL"), _SELF_SUPERVISED) | {"MVIT": _MVIT}
 
 # Keys that exist with their default value only: any other asks for a part that does not exist here.
+_MASKS = ("GEN_MASK_LOADER", "MASK_TUBE", "MASK_FRAMES", "MASK_WINDOW_SIZE", "MASK_RATIO", "MAX_MASK_PATCHES_PER_BLOCK")
+_VIEWS = (
+    *("SSL_COLOR_JITTER", "SSL_COLOR_BRI_CON_SAT", "SSL_COLOR_HUE", "SSL_MOCOV2_AUG", "SSL_BLUR_SIGMA_MIN"),
+    *("SSL_BLUR_SIGMA_MAX", "TIME_DIFF_PROB", "COLOR_RND_GRAYSCALE"),
+)
+_IMAGES = ("IN22K_TRAINVAL", "IN22k_VAL_IN1K", "IN_VAL_CROP_RATIO", "PATH_TO_PRELOAD_IMDB")
 REFUSED_KEYS = {
-    "AUG.GEN_MASK_LOADER": _SELF_SUPERVISED,
-    "AUG.MASK_TUBE": _SELF_SUPERVISED,
-    "AUG.MASK_FRAMES": _SELF_SUPERVISED,
-    "AUG.MASK_WINDOW_SIZE": _SELF_SUPERVISED,
-    "AUG.MASK_RATIO": _SELF_SUPERVISED,
-    "AUG.MAX_MASK_PATCHES_PER_BLOCK": _SELF_SUPERVISED,
-    "DATA.SSL_COLOR_JITTER": _SELF_SUPERVISED,
-    "DATA.SSL_COLOR_BRI_CON_SAT": _SELF_SUPERVISED,
-    "DATA.SSL_COLOR_HUE": _SELF_SUPERVISED,
-    "DATA.SSL_MOCOV2_AUG": _SELF_SUPERVISED,
-    "DATA.SSL_BLUR_SIGMA_MIN": _SELF_SUPERVISED,
-    "DATA.SSL_BLUR_SIGMA_MAX": _SELF_SUPERVISED,
-    "DATA.TIME_DIFF_PROB": _SELF_SUPERVISED,
-    "DATA.COLOR_RND_GRAYSCALE": _SELF_SUPERVISED,
-    "DATA.IN22K_TRAINVAL": "training on still images is",
-    "DATA.IN22k_VAL_IN1K": "training on still images is",
-    "DATA.IN_VAL_CROP_RATIO": "training on still images is",
-    "DATA.PATH_TO_PRELOAD_IMDB": "training on still images is",
+    **{f"AUG.{key}": _SELF_SUPERVISED for key in _MASKS},
+    **{f"DATA.{key}": _SELF_SUPERVISED for key in _VIEWS},
+    **{f"DATA.{key}": _STILL_IMAGES for key in _IMAGES},
 }
 
 _BENCHMARK = "no run reads it; `slowfast benchmark --parts loading throughput --steps N` times loading and training"
@@ -60,19 +48,11 @@ INSTEAD = {
 # Values that ask for such a part, per key; compared without regard to case.
 REFUSED_VALUES = {
     "TASK": {"ssl": _SELF_SUPERVISED},
-    "MODEL.ARCH": {"mvit": "the MViT family is", "maskmvit": _SELF_SUPERVISED},
-    "MODEL.MODEL_NAME": {
-        "mvit": "the MViT family is",
-        "maskmvit": _SELF_SUPERVISED,
-        "contrastivemodel": _SELF_SUPERVISED,
-    },
-    "MODEL.LOSS_FUNC": {
-        "contrastive_loss": _SELF_SUPERVISED,
-        "mse": _SELF_SUPERVISED,
-        "multi_mse": _SELF_SUPERVISED,
-    },
-    "TRAIN.DATASET": {"imagenet": "training on still images is"},
-    "TEST.DATASET": {"imagenet": "training on still images is"},
+    "MODEL.ARCH": {"mvit": _MVIT, "maskmvit": _SELF_SUPERVISED},
+    "MODEL.MODEL_NAME": {"mvit": _MVIT, "maskmvit": _SELF_SUPERVISED, "contrastivemodel": _SELF_SUPERVISED},
+    "MODEL.LOSS_FUNC": dict.fromkeys(("contrastive_loss", "mse", "multi_mse"), _SELF_SUPERVISED),
+    "TRAIN.DATASET": {"imagenet": _STILL_IMAGES},
+    "TEST.DATASET": {"imagenet": _STILL_IMAGES},
 }
 
 

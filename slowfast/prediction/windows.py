@@ -251,6 +251,6 @@ class Smoothing:
 
     def __call__(self, window: WindowScores) -> WindowScores:
         self._newest.append(window.prediction)
-        scores = np.mean([one.scores for one in self._newest], 0, np.float64).astype(np.float32)
-        means = np.mean([one.mean_scores for one in self._newest], 0, np.float64).astype(np.float32)
+        scores = np.stack([one.scores for one in self._newest]).mean(0, np.float64).astype(np.float32)
+        means = np.stack([one.mean_scores for one in self._newest]).mean(0, np.float64).astype(np.float32)
         return replace(window, prediction=replace(window.prediction, scores=scores, mean_scores=means))

@@ -16,7 +16,11 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
             if cfg[key].ENABLE and cfg[key].DATASET == "ava":
                 yield f"{key}.DATASET=ava without DETECTION.ENABLE: its samples are boxes. Set DETECTION.ENABLE True."
         return
-    yield from detection_problems(cfg)
+    yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
+    if cfg.MODEL.HEAD_ACT == "softmax":
+        yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
+    if cfg.MIXUP.ENABLE:
+        yield "DETECTION.ENABLE with MIXUP.ENABLE: boxes of two clips cannot be mixed. Turn one off."
     for key, value in (("SCALES", cfg.TEST.SCALES), ("FLIP", cfg.TEST.FLIP)):
         if value:
             yield f"TEST.{key}={value} applies to tests of clips; for boxes use AVA.TEST_{key}."
@@ -27,24 +31,6 @@ def ava_problems(cfg: CfgNode) -> Iterator[str]:
     yield from above(cfg, 0, "AVA.FPS")
     if cfg.AVA.LAST_SECOND < cfg.AVA.FIRST_SECOND:
         yield f"AVA.LAST_SECOND={cfg.AVA.LAST_SECOND} is before AVA.FIRST_SECOND={cfg.AVA.FIRST_SECOND}."
-    yield from clip_problems(cfg)
-    if not all(isinstance(side, int) and side >= 1 for side in cfg.AVA.TEST_SCALES):
-        yield f"AVA.TEST_SCALES={cfg.AVA.TEST_SCALES}: expected short sides in pixels, integers of at least 1."
-    if cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION:
-        yield from lighting_problems(cfg)
-
-
-def detection_problems(cfg: CfgNode) -> Iterator[str]:
-    """Sizes, an activation or mixing that do not go with several labels per box."""
-    yield from at_least(cfg, 1, "DETECTION.SPATIAL_SCALE_FACTOR", "DETECTION.ROI_XFORM_RESOLUTION")
-    if cfg.MODEL.HEAD_ACT == "softmax":
-        yield "DETECTION.ENABLE with MODEL.HEAD_ACT='softmax': a person does several things at once. Set sigmoid."
-    if cfg.MIXUP.ENABLE:
-        yield "DETECTION.ENABLE with MIXUP.ENABLE: boxes of two clips cannot be mixed. Turn one off."
-
-
-def clip_problems(cfg: CfgNode) -> Iterator[str]:
-    """Clips that do not fit around a key frame."""
     num_frames, rate = cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE
     if num_frames * rate % 2:
         yield (
@@ -53,12 +39,11 @@ def clip_problems(cfg: CfgNode) -> Iterator[str]:
         )
     if cfg.SLOWFAST.FAST_INPUT == "flow":
         yield "SLOWFAST.FAST_INPUT=flow: the data set ava provides only colors; use another FAST_INPUT."
-
-
-def lighting_problems(cfg: CfgNode) -> Iterator[str]:
-    """Eigenvalues and eigenvectors that are not those of three colors."""
-    values, vectors = cfg.DATA.TRAIN_PCA_EIGVAL, cfg.DATA.TRAIN_PCA_EIGVEC
-    if len(values) != 3:
-        yield f"DATA.TRAIN_PCA_EIGVAL={values} has {len(values)} entries; expected 3."
-    if len(vectors) != 3 or any(len(row) != 3 for row in vectors):
-        yield f"DATA.TRAIN_PCA_EIGVEC={vectors}: expected three rows of three numbers."
+    if not all(isinstance(side, int) and side >= 1 for side in cfg.AVA.TEST_SCALES):
+        yield f"AVA.TEST_SCALES={cfg.AVA.TEST_SCALES}: expected short sides in pixels, integers of at least 1."
+    if cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION:
+        values, vectors = cfg.DATA.TRAIN_PCA_EIGVAL, cfg.DATA.TRAIN_PCA_EIGVEC
+        if len(values) != 3:
+            yield f"DATA.TRAIN_PCA_EIGVAL={values} has {len(values)} entries; expected 3."
+        if len(vectors) != 3 or any(len(row) != 3 for row in vectors):
+            yield f"DATA.TRAIN_PCA_EIGVEC={vectors}: expected three rows of three numbers."

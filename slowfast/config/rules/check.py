@@ -20,14 +20,13 @@ from slowfast.config.rules.common import at_least, fraction, one_of
 from slowfast.config.rules.data import data_problems
 from slowfast.config.rules.model import model_problems
 from slowfast.config.rules.multigrid import multigrid_problems
-from slowfast.config.rules.solver import solver_problems
-from slowfast.config.rules.training import training_problems
+from slowfast.config.rules.training import solver_problems, training_problems
 
 logger = logging.getLogger(__name__)
 
 
 def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> CfgNode:
-    """``cfg`` itself, once every rule holds; with ``warn``, logs ``warnings_about`` it.
+    """``cfg`` itself, once every rule holds; with ``warn``, logs its ``odd_settings``.
 
     The one thing inferred: with SOLVER.BASE_LR_SCALE_NUM_SHARDS the three learning rates are multiplied by
     NUM_SHARDS and the switch is turned off, so that a second call changes nothing. A frozen config is only
@@ -49,16 +48,11 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> Cf
     if problems:
         raise ConfigError("\n".join(problems))
     if warn:
-        for sentence in warnings_about(cfg, defaults):
+        for sentence in odd_settings(cfg, defaults):
             logger.warning(sentence)
     if not cfg.is_frozen():
         _scale_learning_rates(cfg)
     return cfg
-
-
-def warnings_about(cfg: CfgNode, defaults: CfgNode) -> list[str]:
-    """Sentences about settings that work but are seldom meant."""
-    return list(odd_settings(cfg, defaults))
 
 
 def _scale_learning_rates(cfg: CfgNode) -> None:
@@ -70,20 +64,17 @@ def _scale_learning_rates(cfg: CfgNode) -> None:
         cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
 
 
-def type_problems(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
+def type_problems(
+    cfg: CfgNode, defaults: CfgNode, names: list[str] | None = None, prefix: KeyPath = ()
+) -> Iterator[str]:
     """Values of another type than the default's, as a notebook may assign them; keys that are gone or new."""
-    names = list(key_names(defaults))
-    yield from _type_problems(cfg, defaults, (), names)
-
-
-def _type_problems(cfg: CfgNode, defaults: CfgNode, prefix: KeyPath, names: list[str]) -> Iterator[str]:
-    """``type_problems`` of the group at ``prefix``."""
+    names = names or list(key_names(defaults))
     for key, default in defaults.items():
         name = ".".join((*prefix, key))
         if key not in cfg:
             yield f"{name} is missing; start from slowfast.config.get_cfg()."
         elif isinstance(default, CfgNode) and isinstance(cfg[key], CfgNode):
-            yield from _type_problems(cfg[key], default, (*prefix, key), names)
+            yield from type_problems(cfg[key], default, names, (*prefix, key))
         else:
             try:
                 taken = coerce(cfg[key], default)

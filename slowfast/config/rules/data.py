@@ -11,32 +11,33 @@ from slowfast.config.rules.common import above, at_least, clips_per_video, fract
 
 def data_problems(cfg: CfgNode) -> Iterator[str]:
     """Everything that keeps clips from being cut as asked."""
-    yield from at_least(cfg, 1, "DATA.SAMPLING_RATE", "DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE")
-    if cfg.DATA.NUM_FRAMES < 1:
-        yield f"DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES}: must be at least 1."
+    yield from at_least(cfg, 1, "DATA.NUM_FRAMES", "DATA.SAMPLING_RATE", "DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE")
+    yield from at_least(cfg, 1, "TEST.NUM_ENSEMBLE_VIEWS", "DATA_LOADER.PREFETCH_FACTOR", "DATA.DECODING_SHORT_SIZE")
+    yield from at_least(cfg, 0, "DATA_LOADER.NUM_WORKERS", "DATA.DECODER_THREADS", "DATA.DECODE_TIMEOUT")
     yield from above(cfg, 0, "DATA.TARGET_FPS")
     yield from at_least(cfg, 0, "DATA.TRAIN_JITTER_FPS", "DATA.SKIP_ROWS", "DATA.MAX_BAD_VIDEOS")
-    yield from at_least(cfg, 0, "DATA.DECODE_TIMEOUT")
     yield from one_of(cfg, "DATA.CHECK_FILES", ("sample", "all", "none"))
     yield from one_of(cfg, "DATA.FOLD", (1, 2, 3))
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
         yield 'DATA.PATH_LABEL_SEPARATOR is empty; set the separator between path and label, e.g. " " or ",".'
-    yield from color_problems(cfg)
-    yield from jitter_problems(cfg)
-    yield from view_problems(cfg)
-    yield from at_least(cfg, 0, "DATA_LOADER.NUM_WORKERS", "DATA.DECODER_THREADS")
-    yield from at_least(cfg, 1, "DATA_LOADER.PREFETCH_FACTOR", "DATA.DECODING_SHORT_SIZE")
-    yield from augmentation_problems(cfg)
-
-
-def color_problems(cfg: CfgNode) -> Iterator[str]:
-    """Mean and deviation that do not fit three colors."""
     for key in ("MEAN", "STD"):
         values = cfg.DATA[key]
         if len(values) != 3:
             yield f"DATA.{key}={values} has {len(values)} entries; expected 3, one for each of R, G and B."
     if any(value <= 0 for value in cfg.DATA.STD):
         yield f"DATA.STD={cfg.DATA.STD}: every entry must be above 0 because colors are divided by it."
+    yield from jitter_problems(cfg)
+    counts = cfg.TEST.NUM_TEMPORAL_CLIPS
+    if not all(isinstance(count, int) and count >= 1 for count in counts):
+        yield f"TEST.NUM_TEMPORAL_CLIPS={counts}: expected numbers of clips, each at least 1."
+    if not all(isinstance(side, int) and side >= 1 for side in cfg.TEST.SCALES):
+        yield f"TEST.SCALES={cfg.TEST.SCALES}: expected short sides in pixels, integers of at least 1."
+    if cfg.TEST.NUM_SPATIAL_CROPS not in (1, 3):
+        yield (
+            f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the center of the "
+            "longer side) or 1 (the center)."
+        )
+    yield from augmentation_problems(cfg)
 
 
 def jitter_problems(cfg: CfgNode) -> Iterator[str]:
@@ -56,30 +57,17 @@ def jitter_problems(cfg: CfgNode) -> Iterator[str]:
         )
 
 
-def view_problems(cfg: CfgNode) -> Iterator[str]:
-    """Clips and crops of a test video."""
-    yield from at_least(cfg, 1, "TEST.NUM_ENSEMBLE_VIEWS")
-    counts = cfg.TEST.NUM_TEMPORAL_CLIPS
-    if not all(isinstance(count, int) and count >= 1 for count in counts):
-        yield f"TEST.NUM_TEMPORAL_CLIPS={counts}: expected numbers of clips, each at least 1."
-    if not all(isinstance(side, int) and side >= 1 for side in cfg.TEST.SCALES):
-        yield f"TEST.SCALES={cfg.TEST.SCALES}: expected short sides in pixels, integers of at least 1."
-    if cfg.TEST.NUM_SPATIAL_CROPS not in (1, 3):
-        yield (
-            f"TEST.NUM_SPATIAL_CROPS={cfg.TEST.NUM_SPATIAL_CROPS}: use 3 (both ends and the center of the "
-            "longer side) or 1 (the center)."
-        )
-
-
 def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
     """Erasing, mixing, and what is done to single clips."""
-    yield from several_clips_problems(cfg)
-    if cfg.DATA.TRAIN_JITTER_MOTION_SHIFT:
-        yield from motion_shift_problems(cfg)
+    keys = ("DATA.TRAIN_CROP_NUM_TEMPORAL", "DATA.TRAIN_CROP_NUM_SPATIAL", "AUG.NUM_SAMPLE")
+    yield from at_least(cfg, 1, *keys)
+    if cfg.DETECTION.ENABLE and clips_per_video(cfg) > 1:
+        several = " and ".join(f"{key}={value_of(cfg, key)}" for key in keys if value_of(cfg, key) > 1)
+        yield f"{several} with DETECTION.ENABLE: a key frame gives one clip. Set them to 1."
+    yield from pixel_problems(cfg)
     if cfg.AUG.ENABLE:
         if not 0 <= cfg.AUG.COLOR_JITTER < 1:
             yield f"AUG.COLOR_JITTER={cfg.AUG.COLOR_JITTER}: must be at least 0 and below 1; 0 for none."
-        yield from clip_augmentation_problems(cfg)
         yield from fraction(cfg, "AUG.RE_PROB")
         yield from at_least(cfg, 1, "AUG.RE_COUNT")
     if not cfg.MIXUP.ENABLE:
@@ -92,38 +80,24 @@ def augmentation_problems(cfg: CfgNode) -> Iterator[str]:
         yield "MIXUP.ENABLE with DATA.MULTI_LABEL: mixing is defined for one label per video. Turn one off."
 
 
-def several_clips_problems(cfg: CfgNode) -> Iterator[str]:
-    """Several training clips of a video where there can be one alone."""
-    keys = ("DATA.TRAIN_CROP_NUM_TEMPORAL", "DATA.TRAIN_CROP_NUM_SPATIAL", "AUG.NUM_SAMPLE")
-    yield from at_least(cfg, 1, *keys)
-    if cfg.DETECTION.ENABLE and clips_per_video(cfg) > 1:
-        several = " and ".join(f"{key}={value_of(cfg, key)}" for key in keys if value_of(cfg, key) > 1)
-        yield f"{several} with DETECTION.ENABLE: a key frame gives one clip. Set them to 1."
-
-
-def motion_shift_problems(cfg: CfgNode) -> Iterator[str]:
-    """A moving window where windows do not move."""
-    data = cfg.DATA
-    if not (data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_JITTER_ASPECT_RELATIVE):
-        yield (
-            "DATA.TRAIN_JITTER_MOTION_SHIFT moves windows of random area and shape: set "
-            "DATA.TRAIN_JITTER_SCALES_RELATIVE, e.g. [0.08, 1.0], and DATA.TRAIN_JITTER_ASPECT_RELATIVE, e.g. [0.75, "
-            "1.33]."
-        )
-    if cfg.DETECTION.ENABLE or cfg.SLOWFAST.FAST_INPUT == "flow":
-        yield "DATA.TRAIN_JITTER_MOTION_SHIFT moves pixels, but neither boxes nor optical flow. Turn it off."
-
-
-def clip_augmentation_problems(cfg: CfgNode) -> Iterator[str]:
-    """Operations on pixels where something else would have to change with them."""
-    if not (cfg.AUG.AA_TYPE or cfg.AUG.COLOR_JITTER):
-        return
+def pixel_problems(cfg: CfgNode) -> Iterator[str]:
+    """Changes of pixels where something else would have to change with them."""
+    data, changes = cfg.DATA, cfg.AUG.ENABLE and (cfg.AUG.AA_TYPE or cfg.AUG.COLOR_JITTER)
+    if data.TRAIN_JITTER_MOTION_SHIFT:
+        if not (data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_JITTER_ASPECT_RELATIVE):
+            yield (
+                "DATA.TRAIN_JITTER_MOTION_SHIFT moves windows of random area and shape: set "
+                "DATA.TRAIN_JITTER_SCALES_RELATIVE, e.g. [0.08, 1.0], and DATA.TRAIN_JITTER_ASPECT_RELATIVE, e.g. "
+                "[0.75, 1.33]."
+            )
+        if cfg.DETECTION.ENABLE or cfg.SLOWFAST.FAST_INPUT == "flow":
+            yield "DATA.TRAIN_JITTER_MOTION_SHIFT moves pixels, but neither boxes nor optical flow. Turn it off."
     asked = f"AUG.AA_TYPE={cfg.AUG.AA_TYPE!r} and AUG.COLOR_JITTER={cfg.AUG.COLOR_JITTER}"
     remedy = "Set AUG.AA_TYPE '' and AUG.COLOR_JITTER 0.0"
-    if cfg.DETECTION.ENABLE:
+    if changes and cfg.DETECTION.ENABLE:
         yield (
             f"{asked} with DETECTION.ENABLE: they change clips but not their boxes. {remedy}; "
             "AVA.TRAIN_USE_COLOR_AUGMENTATION changes colors."
         )
-    elif cfg.SLOWFAST.FAST_INPUT == "flow":
+    elif changes and cfg.SLOWFAST.FAST_INPUT == "flow":
         yield f"{asked} with SLOWFAST.FAST_INPUT=flow: they change colors, not optical flow. {remedy}."

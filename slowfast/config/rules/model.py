@@ -20,7 +20,14 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
     yield from at_least(cfg, 1, "MODEL.NUM_CLASSES")
     yield from fraction(cfg, "MODEL.DROPOUT_RATE", "MODEL.DROPCONNECT_RATE")
     yield from at_least(cfg, 0, "MODEL.FC_INIT_STD")
-    yield from label_problems(cfg)
+    activation = cfg.MODEL.HEAD_ACT
+    if cfg.DATA.MULTI_LABEL and activation == "softmax":
+        yield (
+            "DATA.MULTI_LABEL with MODEL.HEAD_ACT='softmax': the scores of a clip would sum to 1 although "
+            "several labels hold at once. Set MODEL.HEAD_ACT to sigmoid."
+        )
+    if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":
+        yield "MODEL.NUM_CLASSES=1 with MODEL.HEAD_ACT='softmax': the score is always 1. Use 2, or sigmoid."
     yield from bn_problems(cfg)
     if cfg.MODEL.ACT_CHECKPOINT and cfg.MODEL.COMPILE:
         yield (
@@ -34,7 +41,12 @@ def model_problems(cfg: CfgNode) -> Iterator[str]:
             "it is for the Fast pathway of SlowFast. Set it to rgb."
         )
     if kind:
-        yield from channel_problems(cfg)
+        channels, num_pathways = cfg.DATA.INPUT_CHANNEL_NUM, 2 if kind == "slowfast" else 1
+        if len(channels) < num_pathways:
+            yield (
+                f"DATA.INPUT_CHANNEL_NUM={channels} has {len(channels)} entries; "
+                f"{cfg.MODEL.MODEL_NAME} has {num_pathways} pathway(s). Set it to {[3] * num_pathways}."
+            )
     if kind == "slowfast":
         yield from slowfast_problems(cfg)
     if kind in ("slowfast", "resnet"):
@@ -47,49 +59,10 @@ def model_kind(cfg: CfgNode) -> str:
     return kind if kind in MODEL_KINDS else ""
 
 
-def channel_problems(cfg: CfgNode) -> Iterator[str]:
-    """Fewer inputs than pathways."""
-    channels, num_pathways = cfg.DATA.INPUT_CHANNEL_NUM, 2 if model_kind(cfg) == "slowfast" else 1
-    if len(channels) < num_pathways:
-        yield (
-            f"DATA.INPUT_CHANNEL_NUM={channels} has {len(channels)} entries; "
-            f"{cfg.MODEL.MODEL_NAME} has {num_pathways} pathway(s). Set it to {[3] * num_pathways}."
-        )
-
-
-def label_problems(cfg: CfgNode) -> Iterator[str]:
-    """An activation and labels that contradict each other."""
-    activation = cfg.MODEL.HEAD_ACT
-    if cfg.DATA.MULTI_LABEL and activation == "softmax":
-        yield (
-            "DATA.MULTI_LABEL with MODEL.HEAD_ACT='softmax': the scores of a clip would sum to 1 although "
-            "several labels hold at once. Set MODEL.HEAD_ACT to sigmoid."
-        )
-    if cfg.MODEL.NUM_CLASSES == 1 and activation == "softmax":
-        yield "MODEL.NUM_CLASSES=1 with MODEL.HEAD_ACT='softmax': the score is always 1. Use 2, or sigmoid."
-
-
 def slowfast_problems(cfg: CfgNode) -> Iterator[str]:
     """The two speeds and what joins them."""
-    yield from at_least(
-        cfg,
-        1,
-        "SLOWFAST.ALPHA",
-        "SLOWFAST.FUSION_CONV_CHANNEL_RATIO",
-        "SLOWFAST.FUSION_KERNEL_SZ",
-        "DATA.NUM_FRAMES",
-    )
+    yield from at_least(cfg, 1, "SLOWFAST.ALPHA", "SLOWFAST.FUSION_CONV_CHANNEL_RATIO", "SLOWFAST.FUSION_KERNEL_SZ")
     yield from at_least(cfg, 1, "SLOWFAST.BETA_INV")
-    yield from fast_input_problems(cfg)
-    if cfg.SLOWFAST.FUSION_KERNEL_SZ % 2 == 0:
-        yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centered on a frame."
-    alpha, num_frames = cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
-    if alpha >= 1 and num_frames >= 1 and num_frames % alpha:
-        yield alpha_problem(alpha, num_frames)
-
-
-def fast_input_problems(cfg: CfgNode) -> Iterator[str]:
-    """Weaker inputs of the Fast pathway."""
     if cfg.SLOWFAST.FAST_INPUT == "flow":
         yield from above(cfg, 0, "FLOW.BOUND")
         if cfg.DATA.RESIZE_IN_DECODER:
@@ -102,6 +75,11 @@ def fast_input_problems(cfg: CfgNode) -> Iterator[str]:
             f"SLOWFAST.FAST_INPUT={cfg.SLOWFAST.FAST_INPUT} with DETECTION.ENABLE: boxes are pooled from maps of one "
             f"size, computed from RGB frames. Use rgb, gray or time_difference."
         )
+    if cfg.SLOWFAST.FUSION_KERNEL_SZ % 2 == 0:
+        yield f"SLOWFAST.FUSION_KERNEL_SZ={cfg.SLOWFAST.FUSION_KERNEL_SZ}: must be odd, centered on a frame."
+    alpha, num_frames = cfg.SLOWFAST.ALPHA, cfg.DATA.NUM_FRAMES
+    if alpha >= 1 and num_frames >= 1 and num_frames % alpha:
+        yield alpha_problem(alpha, num_frames)
 
 
 def alpha_problem(alpha: int, num_frames: int) -> str:

@@ -1,7 +1,8 @@
-"""Rules of the training loop: when it saves, what it keeps, how a batch is computed."""
+"""Rules of training: the optimizer (SOLVER), when the loop saves, what it keeps, how a batch is computed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from fvcore.common.config import CfgNode
@@ -12,10 +13,9 @@ from slowfast.config.rules.common import above, at_least, clips_per_video, one_o
 def training_problems(cfg: CfgNode) -> Iterator[str]:
     """Everything that keeps the loop from running as asked."""
     yield from at_least(cfg, 0, "TRAIN.CHECKPOINT_MINUTES", "TRAIN.KEEP_CHECKPOINTS", "TRAIN.EARLY_STOPPING")
-    yield from at_least(cfg, 0, "SOLVER.LR_BATCH_SIZE")
-    yield from above(cfg, 0, "DIST_TIMEOUT")
+    yield from at_least(cfg, 0, "SOLVER.LR_BATCH_SIZE", "TEST.NUM_WRONG_VIDEOS")
     yield from at_least(cfg, 1, "TRAIN.ACCUMULATE")
-    yield from at_least(cfg, 0, "TEST.NUM_WRONG_VIDEOS")
+    yield from above(cfg, 0, "DIST_TIMEOUT")
     yield from one_of(cfg, "BACKEND.CUDNN_BENCHMARK", ("auto", "always", "never"))
     if cfg.BACKEND.DETERMINISTIC and cfg.BACKEND.CUDNN_BENCHMARK == "always":
         yield (
@@ -53,3 +53,22 @@ def _accumulation_problems(cfg: CfgNode) -> Iterator[str]:
             f"TRAIN.ACCUMULATE={parts} does not divide the {num_clips} clips that a process has of a step "
             f"(TRAIN.BATCH_SIZE / NUM_GPUS). It may be {', '.join(fitting)}."
         )
+
+
+def solver_problems(cfg: CfgNode) -> Iterator[str]:
+    """Everything that keeps the optimizer from stepping as asked; what schedules and optimizers take, they say."""
+    solver = cfg.SOLVER
+    yield from above(cfg, 0, "SOLVER.BASE_LR", "SOLVER.LAYER_DECAY")
+    if not math.isfinite(solver.BASE_LR):
+        yield f"SOLVER.BASE_LR={solver.BASE_LR}: must be finite."
+    yield from at_least(cfg, 1, "SOLVER.MAX_EPOCH")
+    yield from at_least(cfg, 0, "SOLVER.WEIGHT_DECAY", "SOLVER.WARMUP_EPOCHS", "SOLVER.WARMUP_START_LR")
+    if not 0 <= solver.MOMENTUM < 1:
+        yield f"SOLVER.MOMENTUM={solver.MOMENTUM}: must lie in [0, 1)."
+    if len(solver.BETAS) != 2 or not all(0 <= beta < 1 for beta in solver.BETAS):
+        yield f"SOLVER.BETAS={solver.BETAS}: expected two numbers in [0, 1)."
+    for key in ("CLIP_GRAD_VAL", "CLIP_GRAD_L2NORM"):
+        if solver[key] is not None and not solver[key] > 0:
+            yield f"SOLVER.{key}={solver[key]}: must be above 0; write null for no limit."
+    if solver.CLIP_GRAD_VAL is not None and solver.CLIP_GRAD_L2NORM is not None:
+        yield "SOLVER.CLIP_GRAD_VAL and SOLVER.CLIP_GRAD_L2NORM are both set: choose one way of clipping."

@@ -86,10 +86,12 @@ def _read_table(path: str | os.PathLike, kind: str, accepted: Sequence[int]) -> 
         except ValueError:
             raise _bad_rows(path, lines, first_line, accepted, kind) from None
         parts.append((*columns, positions + first_line))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.empty(0, np.int32)] * 5
+    index, boxes, classes, scores, line_numbers = (
+        (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else [np.empty(0, np.int32)] * 5
+    )
     images = [(video, int(second) if second.is_integer() else second) for video, second in numbers]
     try:
-        return BoxTable(images, *columns, source=path.name)
+        return BoxTable(images, index, boxes, classes, scores, line_numbers, path.name)
     except ValueError as error:  # of boxes that are none; names the line
         raise BadRowsError(str(error)) from error
 
