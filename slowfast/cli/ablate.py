@@ -42,7 +42,7 @@ from slowfast.engine.parts import check_parts
 from slowfast.engine.step_checks import NonFiniteLossError
 from slowfast.engine.tasks import task_of
 from slowfast.motion.clips import MotionSpec, write_motion
-from slowfast.utils.eta import time_left
+from slowfast.utils.progress import time_left
 from slowfast.utils.untrusted import read_json
 from slowfast.visualization.comparison import plot_ablation
 

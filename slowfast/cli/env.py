@@ -18,9 +18,8 @@ import torch.distributed as dist
 
 from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
 from slowfast.config.files import recipes_root
-from slowfast.utils.environment import installed_version, num_cores, num_gpus, outdated_packages, versions
+from slowfast.utils.environment import host_memory, installed_version, num_cores, num_gpus, outdated_packages, versions
 from slowfast.utils.known_faults import known_faults
-from slowfast.utils.memory import host_memory
 
 EXTRAS = ("matplotlib", "opencv-python-headless", "onnx", "onnxscript", "onnxruntime", "fastapi", "uvicorn")
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4")  # of the data sets' files

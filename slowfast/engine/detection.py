@@ -19,9 +19,8 @@ from slowfast.engine.pipeline import Pipeline
 from slowfast.evaluation.ava.table import BoxTable
 from slowfast.evaluation.ensemble import check_scores
 from slowfast.utils import distributed
-from slowfast.utils.eta import with_log_lines
 from slowfast.utils.logging import format_seconds
-from slowfast.utils.progress import Progress
+from slowfast.utils.progress import Progress, with_log_lines
 from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,8 @@ from slowfast.evaluation.ensemble import ViewEnsemble, fuse_views
 from slowfast.evaluation.labeled import describe_figures, labeled_figures
 from slowfast.evaluation.view_counts import AccuracyByViews
 from slowfast.utils import distributed
-from slowfast.utils.eta import with_log_lines
 from slowfast.utils.logging import format_seconds
-from slowfast.utils.progress import Progress
+from slowfast.utils.progress import Progress, with_log_lines
 from slowfast.utils.signals import stop_requested
 
 logger = logging.getLogger(__name__)

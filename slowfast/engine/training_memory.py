@@ -16,8 +16,8 @@ from slowfast.models import build_model
 from slowfast.models.complexity import measure
 from slowfast.models.recompute import recompute, recomputes
 from slowfast.solver.optimizer import OPTIMIZERS
+from slowfast.utils.environment import available_memory
 from slowfast.utils.logging import count
-from slowfast.utils.memory import available_memory
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode

@@ -7,7 +7,6 @@ import http.client
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
@@ -140,11 +139,15 @@ def _receive(url: str, part: Path) -> None:
             start = 0
         _remember_version(reply.headers, tag)
         total = _announced_bytes(reply.headers, start)
-        with open(part, "ab" if start else "wb") as file:
-            for chunk in _shown(_chunks(reply), start=start, total=total, name=part.stem):
+        with (
+            open(part, "ab" if start else "wb") as file,
+            WorkProgress(total, unit="B", name=part.stem, done=start, say=logger.info) as progress,
+        ):
+            while chunk := reply.read(_CHUNK_BYTES):
                 file.write(chunk)
                 if file.tell() > MAX_BYTES:
                     raise http.client.HTTPException(f"the server sends more than {MAX_BYTES:,} bytes")
+                progress.step(len(chunk))
     if total is not None and _size(part) != total:
         raise ConnectionError(f"the connection ended after {_size(part):,} of {total:,} bytes")
 
@@ -182,19 +185,6 @@ def _remember_version(headers, tag: Path) -> None:
         tag.write_text(version, encoding="utf-8")
     else:
         tag.unlink(missing_ok=True)
-
-
-def _chunks(reply) -> Iterator[bytes]:
-    while chunk := reply.read(_CHUNK_BYTES):
-        yield chunk
-
-
-def _shown(chunks: Iterable[bytes], *, start: int, total: int | None, name: str) -> Iterator[bytes]:
-    """``chunks``, with a bar on a terminal, or else a log line for every tenth."""
-    with WorkProgress(total, unit="B", name=name, done=start, say=logger.info) as progress:
-        for chunk in chunks:
-            yield chunk
-            progress.step(len(chunk))
 
 
 def sha256_of(path: Path) -> str:

@@ -1,7 +1,8 @@
-"""Progress of work: one kind of bar on a terminal, lines elsewhere."""
+"""Progress of work: one kind of bar on a terminal, lines elsewhere, and the remaining time."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,9 @@ from tqdm import tqdm
 from slowfast.utils import distributed, liveness
 from slowfast.utils.logging import format_seconds
 
+logger = logging.getLogger(__name__)
+
+_LOG_SECONDS = 10.0  # between two lines in the log
 LINE_SECONDS = 60.0  # a line of progress at least so often where no bar is shown
 _MEBIBYTE = 2**20
 
@@ -78,6 +82,28 @@ class Progress:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def time_left(start: float, done: int, total: int) -> str:
+    """Remaining time at the speed so far, such as ``1:02:03``.
+
+    Args:
+        start: ``time.perf_counter()`` before the first.
+        done: how many are done, at least 1.
+    """
+    return format_seconds((time.perf_counter() - start) / done * (total - done))
+
+
+def with_log_lines(progress: Progress, *, total: int, name: str, unit: str = "batches") -> Iterator:
+    """The items of ``progress``, with a log line from time to time and one at the end."""
+    start = last_line = time.perf_counter()
+    for done, item in enumerate(progress, 1):
+        yield item
+        if time.perf_counter() - last_line > _LOG_SECONDS or done == total:
+            last_line = time.perf_counter()
+            left = time_left(start, done, total)
+            shown = {"is_shown_elsewhere": progress.is_shown}
+            logger.info("%s: %d of %d %s, eta %s", name, done, total, unit, left, extra=shown)
 
 
 class WorkProgress:

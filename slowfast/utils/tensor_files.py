@@ -7,6 +7,7 @@ checked before anything is unpacked.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import zipfile
@@ -62,9 +63,7 @@ def _read_array(file, size: int) -> np.ndarray:
     shape, is_fortran, dtype = _READ_HEADER[version](file, max_header_size=_HEADER_BYTES)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which could run code")
-    num_items = 1
-    for extent in shape:
-        num_items *= extent
+    num_items = math.prod(shape)
     num_bytes = num_items * dtype.itemsize
     if min(shape, default=0) < 0 or num_bytes > size:
         raise ValueError(f"an array of shape {shape} and type {dtype} does not fit into {size:,} bytes")
@@ -155,12 +154,10 @@ def _check_archive(path: str) -> None:
 
 def describe_weights(path: str | os.PathLike) -> str:
     """``describe_file`` for a file that should hold weights."""
-    what = describe_file(path)
-    if what.startswith("a ZIP archive"):
-        return f"a ZIP archive ({os.path.getsize(path):,} bytes), cut short or with objects other than tensors"
-    if what == "a pickle":
-        return f"a pickle ({os.path.getsize(path):,} bytes), cut short or with objects other than tensors"
-    return what
+    what = describe_file(path).partition(" (as files")[0]
+    if what not in ("a ZIP archive", "a pickle"):
+        return what
+    return f"{what} ({os.path.getsize(path):,} bytes), cut short or with objects other than tensors"
 
 
 def _cause(error: Exception) -> str:
