@@ -32,33 +32,18 @@ def test_files_and_modules_are_imported_once(log):
     assert log.read_text() == "own.py my_extension.py "
 
 
-def test_files_of_one_name_in_two_folders_are_two(log):
-    import_extensions([write(log, "a/own.py"), write(log, "b/own.py")])
-    assert log.read_text() == "a/own.py b/own.py "
-
-
-def test_a_file_may_be_named_from_the_working_folder(log, monkeypatch):
-    write(log, "own.py")
+def test_files_of_one_name_in_two_folders_are_two_named_from_anywhere(log, monkeypatch):
+    other = write(log, "b/own.py")
     monkeypatch.chdir(log.parent)
-    import_extensions(["own.py", "./own.py"])
-    assert log.read_text() == "own.py "
+    write(log, "a/own.py")
+    import_extensions([other, "a/own.py", "./a/own.py"])
+    assert log.read_text() == "b/own.py a/own.py "
 
 
-def test_nothing_to_import():
-    before = set(sys.modules)
-    import_extensions([])
-    assert set(sys.modules) == before
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    path = str(tmp_path / "absent.py")
-    with pytest.raises(ValueError, match=re.escape(f"IMPORTS: there is no file {path!r}")):
-        import_extensions([path])
-
-
-@pytest.mark.parametrize("name", ["my_extension_absent", "my_extension_absent.part"])
-def test_a_module_that_is_not_there(name):
-    with pytest.raises(ValueError, match=re.escape(f"IMPORTS: there is no module {name!r}.")):
+@pytest.mark.parametrize("name", ["my_extension_absent", "my_extension_absent.part", "/absent/file.py"])
+def test_what_is_not_there_is_named(name):
+    kind = "file" if name.endswith(".py") else "module"
+    with pytest.raises(ValueError, match=re.escape(f"IMPORTS: there is no {kind} {name!r}")):
         import_extensions([name])
 
 

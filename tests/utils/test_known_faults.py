@@ -1,8 +1,10 @@
 """Which releases of torch and cuDNN are named for which use."""
 
+import re
+
 import pytest
 
-from slowfast.utils.known_faults import KNOWN_FAULTS, cudnn_numbers, known_faults, release
+from slowfast.utils.known_faults import KNOWN_FAULTS, known_faults
 
 
 def faults(torch_version, cudnn, *, half=True, tf32=False):
@@ -26,7 +28,8 @@ def faults(torch_version, cudnn, *, half=True, tf32=False):
         ("2.10.0+cu126", 91002, ["wrongly or"]),
         ("2.11.0+cu130", 91700, []),
         ("2.15.0+cu132", 92300, []),
-        ("2.5.1+cu121", 8907, []),
+        ("2.5.1+cu121", 8907, []),  # as cuDNN counted before 9
+        ("main", 91002, ["wrongly"]),
     ],
 )
 def test_pairs_with_16_bits(torch_version, cudnn, words):
@@ -40,23 +43,14 @@ def test_pairs_with_16_bits(torch_version, cudnn, words):
 def test_tf32_has_a_fault_of_its_own(cudnn, expected):
     found = faults("2.11.0", cudnn, half=False, tf32=True)
     assert len(found) == expected
-    assert not expected or "BACKEND.TF32 False" in found[0]
+    assert not expected or re.match(
+        r"torch 2\.11\.0 with cuDNN 9\.1.\.\d: .*167024\)\. Set BACKEND\.TF32 False", found[0]
+    )
 
 
 def test_full_precision_and_cpus_have_none():
     assert faults("2.9.0", 91002, half=False) == []
     assert faults("2.9.0", None, tf32=True) == []
-
-
-def test_a_sentence_names_the_pair_the_consequence_and_the_remedy():
-    (sentence,) = faults("2.9.1+cu128", 91300)
-    assert sentence.startswith("torch 2.9.1 with cuDNN 9.13.0: ")
-    assert "Use torch 2.10" in sentence and "174051" in sentence
-
-
-def test_versions_as_libraries_give_them():
-    assert release("2.9.1+cu128") == (2, 9, 1) and release("main") == ()
-    assert [cudnn_numbers(n) for n in (91002, 90800, 91300, 8907)] == [(9, 10, 2), (9, 8, 0), (9, 13, 0), (8, 9, 7)]
 
 
 def test_every_row_says_where_it_was_reported():

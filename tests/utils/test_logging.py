@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from slowfast.utils.errors import StorageError
-from slowfast.utils.logging import MetricWriter, count, format_figures, format_seconds, setup_logging
-from slowfast.utils.progress import Progress
+from slowfast.utils.logging import SHOWN_ELSEWHERE, MetricWriter, count, format_figures, format_seconds, setup_logging
 from slowfast.utils.run_writers import RunWriter
 
 
@@ -19,26 +18,15 @@ def lines(folder) -> list[dict]:
     ]
 
 
-def test_numbers_stay_numbers(tmp_path):
+def test_numbers_stay_numbers_and_what_json_has_no_word_for_is_null(tmp_path):
     writer = MetricWriter(tmp_path / "new")
     writer.write(3, {"train/loss": 4.5, "clips": np.int64(7), "lr": torch.tensor(0.25), "name": "x"})
+    writer.write(4, {"a": float("nan"), "b": np.float32("inf"), "c": -float("inf")})
+    assert lines(tmp_path / "new") == [  # on disk before it is closed
+        {"step": 3, "train/loss": 4.5, "clips": 7, "lr": 0.25, "name": "x"},
+        {"step": 4, "a": None, "b": None, "c": None},
+    ]
     writer.close()
-    assert lines(tmp_path / "new") == [{"step": 3, "train/loss": 4.5, "clips": 7, "lr": 0.25, "name": "x"}]
-
-
-def test_what_json_has_no_word_for_is_null(tmp_path):
-    writer = MetricWriter(tmp_path)
-    writer.write(0, {"a": float("nan"), "b": np.float32("inf"), "c": -float("inf")})
-    writer.close()
-    assert lines(tmp_path) == [{"step": 0, "a": None, "b": None, "c": None}]
-
-
-def test_a_second_run_appends(tmp_path):
-    for step in (1, 2):
-        writer = MetricWriter(tmp_path)
-        writer.write(step, {})
-        assert len(lines(tmp_path)) == step  # on disk before it is closed
-        writer.close()
 
 
 @pytest.mark.parametrize("start, kept", [(None, [1, 2, 3]), (2, [1, 2]), (0, []), (9, [1, 2, 3])])
@@ -122,36 +110,17 @@ def test_format_seconds(seconds, expected):
 def test_logs_go_to_the_terminal_and_to_a_file_once(tmp_path, capsys):
     for _ in range(2):  # again, as when several configs run in turn
         setup_logging(tmp_path / "run")
-    logging.getLogger("slowfast.some.part").info("a line")
-    logging.getLogger("slowfast.some.part").debug("too fine")
-    assert capsys.readouterr().out.count("slowfast.some.part: a line") == 1
+    logger = logging.getLogger("slowfast.some.part")
+    logger.info("a line")
+    logger.debug("too fine")
+    logger.info("loss 1.0", extra=SHOWN_ELSEWHERE)  # by a bar
+    shown = capsys.readouterr().out
+    assert shown.count("slowfast.some.part: a line") == 1 and "loss" not in shown
+    setup_logging(tmp_path / "later")
+    logger.warning("late")
     text = (tmp_path / "run" / "log.txt").read_text()
-    assert text.count("a line") == 1 and "too fine" not in text
-
-
-def test_a_second_set_up_leaves_the_first_file(tmp_path):
-    setup_logging(tmp_path / "one")
-    setup_logging(tmp_path / "two")
-    logging.getLogger("slowfast").warning("late")
-    assert "late" not in (tmp_path / "one" / "log.txt").read_text()
-    assert "late" in (tmp_path / "two" / "log.txt").read_text()
-
-
-def test_progress_passes_everything_on_and_is_silent_without_a_terminal(capsys):
-    with Progress(iter("abc"), total=3, name="letters") as progress:
-        assert not progress.is_shown
-        progress.note(loss=1.0)
-        assert list(progress) == ["a", "b", "c"]
-    assert capsys.readouterr() == ("", "")
-
-
-def test_progress_shows_a_bar_on_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with Progress([1, 2], total=2, name="epoch 1/9") as progress:
-        assert progress.is_shown
-        for _ in progress:
-            progress.note(loss=0.123456)
-    assert "epoch 1/9" in capsys.readouterr().err
+    assert text.count("a line") == text.count("loss 1.0") == 1 and "too fine" not in text and "late" not in text
+    assert "late" in (tmp_path / "later" / "log.txt").read_text()
 
 
 def test_figures_stand_in_one_line_and_counts_without_decimals():

@@ -2,7 +2,24 @@
 
 import re
 
-from slowfast.utils.progress import WorkProgress
+from slowfast.utils.progress import Progress, WorkProgress
+
+
+def test_progress_passes_everything_on_and_is_silent_without_a_terminal(capsys):
+    with Progress(iter("abc"), total=3, name="letters") as progress:
+        assert not progress.is_shown
+        progress.note(loss=1.0)
+        assert list(progress) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_a_bar_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with Progress([1, 2], total=2, name="epoch 1/9") as progress:
+        assert progress.is_shown
+        for _ in progress:
+            progress.note(loss=0.123456)
+    assert "epoch 1/9" in capsys.readouterr().err
 
 
 def test_a_pipe_gets_lines_with_the_time_left(capsys):
@@ -16,12 +33,6 @@ def test_a_pipe_gets_lines_with_the_time_left(capsys):
     assert progress.num_failed == 1
 
 
-def test_nothing_to_do_is_no_error(capsys):
-    with WorkProgress(0) as progress:
-        pass
-    assert progress.num_done == 0 and capsys.readouterr().err == ""
-
-
 def test_bytes_are_counted_from_where_an_earlier_attempt_ended():
     lines = []
     with WorkProgress(4 * 2**20, unit="B", name="weights.pyth", done=2**21, say=lines.append) as progress:
@@ -32,6 +43,8 @@ def test_bytes_are_counted_from_where_an_earlier_attempt_ended():
 
 
 def test_quiet_work_and_work_without_an_end_say_nothing(capsys):
+    with WorkProgress(0):
+        pass
     for options in ({"total": 2, "is_quiet": True}, {"total": None}):
         with WorkProgress(**options) as progress:
             progress.step()
