@@ -16,10 +16,6 @@ def test_windows_that_overlap_or_touch_become_one_segment():
     assert merged(windows) == [(0, 5, "a", 0.733), (4, 6, "b", 0.8)]
 
 
-def test_a_gap_between_windows_divides():
-    assert merged([(0, 1, 0.9, 0), (2, 3, 0.9, 0)]) == [(0, 1, "a", 0.9), (2, 3, "a", 0.9)]
-
-
 def test_classes_that_are_there_together_have_segments_of_their_own():
     windows = [(0, 1, 0.9, 0.6), (1, 2, 0.9, 0.1), (2, 3, 0.9, 0.7)]
     assert merged(windows) == [(0, 1, "b", 0.6), (0, 3, "a", 0.9), (2, 3, "b", 0.7)]

@@ -13,6 +13,7 @@ def test_boxes_keep_their_track_whatever_their_order():
     tracker = IouTracker()
     assert tracker.update(np.array([LEFT, RIGHT])) == [0, 1]
     assert tracker.update(np.array([shifted(RIGHT, -0.1), shifted(LEFT, 0.1)])) == [1, 0]
+    assert tracker.update(np.array([[0.0, 0.6, 0.4, 1.0]])) == [2]  # overlaps neither
 
 
 def test_the_largest_overlap_goes_first():
@@ -30,9 +31,3 @@ def test_a_track_may_be_missing_once():
     tracker.update(np.zeros((0, 4)))
     tracker.update(np.zeros((0, 4)))
     assert tracker.update(np.array([LEFT])) == [1]
-
-
-def test_what_does_not_overlap_is_new():
-    tracker = IouTracker()
-    tracker.update(np.array([LEFT]))
-    assert tracker.update(np.array([RIGHT])) == [1]

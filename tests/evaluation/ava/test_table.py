@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from slowfast.evaluation.ava.matching import average_precision, best_overlaps, paired_iou
+from slowfast.evaluation.ava.matching import paired_iou
 from slowfast.evaluation.ava.table import BoxTable, format_key, number_images
 
 BOX = [0.1, 0.2, 0.5, 0.6]
@@ -106,27 +106,3 @@ def test_iou_of_boxes_one_can_draw():
     square = np.array([[0, 0, 1, 1]] * 6, float)
     others = [[0, 0, 1, 1], [0.5, 0, 1.5, 1], [1, 0, 2, 1], [3, 3, 4, 4], [0.5, 0.5, 0.5, 0.5], [0, 0, 2, 1]]
     assert paired_iou(square, np.array(others, float)) == pytest.approx([1, 1 / 3, 0, 0, 0, 0.5])
-
-
-def test_the_first_of_equal_overlaps_is_taken():
-    truth = np.array([[9, 9, 10, 10], [0, 0, 2, 1], [0, 0, 1, 2], [0, 0, 2, 2]], float)
-    best, overlap = best_overlaps(np.array([[0, 0, 1, 1]] * 2, float), truth, np.array([1, 0]), np.array([3, 1]))
-    assert best.tolist() == [1, 0]
-    assert overlap.tolist() == [0.5, 0.0]
-
-
-@pytest.mark.parametrize(
-    "right, count, expected",
-    [
-        ([1, 1], 2, 1.0),
-        ([0, 1], 1, 0.5),
-        ([1, 0, 1], 2, 0.5 + 0.5 * 2 / 3),
-        ([0, 1, 1, 0], 4, 2 * 0.25 * 2 / 3),  # the second right one lifts the first: 2/3 > 1/2
-        ([0, 0], 3, 0.0),
-        ([], 3, 0.0),
-        ([0], 0, float("nan")),
-    ],
-)
-def test_average_precision_by_hand(right, count, expected):
-    scores = -np.arange(len(right), dtype=float)
-    assert average_precision(scores, np.array(right, bool), count) == pytest.approx(expected, nan_ok=True)
