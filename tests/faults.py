@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -189,10 +190,16 @@ def end_all() -> None:
     STARTED.clear()
 
 
-def start_group(argv: Sequence, *, log: Path, size: int, port: int, fault: Fault | None = None) -> list:
-    """``size`` processes that form one group, as if each were on a machine of its own; logs are ``log`` and a rank."""
-    where = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": "1"}
-    return [
-        start_job(argv, log=Path(f"{log}{rank}"), fault=fault, environ={**where, "RANK": str(rank)})
-        for rank in range(size)
-    ]
+def free_port() -> int:
+    """A port of this machine that is not in use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_group(argv: Sequence, *, log: Path, size: int, fault: Fault | None = None, of_machine: int = 1) -> list:
+    """``size`` processes that form one group, ``of_machine`` of them on each machine; logs are ``log`` and a rank."""
+    where = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    where["LOCAL_WORLD_SIZE"] = str(of_machine)
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank % of_machine)} for rank in range(size)]
+    return [start_job(argv, log=Path(f"{log}{rank['RANK']}"), fault=fault, environ={**where, **rank}) for rank in ranks]

@@ -1,12 +1,7 @@
 """The command line as a user runs it, on real video files; in processes of its own where that is what is tested."""
 
-import csv
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,56 +9,41 @@ import torch
 
 from slowfast.cli.demo import main as demo
 from slowfast.cli.run import main
-from tests.faults import run_job
-
-ROOT = Path(__file__).parents[2]
-RECIPE = "Motion/SLOWFAST_4x4_R18"
+from tests.cli.runs import RECIPE, keys, output_of, records_of, results_of, table
+from tests.faults import run_job, start_group
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
-
-
-def run_net(*arguments: str) -> subprocess.CompletedProcess:
-    """``tools/run_net.py`` in a process of its own, with a worker process for each loader."""
-    command = [sys.executable, "tools/run_net.py", "--cfg", RECIPE, *map(str, arguments)]
-    return run([*command, "DATA_LOADER.NUM_WORKERS", "1"])
-
-
-def run_here(*arguments: str) -> int:
-    """The same in this process, without worker processes: starting one takes seconds."""
-    return main(["--cfg", RECIPE, *map(str, arguments), "DATA_LOADER.NUM_WORKERS", "0"])
-
-
-def output_of(opts: list[str]) -> Path:
-    return Path(opts[opts.index("OUTPUT_DIR") + 1])
+def run(*arguments) -> int:
+    """In this process, without worker processes: starting one takes seconds."""
+    return main(["--cfg", RECIPE, *map(str, arguments)])
 
 
 def test_train_test_resume_test(tiny_opts, capsys):
     out = output_of(tiny_opts)
-    first = run_net(*tiny_opts, "TEST.REPORT", "True", "LOG_MODEL_INFO", "True")
-    assert first.returncode == 0, first.stderr
-    assert re.search(r"SlowFast: [\d,]+ parameters, [\d.]+ GFLOPs and .* a clip of 8 frames at 32 pixels", first.stdout)
-    assert f"wrote {out / 'report.html'}" in first.stdout and (out / "report.html").stat().st_size > 30_000
-    assert "test (2 clips x 3 crops, sum of the scores; 8 frames" in first.stdout
-    assert first.stdout.count("6 videos to test on") == 1  # of the two times that the list is read
-    results = json.loads((out / "results.json").read_text())
+    log = out.parent / "log"
+    opts = keys("TEST.REPORT=True LOG_MODEL_INFO=True DATA_LOADER.NUM_WORKERS=1")
+    assert run_job(["--cfg", RECIPE, *tiny_opts, *opts], log=log) == 0, log.read_text()
+    shown = log.read_text()
+    assert re.search(r"SlowFast: [\d,]+ parameters, [\d.]+ GFLOPs and .* a clip of 8 frames at 32 pixels", shown)
+    assert f"wrote {out / 'report.html'}" in shown and (out / "report.html").stat().st_size > 30_000
+    assert "test (2 clips x 3 crops, sum of the scores; 8 frames" in shown
+    assert shown.count("6 videos to test on") == 1  # of the two times that the list is read
+    results = results_of(out)
     assert results["num_videos"] == 6 and results["num_failed"] == 0
     assert results["weights"].endswith("checkpoint_epoch_00001.pyth")
     assert "SOLVER" in results["config"] and results["versions"]["torch"] == torch.__version__
-    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    rows = table(out / "predictions.csv")
     assert len(rows) == 6
     assert all("-spin-" in row["label_name"] or "-orbit-" in row["label_name"] for row in rows)
-    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    records = records_of(out)
     assert [r["step"] for r in records if "train/loss" in r] == [1, 2]
     assert [r["epoch"] for r in records if "val/clip_top1" in r] == [1]
     first_scores = np.load(out / "predictions.npz")["scores"]
 
-    assert run_here(*tiny_opts, "TRAIN.ENABLE", "False") == 0  # the same weights, the same scores
+    assert run(*tiny_opts, "TRAIN.ENABLE", "False") == 0  # the same weights, the same scores
     assert np.array_equal(np.load(out / "predictions.npz")["scores"], first_scores)
 
-    assert run_here(*tiny_opts, "SOLVER.MAX_EPOCH", "2") == 0
+    assert run(*tiny_opts, "SOLVER.MAX_EPOCH", "2") == 0
     shown = capsys.readouterr().out
     assert "resuming from" in shown and "from epoch 2 to 2" in shown
     assert (out / "checkpoints" / "checkpoint_epoch_00002.pyth").is_file()
@@ -75,34 +55,33 @@ def test_two_epochs_and_two_resumed_equal_four_straight(tiny_opts, tmp_path):
     opts = [*tiny_opts, "TEST.ENABLE", "False", "MODEL.DROPOUT_RATE", "0.5"]
     opts += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 3]", "SOLVER.LRS", "[1, 0.1]"]
     straight, resumed = (["OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH"] for name in ("straight", "resumed"))
-    assert run_here(*opts, *straight, 4) == 0
-    assert run_here(*opts, *resumed, 2) == 0
+    assert run(*opts, *straight, 4) == 0
+    assert run(*opts, *resumed, 2) == 0
     log = tmp_path / "log"
     assert run_job(["--cfg", RECIPE, *opts, *resumed, 4, "DATA_LOADER.NUM_WORKERS", 1], log=log) == 0, log.read_text()
-    weights = {}
-    for name in ("straight", "resumed"):
-        path = tmp_path / name / "checkpoints" / "checkpoint_epoch_00004.pyth"
-        weights[name] = torch.load(path, weights_only=True)["model_state"]
-    for name, value in weights["straight"].items():
-        assert torch.equal(value, weights["resumed"][name]), name
+    paths = [tmp_path / name / "checkpoints/checkpoint_epoch_00004.pyth" for name in ("straight", "resumed")]
+    one, other = (torch.load(path, weights_only=True)["model_state"] for path in paths)
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
 
 
 def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
-    """torchrun on CPUs: the shards together are the whole list, and one evaluation comes out."""
-    opts = [*tiny_opts, "NUM_GPUS", "0"]
-    done = run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone",
-                "tools/run_net.py", "--cfg", RECIPE, *opts])  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "in batches of 4 (2 processes), 2 steps per epoch" in done.stdout
+    """In torchrun's environment, on CPUs: the shards together are the whole list, and one evaluation comes out."""
+    group = start_group(["--cfg", RECIPE, *tiny_opts, "NUM_GPUS=0"], log=tmp_path / "log", size=2, of_machine=2)
+    for process in group:
+        process.join(100)
+    log = (tmp_path / "log0").read_text()
+    assert [process.exitcode for process in group] == [0, 0], log
+    assert "in batches of 4 (2 processes), 2 steps per epoch" in log
     out = output_of(tiny_opts)
     together = np.load(out / "predictions.npz")
     weights = out / "checkpoints" / "checkpoint_epoch_00001.pyth"
     alone = ["TRAIN.ENABLE", "False", "OUTPUT_DIR", tmp_path / "alone", "TEST.CHECKPOINT_FILE_PATH", weights]
-    assert run_here(*tiny_opts, *alone) == 0
+    assert run(*tiny_opts, *alone) == 0
     single = np.load(tmp_path / "alone" / "predictions.npz")
     np.testing.assert_allclose(together["scores"], single["scores"], rtol=1e-5)
     assert together["paths"].tolist() == single["paths"].tolist()
-    both = [json.loads((folder / "results.json").read_text())["figures"] for folder in (out, tmp_path / "alone")]
+    both = [results_of(folder)["figures"] for folder in (out, tmp_path / "alone")]
     assert both[0] == both[1]
     analyses = [json.loads((folder / "analysis.json").read_text()) for folder in (out, tmp_path / "alone")]
     for key in ("accuracy_by_views", "confusion", "per_class"):
@@ -118,8 +97,7 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
     for name in "ab":
         (tmp_path / f"{name}.yaml").write_text("_BASE_: Motion/SLOWFAST_4x4_R18\nTEST:\n  ENABLE: False\n")
     at = tiny_opts.index("OUTPUT_DIR")
-    opts = ["DATA_LOADER.NUM_WORKERS", "0"]
-    assert main(["--cfg", "a.yaml", "b", "--opts", *opts, *tiny_opts[:at], *tiny_opts[at + 2 :]]) == 0
+    assert main(["--cfg", "a.yaml", "b", "--opts", *tiny_opts[:at], *tiny_opts[at + 2 :]]) == 0
     assert capsys.readouterr().out.count("training on 8 videos") == 2
     for name in "ab":
         assert (tmp_path / "outputs" / name / "checkpoints" / "checkpoint_epoch_00001.pyth").is_file()
@@ -129,7 +107,7 @@ def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):
 
 def test_what_is_seldom_meant_is_a_warning_in_the_log(tiny_opts, capsys):
     opts = [*tiny_opts, "SOLVER.WARMUP_EPOCHS", "500", "TEST.ENABLE", "False"]
-    assert run_here(*opts) == 0
+    assert run(*opts) == 0
     log = (output_of(tiny_opts) / "log.txt").read_text()
     (line,) = [line for line in log.splitlines() if "SOLVER.WARMUP_EPOCHS=500.0 exceeds" in line]
     assert " W slowfast" in line
@@ -150,7 +128,7 @@ def test_what_is_seldom_meant_is_a_warning_in_the_log(tiny_opts, capsys):
     ],
 )
 def test_what_a_user_gets_wrong_is_one_message(tiny_opts, extra, message, capsys):
-    assert run_here(*tiny_opts, *extra) == 2
+    assert run(*tiny_opts, *extra) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
 
@@ -164,10 +142,10 @@ def test_a_broken_video_is_replaced_in_training_and_wrong_in_the_test(tiny_opts,
         rows = [line.split() for line in (tiny_motion / f"{split}.csv").read_text().splitlines()]
         rows[0][0] = str(broken)
         (lists / f"{split}.csv").write_text("".join(f"{tiny_motion / path} {label}\n" for path, label in rows))
-    assert run_here(*tiny_opts, "DATA.PATH_TO_DATA_DIR", lists) == 0
+    assert run(*tiny_opts, "DATA.PATH_TO_DATA_DIR", lists) == 0
     shown = capsys.readouterr().out
     assert "train.csv:1: cannot open" in shown and "Another video took its place" in shown
-    results = json.loads((output_of(tiny_opts) / "results.json").read_text())
+    results = results_of(output_of(tiny_opts))
     assert results["num_videos"] == 6 and results["num_failed"] == 1
     assert "test.csv:1" in results["failures"][0]["reason"]
 

@@ -1,7 +1,8 @@
 """Detection from the command line, on Motion in AVA form: write the set, train, test, evaluate what was written."""
 
+import contextlib
 import csv
-import json
+import io
 from functools import partial
 
 import numpy as np
@@ -9,12 +10,11 @@ import pytest
 
 from slowfast.cli.motion import main as make_motion
 from slowfast.evaluation.ava.protocols import evaluate_files
-from tests.cli.motion_runs import LEARNING, SMALL, run_recipe
+from tests.cli.runs import DETECTION, LEARNING, SMALL, ava_folders, records_of, results_of, run_recipe
 
-RECIPE = "Motion/DETECTION_SLOWFAST_4x4_R18"
 DETECTED_BOXES = "person_box_67091280_iou90/ava_detection_val_boxes_and_labels.csv"
 NAMES = ["orbit-ccw", "orbit-cw", "spin-ccw", "spin-cw", "arrow", "key"]
-run = partial(run_recipe, RECIPE)
+run = partial(run_recipe, DETECTION)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,13 @@ def root(tmp_path_factory):
     return root
 
 
-def folders(root):
-    pairs = {"FRAME_DIR": "frames", "FRAME_LIST_DIR": "frame_lists", "ANNOTATION_DIR": "annotations"}
-    return [text for key, folder in pairs.items() for text in (f"AVA.{key}", str(root / folder))]
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory):
+    """(OUTPUT_DIR of a training and a test on frames, what they printed)."""
+    out = tmp_path_factory.mktemp("trained")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(out, *ava_folders(root), *SMALL) == 0
+    return out, printed.getvalue()
 
 
 def evaluate(root, detections):
@@ -54,16 +58,14 @@ def by_chance(root, detections, folder):
     return np.mean(found)
 
 
-def test_train_and_test(root, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert run(out, *folders(root), *SMALL) == 0, capsys.readouterr().err
-    results = json.loads((out / "results.json").read_text())
+def test_train_and_test(root, trained):
+    out, shown = trained
+    results = results_of(out)
     assert list(results["figures"]) == ["mAP"] and 0 < results["figures"]["mAP"] < 100
     assert list(results["average_precision_percent"]) == NAMES
     assert (results["ava_protocol"], results["min_box_score"]) == ("pyslowfast", 0.8)
     assert results["num_failed"] == 0 and results["weights"].endswith("checkpoint_epoch_00001.pyth")
     assert results["trained_in"]["whole"] == 4
-    shown = capsys.readouterr().out
     assert shown.count("to test on") == 1
     assert "rows below score 0.8" in shown and "without label" in shown
     assert f"test (frame mAP at IoU 0.5, protocol pyslowfast): mAP {results['figures']['mAP']:.2f}" in shown
@@ -72,20 +74,17 @@ def test_train_and_test(root, tmp_path, capsys):
     rows = list(csv.reader((out / "detections.csv").open()))
     assert len(rows) == 6 * len(boxes)
     assert evaluate(root, out / "detections.csv") == pytest.approx(results["figures"]["mAP"], abs=1e-3)
-    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    validated = [value for record in records for key, value in record.items() if key in ("val/mAP", "val/clip_mAP")]
-    assert len(validated) == 1 and 0 < validated[0] < 100
+    (validated,) = [record["val/mAP"] for record in records_of(out) if "val/mAP" in record]
+    assert 0 < validated < 100
 
 
-def test_movies_give_what_frames_give(root, tmp_path):
+def test_movies_give_what_frames_give(root, trained, tmp_path):
     """The same weights on the movie files: the pixels differ by the codec, so do the scores, a little."""
-    from_frames, from_movies = tmp_path / "frames", tmp_path / "movies"
-    assert run(from_frames, *folders(root), *SMALL) == 0
+    from_frames, _ = trained
     weights = from_frames / "checkpoints/checkpoint_epoch_00001.pyth"
-    movies = ["AVA.MOVIE_DIR", root / "movies", "AVA.MOVIE_START_SECONDS", 900,
-              "AVA.ANNOTATION_DIR", root / "annotations"]  # fmt: skip
-    assert run(from_movies, *movies, *SMALL, "TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", weights) == 0
-    one, other = (list(csv.reader((out / "detections.csv").open())) for out in (from_frames, from_movies))
+    movies = [f"AVA.MOVIE_DIR={root / 'movies'}", "AVA.MOVIE_START_SECONDS=900", *ava_folders(root)[2:]]
+    assert run(tmp_path, *movies, *SMALL, "TRAIN.ENABLE=False", f"TEST.CHECKPOINT_FILE_PATH={weights}") == 0
+    one, other = (list(csv.reader((out / "detections.csv").open())) for out in (from_frames, tmp_path))
     assert [row[:7] for row in one] == [row[:7] for row in other]
     scores = np.array([[float(row[7]) for row in rows] for rows in (one, other)])
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
@@ -99,8 +98,8 @@ def test_it_learns(tmp_path):
     sizes = ["--num-train", "10", "--num-val", "4", "--num-seconds", "20", "--height", "36", "--width", "64"]
     classes = ["--shapes", "arrow", "pie", "--motions", "slide-right", "slide-left"]
     assert make_motion([str(root), "--form", "ava", "--quiet", *sizes, *classes]) == 0
-    assert run(out, *folders(root), *LEARNING, "MODEL.NUM_CLASSES", 4, "SOLVER.MAX_EPOCH", 6) == 0
-    reached = json.loads((out / "results.json").read_text())["figures"]["mAP"]
+    assert run(out, *ava_folders(root), *LEARNING, "MODEL.NUM_CLASSES", 4, "SOLVER.MAX_EPOCH", 6) == 0
+    reached = results_of(out)["figures"]["mAP"]
     chance = by_chance(root, out / "detections.csv", tmp_path)
     assert 40 < chance < 52  # the same boxes with random scores
     assert reached > 60
@@ -117,6 +116,6 @@ def test_it_learns(tmp_path):
     ],
 )
 def test_what_a_user_gets_wrong_is_one_message(root, tmp_path, capsys, extra, message):
-    assert run(tmp_path / "out", *folders(root), *SMALL, *extra) == 2
+    assert run(tmp_path / "out", *ava_folders(root), *SMALL, *extra) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error

@@ -1,7 +1,7 @@
 """Multi-label recognition from the command line, on Motion in Charades form: write the set, train, test."""
 
-import csv
-import json
+import contextlib
+import io
 import re
 from functools import partial
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slowfast.cli.motion import main as make_motion
-from tests.cli.motion_runs import LEARNING, SMALL, run_recipe
+from tests.cli.runs import LEARNING, SMALL, results_of, run_recipe, table
 
 RECIPE = "Motion/MULTILABEL_SLOWFAST_4x4_R18"
 run = partial(run_recipe, RECIPE)
@@ -21,6 +21,15 @@ def root(tmp_path_factory):
     sizes = ["--num-train", "8", "--num-test", "6", "--num-seconds", "2", "--height", "32", "--width", "40"]
     assert make_motion([str(root), "--form", "charades", "--quiet", *sizes]) == 0
     return root
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory):
+    """(OUTPUT_DIR of a training and a test on frames, what they printed)."""
+    out = tmp_path_factory.mktemp("trained")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(out, "DATA.PATH_TO_DATA_DIR", root, *SMALL) == 0
+    return out, printed.getvalue()
 
 
 def obvious_map(scores, labels):
@@ -40,8 +49,7 @@ def by_chance(labels):
 
 def labels_of(root):
     """uint8 (N, K): the labels of all test videos, from the annotations."""
-    with open(root / "Charades_v1_test.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(root / "Charades_v1_test.csv")
     num_classes = len((root / "Charades_v1_classes.txt").read_text().splitlines())
     labels = np.zeros((len(rows), num_classes), dtype=np.uint8)
     for label, row in zip(labels, rows, strict=True):
@@ -49,31 +57,28 @@ def labels_of(root):
     return labels
 
 
-def test_train_and_test(root, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert run(out, "DATA.PATH_TO_DATA_DIR", root, *SMALL) == 0, capsys.readouterr().err
-    shown = capsys.readouterr().out
+def test_train_and_test(root, trained):
+    out, shown = trained
     assert re.search(r"test \(10 clips x 3 crops, max of the scores.* RGB, sigmoid; multilabel_map\): mAP", shown)
     assert "W slowfast" not in shown  # no warning, of BGR or anything else
-    results = json.loads((out / "results.json").read_text())
+    results = results_of(out)
     saved = np.load(out / "predictions.npz")
     assert np.array_equal(saved["labels"], labels_of(root))
     assert saved["scores"].shape == (6, 8) and (saved["scores"] > 0).all() and (saved["scores"] < 1).all()
     assert results["figures"]["mAP"] == pytest.approx(obvious_map(saved["scores"], saved["labels"]), abs=1e-3)
     assert results["num_failed"] == 0
     names = [line.split()[1] for line in (root / "Charades_v1_classes.txt").read_text().splitlines()]
-    shown_labels = [row["label_name"] for row in csv.DictReader((out / "predictions.csv").open())]
+    shown_labels = [row["label_name"] for row in table(out / "predictions.csv")]
     assert shown_labels == [";".join(np.array(names)[row.astype(bool)]) for row in saved["labels"]]
 
 
-def test_videos_give_what_frames_give(root, tmp_path):
+def test_videos_give_what_frames_give(root, trained, tmp_path):
     """The same weights on the video files: the pixels differ by the codec, so do the scores, a little."""
-    from_frames, from_videos = tmp_path / "frames", tmp_path / "videos"
-    assert run(from_frames, "DATA.PATH_TO_DATA_DIR", root, *SMALL) == 0
+    from_frames, _ = trained
     weights = from_frames / "checkpoints/checkpoint_epoch_00001.pyth"
     data = ["DATA.PATH_TO_DATA_DIR", root, "DATA.PATH_PREFIX", root / "videos"]
-    assert run(from_videos, *data, *SMALL, "TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", weights) == 0
-    scores = [np.load(out / "predictions.npz")["scores"] for out in (from_frames, from_videos)]
+    assert run(tmp_path, *data, *SMALL, "TRAIN.ENABLE", "False", "TEST.CHECKPOINT_FILE_PATH", weights) == 0
+    scores = [np.load(out / "predictions.npz")["scores"] for out in (from_frames, tmp_path)]
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.1
 
 
@@ -85,10 +90,9 @@ def test_it_learns(tmp_path):
     classes = ["--shapes", "arrow", "pie", "--motions", "slide-right", "slide-left"]
     assert make_motion([str(root), "--form", "charades", "--quiet", *sizes, *classes]) == 0
     views = ["TEST.NUM_ENSEMBLE_VIEWS", 4, "TEST.NUM_SPATIAL_CROPS", 1]
-    assert (
-        run(out, "DATA.PATH_TO_DATA_DIR", root, *LEARNING, "MODEL.NUM_CLASSES", 4, "SOLVER.MAX_EPOCH", 8, *views) == 0
-    )
-    reached = json.loads((out / "results.json").read_text())["figures"]["mAP"]
+    opts = ["DATA.PATH_TO_DATA_DIR", root, *LEARNING, "MODEL.NUM_CLASSES", 4, "SOLVER.MAX_EPOCH", 8, *views]
+    assert run(out, *opts) == 0
+    reached = results_of(out)["figures"]["mAP"]
     chance = by_chance(labels_of(root))
     assert 40 < chance < 50  # random scores
     assert reached > 60

@@ -8,11 +8,9 @@ from PIL import Image
 
 from slowfast.cli.main import main
 from slowfast.config import load_cfg
-from slowfast.engine.checkpoint import save_checkpoint
-from slowfast.models import build_model
 from slowfast.motion.clips import write_motion
 from slowfast.video.reader import VideoReader
-from tests.models.toys import randomize_batch_norms, seeded
+from tests.cli.runs import DETECTION, untrained
 
 WEIGHTS = Path(__file__).parents[2] / "docs/data/motion_slowfast.pth"
 MODEL = ["--checkpoint", str(WEIGHTS), "--cfg", "Motion/SLOWFAST_4x4_R18", "RESNET.WIDTH_PER_GROUP=8", "--gpus", "0"]
@@ -65,11 +63,8 @@ def test_a_named_class_and_what_is_wrong(video, tmp_path, capsys):
 
 def test_every_box_of_a_key_frame_has_maps_of_its_own(video, tmp_path, capsys):
     opts = ["DATA.NUM_FRAMES", 8, "DATA.TEST_CROP_SIZE", 64, "RESNET.WIDTH_PER_GROUP", 4, "SLOWFAST.BETA_INV", 2]
-    cfg = load_cfg("Motion/DETECTION_SLOWFAST_4x4_R18", [*opts, "RESNET.ZERO_INIT_FINAL_BN", False, "NUM_GPUS", 0])
-    model = seeded(lambda: build_model(cfg))
-    randomize_batch_norms(model)
-    weights = tmp_path / "boxes.pyth"
-    save_checkpoint(weights, {"model_state": model.state_dict(), "cfg": cfg.dump(), "class_names": None})
+    cfg = load_cfg(DETECTION, [*opts, "RESNET.ZERO_INIT_FINAL_BN", False, "NUM_GPUS", 0])
+    weights = untrained(cfg, tmp_path / "boxes.pyth")
     boxes = tmp_path / "boxes.csv"
     rows = ["0.5,0.1,0.1,0.5,0.6", "0.5,0.5,0.4,0.9,0.9", "1,0.2,0.2,0.8,0.8"]
     boxes.write_text("".join(f"{video.stem},{row}\n" for row in rows))

@@ -10,11 +10,8 @@ import slowfast
 from slowfast.cli.main import main
 from slowfast.config import load_cfg
 from slowfast.datasets.views import read_views
-from slowfast.engine.checkpoint import save_checkpoint
-from slowfast.models import build_model
 from slowfast.prediction import features as module
-from tests.cli.test_predict import RECIPE, SMALL
-from tests.models.toys import randomize_batch_norms, seeded
+from tests.cli.runs import RECIPE, UNTRAINED, untrained
 from tests.video_files import write_video
 
 
@@ -24,10 +21,7 @@ def place(tmp_path_factory):
     (root / "videos").mkdir()
     for name, fps in (("a", 15), ("b", 30), ("c", 25)):
         write_video(root / f"videos/{name}.mp4", num_frames=30, fps=fps)
-    cfg = load_cfg(RECIPE, SMALL)
-    model = seeded(lambda: build_model(cfg))
-    randomize_batch_norms(model)
-    save_checkpoint(root / "weights.pyth", {"model_state": model.state_dict(), "cfg": cfg.dump(), "class_names": None})
+    untrained(load_cfg(RECIPE, [*UNTRAINED, "TEST.DATASET=kinetics"]), root / "weights.pyth")
     return root
 
 

@@ -1,20 +1,15 @@
 """Sets of frames and sets with several labels, trained and tested by the command line on tiny real files."""
 
-import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from slowfast.cli.run import main
+from tests.cli.runs import RECIPE, SEVERAL_LABELS, records_of, results_of, table
 
-RECIPE = "configs/Motion/SLOWFAST_4x4_R18.yaml"
-SEVERAL_LABELS = [
-    "DATA.MULTI_LABEL", "True", "DATA.ENSEMBLE_METHOD", "max", "MODEL.LOSS_FUNC", "bce_logit",
-    "MODEL.HEAD_ACT", "sigmoid", "MODEL.NUM_CLASSES", "3",
-]  # fmt: skip
+THREE_LABELS = [*SEVERAL_LABELS, "DATA.ENSEMBLE_METHOD=max", "MODEL.NUM_CLASSES=3"]
 HEADER = "original_vido_id video_id frame_id path labels\n"
 NUM_VIDEOS, NUM_FRAMES = 6, 20
 
@@ -45,10 +40,6 @@ def run(*arguments) -> int:
     return main(["--cfg", RECIPE, *map(str, arguments)])
 
 
-def figures_of(opts: list[str]) -> dict:
-    return json.loads(Path(opts[opts.index("OUTPUT_DIR") + 1], "results.json").read_text())
-
-
 def test_charades_from_frame_lists(tiny_opts, frames, tmp_path):
     labels = [["0" if n < 10 else "0,1" for n in range(NUM_FRAMES)], [""] * NUM_FRAMES] * 3
     labels[2] = ["2"] * NUM_FRAMES
@@ -56,15 +47,15 @@ def test_charades_from_frame_lists(tiny_opts, frames, tmp_path):
     lists.mkdir()
     for split in ("train", "val"):
         (lists / f"{split}.csv").write_text(frame_list(labels))
-    opts = [*tiny_opts, *SEVERAL_LABELS, "TRAIN.DATASET", "charades", "TEST.DATASET", "charades"]
+    opts = [*tiny_opts, *THREE_LABELS, "TRAIN.DATASET", "charades", "TEST.DATASET", "charades"]
     opts += ["DATA.PATH_TO_DATA_DIR", lists, "DATA.PATH_PREFIX", frames, "DATA.REVERSE_INPUT_CHANNEL", "True"]
     assert run(*opts, "TEST.EVALUATOR", "charades_map") == 0
-    results = figures_of(tiny_opts)
+    results = results_of(tmp_path / "out")
     assert results["num_videos"] == NUM_VIDEOS and results["num_failed"] == 0
     assert results["figures"].keys() == {"mAP", "wAP", "num_classes_scored"}
     assert results["figures"]["num_classes_scored"] == 3 and 0 < results["figures"]["mAP"] <= 100
     assert results["protocol_text"].startswith("2 clips x 3 crops, max")
-    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()))
+    rows = table(tmp_path / "out/predictions.csv")
     assert [row["label"] for row in rows] == ["0;1", "", "2", "", "0;1", ""]
     assert rows[0]["video"] == str(frames / "000")
 
@@ -79,9 +70,9 @@ def test_something_something_from_folders_of_frames(tiny_opts, frames, tmp_path)
     opts = [*tiny_opts, "TRAIN.DATASET", "ssv2", "TEST.DATASET", "ssv2", "MODEL.NUM_CLASSES", "2"]
     opts += ["TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"]
     assert run(*opts, "DATA.PATH_TO_DATA_DIR", root, "DATA.PATH_PREFIX", frames) == 0
-    results = figures_of(tiny_opts)
+    results = results_of(tmp_path / "out")
     assert results["num_videos"] == 3 and results["num_failed"] == 0 and "top1" in results["figures"]
-    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").read_text().splitlines()))
+    rows = table(tmp_path / "out/predictions.csv")
     assert [row["label_name"] for row in rows] == ["Moving something", "Turning something", "Moving something"]
 
 
@@ -93,12 +84,11 @@ def test_any_list_may_have_several_labels(tiny_opts, tiny_motion, tmp_path):
         paths = [line.split()[0] for line in (tiny_motion / f"{split}.csv").read_text().splitlines()]
         labels = ["0", "0,2", '""', "1,2"]
         (lists / f"{split}.csv").write_text("".join(f"{p} {labels[i % 4]}\n" for i, p in enumerate(paths)))
-    opts = [*tiny_opts, *SEVERAL_LABELS, "DATA.PATH_TO_DATA_DIR", lists, "DATA.PATH_PREFIX", tiny_motion]
+    opts = [*tiny_opts, *THREE_LABELS, "DATA.PATH_TO_DATA_DIR", lists, "DATA.PATH_PREFIX", tiny_motion]
     assert run(*opts) == 0
-    results = figures_of(tiny_opts)
+    results = results_of(tmp_path / "out")
     assert results["num_videos"] == 6 and results["figures"]["num_classes_scored"] == 3
     scores = np.load(tmp_path / "out" / "predictions.npz")
     assert scores["labels"].tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]]
     assert ((scores["scores"] > 0) & (scores["scores"] < 1)).all()
-    records = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
-    assert any("val/clip_mAP" in record for record in records)
+    assert any("val/clip_mAP" in record for record in records_of(tmp_path / "out"))

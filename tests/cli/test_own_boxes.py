@@ -13,20 +13,18 @@ import numpy as np
 import pytest
 
 from slowfast.cli.eval_ava import main as eval_ava
-from slowfast.cli.export import main as export
 from slowfast.cli.prepare.main import main as prepare
 from slowfast.cli.run import main as run
 from slowfast.motion.detection import DETECTION_FILES, DETECTIONS_FOLDER, MotionAvaSpec
 from slowfast.motion.files import write_set
-from tests.cli.motion_runs import SMALL
+from tests.cli.runs import SMALL, keys, results_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "DATASETS.md"
-SMALLER = [
-    *SMALL, "NUM_GPUS", "0", "RESNET.DEPTH", "18", "RESNET.TRANS_FUNC", "basic_transform", "DATA.NUM_FRAMES", "8",
-    "DATA.SAMPLING_RATE", "2", "SLOWFAST.ALPHA", "4", "SLOWFAST.BETA_INV", "2", "TEST.BATCH_SIZE", "4",
-    "BN.NORM_TYPE", "batchnorm", "RESNET.NUM_BLOCK_TEMP_KERNEL", "[[2, 2], [2, 2], [2, 2], [2, 2]]",
-    "NONLOCAL.LOCATION", "[[[], []], [[], []], [[], []], [[], []]]",
-]  # fmt: skip
+SMALLER = SMALL + keys(
+    "NUM_GPUS=0 RESNET.DEPTH=18 RESNET.TRANS_FUNC=basic_transform DATA.NUM_FRAMES=8 DATA.SAMPLING_RATE=2 "
+    "SLOWFAST.ALPHA=4 SLOWFAST.BETA_INV=2 TEST.BATCH_SIZE=4 BN.NORM_TYPE=batchnorm "
+    "RESNET.NUM_BLOCK_TEMP_KERNEL=[[2,2],[2,2],[2,2],[2,2]] NONLOCAL.LOCATION=[[[],[]],[[],[]],[[],[]],[[],[]]]"
+)
 
 
 class OwnClock(MotionAvaSpec):
@@ -58,6 +56,14 @@ def there(root, monkeypatch):
     monkeypatch.chdir(root)
 
 
+@pytest.fixture(scope="module")
+def trained(root):
+    """outputs/mine, as the page's command writes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert train_and_test() == 0
+
+
 def documented(start: str) -> list[str]:
     """The arguments of the page's command that begins so."""
     section = DOCS.read_text().partition("### Your own boxes")[2].partition("\n## ")[0]
@@ -65,8 +71,9 @@ def documented(start: str) -> list[str]:
     return shlex.split(command.replace("\\\n", " "))
 
 
-def train_and_test(*more: str) -> int:
+def train_and_test(*more: str, output: str = "outputs/mine") -> int:
     words = documented("run")
+    words[words.index("--output") + 1] = output
     at = words.index("--checkpoint")  # a network of another size cannot start from published weights
     return run([*words[:at], *words[at + 2 :], *SMALLER, *more])
 
@@ -75,46 +82,27 @@ def rows(path) -> list[list[str]]:
     return list(csv.reader(Path(path).open()))
 
 
-def test_the_documented_commands_train_test_and_evaluate(root, capsys):
+def test_the_documented_commands_train_test_and_evaluate(trained, capsys):
     assert {int(row[1]) for row in rows("data/mine/val.csv")} == {2, 3, 4}
-    assert train_and_test() == 0, capsys.readouterr().err
-    results = json.loads(Path("outputs/mine/results.json").read_text())
+    results = results_of(Path("outputs/mine"))
     detected = rows("outputs/mine/detections.csv")
     assert {row[1] for row in detected} == {"0002", "0003", "0004"}
     assert len(detected) == 6 * sum(float(row[7]) >= 0.8 for row in rows("data/mine/boxes.csv"))
     assert results["config"]["MODEL"]["NUM_CLASSES"] == 6  # of the label map; the recipe's is 80
     assert results["protocol"]["sampling"]["fps"] == 25
     assert "MODEL.NUM_CLASSES 6 (data/mine/labels.pbtxt names 6 classes" in Path("outputs/mine/log.txt").read_text()
-    capsys.readouterr()
 
     assert eval_ava([*documented("eval-ava"), "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["mAP_percent"] == pytest.approx(results["figures"]["mAP"], abs=1e-3)
 
-    weights = ["--checkpoint", "outputs/mine/checkpoints/checkpoint_epoch_00001.pyth"]
-    overrides = [*documented("run")[documented("run").index("AVA.FIRST_SECOND") :], *SMALLER]
-    recipe = ["--cfg", "AVA/SLOWFAST_32x2_R50_SHORT"]
-    assert export([*recipe, *weights, "--output", "exported", "--format", "torch", *overrides]) == 0
-    facts = json.loads(Path("exported/preprocessing.json").read_text())
-    assert '"fps": 25' in json.dumps(facts) and facts["output"]["shape"] == ["boxes", 6]
 
-
-def test_extracted_frames_give_what_the_files_give(root, capsys):
+def test_extracted_frames_give_what_the_files_give(trained, capsys):
     """The pixels differ by the JPEG files, so do the scores, a little."""
-    if not Path("outputs/mine/checkpoints").is_dir():
-        assert train_and_test() == 0
     assert prepare(["frames", *documented("prepare-data frames"), "--workers", "0"]) == 0
     frames = ["AVA.MOVIE_DIR", "", "AVA.FRAME_DIR", "data/mine/frames", "AVA.FRAME_LIST_DIR", "data/mine/frame_lists"]
-    weights = [
-        "TRAIN.ENABLE",
-        "False",
-        "TEST.CHECKPOINT_FILE_PATH",
-        "outputs/mine/checkpoints/checkpoint_epoch_00001.pyth",
-    ]
-    frames += ["AVA.FRAMES_START_SECONDS", "0", *weights]
-    words = documented("run")
-    words[words.index("--output") + 1] = "outputs/frames"
-    at = words.index("--checkpoint")
-    assert run([*words[:at], *words[at + 2 :], *SMALLER, *frames]) == 0, capsys.readouterr().err
+    frames += ["AVA.FRAMES_START_SECONDS", "0", "TRAIN.ENABLE", "False"]
+    frames += ["TEST.CHECKPOINT_FILE_PATH", "outputs/mine/checkpoints/checkpoint_epoch_00001.pyth"]
+    assert train_and_test(*frames, output="outputs/frames") == 0, capsys.readouterr().err
     one, other = rows("outputs/mine/detections.csv"), rows("outputs/frames/detections.csv")
     assert [row[:7] for row in one] == [row[:7] for row in other]
     scores = np.array([[float(row[7]) for row in table] for table in (one, other)])
@@ -124,7 +112,7 @@ def test_extracted_frames_give_what_the_files_give(root, capsys):
         (["AVA.FPS", "30"], "frames.json: these frames were extracted at 25 per second, but AVA.FPS is 30"),
         (["AVA.FRAMES_START_SECONDS", "900"], "lie outside their frame lists"),
     ):
-        assert run([*words[:at], *words[at + 2 :], *SMALLER, *frames, *wrong]) == 2
+        assert train_and_test(*frames, *wrong, output="outputs/frames") == 2
         assert message in capsys.readouterr().err
 
 
@@ -143,15 +131,9 @@ def test_another_clock_is_said_at_the_start(wrong, message, capsys):
 
 
 def test_fewer_seconds_are_evaluated_as_they_are_trained(capsys):
-    assert train_and_test("AVA.LAST_SECOND", "3", "AVA.FULL_TEST_ON_VAL", "True", "TRAIN.AUTO_RESUME", "False") == 0
-    assert {row[1] for row in rows("outputs/mine/detections.csv")} == {"0002", "0003"}
-    shown = capsys.readouterr()
-    assert "val.csv: 3 of 9 key frames lie outside the seconds 0 to 3" in shown.out
-
-
-def test_validation_on_every_fourth_second_may_see_nothing(capsys):
-    assert train_and_test("AVA.LAST_SECOND", "3", "TRAIN.AUTO_RESUME", "False") == 2
-    assert (
-        "Validation uses every 4th second" in (error := capsys.readouterr().err)
-        and "AVA.FULL_TEST_ON_VAL True" in error
-    )
+    assert train_and_test("AVA.LAST_SECOND=3", "AVA.FULL_TEST_ON_VAL=True", output="outputs/fewer") == 0
+    assert {row[1] for row in rows("outputs/fewer/detections.csv")} == {"0002", "0003"}
+    assert "val.csv: 3 of 9 key frames lie outside the seconds 0 to 3" in capsys.readouterr().out
+    assert train_and_test("AVA.LAST_SECOND=3", output="outputs/nothing") == 2
+    error = capsys.readouterr().err
+    assert "Validation uses every 4th second" in error and "AVA.FULL_TEST_ON_VAL True" in error

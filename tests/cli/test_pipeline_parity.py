@@ -17,28 +17,17 @@ import slowfast
 from slowfast.cli.run import main
 from slowfast.config import load_cfg
 from slowfast.datasets import build_dataset
-from slowfast.engine.checkpoint import save_checkpoint
 from slowfast.engine.pipeline import Pipeline
-from slowfast.models import build_model
 from slowfast.motion.detection import MotionAvaSpec
 from slowfast.motion.files import write_set
-from tests.models.toys import randomize_batch_norms, seeded
+from tests.cli.runs import DETECTION, RECIPE, SEVERAL_LABELS, UNTRAINED, ava_folders, results_of, table, untrained
 from tests.video_files import write_video
-
-SMALL = [
-    *("DATA.NUM_FRAMES", "8", "DATA.SAMPLING_RATE", "2", "DATA.TEST_CROP_SIZE", "32", "DATA.TRAIN_CROP_SIZE", "32"),
-    *("DATA.TRAIN_JITTER_SCALES", "[32, 36]", "RESNET.WIDTH_PER_GROUP", "4", "SLOWFAST.BETA_INV", "2"),
-    *("NUM_GPUS", "0", "DATA_LOADER.NUM_WORKERS", "0", "TRAIN.ENABLE", "False", "TEST.NUM_ENSEMBLE_VIEWS", "2"),
-    *("TEST.BATCH_SIZE", "4", "BN.USE_PRECISE_STATS", "False"),
-]
-CLIPS, BOXES = "Motion/SLOWFAST_4x4_R18", "Motion/DETECTION_SLOWFAST_4x4_R18"
 
 
 @dataclass(frozen=True)
 class Form:
-    """A data set in one of the forms, and how a video of it is given to a pipeline."""
+    """A data set in one of the forms."""
 
-    recipe: str
     opts: list[str]
     class_names: list[str] | None = None
 
@@ -49,7 +38,7 @@ def kinetics(root: Path) -> Form:
     for name, (num_frames, fps, height, width) in shapes.items():
         write_video(root / name, num_frames=num_frames, fps=fps, height=height, width=width)
     (root / "test.csv").write_text("".join(f"{name} {i}\n" for i, name in enumerate(shapes)))
-    return Form(CLIPS, ["TEST.DATASET", "kinetics", "MODEL.NUM_CLASSES", "3"])
+    return Form(["TEST.DATASET=kinetics", "MODEL.NUM_CLASSES=3"])
 
 
 def charades(root: Path) -> Form:
@@ -59,8 +48,7 @@ def charades(root: Path) -> Form:
     write_images(root / "videos/BBBBB", 30)
     rows = ["id,actions", "AAAAA,c000 0.0 1.0;c002 1.0 2.0", "BBBBB,c001 0.0 1.0"]
     (root / "Charades_v1_test.csv").write_text("\n".join(rows) + "\n")
-    several = ["DATA.MULTI_LABEL", "True", "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid"]
-    return Form(CLIPS, ["TEST.DATASET", "charades", "MODEL.NUM_CLASSES", "3", "DATA.ENSEMBLE_METHOD", "max", *several])
+    return Form(["TEST.DATASET=charades", "MODEL.NUM_CLASSES=3", "DATA.ENSEMBLE_METHOD=max", *SEVERAL_LABELS])
 
 
 def something_something(root: Path) -> Form:
@@ -70,9 +58,8 @@ def something_something(root: Path) -> Form:
     (root / "validation.json").write_text(json.dumps(entries))
     write_video(root / "1.mp4", num_frames=30, fps=12, height=36, width=48)
     write_images(root / "2", 13)
-    opts = ["TEST.DATASET", "ssv2", "MODEL.NUM_CLASSES", "2", "TEST.NUM_SPATIAL_CROPS", "1", "DATA.RANDOM_FLIP"]
-    opts += ["False", "TEST.NUM_ENSEMBLE_VIEWS", "1"]
-    return Form(CLIPS, opts, ["Closing something", "Opening something"])
+    opts = ["TEST.DATASET=ssv2", "MODEL.NUM_CLASSES=2", "TEST.NUM_SPATIAL_CROPS=1", "TEST.NUM_ENSEMBLE_VIEWS=1"]
+    return Form([*opts, "DATA.RANDOM_FLIP=False"], ["Closing something", "Opening something"])
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -80,14 +67,6 @@ def write_images(folder: Path, count: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (36, 44, 3), dtype=np.uint8)
     for i in range(count):
         Image.fromarray(np.roll(pixels, 2 * i, axis=1)).save(folder / f"{i + 1:06d}.jpg")
-
-
-def checkpoint(cfg, path: Path, class_names=None) -> Path:
-    """A file such as a training leaves, of random weights."""
-    model = seeded(lambda: build_model(cfg))
-    randomize_batch_norms(model)
-    save_checkpoint(path, {"model_state": model.state_dict(), "cfg": cfg.dump(), "class_names": class_names})
-    return path
 
 
 @pytest.fixture(scope="module", params=[kinetics, charades, something_something], ids=lambda form: form.__name__)
@@ -99,18 +78,16 @@ def clips(request, tmp_path_factory) -> tuple[Path, Form]:
 @pytest.mark.parametrize("reverse, fold", [(False, False), (True, True)], ids=["as it comes", "reversed and folded"])
 def test_a_video_alone_scores_as_in_a_test(clips, tmp_path, reverse, fold):
     root, form = clips
-    opts = [*SMALL, *form.opts, "DATA.PATH_TO_DATA_DIR", str(root), "OUTPUT_DIR", str(tmp_path)]
-    opts += ["DATA.REVERSE_INPUT_CHANNEL", str(reverse), "TEST.FOLD_BN", str(fold)]
-    cfg = load_cfg(form.recipe, opts)
-    weights = checkpoint(cfg, tmp_path / "weights.pyth", form.class_names)
-    assert main(["--cfg", f"configs/{form.recipe}.yaml", *opts, "TEST.CHECKPOINT_FILE_PATH", str(weights)]) == 0
+    opts = [*UNTRAINED, *form.opts, f"DATA.PATH_TO_DATA_DIR={root}", f"OUTPUT_DIR={tmp_path}"]
+    opts += [f"DATA.REVERSE_INPUT_CHANNEL={reverse}", f"TEST.FOLD_BN={fold}"]
+    weights = untrained(load_cfg(RECIPE, opts), tmp_path / "weights.pyth", form.class_names)
+    assert main(["--cfg", RECIPE, *opts, "--checkpoint", str(weights)]) == 0
 
-    saved = np.load(tmp_path / "predictions.npz")
-    results = json.loads((tmp_path / "results.json").read_text())
-    means = list(csv.DictReader((tmp_path / "predictions.csv").open()))
+    saved, results = np.load(tmp_path / "predictions.npz"), results_of(tmp_path)
+    means = table(tmp_path / "predictions.csv")
     pipeline = slowfast.load(weights)
     assert pipeline.protocol.as_dict() == results["protocol"]
-    images_are_bgr = form.opts[1] != "kinetics"  # as PySlowFast reads them
+    images_are_bgr = form.opts[0] != "TEST.DATASET=kinetics"  # as PySlowFast reads them
     assert pipeline.protocol.channel_order == ("BGR" if reverse != images_are_bgr else "RGB")
     for path, scores, row in zip(saved["paths"].tolist(), saved["scores"], means, strict=True):
         prediction = pipeline(path)
@@ -130,20 +107,18 @@ def motion_ava(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("bgr, fold", [(False, True), (True, False)], ids=["RGB, folded", "BGR"])
 def test_boxes_alone_score_as_in_a_test(motion_ava, tmp_path, bgr, fold):
     """At two scales, mirrored and not; the folder of a movie's frames is the video."""
-    opts = ["AVA.FRAME_DIR", motion_ava / "frames", "AVA.FRAME_LIST_DIR", motion_ava / "frame_lists"]
-    opts += ["AVA.ANNOTATION_DIR", motion_ava / "annotations", "OUTPUT_DIR", tmp_path, "AVA.BGR", bgr]
-    opts += ["TEST.FOLD_BN", fold, "AVA.TEST_SCALES", [32, 36], "AVA.TEST_FLIP", True]
-    opts = [*SMALL, *map(str, opts)]
-    cfg = load_cfg(BOXES, opts)
-    weights = checkpoint(cfg, tmp_path / "weights.pyth")
-    assert main(["--cfg", f"configs/{BOXES}.yaml", *opts, "TEST.CHECKPOINT_FILE_PATH", str(weights)]) == 0
+    opts = [*UNTRAINED, *ava_folders(motion_ava), f"OUTPUT_DIR={tmp_path}", f"AVA.BGR={bgr}", f"TEST.FOLD_BN={fold}"]
+    opts += ["AVA.TEST_SCALES=[32,36]", "AVA.TEST_FLIP=True"]
+    cfg = load_cfg(DETECTION, opts)
+    weights = untrained(cfg, tmp_path / "weights.pyth")
+    assert main(["--cfg", DETECTION, *opts, "--checkpoint", str(weights)]) == 0
 
     written = defaultdict(dict)
     for video, second, *box, action, score in csv.reader((tmp_path / "detections.csv").open()):
         written[video, int(second), tuple(map(float, box))][int(action)] = float(score)
     key_frames = build_dataset(cfg, "test").key_frames
     pipeline = Pipeline.from_checkpoint(weights)
-    assert pipeline.protocol.as_dict() == json.loads((tmp_path / "results.json").read_text())["protocol"]
+    assert pipeline.protocol.as_dict() == results_of(tmp_path)["protocol"]
     for index, (video, second) in enumerate(key_frames):
         boxes = key_frames.boxes_of(index)
         prediction = pipeline(motion_ava / "frames" / video, boxes=boxes, seconds=second - 900)
@@ -156,7 +131,7 @@ def test_boxes_alone_score_as_in_a_test(motion_ava, tmp_path, bgr, fold):
 
 def test_a_checkpoint_of_a_training_tells_all(tiny_opts, tiny_motion, tmp_path):
     """Class names, protocol and config come from inside the file, wherever it lies."""
-    assert main(["--cfg", f"configs/{CLIPS}.yaml", *tiny_opts, "DATA_LOADER.NUM_WORKERS", "0"]) == 0
+    assert main(["--cfg", f"configs/{RECIPE}.yaml", *tiny_opts]) == 0
     out = tmp_path / "out"
     moved = (out / "checkpoints/checkpoint_epoch_00001.pyth").rename(tmp_path / "alone.pyth")
     content = torch.load(moved, weights_only=True)
@@ -165,5 +140,5 @@ def test_a_checkpoint_of_a_training_tells_all(tiny_opts, tiny_motion, tmp_path):
     saved = np.load(out / "predictions.npz")
     prediction = pipeline(saved["paths"][2])
     np.testing.assert_allclose(prediction.scores, saved["scores"][2], atol=1e-6, rtol=0)
-    rows = list(csv.DictReader((out / "predictions.csv").open()))
+    rows = table(out / "predictions.csv")
     assert [name for name, _ in prediction.top(5)] == [rows[2][f"top{k}"] for k in range(1, 6)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -21,20 +20,12 @@ import slowfast
 from slowfast.cli.demo_keys import predict_arguments
 from slowfast.cli.main import main
 from slowfast.config import load_cfg
-from slowfast.engine.checkpoint import save_checkpoint
-from slowfast.models import build_model
 from slowfast.video.reader import VideoReader
 from slowfast.visualization import overlay
-from tests.models.toys import randomize_batch_norms, seeded
+from tests.cli.runs import RECIPE, UNTRAINED, results_of, table, untrained
 from tests.video_files import write_video
 
-RECIPE = "Motion/SLOWFAST_4x4_R18"
-SMALL = [
-    *("DATA.NUM_FRAMES", "8", "DATA.SAMPLING_RATE", "2", "DATA.TEST_CROP_SIZE", "32", "DATA.TRAIN_CROP_SIZE", "32"),
-    *("DATA.TRAIN_JITTER_SCALES", "[32, 36]", "RESNET.WIDTH_PER_GROUP", "4", "SLOWFAST.BETA_INV", "2"),
-    *("NUM_GPUS", "0", "DATA_LOADER.NUM_WORKERS", "0", "TRAIN.ENABLE", "False", "TEST.NUM_ENSEMBLE_VIEWS", "2"),
-    *("TEST.BATCH_SIZE", "4", "BN.USE_PRECISE_STATS", "False", "TEST.DATASET", "kinetics", "MODEL.NUM_CLASSES", "3"),
-]
+SMALL = [*UNTRAINED, "TEST.DATASET=kinetics", "MODEL.NUM_CLASSES=3"]
 NAMES = ["sitting", "standing", "lying"]
 
 
@@ -45,11 +36,7 @@ def place(tmp_path_factory) -> Path:
     (root / "videos").mkdir()
     write_video(root / "videos/a.mp4", num_frames=45, fps=15, height=36, width=48)
     write_video(root / "videos/b.mp4", num_frames=10, fps=30, height=48, width=36)
-    cfg = load_cfg(RECIPE, SMALL)
-    model = seeded(lambda: build_model(cfg))
-    randomize_batch_norms(model)
-    state = {"model_state": model.state_dict(), "cfg": cfg.dump(), "class_names": NAMES}
-    save_checkpoint(root / "weights.pyth", state)
+    untrained(load_cfg(RECIPE, SMALL), root / "weights.pyth", NAMES)
     return root
 
 
@@ -72,11 +59,10 @@ def test_predict_says_what_a_test_says(place, predict, tmp_path):
     weights = ["--checkpoint", str(place / "weights.pyth")]
     assert main(["run", "--cfg", RECIPE, *weights, *SMALL, *opts]) == 0
     saved = np.load(tmp_path / "out/predictions.npz")
-    rows = list(csv.DictReader((tmp_path / "out/predictions.csv").open()))
+    rows, results = table(tmp_path / "out/predictions.csv"), results_of(tmp_path / "out")
     for words in (["videos"], ["videos", "--cfg", RECIPE, *SMALL]):
         assert predict(*words, "--json", "out.json") == 0
         said = document()
-        results = json.loads((tmp_path / "out/results.json").read_text())
         assert said["protocol"] == results["protocol"] and said["class_names"] == NAMES
         by_name = {os.path.basename(video["path"]): video for video in said["videos"]}
         for path, scores, row in zip(saved["paths"].tolist(), saved["scores"], rows, strict=True):
@@ -97,7 +83,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(predict, tmp_path, cap
     assert "page.mp4" in out and "it is an HTML page" in out and "there is no such file or folder" in out
     failures = [video["failure"] for video in document()["videos"]]
     assert [failure is None for failure in failures] == [False, True, False, False, True]
-    rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    rows = table("out.csv")
     assert [bool(row["failure"]) for row in rows] == [True, False, True, True, False]
     assert rows[1]["top1"] in NAMES and rows[1]["top2"] in NAMES and "top3" not in rows[1]
     lines = [line for line in out.splitlines() if line.startswith("videos/a.mp4")]
@@ -118,7 +104,7 @@ def test_windows_segments_and_pictures(predict, tmp_path, capsys):
     spans = [(window["start"], window["end"]) for window in video["windows"]]
     assert len(spans) == 5 and spans[0] == (0, 1) and spans[-1] == (2, 3)
     assert video["segments"] and all(s["label"] in NAMES and s["score"] >= 0.34 for s in video["segments"])
-    rows = list(csv.DictReader(Path("out.csv").read_text().splitlines()))
+    rows = table("out.csv")
     assert [row["label"] for row in rows] == [segment["label"] for segment in video["segments"]]
     assert [float(row["start"]) for row in rows] == pytest.approx([s["start"] for s in video["segments"]], abs=1e-3)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("videos/a.mp4")]
@@ -199,7 +185,7 @@ def test_a_file_played_as_a_camera(predict, tmp_path, capsys):
     assert "s late" in out and "frames/s" in out and "windows dropped" in out
     assert video["seconds"] > 2.5 and video["failure"] is None
     assert 1 <= len(video["windows"]) <= 5 and video["segments"]
-    assert len(list(csv.DictReader(Path("out.csv").read_text().splitlines()))) == len(video["segments"])
+    assert len(table("out.csv")) == len(video["segments"])
     with VideoReader("drawn.mp4") as drawn:
         assert 30 <= drawn.num_frames <= 45
 

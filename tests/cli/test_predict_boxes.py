@@ -15,7 +15,7 @@ from slowfast.motion.detection import DETECTION_FILES, DETECTIONS_FOLDER, Motion
 from slowfast.motion.files import write_set
 from slowfast.prediction.boxes import BoxListError, ListedBoxes
 from slowfast.video.reader import VideoReader
-from tests.cli.test_pipeline_parity import BOXES, SMALL, checkpoint
+from tests.cli.runs import DETECTION, UNTRAINED, ava_folders, table, untrained
 
 DETECTOR = '''
 import numpy as np
@@ -39,29 +39,20 @@ def motion_ava(tmp_path_factory):
 def tested(motion_ava, tmp_path_factory):
     """A folder with weights, and what a test of them with the detector's boxes wrote."""
     folder = tmp_path_factory.mktemp("boxes")
-    opts = ["AVA.FRAME_DIR", motion_ava / "frames", "AVA.FRAME_LIST_DIR", motion_ava / "frame_lists"]
-    opts += ["AVA.ANNOTATION_DIR", motion_ava / "annotations", "OUTPUT_DIR", folder]
-    opts = [*SMALL, *map(str, opts)]
-    weights = checkpoint(load_cfg(BOXES, opts), folder / "weights.pyth", [f"action {k}" for k in range(6)])
+    opts = [*UNTRAINED, *ava_folders(motion_ava), f"OUTPUT_DIR={folder}"]
+    weights = untrained(load_cfg(DETECTION, opts), folder / "weights.pyth", [f"action {k}" for k in range(6)])
     detected = f"{DETECTIONS_FOLDER}/{DETECTION_FILES['val']}"
     lists = ["AVA.TEST_PREDICT_BOX_LISTS", f"['{detected}']", "AVA.DETECTION_SCORE_THRESH", "0.8"]
-    assert main(["run", "--cfg", BOXES, "--checkpoint", str(weights), *opts, *lists]) == 0
+    assert main(["run", "--cfg", DETECTION, "--checkpoint", str(weights), *opts, *lists]) == 0
     return folder, motion_ava / "annotations" / detected
 
 
 def test_boxes_of_motions_detector_score_as_in_the_test(motion_ava, tested, tmp_path, monkeypatch):
     folder, detected = tested
     monkeypatch.chdir(tmp_path)
-    words = [
-        "predict",
-        str(motion_ava / "frames"),
-        "--checkpoint",
-        str(folder / "weights.pyth"),
-        "--boxes",
-        str(detected),
-    ]
-    words += ["--movie-start-seconds", "900", "--json", "out.json", "--csv", "out.csv", "--save-video", "drawn"]
-    code = main([*words, "--threshold", "0.3"])
+    words = ["predict", motion_ava / "frames", "--checkpoint", folder / "weights.pyth", "--boxes", detected]
+    words += ["--movie-start-seconds", 900, "--json", "out.json", "--csv", "out.csv", "--save-video", "drawn"]
+    code = main([*map(str, words), "--threshold", "0.3"])
     said = json.loads((tmp_path / "out.json").read_text())
     by_video = {video["path"].rpartition("/")[2]: video for video in said["videos"]}
     # The train movie is in no list of the val split: said, and the rest goes on.
@@ -85,7 +76,7 @@ def test_boxes_of_motions_detector_score_as_in_the_test(motion_ava, tested, tmp_
     assert {segment["track"] for segment in video["segments"]} <= {
         b["track"] for f in video["key_frames"] for b in f["boxes"]
     }
-    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    rows = table("out.csv")
     assert {row["label"] for row in rows if row["label"]} <= {f"action {k}" for k in range(6)}
     assert 0 <= float(rows[-2]["x1"]) < float(rows[-2]["x2"]) <= 1
     with VideoReader("drawn/Mo-val__000.mp4") as drawn:

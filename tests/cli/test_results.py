@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 
 import numpy as np
 import pytest
-import torch
 
 from slowfast.cli.ensemble import main as ensemble
 from slowfast.cli.run import main
 from slowfast.config import load_cfg, load_cfg_text
-from slowfast.engine.checkpoint import save_checkpoint
-from slowfast.models import build_model
+from tests.cli.runs import RECIPE, SEVERAL_LABELS, results_of, table, untrained
 
-RECIPE = "Motion/SLOWFAST_4x4_R18"
 HOSTILE = ['=HYPERLINK("http://x")', "@SUM(1)", "\x1b]0;owned\x07", "plain", "+1", "-1", "tab\there", "eight"]
 
 
@@ -34,18 +30,14 @@ def data(tiny_motion, tmp_path):
 @pytest.fixture
 def run(tiny_opts, tiny_motion, data, tmp_path):
     """``run(KEY, value, ...)``: test random weights on ``data``; what results.json says."""
-    opts = [*tiny_opts, "DATA.PATH_TO_DATA_DIR", str(data), "DATA.PATH_PREFIX", str(tiny_motion), "NUM_GPUS", "0"]
-    opts += ["DATA_LOADER.NUM_WORKERS", "0", "TRAIN.ENABLE", "False"]
-    cfg = load_cfg(RECIPE, opts)
-    torch.manual_seed(0)
+    opts = [*tiny_opts, f"DATA.PATH_TO_DATA_DIR={data}", f"DATA.PATH_PREFIX={tiny_motion}", "NUM_GPUS=0"]
+    opts += ["TRAIN.ENABLE=False"]
     facts = {"val": {"file": "val.csv", "rows": 4, "classes": 4, "missing": 0, "sha256": "0" * 64}}
-    state = {"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "lists": facts}
-    save_checkpoint(tmp_path / "weights.pyth", {**state, "class_names": HOSTILE})
-    opts += ["TEST.CHECKPOINT_FILE_PATH", str(tmp_path / "weights.pyth")]
+    weights = untrained(load_cfg(RECIPE, opts), tmp_path / "weights.pyth", HOSTILE, lists=facts)
 
     def test(*more):
-        assert main(["--cfg", f"configs/{RECIPE}.yaml", *opts, *more]) == 0
-        return json.loads((tmp_path / "out/results.json").read_text())
+        assert main(["--cfg", RECIPE, *opts, "--checkpoint", str(weights), *more]) == 0
+        return results_of(tmp_path / "out")
 
     return test
 
@@ -66,30 +58,29 @@ def test_figures_are_of_the_videos_with_a_label(run, data, tmp_path, capsys):
     hits = before["scores"].argmax(1) == before["labels"]
     assert results["figures"]["top1"] == pytest.approx(100 * hits[2:].mean())
     assert "over the 4 of 6 videos with a label" in capsys.readouterr().out
-    rows = list(csv.DictReader((tmp_path / "out/predictions.csv").open()))
+    rows = table(tmp_path / "out/predictions.csv")
     assert [(row["label"], row["label_name"]) for row in rows[:2]] == [("", "")] * 2 and rows[2]["label"]
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
 def test_without_labels_there_are_scores_and_no_figures(run, data, tmp_path, capsys, several):
     unlabel(data, 6)
-    more = ["DATA.MULTI_LABEL", "True", "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid"] if several else []
-    results = run(*more, "DATA.ENSEMBLE_METHOD", "mean")
+    results = run(*(SEVERAL_LABELS if several else []), "DATA.ENSEMBLE_METHOD", "mean")
     shown = capsys.readouterr().out
     assert results["figures"] == {} and results["num_labelled"] == 0
     assert "no figures, because the list has no labels" in shown and "nan" not in shown
     assert not np.isnan(np.load(tmp_path / "out/predictions.npz")["scores"]).any()
-    rows = list(csv.DictReader((tmp_path / "out/predictions.csv").open()))
+    rows = table(tmp_path / "out/predictions.csv")
     assert all(row["label_name"] == "" and row["top1"] for row in rows)
     shutil.copytree(tmp_path / "out", tmp_path / "again")
     assert ensemble([str(tmp_path / "out"), str(tmp_path / "again"), "--output", str(tmp_path / "both")]) == 0
-    assert json.loads((tmp_path / "both/results.json").read_text())["figures"] == {}
+    assert results_of(tmp_path / "both")["figures"] == {}
 
 
 def test_predictions_are_probabilities_and_no_formulas(run, tmp_path):
     results = run("DATA.ENSEMBLE_METHOD", "sum")
     text = (tmp_path / "out/predictions.csv").read_text()
-    rows = list(csv.DictReader(text.splitlines()))
+    rows = table(tmp_path / "out/predictions.csv")
     scores = np.load(tmp_path / "out/predictions.npz")["scores"]
     np.testing.assert_allclose(scores.sum(1), 6, rtol=1e-5)  # sums over 2 x 3 views, as they were
     tops = np.array([[float(row[f"score{k}"]) for k in range(1, 6)] for row in rows])

@@ -13,7 +13,7 @@ from slowfast.cli.configs import load_config
 from slowfast.cli.machine import settings_for
 from slowfast.cli.main import main as slowfast_main
 from slowfast.cli.run import build_parser, main, overrides_of
-from slowfast.config import load_cfg
+from slowfast.config import load_cfg, with_overrides
 from slowfast.config.files import recipe_names
 from slowfast.engine import launch
 
@@ -252,8 +252,8 @@ def test_the_line_is_as_it_was_typed(monkeypatch, capsys):
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_fits_every_smaller_machine(name):
     cfg = load_cfg(name)
-    for present in (0, 1, 3, 7)[: cfg.NUM_GPUS]:
-        fitted = load_cfg(name, settings_for(cfg, present), warn=False)
+    for present in (0, 3)[: cfg.NUM_GPUS]:
+        fitted = with_overrides(cfg, settings_for(cfg, present))
         assert fitted.NUM_GPUS == present
         processes = max(1, present)
         assert fitted.TEST.BATCH_SIZE == cfg.TEST.BATCH_SIZE // cfg.NUM_GPUS * processes

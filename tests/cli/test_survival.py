@@ -262,12 +262,6 @@ def test_a_missing_list_of_the_test_is_said_before_the_first_step(job, tmp_path,
 # --- several processes ---
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def lines_of(log: Path, size: int = 2) -> list[str]:
     return [Path(f"{log}{rank}").read_text() for rank in range(size)]
 
@@ -280,7 +274,6 @@ def test_when_one_dies_or_hangs_the_others_name_it(job, tmp_path):
             job(action, "TRAIN.BATCH_SIZE", 1, "DIST_TIMEOUT", 6, "TEST.ENABLE", False),
             log=tmp_path / action,
             size=2,
-            port=free_port(),
             fault=Fault(action=action, at_step=3, rank=1, patches=SECONDS_OF_EXCHANGE),
         )
         for action in actions
@@ -306,7 +299,7 @@ def test_a_group_stops_together_and_goes_on(job, tmp_path):
         (terminate, 75, "checkpoint_epoch_00000_batch_000002"),
         (None, 0, "epoch 1, batch 3 to 1"),
     ):
-        processes = start_group(arguments, log=tmp_path / f"log{code}", size=2, port=free_port(), fault=fault)
+        processes = start_group(arguments, log=tmp_path / f"log{code}", size=2, fault=fault)
         for process in processes:
             process.join(100)
         logs = lines_of(tmp_path / f"log{code}")
