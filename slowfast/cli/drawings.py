@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,13 +43,8 @@ def asked_drawings(cfg: CfgNode) -> list[str]:
     """The keys that ask for drawings."""
     if not (cfg.TENSORBOARD.ENABLE or cfg.LOG_WRITERS):
         return []
-    asked = {
-        "TENSORBOARD.CONFUSION_MATRIX.ENABLE": cfg.TENSORBOARD.CONFUSION_MATRIX.ENABLE,
-        "TENSORBOARD.HISTOGRAM.ENABLE": cfg.TENSORBOARD.HISTOGRAM.ENABLE,
-        "TENSORBOARD.WRONG_PRED_VIS.ENABLE": cfg.TENSORBOARD.WRONG_PRED_VIS.ENABLE,
-        "TENSORBOARD.MODEL_VIS.ENABLE": cfg.TENSORBOARD.MODEL_VIS.ENABLE,
-    }
-    return [key for key, value in asked.items() if value]
+    groups = ("CONFUSION_MATRIX", "HISTOGRAM", "WRONG_PRED_VIS", "MODEL_VIS")
+    return [f"TENSORBOARD.{group}.ENABLE" for group in groups if cfg.TENSORBOARD[group].ENABLE]
 
 
 def draws_alone(cfg: CfgNode) -> bool:
@@ -73,10 +68,13 @@ def check_drawings(cfg: CfgNode) -> None:
             f"{' and '.join(asked)}: these are drawn only for one label per video, but this test has {kind}. Turn "
             f"them off; `slowfast report` and `slowfast explain` show such a test."
         )
-    problems = [
-        *at_least(cfg, 1, "TENSORBOARD.HISTOGRAM.TOPK", "TENSORBOARD.MODEL_VIS.TOPK_PREDS"),
-        *_size_problems(cfg, "TENSORBOARD.CONFUSION_MATRIX.FIGSIZE", "TENSORBOARD.HISTOGRAM.FIGSIZE"),
-    ]
+    problems = list(at_least(cfg, 1, "TENSORBOARD.HISTOGRAM.TOPK", "TENSORBOARD.MODEL_VIS.TOPK_PREDS"))
+    for name in ("TENSORBOARD.CONFUSION_MATRIX.FIGSIZE", "TENSORBOARD.HISTOGRAM.FIGSIZE"):
+        size = value_of(cfg, name)
+        if len(size) != 2 or not all(isinstance(side, (int, float)) and 0 < side <= 100 for side in size):
+            problems.append(
+                f"{name}={size!r}: must be width and height in inches, above 0 and at most 100, such as [8, 8]."
+            )
     if problems:
         raise ConfigError("\n".join(problems))
     try:
@@ -85,13 +83,6 @@ def check_drawings(cfg: CfgNode) -> None:
         raise ConfigError(f"{asked[0]}: {error}") from error
     for name in (cfg.TENSORBOARD.MODEL_VIS.COLORMAP, cfg.TENSORBOARD.MODEL_VIS.GRAD_CAM.COLORMAP):
         colormap(name)
-
-
-def _size_problems(cfg: CfgNode, *names: str) -> Iterator[str]:
-    for name in names:
-        size = value_of(cfg, name)
-        if len(size) != 2 or not all(isinstance(side, (int, float)) and 0 < side <= 100 for side in size):
-            yield f"{name}={size!r}: must be width and height in inches, above 0 and at most 100, such as [8, 8]."
 
 
 def draw_run(cfg: CfgNode) -> None:
@@ -180,8 +171,7 @@ class _Pictures:
     def __init__(self, cfg: CfgNode, writers: Sequence[RunWriter], names: Sequence[str], *, prefix: str = ""):
         self.writers, self.names, self.prefix = writers, list(names), prefix
         matrix, histogram = cfg.TENSORBOARD.CONFUSION_MATRIX, cfg.TENSORBOARD.HISTOGRAM
-        self.matrix_size = matrix.FIGSIZE
-        self.histogram_options = {"top": histogram.TOPK, "size": histogram.FIGSIZE}
+        self.matrix_size, self.histogram_options = matrix.FIGSIZE, {"top": histogram.TOPK, "size": histogram.FIGSIZE}
         subset = self.subset("CONFUSION_MATRIX.SUBSET_PATH", matrix.SUBSET_PATH)
         groups = {f"/{name}": classes for name, classes in self._categories(cfg.TENSORBOARD.CATEGORIES_PATH).items()}
         self.groups = {"": subset, **groups} if matrix.ENABLE else {}
@@ -199,6 +189,18 @@ class _Pictures:
             if matrix[k].any():
                 picture = prediction_figure(matrix[k], self.names, label=k, **self.histogram_options)
                 self.image(step, f"Predictions by class/{self.names[k]}", picture)
+
+    def draw_wrong(
+        self, step: int, frames: Mapping[int, Path], labels: np.ndarray, predicted: np.ndarray, options: CfgNode
+    ) -> None:
+        """The pictures of ``frames`` (index of a video -> file) whose classes ``options`` select."""
+        classes = self.subset("WRONG_PRED_VIS.SUBSET_PATH", options.SUBSET_PATH)
+        for index, path in frames.items():
+            if int(labels[index]) in classes:
+                with Image.open(path, formats=["JPEG"]) as strip:
+                    pixels = np.asarray(strip.convert("RGB"))
+                what = f"{self.names[labels[index]]} taken for {self.names[predicted[index]]}/{index}"
+                self.image(step, f"{options.TAG}/{what}", pixels)
 
     def image(self, step: int, name: str, pixels: np.ndarray) -> None:
         """Hand a picture to all writers."""
@@ -247,38 +249,16 @@ def _draw_test(cfg: CfgNode, writers: Sequence[RunWriter], step: int, prediction
     pictures = _Pictures(cfg, writers, names)
     pictures.draw(step, scores, labels)
     if cfg.TENSORBOARD.WRONG_PRED_VIS.ENABLE:
-        rows = analysis.get("wrong_videos", [])
-        _draw_wrong(cfg, pictures, step, rows, predictions.parent, labels=labels, predicted=predicted_classes(scores))
-
-
-def _draw_wrong(
-    cfg: CfgNode,
-    pictures: _Pictures,
-    step: int,
-    rows: Sequence[dict],
-    folder: Path,
-    *,
-    labels: np.ndarray,
-    predicted: np.ndarray,
-) -> None:
-    """Frames of the videos of ``rows``, whose files lie in ``folder``."""
-    options = cfg.TENSORBOARD.WRONG_PRED_VIS
-    classes = set(pictures.subset("WRONG_PRED_VIS.SUBSET_PATH", options.SUBSET_PATH))
-    if not rows and (labels != predicted).any():
-        logger.warning("no frames of wrong videos lie in %s: set TEST.NUM_WRONG_VIDEOS, and test.", folder)
-    for row in rows:
-        label, taken_for = int(labels[row["index"]]), int(predicted[row["index"]])
-        if label in classes:
-            with Image.open(folder / row["frames"], formats=["JPEG"]) as strip:
-                pixels = np.asarray(strip.convert("RGB"))
-            what = f"{pictures.names[label]} taken for {pictures.names[taken_for]}/{row['index']}"
-            pictures.image(step, f"{options.TAG}/{what}", pixels)
+        rows, predicted = analysis.get("wrong_videos", []), predicted_classes(scores)
+        if not rows and (labels != predicted).any():
+            logger.warning("no frames of wrong videos lie in %s: set TEST.NUM_WRONG_VIDEOS, and test.", path.parent)
+        wrong = {row["index"]: path.parent / row["frames"] for row in rows}
+        pictures.draw_wrong(step, wrong, labels, predicted, cfg.TENSORBOARD.WRONG_PRED_VIS)
 
 
 def _draw_model(cfg: CfgNode, writers: Sequence[RunWriter], step: int) -> None:
     """The network at work on the first videos of the test list."""
-    vis = cfg.TENSORBOARD.MODEL_VIS
-    cam = cfg.TENSORBOARD.MODEL_VIS.GRAD_CAM
+    vis, cam = cfg.TENSORBOARD.MODEL_VIS, cfg.TENSORBOARD.MODEL_VIS.GRAD_CAM
     dataset = build_dataset(cfg, "test", is_silent=cfg.TEST.ENABLE)
     pipeline = Pipeline.from_config(cfg, class_names=dataset.class_names, device=build_device(cfg))
     pictures = ModelPictures(pipeline, writers, step=step, fps=cfg.DATA.TARGET_FPS / cfg.DATA.SAMPLING_RATE)

@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -57,14 +56,6 @@ slowfast export --cfg Kinetics/X3D_S --checkpoint X3D_S --output exported --fold
 """
 
 
-@dataclass(frozen=True)
-class Exported:
-    """One written file and its largest difference to the model, as a share of the model's largest score."""
-
-    path: Path
-    difference: float
-
-
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("export", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True)
@@ -99,8 +90,10 @@ def load_pipeline(cfg: CfgNode) -> Pipeline:
     return pipeline_of(cfg, device="cpu")
 
 
-def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> list[Exported]:
+def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats: Sequence[str]) -> dict[Path, float]:
     """Write ``formats`` into ``folder`` and run each file against the pipeline.
+
+    Returns each file's largest difference to the model's scores, as a share of the largest one.
 
     Raises:
         ExportError: the model cannot be exported, or a file gives other scores; such a file is removed.
@@ -108,14 +101,14 @@ def export(pipeline: Pipeline, clip_shape: Sequence[int], folder: Path, formats:
     folder.mkdir(parents=True, exist_ok=True)
     logger.info("tracing %s for clips of %s", type(pipeline.model).__name__, " x ".join(map(str, clip_shape)))
     program = export_program(pipeline.model, clip_shape)
-    written = []
+    differences = {}
     for name in formats:
         file_name, write = FORMATS[name]
         path = folder / file_name
         logger.info("writing %s and running it with batches of %s", path, " and ".join(map(str, CHECKED_BATCHES)))
         run = write(program, path)
-        written.append(Exported(path, check_against(pipeline, run, clip_shape, path)))
-    return written
+        differences[path] = check_against(pipeline, run, clip_shape, path)
+    return differences
 
 
 def preprocessing(pipeline: Pipeline, clip_shape: Sequence[int], num_classes: int) -> dict:
@@ -177,14 +170,14 @@ def main(args: argparse.Namespace) -> int:
         "weights": pipeline.origin["weights"],
         "batch_norms_folded": args.fold_bn and not has_norms,
         **preprocessing(pipeline, clip_shape, cfg.MODEL.NUM_CLASSES),
-        "files": {item.path.name: {"largest_difference": item.difference} for item in written},
+        "files": {path.name: {"largest_difference": difference} for path, difference in written.items()},
         "versions": versions() | {name: found for name in _PACKAGES if (found := installed_version(name))},
         "config": config_as_data(cfg),
     }
     facts_path = args.output / "preprocessing.json"
     facts_path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    for item in written:
-        size_mib = item.path.stat().st_size / 2**20
-        print(f"{item.path}: {size_mib:.1f} MiB, differs from the model by {item.difference:.1e} of its largest score")
+    for path, difference in written.items():
+        size_mib = path.stat().st_size / 2**20
+        print(f"{path}: {size_mib:.1f} MiB, differs from the model by {difference:.1e} of its largest score")
     print(f"{facts_path}: the required input, the classes, the config")
     return 0

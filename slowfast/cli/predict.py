@@ -9,16 +9,23 @@ from pathlib import Path
 
 from slowfast.cli.arguments import Parser, add_json, command, command_parser, positive, whole
 from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
-from slowfast.cli.predict_drawing import add_drawing, check_drawing, drawing_of
 from slowfast.cli.predict_live import predict_live
-from slowfast.cli.predict_output import CsvOutput, Terminal, output_paths, write_records
+from slowfast.cli.predict_output import (
+    CsvOutput,
+    Terminal,
+    add_drawing,
+    check_drawing,
+    drawing_of,
+    output_paths,
+    write_records,
+)
 from slowfast.engine.pipeline import Pipeline
 from slowfast.prediction.boxes import DetectedBoxes, ListedBoxes
-from slowfast.prediction.predictor import Look, VideoPredictor, VideoResult
+from slowfast.prediction.predictor import Look, VideoPredictor
 from slowfast.prediction.sources import Source, find_sources
 from slowfast.prediction.windows import WindowCut
 from slowfast.utils.logging import setup_logging
-from slowfast.visualization.results import Drawing, plot_result, save_captioned_video
+from slowfast.visualization.results import plot_result, save_captioned_video
 
 DESCRIPTION = (
     "Predict what videos show: one line each, with the best classes. The scores equal those of a test. Unreadable "
@@ -142,6 +149,7 @@ def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[
     draws = args.save_video is not None or args.plot is not None
     videos = output_paths(args.save_video, sources, ".mp4")
     plots = output_paths(args.plot, sources, ".png")
+    size = tuple(reversed(args.frame_size)) if args.frame_size else None
     records: list[dict] = []
     with ExitStack() as stack:
         terminal = stack.enter_context(Terminal(sources, look, is_silent=args.json == "-"))
@@ -161,22 +169,10 @@ def predict_all(args: argparse.Namespace, pipeline: Pipeline, sources: Sequence[
             records.append(result.record)
             for watcher in watchers:
                 watcher.end(result)
-            if result.record["failure"] is None:
-                draw(pipeline, result, args, drawing, videos.get(index), plots.get(index))
+            if result.record["failure"] is not None:
+                continue
+            if index in videos and not source.is_stream:
+                save_captioned_video(videos[index], pipeline, result, drawing=drawing, size=size)
+            if index in plots:
+                plot_result(plots[index], result, pipeline.class_names, k=args.top)
     return records
-
-
-def draw(
-    pipeline: Pipeline,
-    result: VideoResult,
-    args: argparse.Namespace,
-    drawing: Drawing,
-    video: Path | None,
-    plot: Path | None,
-) -> None:
-    """Write the video and the plot of a result, if requested."""
-    if video is not None and not result.source.is_stream:
-        size = tuple(reversed(args.frame_size)) if args.frame_size else None
-        save_captioned_video(video, pipeline, result, drawing=drawing, size=size)
-    if plot is not None:
-        plot_result(plot, result, pipeline.class_names, k=args.top)

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from slowfast.cli.predict_drawing import drawing_of
-from slowfast.cli.predict_output import CsvOutput, best_classes, clock, output_paths, write_records
+from slowfast.cli.predict_output import CsvOutput, best_classes, clock, drawing_of, output_paths, write_records
 from slowfast.engine.pipeline import Pipeline, takes_boxes
 from slowfast.prediction.live import LivePredictor, LiveScores, open_live
 from slowfast.prediction.predictor import Look, window_entry

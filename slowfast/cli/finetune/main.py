@@ -10,7 +10,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,10 @@ from slowfast.cli.finetune.plan import (
     freezing_settings,
     imbalance_advice,
     merged,
+    recipe_text,
     schedule_settings,
     task_settings,
 )
-from slowfast.cli.finetune.recipe_file import recipe_text
 from slowfast.cli.finetune.start import Start, find_start
 from slowfast.cli.finetune.videos import Videos, find_videos
 from slowfast.cli.run import run_job
@@ -94,24 +94,10 @@ def build_parser() -> Parser:
     return parser
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The planned run.
-
-    Attributes:
-        sections: heading -> settings, in reading order.
-    """
-
-    sections: Mapping[str, Sequence[Setting]]
-
-    @property
-    def settings(self) -> list[Setting]:
-        """All of them, each key once."""
-        return merged(*self.sections.values())
-
-
-def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequence[Any], output: Path) -> Plan:
-    """All settings over ``start``: the network's, the videos', the machine's, and last ``overrides``."""
+def make_plan(
+    start: Start, videos: Videos, machine: Machine, *, overrides: Sequence[Any], output: Path
+) -> dict[str, list[Setting]]:
+    """Heading -> settings over ``start``, in reading order: for the network, the videos, the machine; ``overrides``."""
     given = _given(start.cfg, overrides)
     machine = replace(machine, num_gpus=given.get("NUM_GPUS", machine.num_gpus))
     cfg = with_overrides(start.cfg, overrides)
@@ -148,7 +134,7 @@ def make_plan(start: Start, videos: Videos, machine: Machine, *, overrides: Sequ
     choose("schedule", schedule)
     sections["files"] = list(_file_settings(start, output))
     sections["as you said"] = [Setting(key, value, "as you said") for key, value in given.items()]
-    return Plan(sections)
+    return sections
 
 
 def _given(cfg: CfgNode, overrides: Sequence[Any]) -> dict[str, Any]:
@@ -173,17 +159,14 @@ def describe_videos(videos: Videos, root: Path) -> str:
     of_splits = ", ".join(f"{len(videos.lists.rows[split]):,} {split}" for split in SPLITS)
     lines = [f"videos: {of_splits} of {len(counts)} classes in {root}; for training"]
     lines += counts_table(videos.class_names, counts)
-    lines += [f"  {text}" for text in (*videos.notes, *imbalance_advice(counts))]
+    lines += [f"  {text}" for text in (*videos.lists.notes, *imbalance_advice(counts))]
     return "\n".join(lines)
 
 
-def describe_plan(plan: Plan) -> str:
+def describe_plan(plan: Mapping[str, Sequence[Setting]]) -> str:
     """Every setting with its reason, below its heading."""
-    lines = []
-    for heading, settings in plan.sections.items():
-        if settings:
-            lines += [f"{heading}:", *(f"  {setting}" for setting in settings)]
-    return "\n".join(lines)
+    parts = {heading: "".join(f"\n  {setting}" for setting in settings) for heading, settings in plan.items()}
+    return "\n".join(f"{heading}:{lines}" for heading, lines in parts.items() if lines)
 
 
 def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
@@ -206,15 +189,14 @@ def write_recipe(path: Path, text: str, *, overwrite: bool) -> None:
 def main(args: argparse.Namespace) -> int:
     """Plan, write, train, test."""
     config_overrides(args, output="OUTPUT_DIR", gpus="NUM_GPUS")  # refuses a flag together with its key
-    overrides = args.opts
     start = find_start(args.weights, args.cfg)
     machine = _machine(args)
     videos = find_videos(args.videos, split=args.split, seed=args.seed, num_workers=args.workers)
     print(describe_videos(videos, args.videos), flush=True)
-    plan = make_plan(start, videos, machine, overrides=overrides, output=args.output)
+    plan = make_plan(start, videos, machine, overrides=args.opts, output=args.output)
     print(describe_plan(plan), flush=True)
     recipe = args.output / RECIPE
-    _write(args, args.argv, start, videos, plan)
+    _write(args, start, videos, merged(plan.values()))
     print(f"lists: {args.output / 'lists'}\nconfig: {recipe}; `slowfast run --cfg {shlex.quote(str(recipe))}` runs it")
     if args.dry_run:
         return 0
@@ -230,13 +212,13 @@ def _machine(args: argparse.Namespace) -> Machine:
     return Machine(gpus, args.workers, free_memory(gpus))
 
 
-def _write(args: argparse.Namespace, argv: Sequence[str], start: Start, videos: Videos, plan: Plan) -> None:
+def _write(args: argparse.Namespace, start: Start, videos: Videos, settings: Mapping[str, Setting]) -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     text = recipe_text(
-        plan.settings,
+        settings.values(),
         base=start.base,
-        others={key: value for key, value in start.settings.items() if key not in {s.key for s in plan.settings}},
-        header=[f"Written by: {typed_line('finetune', argv)}", f"From: {start.origin}."],
+        others={key: value for key, value in start.settings.items() if key not in settings},
+        header=[f"Written by: {typed_line('finetune', args.argv)}", f"From: {start.origin}."],
     )
     separator = value_of(start.cfg, "DATA.PATH_LABEL_SEPARATOR")
     write_lists(videos.lists, args.output / "lists", separator=separator, overwrite=args.overwrite)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import yaml
 
 from slowfast.config import CfgNode
 from slowfast.config.rules.common import value_of
 from slowfast.config.rules.model import model_kind
 from slowfast.engine.training_memory import TrainingMemory
 from slowfast.utils.logging import count
+from slowfast.utils.text import printable
 
 SHORT_VIDEOS = 0.1  # share of the videos that may be shorter than a clip (their last frame repeats)
 LEAST_STEPS = 10  # of an epoch: a larger batch leaves too few
@@ -65,9 +67,8 @@ class Machine:
         return max(1, self.num_gpus)
 
     def __str__(self) -> str:
-        what = count(self.num_gpus, "GPU") if self.num_gpus else "the CPU"
-        free = "an unknown amount" if self.free_bytes is None else f"{self.free_bytes / 2**30:.1f} GiB"
-        return f"{what}, {free} free{' on each' if self.num_gpus > 1 else ''}"
+        what = count(self.num_gpus, "GPU") if self.num_gpus else "main memory"
+        return f"{what} with {(self.free_bytes or 0) / 2**30:.1f} GiB free{' on each' if self.num_gpus > 1 else ''}"
 
 
 # ---- the task ----
@@ -80,24 +81,24 @@ def task_settings(cfg: CfgNode, class_names: Sequence[str]) -> Iterator[Setting]
         ("TEST.ENABLE", True, "and test"),
         ("TRAIN.DATASET", "kinetics", "lists of video files"),
         ("TEST.DATASET", "kinetics", "lists of video files"),
-        ("DATA.CLASS_NAMES", "", "classids.json, beside the lists"),
+        ("DATA.CLASS_NAMES", "", "classids.json, next to the lists"),
         ("DATA.PATH_PREFIX", "", "paths in the lists are absolute"),
         ("DATA.SKIP_ROWS", 0, "the lists have no header"),
         ("TEST.NUM_TEMPORAL_CLIPS", [], "one test"),
         ("DATA.MULTI_LABEL", False, "a video has one class, that of its folder"),
         ("MODEL.HEAD_ACT", "softmax", "a video has one class"),
-        ("TRAIN.BEST_FIGURE", "top1", "checkpoints/best.pyth has the best weights by it"),
-        ("MULTIGRID.LONG_CYCLE", False, "a small set: whole clips from the start"),
-        ("MULTIGRID.SHORT_CYCLE", False, "a small set: whole clips from the start"),
+        ("TRAIN.BEST_FIGURE", "top1", "decides which weights become checkpoints/best.pyth"),
+        ("MULTIGRID.LONG_CYCLE", False, "a small set: full-size clips from the start"),
+        ("MULTIGRID.SHORT_CYCLE", False, "a small set: full-size clips from the start"),
     ):
         if value_of(cfg, key) != value:
             yield Setting(key, value, why)
     if cfg.MODEL.LOSS_FUNC.startswith("bce"):
         yield Setting("MODEL.LOSS_FUNC", "cross_entropy", "a video has one class")
-    yield Setting("MODEL.NUM_CLASSES", len(class_names), "the folders")
+    yield Setting("MODEL.NUM_CLASSES", len(class_names), "one per folder")
     sided = [name for name in class_names if _SIDES.search(name)]
     if sided and cfg.DATA.RANDOM_FLIP:
-        yield Setting("DATA.RANDOM_FLIP", False, f"a mirror would make {sided[0]!r} another class")
+        yield Setting("DATA.RANDOM_FLIP", False, f"mirroring would turn {sided[0]!r} into another class")
 
 
 # ---- clips ----
@@ -146,24 +147,24 @@ def batch_settings(
     fitting = own if machine.free_bytes is None else memory.clips_in(machine.free_bytes)
     if fitting == 0:
         raise ValueError(
-            f"not one training clip fits: it takes {_gib(memory.per_clip)} beside {_gib(memory.fixed)} of weights, and "
-            f"{machine}. Make clips smaller (DATA.TRAIN_CROP_SIZE, DATA.NUM_FRAMES), or name a smaller network."
+            f"not one training clip fits: it takes {_gib(memory.per_clip)} on top of {_gib(memory.fixed)} for weights, "
+            f"and there is {machine}. Make clips smaller (DATA.TRAIN_CROP_SIZE, DATA.NUM_FRAMES) or the network."
         )
     at_once = min(own, 2 ** int(math.log2(fitting)))
-    clips = f"{_gib(memory.per_clip)} a clip beside {_gib(memory.fixed)} of weights: {fitting:,} fit into {machine}"
-    known = clips if machine.free_bytes is not None else f"{_gib(memory.per_clip)} a clip; free memory is not known"
+    clips = f"{_gib(memory.per_clip)} per clip, {_gib(memory.fixed)} for weights: {fitting:,} fit into {machine}"
+    known = clips if machine.free_bytes is not None else f"{_gib(memory.per_clip)} per clip; free memory is not known"
     settings = [
         Setting("NUM_GPUS", machine.num_gpus, "what this machine has" if machine.num_gpus else "the CPU"),
         Setting("TRAIN.BATCH_SIZE", own * processes, f"{num_train // (own * processes)} steps per epoch; {known}"),
-        Setting("TEST.BATCH_SIZE", at_once * processes, "views of a test at a time"),
+        Setting("TEST.BATCH_SIZE", at_once * processes, "test views at a time"),
     ]
     if at_once < own:
-        settings.append(Setting("TRAIN.ACCUMULATE", own // at_once, f"{at_once} clips at once, the gradients added up"))
+        settings.append(Setting("TRAIN.ACCUMULATE", own // at_once, f"{at_once} clips at a time, gradients summed"))
     if from_weights and at_once < NORM_CLIPS:
-        why = f"statistics of {at_once} clip{'s' * (at_once > 1)} are too noisy: those of the weights stay"
+        why = f"statistics of {at_once} clip{'s' * (at_once > 1)} are too noisy, so the pretrained ones stay"
         settings.append(Setting("MODEL.FROZEN_BN", True, why))
     workers = min(cfg.DATA_LOADER.NUM_WORKERS, -(-machine.num_workers // processes))
-    settings.append(Setting("DATA_LOADER.NUM_WORKERS", workers, "processes that load, for each that trains"))
+    settings.append(Setting("DATA_LOADER.NUM_WORKERS", workers, "loader processes per training process"))
     return settings
 
 
@@ -193,7 +194,7 @@ def schedule_settings(
     is_lower = from_weights and not keeps_rate
     factor = batch / cfg.TRAIN.BATCH_SIZE * (LOWER_RATE if is_lower else 1.0)
     why = f"the recipe's {cfg.SOLVER.BASE_LR:g} for {cfg.TRAIN.BATCH_SIZE} clips, by the linear rule"
-    why += ", and a tenth of it because the weights are trained" if is_lower else ""
+    why += "; a tenth of that, because the weights are pretrained" if is_lower else ""
     rate = rate or _digits(cfg.SOLVER.BASE_LR * factor)
     steps = max(1, num_train // batch)
     epochs = epochs or (EPOCHS if from_weights else max(cfg.SOLVER.MAX_EPOCH, -(-STEPS_FROM_ZERO // steps)))
@@ -201,22 +202,22 @@ def schedule_settings(
     patience = PATIENCE if from_weights else max(PATIENCE, epochs // 5)
     settings = [
         Setting("SOLVER.BASE_LR", rate, why),
-        Setting("SOLVER.LR_POLICY", "cosine", "falls smoothly, whenever training ends"),
-        Setting("SOLVER.COSINE_END_LR", _digits(cfg.SOLVER.COSINE_END_LR * factor), "where the cosine ends"),
-        Setting("SOLVER.MAX_EPOCH", epochs, f"at most: {epochs * steps:,} steps"),
-        Setting("SOLVER.WARMUP_EPOCHS", warm_up, "the rate rises first"),
+        Setting("SOLVER.LR_POLICY", "cosine", "falls smoothly to the last epoch"),
+        Setting("SOLVER.COSINE_END_LR", _digits(cfg.SOLVER.COSINE_END_LR * factor), "the rate at the end"),
+        Setting("SOLVER.MAX_EPOCH", epochs, f"at most; {epochs * steps:,} steps"),
+        Setting("SOLVER.WARMUP_EPOCHS", warm_up, "epochs in which the rate rises"),
         Setting("SOLVER.WARMUP_START_LR", _digits(rate / 10), "a tenth of BASE_LR"),
         Setting("TRAIN.EVAL_PERIOD", 1, "epochs between validations"),
-        Setting("TRAIN.CHECKPOINT_PERIOD", 1, "epochs"),
-        Setting("TRAIN.KEEP_CHECKPOINTS", 2, "the newest, beside the best"),
-        Setting("TRAIN.EARLY_STOPPING", patience, "validations without a better top1"),
-        Setting("LOG_PERIOD", max(1, min(cfg.LOG_PERIOD, steps // 2)), f"of {steps} steps per epoch"),
+        Setting("TRAIN.CHECKPOINT_PERIOD", 1, "epochs between checkpoints"),
+        Setting("TRAIN.KEEP_CHECKPOINTS", 2, "the newest ones, besides the best"),
+        Setting("TRAIN.EARLY_STOPPING", patience, "stop after so many validations without a better top1"),
+        Setting("LOG_PERIOD", max(1, min(cfg.LOG_PERIOD, steps // 2)), f"steps per log line, of {steps} per epoch"),
     ]
     if cfg.BN.USE_PRECISE_STATS and norm_frozen:
-        settings.append(Setting("BN.USE_PRECISE_STATS", False, "batch norm keeps its statistics"))
+        settings.append(Setting("BN.USE_PRECISE_STATS", False, "batch-norm statistics are frozen"))
     elif cfg.BN.USE_PRECISE_STATS:
         batches = max(1, min(cfg.BN.NUM_BATCHES_PRECISE, steps // 2))
-        settings.append(Setting("BN.NUM_BATCHES_PRECISE", batches, "half an epoch at most, before every validation"))
+        settings.append(Setting("BN.NUM_BATCHES_PRECISE", batches, "at most half an epoch, before every validation"))
     return settings
 
 
@@ -232,10 +233,10 @@ def freezing_settings(cfg: CfgNode, *, num_train: int, num_classes: int) -> list
     """Which part of pretrained weights is frozen: few videos cannot improve a whole network, but can spoil it."""
     each = num_train / num_classes
     if each < HEAD_ALONE:
-        why = f"{each:.0f} training videos per class, fewer than {HEAD_ALONE}: the classifier alone learns"
+        why = f"{each:.0f} training videos per class, fewer than {HEAD_ALONE}: only the classifier learns"
         return [
             Setting("MODEL.DETACH_FINAL_FC", True, why),
-            Setting("MODEL.FROZEN_BN", True, "nor do the features change by their statistics"),
+            Setting("MODEL.FROZEN_BN", True, "nor do batch-norm statistics, and so the features, change"),
         ]
     kind = model_kind(cfg)
     if kind not in ("slowfast", "resnet", "x3d"):
@@ -270,8 +271,8 @@ def counts_table(names: Sequence[str], counts: Sequence[int], *, most_lines: int
 # What gives rare classes more weight, one way each.
 BALANCING = (
     ("LOSS.CLASS_WEIGHTS", "inverse_sqrt", "their errors count more"),
-    ("TRAIN.BALANCE_CLASSES", True, "their videos come as often as others'"),
-    ("MODEL.LOSS_FUNC", "softmax_focal", "focal loss: videos that are hard count more, in any class"),
+    ("TRAIN.BALANCE_CLASSES", True, "their videos are drawn as often as others'"),
+    ("MODEL.LOSS_FUNC", "softmax_focal", "focal loss: hard videos of any class count more"),
 )
 
 
@@ -280,14 +281,54 @@ def imbalance_advice(counts: Sequence[int]) -> list[str]:
     ratio = max(counts) / max(1, min(counts))
     if ratio < UNEQUAL:
         return []
-    said = f"the largest class has {ratio:.1f} times the training videos of the smallest. To help small ones, append"
+    said = f"the largest class has {ratio:.1f} times the training videos of the smallest. To help small classes, append"
     return [said, *(f"  {key} {value}  ({why})" for key, value, why in BALANCING)]
 
 
-def merged(*groups: Iterable[Setting]) -> list[Setting]:
-    """All settings in order, each key once: if two agree, the later reason is kept."""
-    found: dict[str, Setting] = {}
-    for group in groups:
-        for setting in group:
-            found[setting.key] = setting
-    return list(found.values())
+def merged(groups: Iterable[Iterable[Setting]]) -> dict[str, Setting]:
+    """All settings in order by key: of two of one key, the later is kept."""
+    return {setting.key: setting for group in groups for setting in group}
+
+
+# ---- the YAML file ----
+
+
+def recipe_text(
+    settings: Iterable[Setting], *, base: str = "", others: Mapping[str, Any] | None = None, header: Sequence[str] = ()
+) -> str:
+    """The text of a config file: `_BASE_`, and every key followed by its reason.
+
+    Args:
+        settings: written with their reason.
+        base: recipe or file under the settings; empty for none.
+        others: dotted key -> value, written without a reason.
+        header: lines of comment.
+    """
+    tree: dict[str, Any] = {}
+    for setting in [*(Setting(key, value, "") for key, value in (others or {}).items()), *settings]:
+        *groups, name = setting.key.split(".")
+        node = tree
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[name] = setting
+    lines = [f"# {printable(line)}".rstrip() for line in header]
+    lines += [f"_BASE_: {_scalar(base)}"] if base else []
+    return "\n".join([*lines, *_lines(tree, "")]) + "\n"
+
+
+def _lines(tree: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for name, node in tree.items():
+        if isinstance(node, Setting):
+            why = f"  # {printable(node.why)}" if node.why else ""
+            yield f"{indent}{name}: {_scalar(node.value)}{why}"
+        else:
+            yield f"{indent}{name}:"
+            yield from _lines(node, indent + "  ")
+
+
+def _scalar(value: Any) -> str:
+    """``value`` on one line of YAML."""
+    plain = list(value) if isinstance(value, tuple) else value
+    # the dumper ends a plain scalar's document with a line of three dots
+    text = yaml.safe_dump(plain, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")

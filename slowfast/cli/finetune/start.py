@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slowfast.cli.finetune.recipe_file import recipe_text
+from slowfast.cli.finetune.plan import recipe_text
 from slowfast.config import Config, ConfigError, get_cfg, load_cfg
 from slowfast.config.files import locate, name_of_recipe
 from slowfast.config.load import load_cfg_text
@@ -21,7 +21,7 @@ from slowfast.models.weights.zoo import published_config
 from slowfast.models.weights.zoo_table import ZooEntry, find_entry
 
 FROM_ZERO = "none"
-# Settings of an earlier run's data, machine and place, which say nothing of a network.
+# Settings of an earlier run's data, machine and folders, which say nothing about a network.
 _OF_THE_RUN = (
     "AVA.", "BENCHMARK.", "DEMO.", "DETECTION.", "DIST_", "MULTIGRID.", "NUM_", "OUTPUT_DIR", "RNG_SEED", "SHARD_ID",
     "TENSORBOARD.", "TRAIN.BEST_", "TRAIN.CHECKPOINT_", "TRAIN.DATASET", "TRAIN.EARLY_", "TEST.CHECKPOINT_",
@@ -64,7 +64,7 @@ def find_start(name: str, recipe: str | None) -> Start:
     start = _find(name, recipe)
     if sample_kind(start.cfg) is BOXES:
         raise ValueError(
-            f"{start.origin} scores people in boxes, and videos by class have none. Start from a network of clips."
+            f"{start.origin} scores people in boxes, and folders of classes have none. Start from a network of clips."
         )
     return start
 
@@ -72,7 +72,7 @@ def find_start(name: str, recipe: str | None) -> Start:
 def _find(name: str, recipe: str | None) -> Start:
     if name == FROM_ZERO:
         if recipe is None:
-            raise ValueError("--from none: from zero, which network? Name its recipe with --cfg.")
+            raise ValueError("--from none: which network? Name its recipe with --cfg.")
         return Start(**_of_recipe(recipe), origin=f"random weights, {recipe}")
     entry = None if os.path.isfile(name) or "://" in name else find_entry(name)
     path = local_path(name)  # downloads what is not here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from slowfast.datasets.contract import SPLITS
@@ -26,12 +26,10 @@ class Videos:
     Attributes:
         lists: rows of the videos that can be read.
         lengths: by path.
-        notes: sentences on how they were split, and on skipped ones.
     """
 
     lists: DatasetLists
     lengths: dict[str, VideoLength]
-    notes: list[str] = field(default_factory=list)
 
     @property
     def class_names(self) -> list[str]:
@@ -59,7 +57,7 @@ def find_videos(root: Path, *, split: Sequence[float] | None, seed: int, num_wor
     is_split = os.path.isdir(root) and has_split_folders(root)
     fractions = split if is_split else split or DIVISION
     lists = folder_lists(root, fractions=fractions, seed=seed, by_group=True)
-    videos = Videos(lists, {}, notes=lists.notes)
+    videos = Videos(lists, {})
     _measure(videos, num_workers)
     if len(lists.class_names) < 2:
         raise ValueError(f"{root} has one class, {lists.class_names[0]!r}: there is nothing to tell apart.")
@@ -68,7 +66,7 @@ def find_videos(root: Path, *, split: Sequence[float] | None, seed: int, num_wor
     if missing:
         raise ValueError(
             f"{len(missing)} classes have no training video that can be read, such as {missing[0]!r}. Add some, or "
-            "take their folders away."
+            "remove their folders."
         )
     return videos
 
@@ -85,7 +83,7 @@ def _measure(videos: Videos, num_workers: int) -> None:
     if bad:
         videos.lists.unlisted += [(length.path, length.error) for length in bad]
         reason = bad[0].error if bad[0].path in bad[0].error else f"{bad[0].path}: {bad[0].error}"
-        videos.notes.append(f"{len(bad)} of {len(paths)} videos cannot be read and are in no list ({reason})")
+        videos.lists.notes.append(f"{len(bad)} of {len(paths)} videos cannot be read and are in no list ({reason})")
         for split in SPLITS:
             rows[split] = [row for row in rows[split] if not videos.lengths[row[0]].error]
 
@@ -100,7 +98,7 @@ def _fill_splits(videos: Videos, seed: int) -> None:
         parts = split_by_group(by_class, groups, (1 - VAL_SHARE, VAL_SHARE), seed=seed)
         for split, part in zip(("train", "val"), parts, strict=True):
             rows[split] = [(path, names.index(name)) for name in names for path in part.get(name, ())]
-        videos.notes.append(f"there is no val: {len(rows['val'])} training videos are taken for it ({groups})")
+        videos.lists.notes.append(f"there is no val: {len(rows['val'])} training videos become it ({groups})")
     if not rows["test"]:
         rows["test"] = list(rows["val"])
-        videos.notes.append("there is no test: it is a copy of val, by which the best weights are chosen")
+        videos.lists.notes.append("there is no test: val is tested, although it also chooses the best weights")

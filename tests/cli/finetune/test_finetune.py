@@ -100,7 +100,7 @@ def test_published_weights_by_name_and_machine(slides, tmp_path, capsys, monkeyp
     assert cfg.TRAIN.ENABLE and cfg.TEST.ENABLE and cfg.DATA.RANDOM_FLIP is False
     assert cfg.TRAIN.CHECKPOINT_FILE_PATH == "Kinetics/c2/SLOWFAST_8x8_R50" and cfg.TRAIN.BATCH_SIZE == 4
     assert re.search(
-        r"TRAIN.BATCH_SIZE 4: 14 steps per epoch; .* fit into the CPU, [\d.]+ GiB free", capsys.readouterr().out
+        r"TRAIN.BATCH_SIZE 4: 14 steps per epoch; .* fit into main memory with [\d.]+ GiB free", capsys.readouterr().out
     )
 
 

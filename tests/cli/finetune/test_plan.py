@@ -11,10 +11,10 @@ from slowfast.cli.finetune.plan import (
     counts_table,
     freezing_settings,
     imbalance_advice,
+    recipe_text,
     schedule_settings,
     task_settings,
 )
-from slowfast.cli.finetune.recipe_file import recipe_text
 from slowfast.config import load_cfg, load_cfg_text
 from slowfast.engine.training_memory import TrainingMemory
 from slowfast.models import build_model
@@ -85,7 +85,7 @@ def test_batch_fits_set_and_machine(num_gpus, free, num_train, batch, accumulate
 
 def test_a_clip_that_does_not_fit_is_said():
     memory = TrainingMemory(fixed=GIB, per_clip=4 * GIB)
-    with pytest.raises(ValueError, match=r"takes 4.00 GiB beside 1.00 GiB .* 1 GPU, 3.0 GiB free.*TRAIN_CROP_SIZE"):
+    with pytest.raises(ValueError, match=r"4.00 GiB on top of 1.00 GiB .* 1 GPU with 3.0 GiB free.*TRAIN_CROP_SIZE"):
         batch_settings(KINETICS, Machine(1, 4, 3 * GIB), num_train=500, memory=memory, from_weights=True)
 
 
