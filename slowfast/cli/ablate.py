@@ -39,7 +39,7 @@ from slowfast.config import CfgNode, locate
 from slowfast.config.files import recipe_names
 from slowfast.engine.launch import launch
 from slowfast.engine.parts import check_parts
-from slowfast.engine.step_checks import NonFiniteLossError
+from slowfast.engine.step import NonFiniteLossError
 from slowfast.engine.tasks import task_of
 from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.utils.progress import time_left

@@ -27,8 +27,8 @@ from slowfast.config import CfgNode, Config, load_cfg, with_overrides
 from slowfast.datasets import build_dataset
 from slowfast.datasets.contract import SPLITS
 from slowfast.engine.build_trainer import build_trainer
+from slowfast.engine.inputs import place_model
 from slowfast.engine.pipeline import takes_boxes
-from slowfast.engine.placement import place_model
 from slowfast.engine.precision import autocast_dtype, forward
 from slowfast.losses import build_loss
 from slowfast.models import build_model

@@ -16,8 +16,7 @@ from slowfast.datasets import build_dataset
 from slowfast.datasets.lists.path_labels import read_class_names
 from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import build_device
-from slowfast.engine.build_trainer import train
-from slowfast.engine.build_writers import build_writers
+from slowfast.engine.build_trainer import build_writers, train
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.prediction import class_name
 from slowfast.engine.tester import ClipEvaluator

@@ -4,8 +4,7 @@ from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.prediction import Prediction
-from slowfast.engine.step_checks import NonFiniteLossError
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import NonFiniteLossError, StepOptions
 from slowfast.engine.tester import ClipEvaluator, Tester
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.trainer import TRAINER_REGISTRY, Trainer

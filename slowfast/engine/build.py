@@ -19,8 +19,8 @@ from slowfast.engine.checkpoint import averaged_weights, find_checkpoints, load_
 from slowfast.engine.loading import check_cores, check_shared_memory
 from slowfast.engine.precision import autocast_dtype
 from slowfast.models import build_model
-from slowfast.models.weights.load import CheckpointError, load_content_exactly, read_checkpoint
-from slowfast.models.weights.namings import PUBLISHERS, in_our_names, naming_of
+from slowfast.models.weights.load import CheckpointError, load_exactly, read_checkpoint
+from slowfast.models.weights.names import PUBLISHERS, in_our_names, naming_of
 from slowfast.models.weights.zoo import published_config
 from slowfast.models.weights.zoo_table import ZooEntry
 from slowfast.utils import distributed
@@ -159,7 +159,7 @@ def parts_of_checkpoint(
         )
     model = build_model(cfg).eval()
     content = averaged_weights(content, path) if cfg.TEST.EMA else content
-    load_content_exactly(model, content, path)
+    load_exactly(model, content, path)
     stored = content.get("protocol") if not overrides else None
     protocol = Protocol.from_dict(stored) if stored else build_protocol(cfg)
     origin = _origin(content, path, averaged=cfg.TEST.EMA)
@@ -189,7 +189,7 @@ def published_parts(
     counted = [] if classifier is None else ["MODEL.NUM_CLASSES", len(classifier)]
     cfg = published_config(entry, [*counted, *overrides])
     model = build_model(cfg).eval()
-    load_content_exactly(model, content, weights)
+    load_exactly(model, content, weights)
     protocol = Protocol.from_dict(build_protocol(cfg).as_dict() | dict(entry.protocol))
     return pipeline_parts(cfg, model=model, protocol=protocol, device=device, origin=_origin(content, weights))
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from slowfast.config import config_as_data
 from slowfast.datasets import build_augment, build_dataset, build_loader
 from slowfast.datasets.build import build_protocol, protocol_of
 from slowfast.datasets.fingerprint import fingerprint_of
 from slowfast.engine.batch_sizes import BatchSizes
 from slowfast.engine.build import build_device, train_dtype
-from slowfast.engine.build_checks import check_job
-from slowfast.engine.build_writers import build_writers
 from slowfast.engine.checkpoint import (
     CheckpointFolder,
     find_checkpoints,
@@ -25,11 +24,11 @@ from slowfast.engine.checkpoint import (
     read_training_state,
     training_differences,
 )
-from slowfast.engine.inputs import ClipPreprocessor
+from slowfast.engine.inputs import ClipPreprocessor, place_model
 from slowfast.engine.multigrid import BatchShapes, check_batches, describe_plan, describe_stage, warn_of_statistics
 from slowfast.engine.parallel import ParallelOptions
-from slowfast.engine.placement import place_model
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.parts import check_job
+from slowfast.engine.step import StepOptions
 from slowfast.engine.tasks import Evaluation, Task, task_of
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.trainer import TRAINER_REGISTRY, Trainer
@@ -44,7 +43,9 @@ from slowfast.solver import ShapeSchedule, build_optimizer, build_schedule, eval
 from slowfast.utils import distributed
 from slowfast.utils.environment import versions
 from slowfast.utils.files import remove_drafts
+from slowfast.utils.imports import import_extensions
 from slowfast.utils.logging import MetricWriter, count
+from slowfast.utils.run_writers import WRITER_REGISTRY, RunWriter, TensorBoardWriter
 from slowfast.utils.signature import check_kwargs
 
 if TYPE_CHECKING:
@@ -290,3 +291,20 @@ def train(cfg: CfgNode, *, prepare: Callable[[Trainer], None] | None = None) -> 
         return trainer.train()
     finally:
         trainer.log.close()
+
+
+def build_writers(cfg: CfgNode) -> list[RunWriter]:
+    """The writers of LOG_WRITERS, and TensorBoard's if TENSORBOARD.ENABLE; none except on the main process.
+
+    Raises:
+        ValueError: a name is not registered.
+    """
+    import_extensions(cfg.IMPORTS)
+    makers = [WRITER_REGISTRY.get(name) for name in dict.fromkeys(cfg.LOG_WRITERS)]  # all, before any is made
+    if not distributed.is_main():
+        return []
+    given: dict[str, Any] = {"output_dir": Path(cfg.OUTPUT_DIR), "config": config_as_data(cfg)}
+    writers = [make(**given) for make in makers]
+    if cfg.TENSORBOARD.ENABLE:
+        writers.append(TensorBoardWriter(**given, folder=cfg.TENSORBOARD.LOG_DIR or "tensorboard"))
+    return writers

@@ -23,10 +23,10 @@ import yaml
 from torch import nn
 
 from slowfast.config.merge import leaves
-from slowfast.engine.step_checks import check_weights, non_finite_tensors
+from slowfast.engine.step import check_weights, non_finite_tensors
 from slowfast.engine.training_state import state_problem
 from slowfast.engine.weight_average import NAME as AVERAGE
-from slowfast.models.weights.load import CheckpointError, load_content_exactly, load_weights, read_checkpoint
+from slowfast.models.weights.load import CheckpointError, load_exactly, load_weights, read_checkpoint
 from slowfast.utils import distributed, liveness
 from slowfast.utils.files import atomic_write, storage_error
 
@@ -234,7 +234,7 @@ def load_for_test(model: nn.Module, path: str | os.PathLike, *, averaged: bool =
         check_integrity(path)
     content = read_checkpoint(path)
     content = averaged_weights(content, path) if averaged else content
-    load_content_exactly(model, content, path)
+    load_exactly(model, content, path)
     return content
 
 

@@ -1,4 +1,4 @@
-"""From the loader's uint8 frames to a model's input, on the device."""
+"""What a device computes on: clips, normalized from the loader's uint8 frames, and a model that is ready for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from slowfast.datasets.protocol import Protocol
 from slowfast.video.augment import normalize
@@ -38,3 +38,25 @@ class ClipPreprocessor:
         frames = frames.to(self.device, non_blocking=True)
         clip = normalize(frames, self.mean, self.std, reverse_channels=self.reverse_channels)
         return clip.contiguous(memory_format=torch.channels_last_3d) if self.channels_last else clip.contiguous()
+
+
+def place_model(
+    model: nn.Module, device: torch.device | str | None = None, *, channels_last: bool = True, compiled: bool = False
+) -> nn.Module:
+    """``model`` itself on ``device``.
+
+    Args:
+        device: default its current one.
+        channels_last: kernels of 3D convolutions lie channels-last in memory. Parameters of other ranks do not change:
+            torch's own ``model.to(memory_format=torch.channels_last_3d)`` fails on those of rank 4.
+        compiled: run it through torch.compile from now on; the names of its state dict stay.
+    """
+    if device is not None:
+        model = model.to(device)
+    if channels_last:
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.ndim == 5 and not tensor.is_contiguous(memory_format=torch.channels_last_3d):
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last_3d)
+    if compiled:
+        model.compile()
+    return model

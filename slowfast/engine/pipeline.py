@@ -25,8 +25,7 @@ from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import VideoViews
 from slowfast.datasets.views import clip_seconds, open_video, read_key_frame, read_views
 from slowfast.engine.build import PLAIN_NORM, parts_of_checkpoint, pipeline_parts, published_parts, tells_its_model
-from slowfast.engine.inputs import ClipPreprocessor
-from slowfast.engine.placement import place_model
+from slowfast.engine.inputs import ClipPreprocessor, place_model
 from slowfast.engine.precision import forward
 from slowfast.engine.prediction import Prediction
 from slowfast.models.folding import fold_batch_norms

@@ -3,16 +3,82 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from slowfast.engine.meters import TrainMeter
+from slowfast.utils import distributed
 from slowfast.utils.logging import format_figures, format_seconds
 from slowfast.utils.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 _DATA_SHARE_TO_WARN = 0.2
+
+
+class TrainMeter:
+    """Mean loss, throughput, and the time spent waiting for data, over the steps since the last ``pop``."""
+
+    def __init__(self):
+        self._reset()
+        self.start_clock()
+
+    def _reset(self) -> None:
+        self._sums: dict[str, Any] = {"losses": [], "num_clips": 0, "data_seconds": 0.0, "step_seconds": 0.0}
+
+    def start_clock(self) -> None:
+        """Work done until now does not count as part of a step."""
+        self._clock = time.perf_counter()
+
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._sums[name] += now - self._clock
+        self._clock = now
+
+    def mark_data(self) -> None:
+        """Call when the loader has returned a batch."""
+        self._lap("data_seconds")
+
+    def mark_step(self, *, loss: float, num_clips: int) -> None:
+        """Call after the step, with its numbers."""
+        self._lap("step_seconds")
+        self._sums["losses"].append(loss)
+        self._sums["num_clips"] += num_clips
+
+    @property
+    def seconds(self) -> float:
+        """All the time of the steps so far."""
+        return self._sums["data_seconds"] + self._sums["step_seconds"]
+
+    def pop(self) -> dict[str, float]:
+        """The record of the steps so far, and start over; every process must call it.
+
+        Seconds are means over the steps of this process; the loss is the mean over all, and clips count all.
+        """
+        losses, data_seconds, total = self._sums["losses"], self._sums["data_seconds"], self.seconds
+        steps = max(1, len(losses))
+        record = {
+            "train/loss": distributed.mean(sum(losses) / steps),
+            "data_seconds": data_seconds / steps,
+            "step_seconds": total / steps,
+            "data_share": data_seconds / total if total else 0.0,
+            "clips_per_second": distributed.world_size() * self._sums["num_clips"] / total if total else 0.0,
+        }
+        self._reset()
+        return record
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything except the clock, which stands still while nothing runs."""
+        return {**self._sums, "losses": list(self._sums["losses"])}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._sums = {name: state[name] for name in self._sums} | {"losses": list(state["losses"])}
+
+    def load_mean_state(self, states: Sequence[dict[str, Any]]) -> None:
+        """Resume from the ``state_dict`` of each process, even if their number differed; ``pop`` gives the same."""
+        self.load_state_dict(states[0])
+        self._sums["losses"] = [sum(x) / len(states) for x in zip(*(s["losses"] for s in states), strict=True)]
+        self._sums["num_clips"] = sum(s["num_clips"] for s in states) // distributed.world_size()
 
 
 class RecordWriter(Protocol):
@@ -46,6 +112,7 @@ class TrainLog:
         self.describe_epoch = describe_epoch
         self.meter = TrainMeter()  # since the last line
         self.epoch_meter = TrainMeter()
+        self._meters = {"meter": self.meter, "epoch_meter": self.epoch_meter}
         self._warned_of_data = False
         self._described = ""
         self._epoch_line = ""
@@ -61,17 +128,17 @@ class TrainLog:
         if description != self._described:
             logger.info(description)
             self._described = description
-        for meter in (self.meter, self.epoch_meter):
+        for meter in self._meters.values():
             meter.start_clock()
 
     def mark_data(self) -> None:
         """A batch has arrived."""
-        for meter in (self.meter, self.epoch_meter):
+        for meter in self._meters.values():
             meter.mark_data()
 
     def mark_step(self, *, loss: float, num_clips: int) -> None:
         """The step on it is done."""
-        for meter in (self.meter, self.epoch_meter):
+        for meter in self._meters.values():
             meter.mark_step(loss=loss, num_clips=num_clips)
 
     def line(
@@ -145,16 +212,15 @@ class TrainLog:
 
     def state_dict(self) -> dict[str, Any]:
         """Of this process."""
-        meters = {"meter": self.meter.state_dict(), "epoch_meter": self.epoch_meter.state_dict()}
-        return {**meters, "epoch_line": self._epoch_line}
+        return {name: meter.state_dict() for name, meter in self._meters.items()} | {"epoch_line": self._epoch_line}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.meter.load_state_dict(state["meter"])
-        self.epoch_meter.load_state_dict(state["epoch_meter"])
+        for name, meter in self._meters.items():
+            meter.load_state_dict(state[name])
         self._epoch_line = state["epoch_line"]
 
     def load_mean_state(self, states: Sequence[dict[str, Any]]) -> None:
         """Resume from the ``state_dict`` of each process, even if their number differed."""
-        self.meter.load_mean_state([state["meter"] for state in states])
-        self.epoch_meter.load_mean_state([state["epoch_meter"] for state in states])
+        for name, meter in self._meters.items():
+            meter.load_mean_state([state[name] for state in states])
         self._epoch_line = states[0]["epoch_line"]

@@ -13,15 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.engine import weight_average
-from slowfast.engine.agreement import Wish, in_agreement, until_stopped
-from slowfast.engine.bad_videos import BadVideos
+from slowfast.engine.agreement import BadVideos, Wish, in_agreement, until_stopped
 from slowfast.engine.checkpoint import CheckpointFolder
-from slowfast.engine.out_of_memory import lack_explained
 from slowfast.engine.parallel import ParallelOptions, parallelize, without_exchange
 from slowfast.engine.precise_bn import PRECISE_BN_EPOCH, refresh_batch_norms
 from slowfast.engine.precision import forward, grad_scaler, guard_small_inputs
-from slowfast.engine.step_checks import LossExplosion, check_step, largest_gradient
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import LossExplosion, StepOptions, check_step, lack_explained, largest_gradient
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.training_state import (
     batch_to_resume,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,51 @@ import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.losses.class_weights import POWERS, class_weights
 from slowfast.utils.imports import import_extensions
 from slowfast.utils.registry import Registry
 from slowfast.utils.signature import check_kwargs
+from slowfast.utils.untrusted import read_text
+
+POWERS = {"inverse": 1.0, "inverse_sqrt": 0.5}  # of 1 / (videos of a class)
+
+
+def class_weights(kind: str, *, labels: np.ndarray | None, num_classes: int) -> list[float]:
+    """The weight of every class, (K,).
+
+    Args:
+        kind: "inverse" or "inverse_sqrt" of the number of a class's videos, or a file of K numbers, one per line. The
+            first two are scaled so that the mean over the videos is 1: so the scale of the loss and the learning rate
+            can stay the same.
+        labels: of the training videos, int64 (N,), below 0 if there is none, or 0 and 1 (N, K); a file needs none.
+
+    Raises:
+        ValueError: a file that does not hold K finite numbers of at least 0.
+    """
+    if kind not in POWERS:
+        return _from_file(kind, num_classes)
+    assert labels is not None
+    labels = np.asarray(labels)
+    counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels[labels >= 0], minlength=num_classes)
+    weights = np.maximum(counts, 1).astype(np.float64) ** -POWERS[kind]  # a class without videos never comes
+    return (weights * counts.sum() / (weights * counts).sum()).tolist()
+
+
+def _from_file(path: str, num_classes: int) -> list[float]:
+    if not Path(path).is_file():
+        choices = ", ".join(map(repr, POWERS))
+        raise ValueError(f"LOSS.CLASS_WEIGHTS={path!r} is neither {choices} nor a file of numbers, one per line.")
+    weights = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        try:
+            weights.append(float(line))
+        except ValueError:
+            raise ValueError(f"{path}:{number}: expected one number, got {line!r}.") from None
+        if not 0 <= weights[-1] < float("inf"):
+            raise ValueError(f"{path}:{number}: the weight of a class must be finite and at least 0, got {line}.")
+    if len(weights) != num_classes:
+        raise ValueError(f"{path} holds {len(weights)} numbers, but MODEL.NUM_CLASSES is {num_classes}.")
+    return weights
+
 
 LOSS_REGISTRY = Registry("loss", key="MODEL.LOSS_FUNC")
 
@@ -84,6 +126,11 @@ class WeightedLoss(nn.Module):
         """The weights on the device and in the dtype of ``logits``; None: equal weights."""
         return None if self.class_weights is None else self.class_weights.to(logits)
 
+    def weighted(self, terms: Tensor) -> Tensor:
+        """The terms of decisions (B, K), each times the weight of its class."""
+        weights = self.weights_for(terms)
+        return terms if weights is None else terms * weights
+
 
 def _widen(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Half-precision ``logits`` in float32, and class probabilities in the same type; class numbers stay."""
@@ -115,15 +162,13 @@ class CrossEntropy(WeightedLoss):
 
 
 @LOSS_REGISTRY.register("soft_cross_entropy")
-class SoftCrossEntropy(WeightedLoss):
+class SoftCrossEntropy(CrossEntropy):
     """Mean cross-entropy against class weights float (B, K); int64 (B,) labels count as one-hot.
 
     Args:
         normalize_targets: divide each row of labels by its sum. PySlowFast does not.
         class_weights: (K,), the weight of each class; None: equal weights.
     """
-
-    one_label = True
 
     def __init__(self, *, normalize_targets: bool = False, class_weights: Sequence[float] | None = None):
         super().__init__(class_weights=class_weights)
@@ -132,10 +177,7 @@ class SoftCrossEntropy(WeightedLoss):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         if labels.ndim == 2 and self.normalize_targets:
             labels = labels / labels.sum(1, keepdim=True)
-        logits, labels = _widen(logits, labels)
-        weights = self.weights_for(logits)
-        options: dict[str, Any] = {} if weights is None else {"weight": weights, "reduction": "none"}
-        return F.cross_entropy(logits, labels, **options).mean()
+        return super().forward(logits, labels)
 
 
 @LOSS_REGISTRY.register("bce_logit")
@@ -185,9 +227,7 @@ class SoftmaxFocal(WeightedLoss):
         logits, labels = _widen(logits, labels)
         log_p = logits.log_softmax(1)
         # Powers below 1 have no finite slope at 0, where a clip is learned to the last digit.
-        terms = -((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p
-        weights = self.weights_for(logits)
-        terms = terms if weights is None else terms * weights
+        terms = self.weighted(-((-torch.expm1(log_p)).clamp(min=1e-12) ** self.gamma) * log_p)
         if labels.ndim == 1:
             return terms.gather(1, labels[:, None]).mean()
         return (terms * labels).sum(1).mean()
@@ -219,9 +259,7 @@ class SigmoidFocal(WeightedLoss):
         if_true, if_not = -(self.gamma * log_not_p).exp() * log_p, -(self.gamma * log_p).exp() * log_not_p
         if self.alpha >= 0:
             if_true, if_not = self.alpha * if_true, (1 - self.alpha) * if_not
-        terms = labels * if_true + (1 - labels) * if_not
-        weights = self.weights_for(logits)
-        return (terms if weights is None else terms * weights).mean()
+        return self.weighted(labels * if_true + (1 - labels) * if_not).mean()
 
 
 # In train mode every head here gives logits, so PySlowFast's two names mean one loss.

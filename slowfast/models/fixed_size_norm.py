@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slowfast.models.norm import AllReduceSum, NormLayer
+from slowfast.models.norm import AllReduceSum, NormLayer, move_statistics
 from slowfast.utils import distributed
 
 
@@ -31,20 +31,8 @@ def group_sizes(num_clips: int, num_processes: int) -> list[int]:
     return [size for size in range(2, min(num_clips, num_processes) + 1) if num_processes % size == 0]
 
 
-class ProcessGroups(Mapping[int, "dist.ProcessGroup"]):
+class ProcessGroups(dict[int, "dist.ProcessGroup"]):
     """Groups of consecutive processes that this one belongs to, by size; a copy of a model shares them."""
-
-    def __init__(self, groups: Mapping[int, dist.ProcessGroup]):
-        self._groups = dict(groups)
-
-    def __getitem__(self, size: int) -> dist.ProcessGroup:
-        return self._groups[size]
-
-    def __iter__(self):
-        return iter(self._groups)
-
-    def __len__(self) -> int:
-        return len(self._groups)
 
     def __deepcopy__(self, memo: dict) -> ProcessGroups:
         return self  # a process group is no data
@@ -69,9 +57,6 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
     """
 
     running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
 
     def __init__(self, num_features: int, *, num_clips: int, groups: Mapping[int, dist.ProcessGroup] | None = None):
         super().__init__(num_features)
@@ -102,7 +87,7 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
         ]
         count = parts[0].numel() // self.num_features
         biased = variances * ((count - 1) / count)
-        self._update(means.mean(0), biased.mean(0) + means.var(0, unbiased=False), count * len(parts))
+        self._move(means.mean(0), biased.mean(0) + means.var(0, unbiased=False), count * len(parts))
         return torch.cat(normalized)
 
     def _forward_shared(self, x: Tensor, num_processes: int) -> Tensor:
@@ -111,14 +96,10 @@ class FixedSizeBatchNorm3d(nn.BatchNorm3d):
         moments = torch.stack([mean, variance + mean.square()])  # their averages are those of all clips
         mean, square = AllReduceSum.apply(moments, self.groups[num_processes]) / num_processes
         variance = (square - mean.square()).clamp(min=0)  # rounding may leave a little less than 0
-        self._update(mean.detach(), variance.detach(), num_processes * x.numel() // self.num_features)
+        self._move(mean.detach(), variance.detach(), num_processes * x.numel() // self.num_features)
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
         return (wide * scale.view(-1, 1, 1, 1) + shift.view(-1, 1, 1, 1)).to(x.dtype)
 
-    @torch.no_grad()
-    def _update(self, mean: Tensor, biased_variance: Tensor, count: int) -> None:
-        """Move the running statistics towards those of ``count`` values per channel, as batch norm does."""
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(biased_variance * (count / (count - 1)), self.momentum)
+    def _move(self, mean: Tensor, biased_variance: Tensor, count: int) -> None:
+        move_statistics(self, mean, biased_variance * (count / (count - 1)))

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -83,11 +84,6 @@ class SyncBatchNorm3d(nn.SyncBatchNorm):
     Every process counts with the number of its values, so clips may differ in number and size.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or not self.training:
             return super().forward(x)
@@ -97,18 +93,19 @@ class SyncBatchNorm3d(nn.SyncBatchNorm):
         sums = AllReduceSum.apply(torch.stack([count, wide.sum(axes), wide.square().sum(axes)]), self.process_group)
         count, mean, square = sums[0], sums[1] / sums[0], sums[2] / sums[0]
         variance = (square - mean.square()).clamp(min=0)
-        self._update(mean.detach(), (variance * count / (count - 1)).detach())
+        move_statistics(self, mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
         shape = (1, -1, *(1 for _ in range(x.ndim - 2)))
         return (wide * scale.view(shape) + shift.view(shape)).to(x.dtype)
 
-    @torch.no_grad()
-    def _update(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics towards the mean and the unbiased variance of a batch."""
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var), self.momentum)
+
+@torch.no_grad()
+def move_statistics(norm: Any, mean: Tensor, variance: Tensor) -> None:
+    """Move the running statistics of a batch norm towards the mean and the unbiased variance of a batch."""
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
+    norm.running_var.lerp_(variance.to(norm.running_var), norm.momentum)
 
 
 def running_statistics(norm: nn.modules.batchnorm._BatchNorm) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,7 @@ from slowfast.models.heads import make_head
 from slowfast.models.network import VideoNetwork
 from slowfast.models.options import BlockOptions, DetectionHeadOptions, InitOptions, StageOptions, with_options
 from slowfast.models.pathways import single_clip
-from slowfast.models.resnet3d import StemOptions
-from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
+from slowfast.models.resnet3d import ResNetPathway, StemOptions, stage_widths
 from slowfast.models.slowfast import FAST_KERNELS, SLOW_KERNELS
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes

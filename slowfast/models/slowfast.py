@@ -19,8 +19,7 @@ from slowfast.models.heads import make_head
 from slowfast.models.network import VideoNetwork
 from slowfast.models.options import BlockOptions, DetectionHeadOptions, InitOptions, StageOptions, with_options
 from slowfast.models.pathways import FAST_INPUTS, SLOW_FRAMES, slow_and_fast, slow_frame_indices
-from slowfast.models.resnet3d import STAGES
-from slowfast.models.resnet_pathway import ResNetPathway, stage_widths
+from slowfast.models.resnet3d import STAGES, ResNetPathway, stage_widths
 
 logger = logging.getLogger(__name__)
 

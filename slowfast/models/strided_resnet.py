@@ -30,8 +30,8 @@ from slowfast.models.resnet3d import (
     StemOptions,
     conv3d,
     stage_shapes,
+    stage_widths,
 )
-from slowfast.models.resnet_pathway import stage_widths
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 

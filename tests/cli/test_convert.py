@@ -89,7 +89,7 @@ def test_the_result_loads(model, tmp_path):
     main([str(source), str(tmp_path / "b.pyth")])
     makers = {"SlowFast": toy_slowfast, "ResNet": toy_resnet, "X3D": toy_x3d}
     fresh = seeded(makers[type(model).__name__], 1)
-    load_exactly(fresh, tmp_path / "b.pyth")
+    load_exactly(fresh, read_checkpoint(tmp_path / "b.pyth"), tmp_path / "b.pyth")
     assert same_weights(model, fresh)
 
 

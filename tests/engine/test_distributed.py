@@ -17,11 +17,11 @@ from torch import nn
 from slowfast.datasets.replacement import ReadFailure
 from slowfast.datasets.samplers import EvalBatches, TrainSampler
 from slowfast.datasets.samples import ClipBatch
-from slowfast.engine.bad_videos import BadVideos, TooManyBadVideosError
+from slowfast.engine.agreement import BadVideos, TooManyBadVideosError
 from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path, find_checkpoints, read_training_state
 from slowfast.engine.parallel import ParallelOptions
 from slowfast.engine.precise_bn import update_precise_statistics
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import StepOptions
 from slowfast.engine.train_log import TrainLog
 from slowfast.evaluation import ViewEnsemble
 from slowfast.models import SlowFast

@@ -7,8 +7,7 @@ import torch
 
 from slowfast.config import load_cfg
 from slowfast.engine.batch_sizes import BatchSizes
-from slowfast.engine.out_of_memory import TrainingMemoryError
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import StepOptions, TrainingMemoryError
 from slowfast.engine.training_memory import GIB, StepMemory
 from slowfast.models import build_model
 from slowfast.models.complexity import measure

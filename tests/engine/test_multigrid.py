@@ -147,7 +147,7 @@ def test_steps_rates_and_shapes_through_the_stages(tmp_path, caplog):
 
 def test_the_time_left_counts_the_steps_of_later_stages(monkeypatch, caplog):
     record = {"train/loss": 1.0, "data_seconds": 0.0, "step_seconds": 10.0, "data_share": 0.0, "clips_per_second": 2.0}
-    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self: dict(record))
+    monkeypatch.setattr("slowfast.engine.train_log.TrainMeter.pop", lambda self: dict(record))
     with caplog.at_level(logging.INFO, logger="slowfast"):
         shaped_trainer(tiny_net(), log=TrainLog(period=1)).train()
     left = [message.rpartition("eta ")[2] for message in caplog.messages if "eta" in message]

@@ -16,8 +16,8 @@ from slowfast.datasets.clip_sampling import KeyFrameSampling, OwnSampling, Secon
 from slowfast.datasets.protocol import Protocol
 from slowfast.engine import pipeline as module
 from slowfast.engine.checkpoint import save_checkpoint
+from slowfast.engine.inputs import place_model
 from slowfast.engine.pipeline import Pipeline, eval_mode
-from slowfast.engine.placement import place_model
 from slowfast.models import build_model
 from slowfast.models.weights.load import CheckpointError
 from slowfast.video.reader import VideoReader, VideoReadError

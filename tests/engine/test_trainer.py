@@ -8,15 +8,15 @@ from torch import nn
 
 from slowfast.datasets.replacement import ReadFailure
 from slowfast.datasets.samples import DetectionSample, collate_detections
-from slowfast.engine.bad_videos import TooManyBadVideosError
+from slowfast.engine.agreement import TooManyBadVideosError
 from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path, find_checkpoints
-from slowfast.engine.step_checks import (
+from slowfast.engine.step import (
     LossExplosionError,
     NonFiniteGradientError,
     NonFiniteLossError,
     NonFiniteWeightsError,
+    StepOptions,
 )
-from slowfast.engine.step_options import StepOptions
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.validation import Validation
 from slowfast.models.norm import SubBatchNorm3d
@@ -40,11 +40,10 @@ def test_eight_clips_are_learned_by_heart():
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_move():
-    frames, labels = random_clips(4)
     model = TinyNet()
     before = parameters_of(model)
     trainer = make_trainer(
-        model, MemoryLoader(frames, labels, batch_size=2), loss_fn=lambda logits, labels: logits.sum() * float("nan")
+        model, MemoryLoader(*random_clips(4), batch_size=2), loss_fn=lambda logits, labels: logits.sum() * float("nan")
     )
     message = r"loss nan at epoch 1, batch 1 of 2 with lr 0\.05 .*but the loss is not"
     with pytest.raises(NonFiniteLossError, match=message):
@@ -65,12 +64,11 @@ class NanGradient(torch.autograd.Function):
 
 
 def test_a_finite_loss_whose_gradient_is_not_moves_nothing(tmp_path):
-    frames, labels = random_clips(4)
     model = TinyNet()
     before = parameters_of(model)
     trainer = make_trainer(
         model,
-        MemoryLoader(frames, labels, batch_size=2),
+        MemoryLoader(*random_clips(4), batch_size=2),
         loss_fn=lambda logits, labels: NanGradient.apply(logits).square().mean(),
         checkpoints=CheckpointFolder(tmp_path),
     )
@@ -82,10 +80,9 @@ def test_a_finite_loss_whose_gradient_is_not_moves_nothing(tmp_path):
 
 
 def test_the_scaler_of_float16_skips_a_step_by_itself():
-    frames, labels = random_clips(4)
     model = TinyNet()
     before = parameters_of(model)
-    trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=4), num_epochs=1)
+    trainer = make_trainer(model, MemoryLoader(*random_clips(4), batch_size=4), num_epochs=1)
     trainer.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
     trainer.loss_fn = lambda logits, labels: NanGradient.apply(logits).square().mean()
     trainer.train()
@@ -94,10 +91,9 @@ def test_the_scaler_of_float16_skips_a_step_by_itself():
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
-    frames, labels = random_clips(4)
     model = TinyNet(norm=True)
     trainer = make_trainer(
-        model, MemoryLoader(frames, labels, batch_size=2), checkpoints=CheckpointFolder(tmp_path), num_epochs=1
+        model, MemoryLoader(*random_clips(4), batch_size=2), checkpoints=CheckpointFolder(tmp_path), num_epochs=1
     )
     trainer.train()
     model.bn.running_var[3] = float("inf")  # no gradient sees it
@@ -112,13 +108,12 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 @pytest.mark.parametrize("factor, stops", [(0.0, False), (3.0, True), (8.0, False)])
 def test_a_loss_that_explodes_stops_before_the_weights_move(factor, stops):
     """The mean of the five losses before is 2, the exploding one 10; the first six are compared with nothing."""
-    frames, labels = random_clips(9)
     losses = iter([9.0, 1.0, 2.0, 2.0, 2.0, 3.0, 2.0, 10.0, 1.0])
     model = TinyNet()
     before = parameters_of(model)
     trainer = make_trainer(
         model,
-        MemoryLoader(frames, labels, batch_size=1),
+        MemoryLoader(*random_clips(9), batch_size=1),
         num_epochs=1,
         loss_fn=lambda logits, labels: 0.0 * logits.sum() + next(losses),
         step_options=StepOptions(loss_explosion_factor=factor),
@@ -136,13 +131,12 @@ def test_a_loss_that_explodes_stops_before_the_weights_move(factor, stops):
 @pytest.mark.parametrize("parts", [2, 4])
 @pytest.mark.parametrize("clip_grad_norm", [None, 0.01])
 def test_a_batch_computed_in_parts_is_the_same_step_up_to_rounding(parts, clip_grad_norm):
-    frames, labels = random_clips(8)
     results = {}
     for accumulate in (1, parts):
         torch.manual_seed(0)
         trainer = make_trainer(
             TinyNet(),
-            MemoryLoader(frames, labels, batch_size=4),
+            MemoryLoader(*random_clips(8), batch_size=4),
             step_options=StepOptions(accumulate=accumulate, clip_grad_norm=clip_grad_norm),
         )
         sizes = []
@@ -197,19 +191,17 @@ def test_parts_of_a_detection_batch_count_by_their_boxes():
 
 
 def test_weights_that_are_not_finite_are_named():
-    frames, labels = random_clips(4)
     model = TinyNet()
     with torch.no_grad():
         model.classifier.weight[0, 0] = float("inf")
     with pytest.raises(NonFiniteLossError, match=r"weights were already not finite: classifier\.weight"):
-        make_trainer(model, MemoryLoader(frames, labels, batch_size=2)).train()
+        make_trainer(model, MemoryLoader(*random_clips(4), batch_size=2)).train()
 
 
 def test_a_bad_video_counts_once_however_often_it_is_drawn(caplog):
-    frames, labels = random_clips(4)
     failures = [ReadFailure(f"train.csv:{row + 1}: cannot decode frame {row}.", row) for row in (2, 5)]
     failures += [ReadFailure("train.csv:3: cannot decode another frame.", 2)]
-    loader = MemoryLoader(frames, labels, batch_size=2, failures=failures)
+    loader = MemoryLoader(*random_clips(4), batch_size=2, failures=failures)
     logging.getLogger("slowfast").propagate = True
     with caplog.at_level(logging.WARNING, logger="slowfast"):
         trainer = make_trainer(TinyNet(), loader, num_epochs=3, max_bad_videos=2)
@@ -225,8 +217,7 @@ def test_a_bad_video_counts_once_however_often_it_is_drawn(caplog):
 
 
 def test_gradients_are_clipped():
-    frames, labels = random_clips(2)
-    loader = MemoryLoader(frames, labels, batch_size=2)
+    loader = MemoryLoader(*random_clips(2), batch_size=2)
     norms = {}
     for limit in (None, 1e-3):
         torch.manual_seed(0)
@@ -241,12 +232,11 @@ def test_gradients_are_clipped():
 
 
 def test_mixed_precision_learns_the_same_up_to_rounding():
-    frames, labels = random_clips(8)
     losses = {}
     for dtype in (None, torch.bfloat16):
         torch.manual_seed(0)
         trainer = make_trainer(
-            TinyNet(), MemoryLoader(frames, labels, batch_size=4), step_options=StepOptions(amp_dtype=dtype)
+            TinyNet(), MemoryLoader(*random_clips(8), batch_size=4), step_options=StepOptions(amp_dtype=dtype)
         )
         seen = []
         step = trainer.train_step
@@ -258,12 +248,11 @@ def test_mixed_precision_learns_the_same_up_to_rounding():
 
 
 def test_frozen_batch_norm_keeps_its_statistics_and_learns_its_scale():
-    frames, labels = random_clips(4)
     for frozen in (False, True):
         model = TinyNet(norm=True)
         scale = model.bn.weight.detach().clone()
         make_trainer(
-            model, MemoryLoader(frames, labels, batch_size=2), step_options=StepOptions(freeze_bn=frozen)
+            model, MemoryLoader(*random_clips(4), batch_size=2), step_options=StepOptions(freeze_bn=frozen)
         ).train()
         assert (model.bn.running_mean == 0).all() == frozen
         assert not torch.equal(model.bn.weight, scale)
@@ -304,11 +293,10 @@ def test_precise_statistics_are_those_of_the_whole_set():
 
 
 def test_evaluation_and_checkpoints_come_when_they_are_due(tmp_path):
-    frames, labels = random_clips(4)
     evaluated = []
     trainer = make_trainer(
         TinyNet(),
-        MemoryLoader(frames, labels, batch_size=2),
+        MemoryLoader(*random_clips(4), batch_size=2),
         num_epochs=5,
         checkpoints=CheckpointFolder(tmp_path, period=3),
         validation=Validation(lambda model: evaluated.append(trainer.epoch) or {"top1": 1.0}, period=2),
@@ -321,11 +309,10 @@ def test_evaluation_and_checkpoints_come_when_they_are_due(tmp_path):
 
 
 def test_waiting_for_data_is_warned_of_once(caplog, monkeypatch):
-    frames, labels = random_clips(8)
-    monkeypatch.setattr("slowfast.engine.meters.TrainMeter.pop", lambda self: dict(record))
+    monkeypatch.setattr("slowfast.engine.train_log.TrainMeter.pop", lambda self: dict(record))
     record = {"train/loss": 1.0, "data_seconds": 0.3, "step_seconds": 1.0, "data_share": 0.3, "clips_per_second": 2.0}
     monkeypatch.setattr(logging.getLogger("slowfast"), "propagate", True)
     with caplog.at_level(logging.WARNING, logger="slowfast"):
-        make_trainer(TinyNet(), MemoryLoader(frames, labels, batch_size=1), log=TrainLog(period=1)).train()
+        make_trainer(TinyNet(), MemoryLoader(*random_clips(8), batch_size=1), log=TrainLog(period=1)).train()
     assert caplog.text.count("30% of the time is spent waiting for data") == 1
     assert "DATA_LOADER.NUM_WORKERS" in caplog.text

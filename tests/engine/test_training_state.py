@@ -9,7 +9,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path, find_checkpoints, read_training_state
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import StepOptions
 from slowfast.engine.train_log import TrainLog
 from slowfast.engine.trainer import Trainer
 from slowfast.engine.training_state import load_optimizer
@@ -244,11 +244,10 @@ def test_the_newest_epochs_stay(tmp_path, keep, expected):
     ],
 )
 def test_training_ends_early_without_a_better_figure(tmp_path, name, values, best, trained):
-    frames, labels = random_clips(2)
     figure = name.removeprefix("-")
     trainer = make_trainer(
         TinyNet(),
-        MemoryLoader(frames, labels, batch_size=2),
+        MemoryLoader(*random_clips(2), batch_size=2),
         num_epochs=6,
         checkpoints=CheckpointFolder(tmp_path, period=5),
         validation=Validation(lambda model: {figure: values[trainer.epoch - 1]}, best_figure=name, patience=2),
@@ -278,8 +277,7 @@ def test_an_epoch_of_other_steps_goes_on_at_its_fraction(tmp_path, caplog):
     trainer = build(tmp_path)
     trainer.batch = 2
     state = trainer.state_dict()
-    frames, labels = random_clips(8)
-    other = make_trainer(TinyNet(norm=True), MemoryLoader(frames, labels, batch_size=1), trainer_class=Averaging)
+    other = make_trainer(TinyNet(norm=True), MemoryLoader(*random_clips(8), batch_size=1), trainer_class=Averaging)
     other.resume(state)
     assert other.batch == 4
     assert "an epoch now has 8 steps instead of 4" in caplog.text

@@ -10,7 +10,7 @@ import torch
 import slowfast
 from slowfast.cli.run import main
 from slowfast.engine.checkpoint import find_checkpoints
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import StepOptions
 from slowfast.engine.validation import Validation
 from slowfast.engine.weight_average import WeightAverage
 from slowfast.models.weights.load import CheckpointError

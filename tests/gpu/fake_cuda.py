@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import slowfast
-from slowfast.engine.placement import place_model
+from slowfast.engine.inputs import place_model
 
 # Kernels that update a list of tensors in place; torch has no fake ones for them.
 _WITHOUT_FAKES = ("aten::_fused_sgd_", "aten::_fused_adam", "aten::_amp_foreach_non_finite")

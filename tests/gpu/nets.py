@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from slowfast.engine.inputs import ClipPreprocessor
-from slowfast.engine.placement import place_model
+from slowfast.engine.inputs import ClipPreprocessor, place_model
 from slowfast.engine.trainer import Trainer
 from slowfast.models import SlowFast
 from slowfast.solver.optimizer import make_optimizer

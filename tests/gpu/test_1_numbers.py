@@ -9,8 +9,8 @@ from torch import nn
 from slowfast.config import load_cfg
 from slowfast.datasets.clip_sampling import SecondsSampling
 from slowfast.datasets.protocol import Protocol
+from slowfast.engine.inputs import place_model
 from slowfast.engine.pipeline import Pipeline
-from slowfast.engine.placement import place_model
 from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.models import build_model
 from tests.engine.toys import random_clips

@@ -9,7 +9,7 @@ import torch
 
 from slowfast.engine.checkpoint import CheckpointFolder, checkpoint_path
 from slowfast.engine.pipeline import Pipeline
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import StepOptions
 from slowfast.models.weights.load import load_weights, read_checkpoint
 from tests.engine.toys import random_clips
 from tests.gpu.nets import NUM_CLASSES, slowfast, trainer_on, weights_of

@@ -8,7 +8,7 @@ from torch.export.passes import move_to_device_pass
 
 from slowfast.engine.export import export_program, write_program
 from slowfast.engine.pipeline import Pipeline
-from slowfast.engine.step_options import StepOptions
+from slowfast.engine.step import StepOptions
 from tests.engine.toys import random_clips
 from tests.gpu.nets import slowfast, trainer_on, with_statistics
 from tests.gpu.test_1_numbers import PROTOCOL

@@ -10,7 +10,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from slowfast.config import load_cfg
 from slowfast.losses import LOSS_REGISTRY, build_loss
-from slowfast.losses.class_weights import class_weights
+from slowfast.losses.build import class_weights
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, -1])
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.5, 0.0], [0.0, 0.0, 3.0], [1.0, -1.0, 0.0]])

@@ -6,7 +6,7 @@ from torch import nn
 from slowfast.config import get_cfg, load_cfg
 from slowfast.config.merge import key_names
 from slowfast.models import MODEL_REGISTRY, build_model
-from slowfast.models.argument_keys import KEY_OF, with_keys
+from slowfast.models.build import KEY_OF, with_keys
 
 
 def test_every_entry_is_a_key():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.models.init import init_weights
+from slowfast.models.network import init_weights
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import norm_layer
 from slowfast.models.resnet3d import ResidualBlock

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from slowfast.models import MODEL_REGISTRY
-from slowfast.models.layers import layer_numbers
+from slowfast.models.network import layer_numbers
 from tests.models.toys import toy_resnet, toy_slowfast
 
 

@@ -27,7 +27,7 @@ from slowfast.models.weights.inflate import (
     is_torchvision_resnet,
     widen_kernels,
 )
-from slowfast.models.weights.namings import in_our_names
+from slowfast.models.weights.names import in_our_names
 from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
 from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
@@ -249,8 +249,17 @@ def _copy(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     return report
 
 
-def load_exactly(model: nn.Module, path: str | os.PathLike, *, but_for_head: bool = False) -> dict[str, Any]:
-    """Load the weights of ``path``; anything missing or left over is an error. Returns the file's contents.
+def load_exactly(
+    model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
+) -> None:
+    """``load_complete``, with the report in the log."""
+    logger.info("%s: %s", path, load_complete(model, content, path, but_for_head=but_for_head))
+
+
+def load_complete(
+    model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
+) -> LoadReport:
+    """Load the weights in ``content``, which was read from ``path``; anything missing or left over is an error.
 
     Args:
         but_for_head: the head may be of another shape; it then keeps its initial values.
@@ -258,22 +267,6 @@ def load_exactly(model: nn.Module, path: str | os.PathLike, *, but_for_head: boo
     Raises:
         CheckpointError: with the report.
     """
-    content = read_checkpoint(path)
-    load_content_exactly(model, content, path, but_for_head=but_for_head)
-    return content
-
-
-def load_content_exactly(
-    model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
-) -> None:
-    """The same with the ``content`` of a file that was already read."""
-    logger.info("%s: %s", path, load_complete(model, content, path, but_for_head=but_for_head))
-
-
-def load_complete(
-    model: nn.Module, content: Mapping[str, Any], path: str | os.PathLike, *, but_for_head: bool = False
-) -> LoadReport:
-    """The same without a log line; returns the report."""
     report = load_weights(model, content["model_state"], source=path)
     if not (report.is_complete or (but_for_head and report.is_complete_but_for_head)):
         raise CheckpointError(

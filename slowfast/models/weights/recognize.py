@@ -14,7 +14,7 @@ from slowfast.models.build import build_model
 from slowfast.models.resnet3d import NUM_BLOCKS
 from slowfast.models.weights.inflate import core_shape
 from slowfast.models.weights.load import CheckpointError
-from slowfast.models.weights.namings import OURS, PYSLOWFAST, in_our_names, naming_of
+from slowfast.models.weights.names import OURS, PYSLOWFAST, in_our_names, naming_of
 from slowfast.models.weights.zoo import published_config
 from slowfast.models.weights.zoo_table import ZooEntry, zoo_entries
 
@@ -28,7 +28,7 @@ def recognize(state: Mapping[str, Tensor], *, file_name: str = "") -> ZooEntry:
     the name of a published file, or the fact that all of them are used alike.
 
     Args:
-        state: in any naming that weights/namings.py knows.
+        state: in any naming that weights/names.py knows.
         file_name: of the file, with or without folders.
 
     Raises:

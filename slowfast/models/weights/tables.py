@@ -23,38 +23,36 @@ class NameTable:
     def __init__(self, rows: Sequence[tuple[str, str]], values: Mapping[str, Mapping[str, str]] | None = None):
         values = values or {}
         inverse = {name: {ours: theirs for theirs, ours in spellings.items()} for name, spellings in values.items()}
-        self._to_ours = _Direction([(theirs, ours) for theirs, ours in rows], values)
-        self._to_theirs = _Direction([(ours, theirs) for theirs, ours in rows], inverse)
+        self._to_ours = _compiled(rows, values)
+        self._to_theirs = _compiled([(ours, theirs) for theirs, ours in rows], inverse)
 
     def to_ours(self, name: str) -> str | None:
         """Our name for theirs; None where the table has none."""
-        return self._to_ours(name)
+        return _translated(name, *self._to_ours)
 
     def to_theirs(self, name: str) -> str | None:
         """Their name for ours; None where the table has none."""
-        return self._to_theirs(name)
+        return _translated(name, *self._to_theirs)
 
 
-class _Direction:
-    def __init__(self, rows: Sequence[tuple[str, str]], values: Mapping[str, Mapping[str, str]]):
-        self._values = values
-        rows = sorted(rows, key=lambda row: -len(_FIELD.sub("", row[0])))
-        self._rows = [(self._pattern(source), target) for source, target in rows]
+def _compiled(rows: Sequence[tuple[str, str]], values: Mapping[str, Mapping[str, str]]) -> tuple[list, Mapping]:
+    """(Pattern of a source, target) of every row, the longest first, and the spellings of the fields."""
 
-    def _pattern(self, template: str) -> re.Pattern:
-        pieces = _FIELD.split(template)
-        for i in range(0, len(pieces), 2):
-            pieces[i] = re.escape(pieces[i])
+    def pattern(template: str) -> re.Pattern:
+        pieces = _FIELD.split(template)  # text, field, text, ...
+        pieces[::2] = map(re.escape, pieces[::2])
         for i in range(1, len(pieces), 2):
-            spellings = self._values.get(pieces[i])
-            accepted = "|".join(map(re.escape, spellings)) if spellings else _NUMBER
+            accepted = "|".join(map(re.escape, values.get(pieces[i], ()))) or _NUMBER
             pieces[i] = f"(?P<{pieces[i]}>{accepted})"
         return re.compile("".join(pieces))
 
-    def __call__(self, name: str) -> str | None:
-        for pattern, target in self._rows:
-            match = pattern.match(name)
-            if match:
-                fields = {key: self._values.get(key, {}).get(text, text) for key, text in match.groupdict().items()}
-                return target.format(**fields) + name[match.end() :]
-        return None
+    rows = sorted(rows, key=lambda row: -len(_FIELD.sub("", row[0])))
+    return [(pattern(source), target) for source, target in rows], values
+
+
+def _translated(name: str, rows: Sequence[tuple[re.Pattern, str]], values: Mapping) -> str | None:
+    for pattern, target in rows:
+        if match := pattern.match(name):
+            fields = {key: values.get(key, {}).get(text, text) for key, text in match.groupdict().items()}
+            return target.format(**fields) + name[match.end() :]
+    return None

@@ -10,7 +10,7 @@ from torch import nn
 
 from slowfast.config import load_cfg
 from slowfast.models.build import build_model
-from slowfast.models.weights.load import CheckpointError, load_exactly
+from slowfast.models.weights.load import CheckpointError, load_exactly, read_checkpoint
 from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
 from slowfast.utils.download import DownloadError
 
@@ -38,7 +38,7 @@ def load_pretrained(name: str, *, num_classes: int | None = None, device=None) -
         path = fetch_entry(entry)
     except DownloadError as error:
         raise CheckpointError(str(error)) from error
-    load_exactly(model, path, but_for_head=num_classes is not None)
+    load_exactly(model, read_checkpoint(path), path, but_for_head=num_classes is not None)
     return model.eval().to(device) if device is not None else model.eval()
 
 

@@ -45,7 +45,7 @@ def test_a_file_loads_strictly_with_and_without_trailing_ones(tmp_path):
     path = tmp_path / "weights.pkl"
     path.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
     fresh = ResNet(width=8, num_classes=5)
-    load_exactly(fresh, path)
+    load_exactly(fresh, read_checkpoint(path), path)
     for name, value in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             assert torch.equal(value, fresh.state_dict()[name]), name

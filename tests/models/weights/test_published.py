@@ -11,7 +11,7 @@ from torch import Tensor
 from slowfast.models import build_model
 from slowfast.models.weights import mmaction2, pytorchvideo
 from slowfast.models.weights.load import load_weights
-from slowfast.models.weights.namings import MMACTION2, PYTORCHVIDEO, in_our_names, naming_of
+from slowfast.models.weights.names import MMACTION2, PYTORCHVIDEO, in_our_names, naming_of
 from slowfast.models.weights.zoo import published_config
 from slowfast.models.weights.zoo_table import find_entry, zoo_entries
 from tests.models.golden import load_published, published_clip, published_names, published_weights, relative_error

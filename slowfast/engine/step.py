@@ -1,10 +1,12 @@
-"""Checks of a training step: its numbers must stay finite and must not explode."""
+"""A training step: how it is taken, which numbers it must not have, and what is said if it does not fit into memory."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +14,43 @@ from torch import Tensor, nn
 
 from slowfast.utils import distributed
 from slowfast.utils.errors import RunError
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How ``Trainer.train_step`` moves the weights.
+
+    Attributes:
+        amp_dtype: autocast type, or None for full precision.
+        accumulate: parts that a batch is computed in, one after the other; its clips are a multiple of it.
+        clip_grad_value, clip_grad_norm: limits of every gradient and of their L2 norm; None for none.
+        loss_explosion_factor: stop when the loss exceeds this many times the mean of the five before it; 0 for never.
+        freeze_bn: batch norms keep their running statistics (their scale and shift still learn).
+        ema_decay: of the average of the weights, which is evaluated and saved beside them; 0 for none.
+        memory_advice: says what to change when a step does not fit into memory; or None.
+    """
+
+    amp_dtype: torch.dtype | None = None
+    accumulate: int = 1
+    clip_grad_value: float | None = None
+    clip_grad_norm: float | None = None
+    loss_explosion_factor: float = 0.0
+    freeze_bn: bool = False
+    ema_decay: float = 0.0
+    memory_advice: Callable[[], str] | None = None
+
+    @property
+    def clips_gradients(self) -> bool:
+        """Whether gradients have a limit."""
+        return self.clip_grad_value is not None or self.clip_grad_norm is not None
+
+    def clip_gradients(self, model: nn.Module) -> None:
+        """Bring the gradients of ``model``, which are not scaled, within the limits."""
+        if self.clip_grad_value is not None:
+            nn.utils.clip_grad_value_(model.parameters(), self.clip_grad_value)
+        if self.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), self.clip_grad_norm)
+
 
 _NUM_BEFORE = 5  # losses that an exploding one is compared with, as in PySlowFast
 _NUM_UNCHECKED = 6  # first losses that nothing is compared with
@@ -146,3 +185,27 @@ def non_finite_gradients(model: nn.Module) -> list[str]:
 def non_finite_tensors(state: dict[str, Tensor]) -> list[str]:
     """Names of a state dict whose numbers are not all finite."""
     return [name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+
+
+class TrainingMemoryError(RunError):
+    """A training step does not fit into memory; the message has the arithmetic and what to change."""
+
+
+@contextlib.contextmanager
+def lack_explained(place: str, advice: Callable[[], str] | None) -> Iterator[None]:
+    """For the length of a with statement, ``TrainingMemoryError`` for a lack of memory, a GPU's or the machine's.
+
+    Args:
+        place: where the training is, for the message.
+        advice: says what to change; or None.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
+            raise
+        cause = str(error).partition("\n")[0].partition(" See documentation")[0]
+        more = ""
+        with contextlib.suppress(Exception):  # any: somebody's own model may not run on the meta device
+            more = "" if advice is None else f"\n{advice()}"
+        raise TrainingMemoryError(f"out of memory at {place}: {cause}{more}") from error
