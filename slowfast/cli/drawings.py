@@ -247,12 +247,13 @@ def _draw_test(cfg: CfgNode, writers: Sequence[RunWriter], step: int, prediction
     names = _class_names(cfg, analysis.get("class_names"), num_classes=scores.shape[1], source=path)
     pictures = _Pictures(cfg, writers, names)
     pictures.draw(step, scores, labels)
-    if cfg.TENSORBOARD.WRONG_PRED_VIS.ENABLE:
+    options = cfg.TENSORBOARD.WRONG_PRED_VIS
+    if options.ENABLE:
         rows, predicted = analysis.get("wrong_videos", []), predicted_classes(scores)
         if not rows and (labels != predicted).any():
             logger.warning("no frames of wrong videos lie in %s: set TEST.NUM_WRONG_VIDEOS, and test.", path.parent)
         wrong = {row["index"]: path.parent / row["frames"] for row in rows}
-        pictures.draw_wrong(step, wrong, labels, predicted, cfg.TENSORBOARD.WRONG_PRED_VIS)
+        pictures.draw_wrong(step, wrong, labels, predicted, options)
 
 
 def _draw_model(cfg: CfgNode, writers: Sequence[RunWriter], step: int) -> None:
