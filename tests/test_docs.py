@@ -74,3 +74,14 @@ def test_every_page_spells_commands_in_one_way():
         assert named == (["tools/run_net.py"] if page == ROOT / "README.md" else []), page
     for path in recipes_root().rglob("*.yaml"):
         assert "tools/" not in path.read_text(), path
+
+
+def test_every_python_file_that_is_named_exists():
+    """In the documents, comments and docstrings; but for what a reader writes."""
+    to_write = {"cli/NAME.py", "my_fusion.py", "my_writers.py", "self_distilling.py"}
+    texts = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "slowfast").rglob("*.py")]
+    existing = ["/" + path.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/**/*.py")] + ["/setup.py"]
+    for text in texts:
+        named = set(re.findall(r"(?<![\w/{<.*-])[A-Za-z_][\w/]*\.py\b", text.read_text()))
+        unknown = [name for name in named - to_write if not any(path.endswith("/" + name) for path in existing)]
+        assert not unknown, text
