@@ -91,28 +91,15 @@ def test_folders_tell_segments_of_one_id_apart(tmp_path):
     assert names_of(lists, "train", root) == [("a/same_id_000.mp4", 0), ("b/same_id_000.mp4", 1)]
 
 
-def test_labels_may_be_held_back(tmp_path):
-    root = put(tmp_path / "videos", "test/hidden00000_000003_000013.mp4")
-    lists = kinetics_lists(annotate(tmp_path, train=TRAIN, test=TEST), root)
-    assert names_of(lists, "test", root) == [("test/hidden00000_000003_000013.mp4", None)]
-
-
-def test_classes_that_differ_by_case_stay_apart(tmp_path):  # two classes of Kinetics-600
+def test_classes_that_differ_by_case_stay_apart_and_stray_quotes_go(tmp_path):  # two classes of Kinetics-600
     upper, lower = "passing American football (in game)", "passing american football (not in game)"
-    rows = (
-        f"label,youtube_id,time_start,time_end,split\n{lower},id000000001,0,10,train\n{upper},id000000002,0,10,train\n"
-    )
+    rows = f'label,youtube_id,time_start,time_end,split\n"""{lower}""",id000000001,0,10,train\n'
+    rows += f"{upper},id000000002,0,10,train\n"
     root = put(tmp_path / "videos", f"{lower}/id000000001_000000_000010.mp4", f"{upper}/id000000002_000000_000010.mp4")
     lists = kinetics_lists(annotate(tmp_path, train=rows), root)
     assert lists.class_names == [upper, lower]  # "A" stands before "a"
     assert [label for _, label in lists.rows["train"]] == [1, 0]
     assert not any("another class" in note for note in lists.notes)
-
-
-def test_stray_quotes_around_labels_go(tmp_path):
-    rows = 'label,youtube_id,time_start,time_end,split\n"""a b""",id000000001,0,10,train\n'
-    lists = kinetics_lists(annotate(tmp_path, train=rows), put(tmp_path / "v", "id000000001_000000_000010.mp4"))
-    assert lists.class_names == ["a b"]
 
 
 def test_a_replacement_is_preferred_and_the_rest_is_told(tmp_path):
@@ -144,9 +131,10 @@ def test_the_same_row_twice_is_one_video_and_leaks_are_told(tmp_path):
 
 
 def test_a_file_in_the_folder_of_another_class_is_told(tmp_path):
-    root = put(tmp_path / "videos", "abseiling/aB3-_xYz01Q_000017_000027.mp4")
-    lists = kinetics_lists(annotate(tmp_path, train=TRAIN), root)
+    root = put(tmp_path / "videos", "abseiling/aB3-_xYz01Q_000017_000027.mp4", "test/hidden00000_000003_000013.mp4")
+    lists = kinetics_lists(annotate(tmp_path, train=TRAIN, test=TEST), root)
     assert lists.rows["train"][0][1] == 1
+    assert names_of(lists, "test", root) == [("test/hidden00000_000003_000013.mp4", None)]  # withheld
     assert any(note.startswith("1 videos are in the folder of another class") for note in lists.notes)
 
 

@@ -97,15 +97,49 @@ def test_a_slow_reading_agrees(read, seed):
         assert found == list(expected[key])  # in the order of first appearance
 
 
-@pytest.mark.parametrize("score, kept", [("0.9", True), ("0.90000", True), ("0.899999", False), ("1", True)])
-def test_the_score_threshold_itself_is_kept(read, score, kept):
-    other = f"vidA,0902,0,0,1,1,,{1}"
-    key_frames = read(detected=[other, f"vidA,0902,{BOX},,{score}"], score_threshold=0.9)
-    assert len(key_frames.boxes) == 1 + kept
+EMPTY = ("0.5,0.1,0.5,0.9", "0.6,0.1,0.5,0.9", "0.1,0.9,0.5,0.2", "1.01,0.1,1.2,0.9")
+SECONDS = (0, 901, 902, 903, 1798, 1799)
+# What is read: rows of vidA in the true and the detected list, and the labels of the boxes of every second.
+READ = {
+    "boxes are one by the text of their coordinates": (
+        ["0902,0.10,0.2,0.5,0.6,1,0", "902,0.10,0.2,0.5,0.6,2,0", "0902,0.100,0.2,0.5,0.6,3,0"],
+        [],
+        {902: [[1, 2], [3]]},
+    ),
+    "a box in both lists is one": ([f"902,{BOX},1,0"], [f"902,{BOX},2,0.9"], {902: [[1, 2]]}),
+    "seconds in any spelling": (
+        [f"{second},{BOX},{i},0" for i, second in enumerate(("902", "0902", "902.0", "902.000000"), 1)],
+        [],
+        {902: [[1, 2, 3, 4]]},
+    ),
+    "7 or 8 columns, and 2 without a box": ([f"902,{BOX},1", f"902,{BOX},2,0", "0903"], [], {902: [[1, 2]]}),
+    "no label makes a negative": (
+        [],
+        [f"902,0,0,1,{y},{label},0.9" for y, label in ((0.1, ""), (0.2, "-1"), (0.3, "-1.0"), (0.4, "5"))],
+        {902: [[], [], [], [5]]},
+    ),
+    "the last label, and an integer as a float": ([f"902,{BOX},80,0", f"902,{BOX},1.0,0"], [], {902: [[1, 80]]}),
+    "the score threshold of 0.8 itself": (
+        [],
+        [f"902,0,0,1,0.{i},{i},{score}" for i, score in enumerate(("0.8", "0.80000", "0.799999", "1"), 1)],
+        {902: [[1], [2], [4]]},
+    ),
+    "annotated seconds": ([f"{second},{BOX},1,0" for second in SECONDS], [], {902: [[1]], 903: [[1]], 1798: [[1]]}),
+    "empty boxes go with their labels": (
+        [f"902,{BOX},1,0", *(f"902,{box},{label},1" for box in EMPTY for label in (2, 3))],
+        [],
+        {902: [[1]]},
+    ),
+}
 
 
-def test_true_boxes_have_no_score(read):
-    assert len(read(true=[f"vidA,0902,{BOX},1,0"], score_threshold=1.0).boxes) == 1
+@pytest.mark.parametrize("case", READ)
+def test_rows_become_boxes_with_labels(read, case):
+    true, detected, expected = READ[case]
+    key_frames = read(
+        true=[f"vidA,{row}" for row in true] or None, detected=[f"vidA,{row}" for row in detected] or None
+    )
+    assert {second: labels_of(key_frames, i) for i, (_, second) in enumerate(key_frames)} == expected
 
 
 def test_reduced_validation_keeps_every_fourth_second(read, caplog):
@@ -148,20 +182,6 @@ def test_coordinates_a_little_outside_are_kept_and_counted(read, caplog):
     assert "1 boxes (1 beyond the frame's border" in summary(caplog)
 
 
-@pytest.mark.parametrize("box", ["0.5,0.1,0.5,0.9", "0.6,0.1,0.5,0.9", "0.1,0.9,0.5,0.2", "1.01,0.1,1.2,0.9"])
-def test_empty_boxes_are_left_out_with_their_labels(read, box, caplog):
-    key_frames = read(true=[f"vidA,0902,{BOX},1,0", f"vidA,0902,{box},2,1", f"vidA,0902,{box},3,1"])
-    assert labels_of(key_frames) == [[1]]
-    assert "Skipped: 1 empty boxes" in summary(caplog)
-
-
-def test_no_label_makes_a_negative(read):
-    rows = [f"vidA,0902,0,0,1,{y},{label},0.9" for y, label in ((0.1, ""), (0.2, "-1"), (0.3, "-1.0"), (0.4, "5"))]
-    key_frames = read(detected=rows)
-    assert labels_of(key_frames) == [[], [], [], [5]]
-    assert key_frames.labels_of(0, 80)[:3].sum() == 0
-
-
 @pytest.mark.parametrize(
     "row, problem",
     [
@@ -185,29 +205,6 @@ def test_bad_rows_are_errors(read, row, problem):
 def test_labels_that_the_model_does_not_have_are_errors(read, label):
     with pytest.raises(AnnotationError, match=rf"true\.csv:1: label {label} is not in 1-80 \(MODEL\.NUM_CLASSES\)"):
         read(true=[f"vidA,0902,{BOX},{label},0"])
-    assert labels_of(read(true=[f"vidA,0902,{BOX},80,0", f"vidA,0902,{BOX},1.0,0"])) == [[1, 80]]
-
-
-def test_boxes_are_merged_by_their_text(read):
-    rows = ["vidA,0902,0.10,0.2,0.5,0.6,1,0", "vidA,902,0.10,0.2,0.5,0.6,2,0", "vidA,0902,0.100,0.2,0.5,0.6,3,0"]
-    assert labels_of(read(true=rows)) == [[1, 2], [3]]
-
-
-def test_the_same_box_in_two_lists_is_one(read):
-    key_frames = read(true=[f"vidA,0902,{BOX},1,0"], detected=[f"vidA,0902,{BOX},2,0.9"])
-    assert labels_of(key_frames) == [[1, 2]]
-
-
-def test_timestamps_of_any_spelling_are_one_second(read):
-    rows = [f"vidA,{second},{BOX},{i},0" for i, second in enumerate(("902", "0902", "902.0", "902.000000"), 1)]
-    key_frames = read(true=rows)
-    assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2, 3, 4]]
-
-
-def test_seconds_that_are_not_annotated_are_left_out(read, caplog):
-    rows = [f"vidA,{second},{BOX},1,0" for second in (0, 901, 902, 903, 1798, 1799)]
-    assert [second for _, second in read(true=rows)] == [902, 903, 1798]
-    assert "Skipped: 3 rows with seconds outside 902-1798" in summary(caplog)
 
 
 def test_seconds_may_be_counted_from_0_and_for_hours(read):
@@ -217,23 +214,12 @@ def test_seconds_may_be_counted_from_0_and_for_hours(read):
 
 def test_lists_of_another_clock_are_an_error(read):
     rows = [f"vidA,{second},{BOX},1,0" for second in (0, 1, 2, 902)]
-    message = (
-        r"3 of 4 rows have the seconds 0 to 2, outside 902-1798\. Set AVA\.FIRST_SECOND and AVA\.LAST_SECOND to the"
-    )
-    with pytest.raises(AnnotationError, match=message):
+    with pytest.raises(AnnotationError, match=r"3 of 4 .* 0 to 2, outside 902-1798\. Set AVA\.FIRST_SECOND and AVA\.L"):
         read(true=rows)
 
 
-def test_true_boxes_have_7_or_8_columns_and_images_without_box_have_2(read, caplog):
-    key_frames = read(true=[f"vidA,0902,{BOX},1", f"vidA,0902,{BOX},2,0", "vidA,0903"])
-    assert list(key_frames) == [("vidA", 902)] and labels_of(key_frames) == [[1, 2]]
-    assert "Skipped: 1 rows without a box" in summary(caplog)
-
-
 def test_other_numbers_of_columns_are_errors(read):
-    with pytest.raises(
-        AnnotationError, match=r"detected\.csv:1: 7 columns instead of 8: .*\nExpected `video,.*,score`"
-    ):
+    with pytest.raises(AnnotationError, match=r"detected\.csv:1: 7 columns instead of 8: .*\nExpected `.*,score`"):
         read(detected=[f"vidA,0902,{BOX},1"])
 
 
@@ -258,10 +244,7 @@ def test_a_person_read_as_a_score_is_warned_of(read, caplog):
 
 
 def test_a_list_from_which_nothing_is_left_is_an_error(read):
-    message = (
-        r"detected\.csv: no box is left\. Skipped: 1 rows below score 0\.8 \(1 key frames have no other\), 2 videos"
-    )
-    with pytest.raises(AnnotationError, match=message):
+    with pytest.raises(AnnotationError, match=r"detected\.csv: no box is left\. Skipped: 1 rows below .*, 2 videos"):
         read(detected=[f"vidA,0902,{BOX},,0.1"])
 
 
