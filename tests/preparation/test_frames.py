@@ -104,17 +104,6 @@ def test_sizes(size, long_side, expected):
     assert fitting_size(*size, long_side) == expected
 
 
-def test_layouts_are_those_of_the_data_sets():
-    ava, charades = LAYOUTS["ava"], LAYOUTS["charades"]
-    # AVA's frame lists: second t is list index 30 (t - 900), file number one more: 902 -> _000061, 1798 -> 26941
-    assert ava.name.format(id="mvA_0-xyz12", number=30 * (902 - 900) + 1) == "mvA_0-xyz12_000061.jpg"
-    assert (ava.fps, ava.start_seconds, ava.duration_seconds, ava.long_side) == (30, 900, 901, 0)
-    assert ava.fps * ava.duration_seconds == 27_030 and ava.min_frames == 27_000
-    # 3.2: Q7ZZ1/Q7ZZ1-000001.jpg, 24 a second, fits 320 x 320
-    assert charades.name.format(id="Q7ZZ1", number=1) == "Q7ZZ1-000001.jpg"
-    assert (charades.fps, charades.start_seconds, charades.duration_seconds, charades.long_side) == (24, 0, 0, 320)
-
-
 def test_a_file_that_ends_before_the_cut_leaves_no_folder(make_video, tmp_path):
     with pytest.raises(VideoReadError, match=r"it ends after 2\.0 s, before second 900"):
         extract_frames(make_video(), tmp_path / "out" / "vid", LAYOUTS["ava"])

@@ -86,15 +86,6 @@ def test_other_tables_are_refused(tmp_path, text, words):
         read_manifest(path)
 
 
-def test_changed_files_are_known_as_such(make_video):
-    path = make_video()
-    facts = inspect_video(str(path))
-    path.write_bytes(path.read_bytes() + b"\0")
-    assert not is_unchanged(facts)
-    path.unlink()
-    assert not is_unchanged(facts)
-
-
 def test_the_summary_counts_kinds_of_faults():
     good = VideoFacts("a.mp4", 300, 340, 256, 30.0, 10.0, "h264", 250.0, False, 10**6, 1)
     bad = [replace(good, error=f"{i} of 300 frames can be decoded") for i in (3, 17)]

@@ -47,11 +47,6 @@ def test_every_job_is_done_once(num_workers):
     assert results == {i: i + 10 for i in range(7)}
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_no_jobs_no_results(num_workers):
-    assert list(run_jobs(work, [], num_workers=num_workers)) == []
-
-
 def test_a_crash_costs_one_job():
     results = dict(run_jobs(work, [1, "die", 3, 4, "die", 6], num_workers=2))
     assert {i: results[i] for i in (0, 2, 3, 5)} == {0: 1, 2: 3, 3: 4, 5: 6}

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from slowfast.preparation.kinetics_lists import SegmentKey, kinetics_lists, parse_video_name, read_annotations
+from slowfast.preparation.kinetics_lists import kinetics_lists, read_annotations
 
 TRAIN = """label,youtube_id,time_start,time_end,split,is_cc
 washing lizard,aB3-_xYz01Q,17,27,train,0
@@ -59,21 +59,6 @@ def test_videos_are_found_in_any_layout(layout, tmp_path):
     assert names_of(lists, "train", root) == list(zip(LAYOUTS[layout], (1, 1, 0), strict=True))
     assert lists.missing == [("train", "gone0000000", 1, 11, "abseiling", "no such file")]
     assert lists.unlisted == []
-
-
-@pytest.mark.parametrize(
-    "stem, expected",
-    [
-        ("aB3-_xYz01Q_000017_000027", SegmentKey("aB3-_xYz01Q", 17, 27)),
-        ("abc_123_456_000017_000027", SegmentKey("abc_123_456", 17, 27)),
-        ("abc_123_456", "abc_123_456"),  # eleven characters: an id, whatever it looks like
-        ("_________17_000001_000002", SegmentKey("_________17", 1, 2)),
-        ("-dash_dash-", "-dash_dash-"),
-        ("some clip", "some clip"),
-    ],
-)
-def test_names_are_read_from_the_right(stem, expected):
-    assert parse_video_name(stem) == expected
 
 
 def test_an_id_with_two_segments_needs_times(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from slowfast.datasets.lists.path_labels import read_class_names, read_path_label_list
 from slowfast.preparation.files import read_table
-from slowfast.preparation.list_files import DatasetLists, split_of, write_lists
+from slowfast.preparation.list_files import DatasetLists, write_lists
 
 
 def lists_of(paths, labels=None):
@@ -84,8 +84,3 @@ def test_splits_without_videos_have_no_list(tmp_path):
     write_lists(lists_of(["a.mp4"]), tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["classids.json", "missing.csv", "train.csv", "unlisted.csv"]
-
-
-@pytest.mark.parametrize("word, split", [("Train", "train"), ("validate", "val"), (" test ", "test"), ("dogs", None)])
-def test_words_for_splits(word, split):
-    assert split_of(word) == split

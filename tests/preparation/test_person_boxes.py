@@ -13,7 +13,6 @@ from slowfast.preparation.person_boxes import (
     detect_people,
     key_seconds,
     load_detector,
-    merge_boxes,
     read_key_frames,
     write_boxes,
 )
@@ -104,13 +103,6 @@ def test_decoding_ahead_keeps_the_order(make_video, tmp_path, num_workers):
     assert [job for job, _ in results] == jobs
     assert torch.equal(results[2][1], read_key_frames(path, range(904, 907), start_seconds=900))
     assert isinstance(results[1][1], VideoReadError)
-
-
-def test_boxes_of_several_videos_become_one_file(tmp_path):
-    for name in "ab":
-        write_boxes(tmp_path / f"{name}.csv", name, [PersonBox(902, 0.1, 0.2, 0.3, 0.4, 0.5)])
-    assert merge_boxes([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "all.csv") == 2
-    assert [line[0] for line in (tmp_path / "all.csv").read_text().splitlines()] == ["a", "b"]
 
 
 def test_missing_weights_say_where_they_are(tmp_path):

@@ -96,23 +96,6 @@ def test_crop_by_hand():
     assert mirrored.apply_to_boxes(torch.tensor([[3.0, 1.0, 3.5, 3.0]])).tolist() == [[3, 0, 4, 4]]
 
 
-@pytest.mark.parametrize("shape", [(5, 3, 64, 96), (3, 5, 64, 96)])
-def test_time_may_stand_before_or_after_the_channels(shape):
-    frames = torch.randint(0, 256, shape, dtype=torch.uint8)
-    crop = center_crop(height=64, width=96, size=48)
-    cut = crop.apply_to_frames(frames)
-    assert cut.shape == (*shape[:2], 48, 48) and cut.dtype == torch.uint8
-    other = crop.apply_to_frames(frames.transpose(0, 1)).transpose(0, 1)
-    assert torch.equal(cut, other)
-
-
-def test_a_crop_of_everything_changes_nothing():
-    frames = torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8)
-    assert torch.equal(center_crop(height=40, width=40, size=40).apply_to_frames(frames), frames)
-    mirrored = Crop((0, 0, 40, 40), 40, 40, 0, 0, 40, flip=True)
-    assert torch.equal(mirrored.apply_to_frames(mirrored.apply_to_frames(frames)), frames)
-
-
 def test_jitter_stays_in_its_range_and_reaches_every_place():
     rng = np.random.default_rng(0)
     crops = [random_crop(height=256, width=340, size=224, rng=rng, short_side_range=(256, 320)) for _ in range(4000)]

@@ -66,11 +66,6 @@ def test_line_ends_marks_and_blank_lines_of_other_systems(write):
     assert odd.location(0) == "b.csv:3"
 
 
-def test_the_order_is_that_of_the_file(write):
-    numbers = [3, 1, 2, 7]
-    assert list(read_frame_lists([write(movie("a", numbers))]).frame_paths(0)) == [f"a/a_{n:06d}.jpg" for n in numbers]
-
-
 def test_rows_of_a_video_need_not_stand_together(write):
     one, two = movie("one", range(1, 6)), movie("two", range(1, 6))
     mixed = [row for pair in zip(two, one, strict=True) for row in pair]
