@@ -61,7 +61,11 @@ def build_dataset(cfg: CfgNode, split: str, *, num_clips: int | None = None, is_
         kwargs = filter_kwargs(dataset_class, split=split)
     extra = _checked_args(cfg, dataset_class, kwargs)
     if num_clips is not None:
-        kwargs |= _with_num_clips(dataset_class, kwargs, extra.get("num_clips", num_clips))
+        num_clips = extra.get("num_clips", num_clips)
+        if "protocol" in kwargs:
+            kwargs["protocol"] = replace(kwargs["protocol"], num_clips=num_clips)
+        else:
+            kwargs |= filter_kwargs(dataset_class, num_clips=num_clips)
     dataset = dataset_class(**{**kwargs, **filter_kwargs(dataset_class, **extra)})
     if not is_silent:
         unit = sample_kind(cfg).unit
@@ -88,12 +92,6 @@ def _checked_args(cfg: CfgNode, dataset_class: type, kwargs: dict[str, Any]) -> 
     extra = dict(cfg.DATA.ARGS)
     check_kwargs(dataset_class, extra, "DATA.ARGS", also=dict.fromkeys(names))
     return extra
-
-
-def _with_num_clips(dataset_class: type, kwargs: dict[str, Any], num_clips: int) -> dict[str, Any]:
-    if "protocol" in kwargs:
-        return {"protocol": replace(kwargs["protocol"], num_clips=num_clips)}
-    return filter_kwargs(dataset_class, num_clips=num_clips)
 
 
 def build_protocol(cfg: CfgNode, split: str = "test") -> Protocol:

@@ -172,7 +172,8 @@ def image_files(folder: str | os.PathLike) -> list[str]:
     """The image files of a folder in order of their numbers, so that 2.jpg precedes 10.jpg."""
     folder = os.fspath(folder)
     try:
-        names = [name for name in os.listdir(folder) if _is_image(name)]
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
+        names = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_ENDINGS]
     except OSError as error:
         raise VideoReadError(f"cannot open {folder}: {error.strerror}.") from error
     if not names:
@@ -180,10 +181,6 @@ def image_files(folder: str | os.PathLike) -> list[str]:
     # Names of one length sort by their numbers as they are, in a tenth of the time.
     names.sort(key=None if len({len(name) for name in names}) == 1 else _by_numbers)
     return [os.path.join(folder, name) for name in names]
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
 
 
 def _by_numbers(name: str) -> list[str | int]:

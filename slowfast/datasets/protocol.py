@@ -117,14 +117,11 @@ class Protocol:
 
     def variants(self) -> list[Protocol]:
         """The protocol at each of its scales, mirrored and not, one at a time."""
-        looks = itertools.product(self.short_sides, self.flips)
-        return [
-            replace(self, short_sides=(short_side,), flips=(flip,), crop_size=self._crop_size_at(short_side))
-            for short_side, flip in looks
-        ]
-
-    def _crop_size_at(self, short_side: int) -> int | None:
-        return None if self.crop_size is None else round(self.crop_size * short_side / self.short_sides[0])
+        variants = []
+        for short_side, flip in itertools.product(self.short_sides, self.flips):
+            size = None if self.crop_size is None else round(self.crop_size * short_side / self.short_sides[0])
+            variants.append(replace(self, short_sides=(short_side,), flips=(flip,), crop_size=size))
+        return variants
 
     def with_options(self, options: Mapping[str, Any]) -> Protocol:
         """With the fields that ``options`` names, those of the sampling among them; other names are skipped.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -112,15 +111,12 @@ def write_set(
         log.info("%s already holds this Motion set: nothing to do", root)
         return MotionSet(root=root, spec=spec, written=False, seconds=time.perf_counter() - start)
     root.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        draft = workshop / "new"
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent, ignore_cleanup_errors=True) as workshop:
+        draft = Path(workshop, "new")
         _write_videos(draft, spec, num_workers or os.cpu_count() or 1, on_progress)
         spec.write_lists(draft)
         (draft / "manifest.json").write_text(json.dumps(_manifest(spec), indent=1) + "\n", encoding="utf-8")
-        _move_into_place(draft, root, old=workshop / "old")
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        _move_into_place(draft, root, old=Path(workshop, "old"))
     seconds = time.perf_counter() - start
     num_videos = sum(map(spec.num_videos, spec.splits))
     log.info("wrote %d %s of %d classes to %s in %.0f s", num_videos, spec.unit, len(spec.class_names), root, seconds)

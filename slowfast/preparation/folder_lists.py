@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import numpy as np
 from slowfast.datasets.contract import SPLITS
 from slowfast.preparation.files import find_files
 from slowfast.preparation.list_files import DatasetLists, split_of
-from slowfast.preparation.video_groups import VideoGroups, find_groups, split_by_group
+from slowfast.preparation.video_groups import VideoGroups, draw, find_groups, split_by_group
 
 
 def folder_lists(
@@ -134,7 +133,7 @@ def _split(
             counts[np.argmax(counts)] -= 1
             counts[0] = 1
         owed -= counts
-        drawn = sorted(paths, key=lambda path: hashlib.blake2b(f"{seed}\n".encode() + os.fsencode(path)).digest())
+        drawn = sorted(paths, key=lambda path: draw(seed, path))
         for split, end, count in zip(SPLITS, np.cumsum(counts), counts, strict=True):
             divided[split, name] = sorted(drawn[end - count : end], key=os.fsencode)
     return divided

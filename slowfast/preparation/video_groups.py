@@ -136,7 +136,7 @@ def _place(
     """
     empty = set(wanted)
     # those that are placed already come first: the others make up for them
-    order = sorted(members, key=lambda group: (group not in placed, _draw(seed, group)))
+    order = sorted(members, key=lambda group: (group not in placed, draw(seed, group)))
     for index, group in enumerate(order):
         if group not in placed:
             allowed = {0} if 0 in empty else empty if len(order) - index <= len(empty) else wanted
@@ -145,5 +145,6 @@ def _place(
         empty.discard(placed[group])
 
 
-def _draw(seed: int, group: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\n".encode() + os.fsencode(group)).digest()
+def draw(seed: int, name: str) -> bytes:
+    """By what names are shuffled: a function of the seed and the name alone."""
+    return hashlib.blake2b(f"{seed}\n".encode() + os.fsencode(name)).digest()

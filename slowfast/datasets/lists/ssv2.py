@@ -134,7 +134,9 @@ def _entries(path: Path) -> tuple[list[dict], np.ndarray]:
     """The objects of a JSON list, each with an id, and the lines in which these stand."""
     text = read_text(path, "the annotations")
     entries = parse_json(text, source=path, error=AnnotationError)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and _has_id(entry) for entry in entries):
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("id"), str | int) for entry in entries
+    ):
         raise AnnotationError(f'{path}: expected a list of objects with an "id" each, either text or a number.')
     if not entries:
         raise AnnotationError(f"{path} names no video.")
@@ -142,7 +144,3 @@ def _entries(path: Path) -> tuple[list[dict], np.ndarray]:
     offsets = [match.start() for match in _ID_KEY.finditer(text)]
     offsets += [len(text)] * (len(entries) - len(offsets))  # keys spelt with escapes
     return entries, (np.searchsorted(newlines, offsets[: len(entries)]) + 1).astype(np.int32)
-
-
-def _has_id(entry: dict) -> bool:
-    return isinstance(entry.get("id"), str | int)
