@@ -100,16 +100,6 @@ def test_loaders_have_their_settings(cfg):
     assert loader.read_timeout == 7.5
 
 
-def test_an_error_in_a_worker_keeps_its_message(cfg, tmp_path):
-    (tmp_path / "bad.mp4").write_text("no video")
-    (tmp_path / "train.csv").write_text("bad.mp4 0\n" * 3)
-    cfg.DATA.PATH_TO_DATA_DIR = str(tmp_path)
-    cfg.DATA_LOADER.NUM_WORKERS = 1
-    cfg.DATA_LOADER.PERSISTENT_WORKERS = False
-    with pytest.raises(ValueError, match=r"no video of the list could be read; the first: train\.csv:\d: cannot open"):
-        read_all(cfg, "train")
-
-
 # ---- Names and arguments ----
 
 

@@ -97,19 +97,6 @@ def test_a_training_clip_is_a_window_of_the_video(cfg):
         assert len({(y, x) for _, y, x in found}) == 1  # the same place in all frames
 
 
-def test_flip_is_off_when_asked(cfg):
-    cfg.DATA.RANDOM_FLIP = False
-    assert build_dataset(cfg, "train").train_crop.flip_probability == 0
-
-
-def test_inception_crops(cfg):
-    cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE = [0.08, 1.0]
-    cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE = [0.75, 1.3333]
-    dataset = build_dataset(cfg, "train")
-    assert dataset.train_crop.area_fractions == (0.08, 1.0)
-    assert dataset[0, 0].frames.shape == (3, 4, 32, 32)
-
-
 def test_the_val_clip_is_the_center_and_never_changes(cfg):
     dataset = build_dataset(cfg, "val")
     sample = dataset[1]
@@ -158,10 +145,15 @@ def test_one_test_crop_is_the_center_of_the_training_scale(cfg):
     assert video.num_views == 2
 
 
-def test_other_numbers_of_clips(cfg):
-    assert build_dataset(cfg, "test", num_clips=5)[0].num_views == 15
+def test_training_crops_and_the_number_of_clips_follow_the_config(cfg):
+    cfg.DATA.RANDOM_FLIP = False
+    cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE, cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE = [0.08, 1.0], [0.75, 1.3333]
+    dataset = build_dataset(cfg, "train")
+    assert (dataset.train_crop.flip_probability, dataset.train_crop.area_fractions) == (0, (0.08, 1.0))
+    assert dataset[0, 0].frames.shape == (3, 4, 32, 32)
     cfg.DATA.USE_OFFSET_SAMPLING = True
-    assert build_dataset(cfg, "test").protocol.sampling.offset_sampling is True
+    test = build_dataset(cfg, "test", num_clips=5)
+    assert test[0].num_views == 15 and test.protocol.sampling.offset_sampling is True
 
 
 def test_resizing_in_the_decoder_keeps_shapes(cfg):
@@ -259,14 +251,12 @@ def test_class_names_are_optional_or_named(cfg, tmp_path):
     assert with_rows(cfg, tmp_path, "class 1/1.mp4 1\n").class_names is None
 
 
-def test_several_labels_a_video(cfg, tmp_path):
+def test_several_labels_a_video_and_none(cfg, tmp_path, caplog):
     dataset = with_rows(cfg, tmp_path, 'class 1/1.mp4 0,1\nclass 0/2.mp4 ""\n', MULTI_LABEL=True)
     assert dataset[0, 0].label.tolist() == [1, 1] and dataset[0, 1].label.tolist() == [0, 0]
-
-
-def test_withheld_test_labels(cfg, tmp_path, caplog):
-    dataset = with_rows(cfg, tmp_path, "class 1/1.mp4\n", split="test")
-    assert dataset[0].label == -1
+    cfg.DATA.PATH_TO_DATA_DIR = cfg.DATA.PATH_PREFIX
+    withheld = with_rows(cfg, tmp_path, "class 1/1.mp4\n", split="test", MULTI_LABEL=False)
+    assert withheld[0].label == -1
     assert "test.csv gives no label for 1 of 1 videos: no figures." in caplog.text
 
 

@@ -52,7 +52,7 @@ class Files(Dataset):
         if name.startswith("die"):  # between two reads, as when memory is full
             os.kill(os.getpid(), signal.SIGKILL)
         if name.startswith("raise"):
-            raise RuntimeError("of the data set")
+            raise VideoReadError("of the data set")
         return torch.get_num_threads() if name == "threads" else index
 
 
@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_between_files_ends_the_run_with_what_it_had_rea
 
 
 def test_an_error_of_the_data_set_is_its_own():
-    with pytest.raises(RuntimeError, match="of the data set"):
+    with pytest.raises(VideoReadError, match="of the data set"):
         list(load(["a", "raise.mp4"], num_workers=1))
 
 
