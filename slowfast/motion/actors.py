@@ -12,9 +12,9 @@ Letters: F frames. Lengths in frame heights and angles in turns, as in scene.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -101,25 +101,19 @@ def draw_actors(
     for place, (shape, timeline) in enumerate(zip(shapes, timelines, strict=True)):
         radius, path_radius = size * rng.uniform(0.24, 0.3), size * rng.uniform(0.14, 0.18)
         fill, outline = draw_shape_colors(rng, base_luma, base)
-        scene = Scene(
-            shape=shape,
-            family="spin",
-            direction=1,
-            phase=0.0,
-            turns_per_frame=0.0,
-            center=_draw_center(rng, place, len(shapes), reach=radius + path_radius, width=width / height),
-            path_radius=path_radius,
-            path_angle=0.0,
-            orientation=0.0,
-            radius=radius,
-            fill=fill,
-            outline=outline,
-            background=background,
-            noise_level=noise_level,
-            noise_seed=noise_seed,
-        )
+        look = {
+            "shape": shape,
+            "center": _draw_center(rng, place, len(shapes), reach=radius + path_radius, width=width / height),
+            "path_radius": path_radius,
+            "radius": radius,
+            "fill": fill,
+            "outline": outline,
+            "background": background,
+            "noise_level": noise_level,
+            "noise_seed": noise_seed,
+        }
         acts = [
-            Act(start, stop, motion, _draw_motion(rng, scene, motion, slow_interval, turns_per_interval))
+            Act(start, stop, motion, _draw_act(rng, look, motion, slow_interval, turns_per_interval))
             for start, stop, motion in timeline
         ]
         actors.append(Actor(tuple(acts)))
@@ -142,19 +136,19 @@ def _draw_center(
     return float(np.clip(x, reach, width - reach)), 0.5 + slack_y * rng.uniform(-1.0, 1.0)
 
 
-def _draw_motion(
+def _draw_act(
     rng: np.random.Generator,
-    scene: Scene,
+    look: dict[str, Any],
     motion: str | None,
     slow_interval: int,
     turns_per_interval: tuple[float, float],
 ) -> Scene:
-    """``scene`` with a motion from a random pose at a random speed, or without one."""
+    """A scene with a motion from a random pose at a random speed, or without one."""
     phase, path_angle, orientation = rng.uniform(0.0, 1.0, 3)
     turns = rng.uniform(*turns_per_interval)
     family, direction = MOTIONS[motion] if motion else ("spin", 1)
-    return replace(
-        scene,
+    return Scene(
+        **look,
         family=family,
         direction=direction,
         phase=phase,
