@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slowfast.video.flow import scale_and_mirror
-from slowfast.video.sampling import scaled_size, uniform_crop_offsets
+from slowfast.video.sampling import scaled_size
 
 
 @dataclass(frozen=True)
@@ -208,15 +208,16 @@ def uniform_crops(*, height: int, width: int, size: int, num_crops: int, short_s
     Args:
         short_side: pixels that the frame's short side is scaled to first; default: ``size``.
     """
-    scaled_height, scaled_width = scaled_size(height, width, short_side or size)
-    tops = uniform_crop_offsets(scaled_height, size=size, num_crops=1) * num_crops
-    lefts = uniform_crop_offsets(scaled_width, size=size, num_crops=1) * num_crops
-    if scaled_height > scaled_width:
-        tops = uniform_crop_offsets(scaled_height, size=size, num_crops=num_crops)
-    else:
-        lefts = uniform_crop_offsets(scaled_width, size=size, num_crops=num_crops)
-    region = (0, 0, height, width)
-    return [Crop(region, scaled_height, scaled_width, top, left, size) for top, left in zip(tops, lefts, strict=True)]
+    scaled = scaled_size(height, width, short_side or size)
+    if min(scaled) < size:
+        raise ValueError(f"a crop of {size} pixels does not fit into a side of {min(scaled)} pixels.")
+    top, left = (math.ceil((side - size) / 2) for side in scaled)
+    corners = [(top, left)]
+    if num_crops == 3 and scaled[0] > scaled[1]:
+        corners = [(0, left), (top, left), (scaled[0] - size, left)]
+    elif num_crops == 3:
+        corners = [(top, 0), (top, left), (top, scaled[1] - size)]
+    return [Crop((0, 0, height, width), *scaled, *corner, size) for corner in corners]
 
 
 def center_crop(*, height: int, width: int, size: int, short_side: int | None = None) -> Crop:

@@ -1,4 +1,4 @@
-"""Which source frames make a clip, and where the test crops are: index arithmetic without pixels.
+"""Which source frames make a clip, and the size of scaled frames: index arithmetic without pixels.
 
 A clip of T frames covers a *span* of C source frames. With T = 4, sampling rate 2, video and target at 30 fps,
 C = 8 and the frames shown (x) are spread evenly over the whole span, first and last included:
@@ -207,19 +207,3 @@ def scaled_size(height: int, width: int, size: int) -> tuple[int, int]:
     if width < height:
         return math.floor(height / width * size), size
     return size, math.floor(width / height * size)
-
-
-def uniform_crop_offsets(side: int, *, size: int, num_crops: int) -> list[int]:
-    """Offset in pixels of every crop along one side: start, center, end for three, the center for one.
-
-    Raises:
-        ValueError: ``num_crops`` other than 1 or 3, or a crop larger than the side.
-    """
-    if side < size:
-        raise ValueError(f"a crop of {size} pixels does not fit into a side of {side} pixels.")
-    center = math.ceil((side - size) / 2)
-    if num_crops == 1:
-        return [center]
-    if num_crops == 3:
-        return [0, center, side - size]
-    raise ValueError(f"num_crops must be 1 (center) or 3 (start, center, end), got {num_crops}.")
