@@ -6,19 +6,19 @@ or fills the memory is one finding.
 
 from __future__ import annotations
 
-import json
-import os
+import functools
 import resource
-import subprocess
-import sys
+import signal
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from slowfast.preparation.jobs import Crash, run_jobs
 from tests.fuzz.mutators import Mutator, mutate
 
 SLOW_SECONDS = 20.0  # of one case, on a busy machine
@@ -100,73 +100,27 @@ def run_cases(name: str, reader: Reader, cases: Sequence[int], folder: Path) -> 
 
 
 def run_isolated(name: str, cases: range, *, num_processes: int = 2) -> list[Finding]:
-    """The same in other processes, each of which is started anew after a crash or a hang."""
-    parts = [cases[i::num_processes] for i in range(num_processes)]
-    return [finding for runner in [_Runner(name, part) for part in parts] for finding in runner.findings()]
+    """The same in other processes, which end with a case that crashes, hangs or fills the memory."""
+    results = run_jobs(partial(_isolated_case, name), cases, num_workers=num_processes)
+    found = [Finding(name, cases[i], what.reason) if isinstance(what, Crash) else what for i, what in results]
+    return sorted(finding for finding in found if finding)
 
 
-class _Runner:
-    """A process at work on some cases; it writes a line before each, and one for what it finds."""
-
-    def __init__(self, name: str, cases: range):
-        self.name, self.left, self.found = name, list(cases), []
-        self._start()
-
-    def _start(self) -> None:
-        self.log = tempfile.NamedTemporaryFile("r", suffix=".log")  # noqa: SIM115
-        arguments = [self.log.name, self.name, self.left]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.harness"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        self.process.stdin.write(json.dumps(arguments))
-        self.process.stdin.close()
-
-    def findings(self) -> list[Finding]:
-        while True:
-            ended = self._wait()
-            text = Path(self.log.name).read_text(encoding="utf-8")
-            lines = [json.loads(line) for line in text.split("\n") if line]
-            self.found += [Finding(self.name, *line) for line in lines if isinstance(line, list)]
-            begun = [line for line in lines if isinstance(line, int)]
-            if ended == 0:
-                return self.found
-            if not begun:
-                raise RuntimeError(f"the process for {self.name} did not begin (exit code {ended})")
-            self.found.append(Finding(self.name, begun[-1], ended or "hangs"))
-            self.left = self.left[self.left.index(begun[-1]) + 1 :]
-            self._start()
-
-    def _wait(self) -> int | str:
-        """The exit code, or "" for a process that was killed because it did not get on."""
-        size, since = -1, time.monotonic()
-        while self.process.poll() is None:
-            time.sleep(0.2)
-            if os.path.getsize(self.log.name) != size:
-                size, since = os.path.getsize(self.log.name), time.monotonic()
-            elif time.monotonic() - since > 6 * SLOW_SECONDS:
-                self.process.kill()
-                self.process.wait()
-                return ""
-        code = self.process.returncode
-        return code if code == 0 else f"ended with exit code {code}"
+def _isolated_case(name: str, case: int) -> Finding | None:
+    reader, folder, samples = _prepared(name)
+    signal.alarm(round(6 * SLOW_SECONDS))  # ends the process, even one that holds the interpreter's lock
+    try:
+        return check_case(name, reader, Path(folder.name), samples, case)
+    finally:
+        signal.alarm(0)
 
 
-def _serve() -> None:
-    """Work for a ``_Runner``."""
-    log_path, name, cases = json.loads(sys.stdin.read())
+@functools.cache
+def _prepared(name: str) -> tuple[Reader, tempfile.TemporaryDirectory, Sequence[Path]]:
+    """A reader with its samples, in a process of limited memory."""
     from tests.fuzz.readers import READERS
 
     own = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (own + MEMORY_BYTES,) * 2)
-    reader = READERS[name]
-    with tempfile.TemporaryDirectory() as folder, open(log_path, "a", encoding="utf-8", buffering=1) as log:
-        samples = reader.samples(Path(folder))
-        for case in cases:
-            print(case, file=log)
-            finding = check_case(name, reader, Path(folder), samples, case)
-            if finding:
-                print(json.dumps(finding[1:]), file=log)
-
-
-if __name__ == "__main__":
-    _serve()
+    folder = tempfile.TemporaryDirectory()
+    return READERS[name], folder, READERS[name].samples(Path(folder.name))
