@@ -11,6 +11,7 @@ from PIL import Image
 
 from slowfast.video.frame_reader import FrameReader
 
+REAL_VIDEOS = Path(__file__).parent / "data" / "videos"
 SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
@@ -81,12 +82,10 @@ def decode_all(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in frames])
 
 
-def shared_video(name: str) -> Path:
-    """A real video of ../shared/videos; skips the test where that folder is absent."""
-    path = SHARED_VIDEOS / name
-    if not path.is_file():
-        pytest.skip(f"needs {path}")
-    return path
+def real_video(name: str) -> Path:
+    """A video of tests/data/videos, or a larger one of ../shared/videos; skips the test where there is none."""
+    path = next((folder / name for folder in (REAL_VIDEOS, SHARED_VIDEOS) if (folder / name).is_file()), None)
+    return path or pytest.skip(f"needs {SHARED_VIDEOS / name}")
 
 
 GRAY_STEP = 8  # between the frames of ``write_gray_images`` and ``write_gray_video``: survives compression

@@ -48,9 +48,8 @@ from slowfast.video.stream import FrameStream
 from slowfast.visualization.comparison import read_metrics
 from tests.fuzz.harness import Reader
 from tests.fuzz.mutators import BYTES, JSON, TEXT
-from tests.video_files import SHARED_VIDEOS, MemoryReader, write_video
+from tests.video_files import REAL_VIDEOS, SHARED_VIDEOS, MemoryReader, write_video
 
-REAL_VIDEOS = Path(__file__).parents[1] / "data" / "videos"
 WRITTEN_VIDEOS = {
     "a.mp4": "libx264", "a.ts": "libx264", "a.mkv": "libx264", "a.avi": "mpeg4", "a.webm": "libvpx-vp9",
     "a.mpg": "mpeg2video", "a.flv": "libx264", "a.wmv": "wmv2", "a.mov": "mpeg4",

@@ -14,6 +14,7 @@ from slowfast.motion.clips import MotionSpec, write_motion
 from slowfast.motion.files import read_manifest
 from slowfast.motion.scene import SHAPES, luma, render
 from slowfast.motion.sheet import sample_sheet
+from tests.video_files import decode_all
 
 TINY = {
     "num_train": 10,
@@ -32,11 +33,6 @@ def tiny_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("motion") / "tiny"
     write_motion(root, **TINY)
     return root
-
-
-def decode(path):
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def all_files(root):
@@ -72,7 +68,7 @@ def test_files_are_h264_and_frame_k_shows_phase_k(tiny_root):
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.average_rate, stream.width, stream.height, stream.frames) == (30, 40, 32, 12)
-    shown, drawn = (luma(frames.astype(float)) for frames in (decode(path), render(spec.scene("train", 1), 12)))
+    shown, drawn = (luma(frames.astype(float)) for frames in (decode_all(path), render(spec.scene("train", 1), 12)))
     here = np.abs(shown - drawn).mean((1, 2))
     assert shown.shape == (12, 32, 40) and here.mean() < 6  # gray levels lost to coding
     assert (here[:-1] < np.abs(shown[:-1] - drawn[1:]).mean((1, 2))).all()

@@ -14,6 +14,7 @@ from slowfast.motion.detection import DETECTION_FILES, DETECTIONS_FOLDER, Motion
 from slowfast.motion.detector import overlap
 from slowfast.motion.files import write_set
 from slowfast.motion.scene import luma
+from tests.video_files import decode_all
 
 TINY = {"num_train": 2, "num_val": 9, "num_seconds": 3, "height": 32, "width": 56}
 NAMES = ["orbit-ccw", "orbit-cw", "spin-ccw", "spin-cw", "arrow", "key"]
@@ -39,10 +40,11 @@ def read_jpegs(folder):
 
 
 def test_layout_is_that_of_ava(root):
-    assert sorted(path.name for path in root.iterdir()) == [
-        "annotations", "frame_lists", "frames", "manifest.json", "movies"
-    ]  # fmt: skip
-    assert sorted(path.name for path in (root / "annotations").iterdir()) == [
+    def names(folder):
+        return sorted(path.name for path in folder.iterdir())
+
+    assert names(root) == ["annotations", "frame_lists", "frames", "manifest.json", "movies"]
+    assert names(root / "annotations") == [
         "ava_action_list_v2.2.pbtxt",
         "ava_action_list_v2.2_for_activitynet_2019.pbtxt",
         "ava_file_names_trainval_v2.1.txt",
@@ -52,10 +54,8 @@ def test_layout_is_that_of_ava(root):
         "ava_val_v2.2.csv",
         "person_box_67091280_iou90",
     ]
-    assert sorted(path.name for path in (root / "annotations" / DETECTIONS_FOLDER).iterdir()) == sorted(
-        DETECTION_FILES.values()
-    )
-    movies = sorted(path.name for path in (root / "movies").iterdir())
+    assert names(root / "annotations" / DETECTIONS_FOLDER) == sorted(DETECTION_FILES.values())
+    movies = names(root / "movies")
     assert sorted((root / "annotations/ava_file_names_trainval_v2.1.txt").read_text().split()) == movies
     assert len(movies) == 11 and movies[0] == "Mo-train000.mp4"
 
@@ -75,7 +75,7 @@ def test_movies_and_frames_show_the_same(spec, root):
     pictures = read_jpegs(root / "frames/Mo-val__001").astype(float)
     with av.open(str(root / "movies/Mo-val__001.mp4")) as container:
         assert container.streams.video[0].average_rate == 30
-        movie = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(float)
+    movie = decode_all(root / "movies/Mo-val__001.mp4").astype(float)
     assert pictures.shape == movie.shape == drawn.shape == (210, 32, 56, 3)
     for frames in (pictures, movie):
         assert np.abs(luma(frames) - luma(drawn)).mean() < 6

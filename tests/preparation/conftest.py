@@ -22,6 +22,14 @@ ODD_NAMES = [  # of files that must travel through folders, tables and lists unh
 ]
 
 
+def put(root: Path, *names: str) -> Path:
+    """``root`` with empty files of these names."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
 @pytest.fixture
 def odd_names() -> list[str]:
     return ODD_NAMES

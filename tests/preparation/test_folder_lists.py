@@ -6,13 +6,7 @@ from collections import Counter
 import pytest
 
 from slowfast.preparation.folder_lists import folder_lists
-
-
-def put(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
-    return root
+from tests.preparation.conftest import put
 
 
 def test_split_folders(tmp_path):

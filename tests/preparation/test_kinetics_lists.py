@@ -6,6 +6,7 @@ import os
 import pytest
 
 from slowfast.preparation.kinetics_lists import kinetics_lists, read_annotations
+from tests.preparation.conftest import put
 
 TRAIN = """label,youtube_id,time_start,time_end,split,is_cc
 washing lizard,aB3-_xYz01Q,17,27,train,0
@@ -23,14 +24,6 @@ def annotate(folder, **texts):
         (folder / f"{name}.csv").write_text(text)
         paths.append(folder / f"{name}.csv")
     return paths
-
-
-def put(root, *names):
-    for name in names:
-        path = root / os.fsdecode(name) if isinstance(name, bytes) else root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    return root
 
 
 def names_of(lists, split, root):

@@ -103,13 +103,13 @@ def test_keyframes_come_often(make_video, tmp_path, interval):
 
 
 def test_the_sound_goes(helpers, tmp_path):
-    resize_video(helpers.shared_video("mpeg4_25fps_audio.avi"), tmp_path / "copy.mp4", short_side=64)
+    resize_video(helpers.real_video("mpeg4_25fps_audio.avi"), tmp_path / "copy.mp4", short_side=64)
     with av.open(str(tmp_path / "copy.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
 
 
 def test_the_best_of_several_streams_is_copied(helpers, tmp_path):
-    resize_video(helpers.shared_video("nasa_13013.mp4"), tmp_path / "copy.mp4", short_side=54, preset="ultrafast")
+    resize_video(helpers.real_video("nasa_13013.mp4"), tmp_path / "copy.mp4", short_side=54, preset="ultrafast")
     with VideoReader(tmp_path / "copy.mp4") as video:
         assert (video.num_frames, video.height, video.width) == (390, 54, 96)
         assert video.fps == pytest.approx(30000 / 1001, rel=1e-9)

@@ -6,6 +6,7 @@ import pytest
 
 from slowfast.preparation.folder_lists import folder_lists
 from slowfast.preparation.video_groups import find_groups, split_by_group
+from tests.preparation.conftest import put
 
 UCF = {
     name: [f"{name}/v_{name}_g{g:02}_c{c:02}.avi" for g in range(1, 26) for c in range(1, 5)]
@@ -68,10 +69,7 @@ def test_three_recordings_fill_three_splits():
 
 
 def test_lists_of_folders_split_by_group(tmp_path):
-    for name, paths in UCF.items():
-        (tmp_path / name).mkdir()
-        for path in paths:
-            (tmp_path / path).write_bytes(b"")
+    put(tmp_path, *(path for paths in UCF.values() for path in paths))
     lists = folder_lists(tmp_path, fractions=(0.8, 0.1, 0.1), by_group=True)
     assert "50 recordings by UCF's group" in lists.notes[0]
     of_split = {s: {(label, p.split("_g")[1][:2]) for p, label in rows} for s, rows in lists.rows.items()}

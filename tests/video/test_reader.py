@@ -72,8 +72,6 @@ def test_frames_are_those_of_decoding_in_order(name, num_threads, make_video, he
 
 
 REAL = {  # frames, rate, height, width
-    "kinetics_30fps_340x256.mp4": (300, 30, 256, 340),
-    "ava_6fps_340x256.mp4": (57, 6, 256, 340),
     "mpeg4_25fps_audio.avi": (164, 25, 240, 320),
     "nasa_13013.mp4": (390, 30000 / 1001, 270, 480),  # the best of its video streams, not the first
     "h265_video.mp4": (10, 10, 128, 128),
@@ -84,7 +82,7 @@ REAL = {  # frames, rate, height, width
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_videos(name, helpers, monkeypatch):
-    path = helpers.shared_video(name)
+    path = helpers.real_video(name)
     expected = helpers.decode_all(path)
     if not name.endswith(".avi"):
         forbid_slow_way(monkeypatch)
