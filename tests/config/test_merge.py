@@ -109,7 +109,7 @@ def test_wrong_type_names_key_value_and_expected_type(load, text, message):
         ("001", "text", "001"),
         ("'quoted'", "text", "quoted"),
         ("", "text", ""),
-        (None, "text", ""),
+        (None, "text", ""),  # as in PySlowFast's demo files
         ("1e-4", "text", "1e-4"),
     ],
 )
@@ -119,30 +119,11 @@ def test_what_is_taken_and_how(value, default, expected):
     assert type(result) is type(expected)
 
 
-def test_yaml_1_1_numbers_are_numbers(load):
-    cfg = load("SOLVER: {WEIGHT_DECAY: 1e-4, BASE_LR: 1}\n")
-    assert cfg.SOLVER.WEIGHT_DECAY == 1e-4
-    assert cfg.SOLVER.BASE_LR == 1.0
-    assert isinstance(cfg.SOLVER.BASE_LR, float)
-
-
-def test_nested_lists_may_have_other_lengths(load):
-    cfg = load(
-        "RESNET: {SPATIAL_STRIDES: [[1, 1], [2, 2], [2, 2], [1, 1]]}\nNONLOCAL: {LOCATION: [[[]], [[1]], [[]], [[]]]}\n"
-    )
-    assert cfg.RESNET.SPATIAL_STRIDES[3] == [1, 1]
-    assert cfg.NONLOCAL.LOCATION[1] == [[1]]
-
-
 def test_the_type_is_the_defaults_not_that_of_the_last_value():
     cfg = get_cfg()
     cfg.SOLVER.BASE_LR = 1
     cfg.merge_from_list(["SOLVER.BASE_LR", 0.1])
     assert cfg.SOLVER.BASE_LR == 0.1
-
-
-def test_blank_text_as_in_pyslowfasts_demo_files_is_empty_text(load):
-    assert load("DEMO:\n  LABEL_FILE_PATH: # add your path here\n").DEMO.LABEL_FILE_PATH == ""
 
 
 # ---- free-form nodes ----

@@ -22,13 +22,6 @@ def test_alone():
     assert distributed.all_reduce_sum(tensor) is tensor
 
 
-def test_the_local_rank_is_the_launchers(monkeypatch):
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    assert distributed.local_rank() == 0
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert distributed.local_rank() == 3
-
-
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     """What two gloo processes found, and the folder they wrote to."""
@@ -36,18 +29,11 @@ def two_processes(tmp_path_factory):
     return run_group(workers.everything, 2, folder, str(folder)), folder
 
 
-def test_two_know_who_they_are(two_processes):
+def test_two_know_who_they_are_and_what_both_have(two_processes):
     found, _ = two_processes
     assert [part["who"] for part in found] == [(0, 2, True), (1, 2, False)]
-
-
-def test_objects_come_in_rank_order(two_processes):
-    for part in two_processes[0]:
+    for part in found:
         assert [(value["rank"], len(value["long"])) for value in part["objects"]] == [(0, 0), (1, 100)]
-
-
-def test_sums_go_over_both(two_processes):
-    for part in two_processes[0]:
         assert part["reduced"].tolist() == [2.0, 1.0]
 
 
@@ -85,7 +71,11 @@ def test_the_main_process_writes_the_numbers_and_each_its_log(two_processes):
     assert "more than the 2 processes: all of them share statistics" in (logs / "log_rank1.txt").read_text()
 
 
-def test_processes_per_machine(monkeypatch):
+def test_the_launcher_says_which_process_of_a_machine_this_is_and_of_how_many(monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert distributed.local_rank() == 0
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert distributed.local_rank() == 3
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     assert distributed.processes_per_machine(4) == 4
     assert distributed.processes_per_machine(0) == 1  # alone, whatever the environment says
