@@ -85,7 +85,7 @@ def test_training_recipes_of_r101_are_the_released_network_with_the_r50_schedule
 def test_every_recipe_loads_silently_and_says_what_it_is(name):
     assert recipe(name).is_frozen() and not warnings_of(recipe(name))
     if name in PUBLIC:
-        words = ("# Source: ", "# Published: ", "by us.", f"slowfast run --cfg {name} ")
+        words = ("# Source: ", "# Published: ", "# Ours: ", f"slowfast run --cfg {name} ")
         assert not [word for word in words if word not in header(name)]
         assert name in GOLDEN or name == C2D_NOPOOL or "our choice" in header(name)
 
