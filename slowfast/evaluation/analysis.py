@@ -53,7 +53,10 @@ def per_class(scores: ArrayLike, labels: ArrayLike) -> list[dict[str, Any]]:
         ranked = np.nan_to_num(scores, nan=-np.inf)
         precisions = [average_precision(*column) for column in zip(ranked.T, labels.T, strict=True)]
         counts = labels.sum(0).tolist()
-        return [{"class": k, "videos": counts[k], "ap": _percent(ap)} for k, ap in enumerate(precisions)]
+        return [
+            {"class": k, "videos": counts[k], "ap": None if np.isnan(ap) else 100 * ap}
+            for k, ap in enumerate(precisions)
+        ]
     predicted, known = predicted_classes(scores), labels >= 0
     in_five = in_top_k(scores[known], labels[known], 5) if scores.shape[1] > 5 else None
     rows = []
@@ -165,7 +168,3 @@ def _calibration(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 def _share(part: int, whole: int) -> float | None:
     return 100 * float(part) / float(whole) if whole else None
-
-
-def _percent(fraction: float) -> float | None:
-    return None if np.isnan(fraction) else 100 * fraction

@@ -19,9 +19,6 @@ logger = logging.getLogger(__name__)
 METHODS = ("mean", "geometric")
 _SMALLEST = 1e-12  # stands for a score of zero in a geometric mean, which would otherwise be a veto
 _FILE = "predictions.npz"
-_UNEQUAL = (
-    "{}: scores {}, labels {} and paths {} do not match; expected scores (N, K), labels (N,) or (N, K), paths (N,)."
-)
 
 
 class FusionError(ValueError):
@@ -45,9 +42,6 @@ class Predictions:
     paths: np.ndarray
 
     def __post_init__(self):
-        num_videos = len(self.paths)
-        if self.scores.ndim != 2 or len(self.scores) != num_videos or len(self.labels) != num_videos:
-            raise FusionError(_UNEQUAL.format(self.name, self.scores.shape, self.labels.shape, self.paths.shape))
         names, counts = np.unique(self.paths, return_counts=True)
         if (counts > 1).any():
             twice = names[counts > 1]
@@ -103,7 +97,10 @@ def read_prediction_arrays(path: str | Path) -> tuple[np.ndarray, np.ndarray, np
         raise FusionError(f"{path} holds {types}; expected whole numbers as labels, text as paths, floats as scores.")
     scores, labels, paths = found["scores"].astype(np.float64), found["labels"], found["paths"]
     if scores.ndim != 2 or len(labels) != len(scores) or paths.shape != (len(scores),):
-        raise FusionError(_UNEQUAL.format(path, scores.shape, labels.shape, paths.shape))
+        raise FusionError(
+            f"{path}: scores {scores.shape}, labels {labels.shape} and paths {paths.shape} do not match; expected "
+            "scores (N, K), labels (N,) or (N, K), paths (N,)."
+        )
     return scores, labels, paths
 
 
@@ -128,17 +125,14 @@ def fuse(
         raise FusionError(f"method={method!r} is not one of {', '.join(METHODS)}.")
     shares = _shares(weights, members)
     members = [align(member, members[0]) for member in members]
-    scores = np.stack([probabilities(member) for member in members])  # (M, N, K)
-    has_scores = np.stack([member.has_scores for member in members])
-    for member, found in zip(members, has_scores, strict=True):
-        if not found.all():
-            logger.warning(
-                "%s has no scores for %d of %d videos: these get the mean of the others.",
-                member.name,
-                int((~found).sum()),
-                len(found),
-            )
-    fused = _weighted_mean(scores if method == "mean" else np.log(np.maximum(scores, _SMALLEST)), shares, has_scores)
+    scores = np.ma.masked_invalid([probabilities(member) for member in members])  # (M, N, K)
+    for member in members:
+        num_missing = int((~member.has_scores).sum())
+        if num_missing:
+            text = "%s has no scores for %d of %d videos: these get the mean of the others."
+            logger.warning(text, member.name, num_missing, len(member.paths))
+    values = scores if method == "mean" else np.log(np.maximum(scores, _SMALLEST))
+    fused = np.ma.filled(np.ma.average(values, axis=0, weights=shares), np.nan)
     if method == "geometric":
         fused = np.exp(fused)
         if members[0].labels.ndim == 1:
@@ -215,12 +209,3 @@ def probabilities(member: Predictions) -> np.ndarray:
             "with another test's. Test with DATA.ENSEMBLE_METHOD mean or max."
         )
     return scores
-
-
-def _weighted_mean(values: np.ndarray, shares: np.ndarray, has_scores: np.ndarray) -> np.ndarray:
-    """Mean (N, K) of ``values`` (M, N, K) over the members that have scores; NaN where none with a share has."""
-    weight = shares[:, None] * has_scores  # (M, N)
-    total = weight.sum(0)
-    mean = (weight[:, :, None] * np.where(has_scores[:, :, None], values, 0.0)).sum(0)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN meant
-        return mean / total[:, None]

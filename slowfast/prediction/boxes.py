@@ -123,13 +123,12 @@ class ListedBoxes:
         if not seconds:
             named = ", ".join(sorted(self._rows)[:3])
             raise BoxListError(f"{self.path} has no boxes for {_video_id(path)} (only for {named}, ...).")
-        return [(time, *_arrays(rows)) for time, rows in sorted(seconds.items()) if time >= 0]
-
-
-def _arrays(rows: dict[tuple, float | None]) -> tuple[np.ndarray, np.ndarray | None]:
-    scores = list(rows.values())
-    boxes = np.array(list(rows), dtype=np.float32)
-    return boxes, None if None in scores else np.array(scores, dtype=np.float32)
+        found = []
+        for time, rows in sorted(seconds.items()):
+            scores = None if None in rows.values() else np.array(list(rows.values()), np.float32)
+            if time >= 0:
+                found.append((time, np.array(list(rows), np.float32), scores))
+        return found
 
 
 def _video_id(path: str) -> str:

@@ -226,7 +226,7 @@ def _write_array(file: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
 
 def _write_stacked(file: zipfile.ZipFile, name: str, parts: Sequence[Path]) -> dict[str, tuple[int, ...]]:
     """One array (N, ...) of equal shapes, else one for each part."""
-    shapes = [_shape_in(part, name) for part in parts]
+    shapes = [_array_in(part, name).shape for part in parts]
     if len(set(shapes)) > 1:
         for index, part in enumerate(parts):
             _write_array(file, f"{name}/{index}", _array_in(part, name))
@@ -243,7 +243,3 @@ def _write_stacked(file: zipfile.ZipFile, name: str, parts: Sequence[Path]) -> d
 def _array_in(part: Path, name: str) -> np.ndarray:
     with np.load(part) as arrays:
         return arrays[name]
-
-
-def _shape_in(part: Path, name: str) -> tuple[int, ...]:
-    return _array_in(part, name).shape

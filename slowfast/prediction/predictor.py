@@ -150,7 +150,9 @@ class VideoPredictor:
             if self.look.boxes is not None:
                 yield from self._boxes(path, self.look.boxes, result, windows)
             elif self.look.cut is None:
-                self._whole(path, result)
+                result.whole = self.pipeline(path)
+                if self.keeps_moments:
+                    result.moments = moments_of_clips(result.whole)
             else:
                 reader = stack.enter_context(self._open_forward(source))
                 self.on_windows(source.path, self.look.cut.count(reader))
@@ -166,11 +168,6 @@ class VideoPredictor:
         stream, name = (standard_input(), "standard input") if is_stdin else (source.path, source.path)
         fps = self.pipeline.protocol.sampling.counted_fps
         return open_stream(stream, name=name, fps=fps, **forward_options(self.pipeline))
-
-    def _whole(self, path: str, result: VideoResult) -> None:
-        result.whole = self.pipeline(path)
-        if self.keeps_moments:
-            result.moments = moments_of_clips(result.whole)
 
     def _windows(
         self, scored: Iterator[WindowScores], cut: WindowCut, result: VideoResult, windows: list[dict[str, Any]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,13 +93,9 @@ class SegmentMerger:
         return self._close(list(self._open))
 
     def _close(self, class_ids: Sequence[int]) -> list[Segment]:
-        return sorted(self._closed(class_ids), key=lambda segment: (segment.start, segment.label))
-
-    def _closed(self, class_ids: Sequence[int]) -> Iterator[Segment]:
-        for class_id in class_ids:
-            open_ = self._open.pop(class_id)
-            label = class_name(class_id, self.class_names)
-            yield Segment(open_.start, open_.end, label, open_.total / open_.count, self.track)
+        closed = [(class_name(class_id, self.class_names), self._open.pop(class_id)) for class_id in class_ids]
+        segments = [Segment(one.start, one.end, label, one.total / one.count, self.track) for label, one in closed]
+        return sorted(segments, key=lambda segment: (segment.start, segment.label))
 
 
 class WindowSegments:

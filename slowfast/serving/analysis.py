@@ -81,8 +81,13 @@ class Analyst:
         Raises:
             JobError: 415 it is no video; 413 it is too long; 400 decoding it is dangerous (``screening``).
         """
+        path = str(video.path)
         try:
-            seconds = self._seconds(video)
+            if video.is_ours:
+                index = read_index(path)
+                seconds = index.num_frames / index.fps
+            else:
+                seconds = screened_seconds(path, max_seconds=self.max_seconds)
         except VideoReadError as error:
             raise JobError(415, video.without_path(str(error))) from None
         if seconds > self.max_seconds:
@@ -90,12 +95,6 @@ class Analyst:
                 413, f"{video.name} lasts {seconds:.0f} seconds; this server takes up to {self.max_seconds:g}."
             )
         return seconds
-
-    def _seconds(self, video: Video) -> float:
-        if not video.is_ours:
-            return screened_seconds(str(video.path), max_seconds=self.max_seconds)
-        index = read_index(str(video.path))
-        return index.num_frames / index.fps
 
     def record(self, video: Video) -> dict[str, Any]:
         """The entry of ``videos`` that ``slowfast predict --json`` writes, "path" being the name.

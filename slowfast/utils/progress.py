@@ -66,7 +66,8 @@ class Progress:
     def note(self, **values: Any) -> None:
         """Show ``values`` after the bar."""
         if self.is_shown:
-            self._bar.set_postfix({key: _short(value) for key, value in values.items()}, refresh=False)
+            short = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in values.items()}
+            self._bar.set_postfix(short, refresh=False)
 
     def close(self) -> None:
         self._bar.close()
@@ -78,10 +79,6 @@ class Progress:
         self.close()
         if error is None:
             liveness.mark(f"after {self._name}")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def time_left(start: float, done: int, total: int) -> str:

@@ -29,7 +29,8 @@ class Registry:
         def add(entry: T) -> T:
             entry_name = name or entry.__name__
             known = self._entries.get(entry_name.lower())
-            if known is not None and not _same_definition(known[1], entry):
+            # A module imported twice (notebook reload) may register again.
+            if known is not None and _definition(known[1]) != _definition(entry):
                 raise ValueError(
                     f"{self.kind} {entry_name!r} is already registered, as {known[1]!r}: choose another name."
                 )
@@ -61,9 +62,6 @@ class Registry:
         return str(name).lower() in self._entries
 
 
-def _same_definition(first: object, second: object) -> bool:
-    """Whether both come from the same place: a module imported twice (notebook reload) may register again."""
-    return (getattr(first, "__module__", 1), getattr(first, "__qualname__", 1)) == (
-        getattr(second, "__module__", 2),
-        getattr(second, "__qualname__", 2),
-    )
+def _definition(entry: object) -> tuple:
+    """Where an entry is defined; an object without a name is its own definition."""
+    return getattr(entry, "__module__", None), getattr(entry, "__qualname__", entry)

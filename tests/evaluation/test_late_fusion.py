@@ -128,8 +128,6 @@ def test_other_misuse():
         fuse([a, a], method="median")
     with pytest.raises(FusionError, match=r"b: 1 videos appear more than once, e\.g\. a\.mp4"):
         Predictions("b", np.ones((2, 3)), np.zeros(2), np.array(["a.mp4", "a.mp4"]))
-    with pytest.raises(FusionError, match=r"b: scores \(2, 3\), labels \(1,\) and paths \(2,\)"):
-        Predictions("b", np.ones((2, 3)), np.zeros(1), np.array(["a.mp4", "b.mp4"]))
 
 
 def save(path, predictions: Predictions) -> None:
@@ -158,6 +156,9 @@ def test_files_of_another_kind(tmp_path):
     np.savez(tmp_path / "other.npz", scores=np.ones((2, 3)))
     with pytest.raises(FusionError, match=r"other\.npz lacks labels, paths"):
         read_predictions(tmp_path / "other")
+    np.savez(tmp_path / "unequal.npz", scores=np.ones((2, 3)), labels=[0], paths=np.array(["a", "b"]))
+    with pytest.raises(FusionError, match=r"unequal\.npz: scores \(2, 3\), labels \(1,\) and paths \(2,\) do"):
+        read_predictions(tmp_path / "unequal.npz")
     np.savez(tmp_path / "objects.npz", scores=np.ones((1, 3)), labels=[0], paths=np.array(["a"], dtype=object))
     with pytest.raises(FusionError, match=r"objects\.npz cannot be read"):
         read_predictions(tmp_path / "objects.npz")

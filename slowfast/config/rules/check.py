@@ -50,18 +50,11 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> Cf
     if warn:
         for sentence in odd_settings(cfg, defaults):
             logger.warning(sentence)
-    if not cfg.is_frozen():
-        _scale_learning_rates(cfg)
-    return cfg
-
-
-def _scale_learning_rates(cfg: CfgNode) -> None:
-    """Multiply the learning rates by the number of machines, once, where the config asks for it."""
-    if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS and cfg.NUM_SHARDS > 1:
-        cfg.SOLVER.BASE_LR *= cfg.NUM_SHARDS
-        cfg.SOLVER.WARMUP_START_LR *= cfg.NUM_SHARDS
-        cfg.SOLVER.COSINE_END_LR *= cfg.NUM_SHARDS
+    if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS and cfg.NUM_SHARDS > 1 and not cfg.is_frozen():
+        for key in ("BASE_LR", "WARMUP_START_LR", "COSINE_END_LR"):
+            cfg.SOLVER[key] *= cfg.NUM_SHARDS
         cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
+    return cfg
 
 
 def type_problems(

@@ -156,7 +156,10 @@ def evaluate(
     class_ids = _class_ids(class_names)
     _check_units(groundtruth, detections)
     images, (truth_image, found_image) = number_images(groundtruth, detections)
-    is_excluded = _is_excluded(images, excluded, rules)
+    excluded = set(excluded)
+    if excluded and rules.excluded == "nothing":
+        logger.warning("the protocol %r knows no excluded timestamps: %d are skipped.", rules.name, len(excluded))
+    is_excluded = np.array([image in excluded for image in images], bool)
 
     truth = _Rows(groundtruth, truth_image, class_ids)
     if rules.excluded == "rows":
@@ -165,8 +168,11 @@ def evaluate(
 
     found = _Rows(detections, found_image, class_ids)
     _check_known_images(images, truth_image, found_image)
-    num_listed = len(set(groundtruth.images))  # they were numbered first
-    _drop_detections(found, rules, is_excluded, _is_labeled(rules, len(images), num_listed, truth))
+    is_labeled = np.full(len(images), rules.unlabeled_images == "wrong")  # whether an image's detections count
+    is_labeled[truth.image] = True
+    if rules.unlabeled_images == "wrong if listed":
+        is_labeled[: len(set(groundtruth.images))] = True  # they were numbered first
+    _drop_detections(found, rules, is_excluded, is_labeled)
 
     is_right = _is_right(found, truth, by_score=rules.claims_by_score)
     return _result(rules, list(class_names.values()), truth, found, is_right)
@@ -245,15 +251,6 @@ def _is_among_best(image: np.ndarray, scores: np.ndarray, count: int) -> np.ndar
     is_best = np.empty(len(image), bool)
     is_best[order] = np.arange(len(order)) - first[of_image] < count
     return is_best
-
-
-def _is_labeled(rules: Protocol, num_images: int, num_listed: int, truth: _Rows) -> np.ndarray:
-    """Whether the detections of an image count."""
-    is_labeled = np.full(num_images, rules.unlabeled_images == "wrong")
-    is_labeled[truth.image] = True
-    if rules.unlabeled_images == "wrong if listed":
-        is_labeled[:num_listed] = True
-    return is_labeled
 
 
 def _is_right(found: _Rows, truth: _Rows, *, by_score: bool) -> np.ndarray:
@@ -337,13 +334,6 @@ def _class_index(classes: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     index = order.astype(np.int16)[place]
     index[class_ids[index] != classes] = -1
     return index
-
-
-def _is_excluded(images: list[ImageKey], excluded: Collection[ImageKey], rules: Protocol) -> np.ndarray:
-    if len(excluded) and rules.excluded == "nothing":
-        logger.warning("the protocol %r knows no excluded timestamps: %d are skipped.", rules.name, len(excluded))
-    excluded = set(excluded)
-    return np.fromiter((image in excluded for image in images), bool, len(images))
 
 
 def _check_units(groundtruth: BoxTable, detections: BoxTable) -> None:

@@ -222,9 +222,10 @@ def _videos(
     order = np.lexsort((np.where(rank == 2, best, -best), rank))[:MAX_VIDEOS]
     rows = []
     for i in order.tolist():
+        known = np.flatnonzero(labels[i])
         row = {
             "path": str(paths[i]),
-            "label": _label(labels[i]),
+            "label": known.tolist() if labels.ndim == 2 else int(labels[i]) if labels[i] >= 0 else None,
             "right": None if right[i] < 0 else bool(right[i]),
             "top": [] if predicted[i] < 0 else _top(scores[i]),
         }
@@ -234,12 +235,6 @@ def _videos(
             row["frames"] = strips[i]
         rows.append(row)
     return rows
-
-
-def _label(label: np.ndarray) -> int | list[int] | None:
-    if np.ndim(label):
-        return np.flatnonzero(label).tolist()
-    return int(label) if label >= 0 else None
 
 
 def _top(scores: np.ndarray) -> list[list[float]]:
