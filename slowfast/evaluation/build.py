@@ -7,8 +7,6 @@ whether a video has several labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from fvcore.common.config import CfgNode
 
@@ -22,16 +20,13 @@ EVALUATOR_REGISTRY = Registry("evaluator", key="TEST.EVALUATOR")
 
 @EVALUATOR_REGISTRY.register("topk")
 class TopK:
-    """Top-k accuracy in percent for integer labels (N,); k above the number of classes is skipped."""
+    """Top-1 and top-5 accuracy in percent for integer labels (N,); no top-5 of less than five classes."""
 
     primary = "top1"
     multi_label = False
 
-    def __init__(self, *, ks: Sequence[int] = (1, 5)):
-        self.ks = tuple(ks)
-
     def __call__(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        return {f"top{k}": topk_accuracy(scores, labels, k) for k in self.ks if k == 1 or k <= scores.shape[1]}
+        return {f"top{k}": topk_accuracy(scores, labels, k) for k in (1, 5) if k == 1 or k <= scores.shape[1]}
 
 
 @EVALUATOR_REGISTRY.register("multilabel_map")

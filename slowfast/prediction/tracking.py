@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+LEAST_IOU = 0.3  # intersection over union of a box with the last one of the track that it continues
+MOST_MISSING = 1
+
 
 class IouTracker:
     """Assigns boxes the number of the track that they continue, or a new one.
 
-    The pair of a box and a track with the largest overlap is matched first, then the next, down to ``least_iou``. A
-    track that no box continues is kept for ``patience`` key frames.
-
-    Args:
-        least_iou: minimum intersection over union for a box to continue a track.
-        patience: number of key frames that a track may miss.
+    The pair of a box and a track with the largest overlap is matched first, then the next, down to LEAST_IOU. A track
+    may miss MOST_MISSING key frames.
     """
 
-    def __init__(self, *, least_iou: float = 0.3, patience: int = 1):
-        self.least_iou, self.patience = least_iou, patience
+    def __init__(self):
         self._boxes: dict[int, np.ndarray] = {}  # of each track, the last one
         self._missing: dict[int, int] = {}
         self._num_tracks = 0
@@ -48,7 +46,7 @@ class IouTracker:
         found: dict[int, int] = {}
         for place in np.argsort(-overlaps, axis=None, kind="stable").tolist():
             box, column = divmod(place, len(known))
-            if overlaps[box, column] < self.least_iou:
+            if overlaps[box, column] < LEAST_IOU:
                 break
             if box not in found and known[column] not in found.values():
                 found[box] = known[column]
@@ -57,7 +55,7 @@ class IouTracker:
     def _remember(self, boxes: np.ndarray, tracks: list[int]) -> None:
         for track in [track for track in self._boxes if track not in tracks]:
             self._missing[track] = self._missing.get(track, 0) + 1
-            if self._missing[track] > self.patience:
+            if self._missing[track] > MOST_MISSING:
                 del self._boxes[track], self._missing[track]
         for box, track in zip(boxes, tracks, strict=True):
             self._boxes[track] = box

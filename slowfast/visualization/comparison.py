@@ -74,7 +74,7 @@ def _draw_bars(axes, bars: Mapping[str, Mapping[str, float]]) -> None:
     axes.set_xticks(range(len(figures)), figures)
 
 
-def plot_ablation(path: str | Path, rows: Sequence[tuple[str, str, Sequence[float]]], *, figure: str = "%") -> None:
+def plot_ablation(path: str | Path, rows: Sequence[tuple[str, str, Sequence[float]]]) -> None:
     """Write a PNG: one bar per config at its mean, one dot per seed, configs of a group in one color.
 
     Args:
@@ -92,7 +92,7 @@ def plot_ablation(path: str | Path, rows: Sequence[tuple[str, str, Sequence[floa
         axes.plot(figures, [place] * len(figures), "o", color=color, markersize=4)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.invert_yaxis()
-    axes.set(xlabel=f"test, several views ({figure}); bar: mean over seeds, dot: one seed", xlim=(0, 102))
+    axes.set(xlabel="test, several views (%); bar: mean over seeds, dot: one seed", xlim=(0, 102))
     handles = [plt.Rectangle((0, 0), 1, 1, color=f"C{i % 10}", alpha=0.45) for i in range(len(groups))]
     axes.legend(handles, groups, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.grid(axis="x", alpha=0.3)

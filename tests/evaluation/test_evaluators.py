@@ -12,7 +12,7 @@ def test_top_k_in_percent_counts_failed_and_unlabeled_videos_as_wrong():
     assert TopK()(np.eye(8)[:4] + np.linspace(0, 0.1, 8), np.array([0, 1, 2, 7])) == {"top1": 75.0, "top5": 100.0}
     assert TopK()(np.eye(4), np.arange(4)) == {"top1": 100.0}  # no top 5 of 4
     assert TopK()(np.ones((2, 1)), np.zeros(2, int)) == {"top1": 100.0}
-    assert TopK(ks=(1, 2))(np.array([[0.9, 0.1], [np.nan] * 2]), np.array([0, 1])) == {"top1": 50.0, "top2": 50.0}
+    assert TopK()(np.array([[0.9, 0.1], [np.nan] * 2]), np.array([0, 1])) == {"top1": 50.0}
     assert TopK()(np.eye(3), np.array([0, 1, -1]))["top1"] == pytest.approx(200 / 3)
 
 

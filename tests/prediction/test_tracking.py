@@ -24,7 +24,7 @@ def test_the_largest_overlap_goes_first():
 
 
 def test_a_track_may_be_missing_once():
-    tracker = IouTracker(patience=1)
+    tracker = IouTracker()
     assert tracker.update(np.array([LEFT])) == [0]
     assert tracker.update(np.zeros((0, 4))) == []
     assert tracker.update(np.array([LEFT])) == [0]

@@ -88,34 +88,13 @@ def merge_scores(
 
 def _row_ids(*columns: np.ndarray) -> np.ndarray:
     """Numbers that are equal where all columns are: int64 (R,)."""
-    hashes = _hashes(columns)
-    order = np.argsort(hashes, kind="stable")  # sorting by one column is several times as fast as by all
-    is_new = _differs_from_previous(columns, order)
-    if (is_new != _differs_from_previous([hashes], order)).any():  # different rows with one hash: about never
-        order = np.lexsort(columns)
-        is_new = _differs_from_previous(columns, order)
+    order = np.lexsort(columns)
+    is_new = np.zeros(len(order), bool)  # the row differs from the one before it in some column
+    for column in columns:
+        is_new[1:] |= np.diff(column[order]) != 0
     ids = np.empty(len(order), np.int64)
     ids[order] = np.cumsum(is_new)
     return ids
-
-
-def _hashes(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """uint64 (R,), equal for rows whose columns are equal bit by bit."""
-    hashes = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        bits = column.astype(np.float64).view(np.uint64)
-        hashes = (hashes ^ bits) * np.uint64(0x9E3779B97F4A7C15)
-        hashes ^= hashes >> np.uint64(29)
-    return hashes
-
-
-def _differs_from_previous(columns: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
-    """Whether a row differs in some column from the row before it in ``order``; bool (R,), False for the first."""
-    is_new = np.zeros(len(order), bool)
-    for column in columns:
-        ordered = column[order]
-        is_new[1:] |= ordered[1:] != ordered[:-1]
-    return is_new
 
 
 def _checked_weights(weights: Sequence[float] | None, num_tables: int) -> np.ndarray:

@@ -59,22 +59,19 @@ class BoxTable:
         boxes: np.ndarray,
         scores: np.ndarray,
         *,
-        class_ids: Sequence[int] | None = None,
         source: str = "detections",
     ) -> BoxTable:
         """The table of a model's output: R boxes (R, 4) with scores (R, K) become R * K rows, box by box.
 
-        Args:
-            class_ids: id of each column; 1, 2, ... K by default (AVA's column j is id j + 1).
+        Column j holds the class of id j + 1, as in AVA.
         """
         scores = np.asarray(scores, np.float64)
         num_boxes, num_classes = scores.shape
-        ids = np.arange(1, num_classes + 1) if class_ids is None else np.asarray(class_ids)
         return cls(
             images=images,
             image_index=np.repeat(np.asarray(image_index, np.int32), num_classes),
             boxes=np.repeat(np.asarray(boxes, np.float64), num_classes, axis=0),
-            classes=np.tile(ids.astype(np.int32), num_boxes),
+            classes=np.tile(np.arange(1, num_classes + 1, dtype=np.int32), num_boxes),
             scores=scores.reshape(-1),
             source=source,
         )

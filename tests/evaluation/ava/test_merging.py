@@ -21,7 +21,7 @@ def random_table(seed=0, num_boxes=20, source="detections"):
     images = [("a", 902), ("b", 7), ("c", 902.5)]
     boxes = rng.random((num_boxes, 4)).astype(np.float32)
     return BoxTable.from_score_matrix(
-        images, rng.integers(0, 3, num_boxes), boxes, rng.random((num_boxes, 3)), class_ids=[1, 5, 80], source=source
+        images, rng.integers(0, 3, num_boxes), boxes, rng.random((num_boxes, 3)), source=source
     )
 
 
@@ -141,11 +141,3 @@ def test_duplicates_of_a_padded_sampler_go_and_the_rest_stays(seed):
     }
     both = BoxTable(table.images, **columns)
     assert rows_of(drop_duplicate_rows(both)[0]) == list(dict.fromkeys(rows_of(both)))
-
-
-def test_rows_with_one_hash_are_still_told_apart(monkeypatch):
-    monkeypatch.setattr(module, "_hashes", lambda columns: np.zeros(len(columns[0]), np.uint64))
-    table = random_table()
-    unique, num_dropped = drop_duplicate_rows(table.take(np.append(np.arange(len(table)), [3, 1])))
-    assert num_dropped == 2
-    assert rows_of(unique) == rows_of(table)

@@ -39,7 +39,6 @@ def test_a_score_matrix_becomes_rows_box_by_box():
     assert table.classes.tolist() == [1, 2, 1, 2]
     assert table.scores.tolist() == scores.astype(np.float64).reshape(-1).tolist()
     np.testing.assert_array_equal(table.boxes, boxes[[0, 0, 1, 1]])
-    assert BoxTable.from_score_matrix([("a", 902)], [0], [BOX], [[0.1, 0.2]], class_ids=[12, 80]).classes[1] == 80
 
 
 def test_no_row_at_all():
