@@ -127,7 +127,7 @@ def read_layer(path: Path) -> Layer:
 def _anchor_imports(layer: Layer, folder: Path) -> None:
     """Make the .py files of IMPORTS absolute: they are relative to the YAML that names them.
 
-    One that lies only in the working directory is found there, as it always was.
+    A file that exists only in the working directory is taken from there.
     """
     names = layer.tree.get("IMPORTS")
     if not isinstance(names, list):

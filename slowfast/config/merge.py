@@ -1,4 +1,4 @@
-"""Merging layers into a config: unknown keys, wrong types and text that stands for a number."""
+"""Merging layers into a config: unknown keys, wrong types, and text that spells a number."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def _free_form(value: Any) -> Any:
 def coerce(value: Any, expected: Any) -> Any:
     """``value`` as the type of the default ``expected``.
 
-    Text is decoded where the default is no text ("1e-4" is text in YAML 1.1, and so is every value of a
-    command line); whole numbers are floats too, tuples and lists are one; where the default is None, a number
-    or None is taken; nothing, where text is expected, is empty text.
+    Text is decoded unless the default is text ("1e-4" is text in YAML 1.1, as is every value on a command line). An
+    integer may stand for a float, and a tuple for a list; a default of None accepts a number or None; null for text is
+    empty text.
 
     Raises:
         ConfigError: any other type; the message continues the key's name.
@@ -197,7 +197,7 @@ def _as_list(value: Any, expected: Sequence) -> list:
 
 
 def _leaf_types(value: Any) -> Iterator[type]:
-    """Types of what stands in nested lists."""
+    """Types of the leaves of nested lists."""
     for item in value:
         if isinstance(item, list | tuple):
             yield from _leaf_types(item)
@@ -236,7 +236,7 @@ def _wrong_type(value: Any, expected: str) -> ConfigError:
 
 
 def override_layers(overrides: Sequence[Any]) -> list[Layer]:
-    """``[KEY, value, KEY=value, ...]`` as one layer a pair; a key is a dotted path.
+    """``[KEY, value, KEY=value, ...]`` as one layer per pair; a key is a dotted path.
 
     Raises:
         ConfigError: a value is missing, or something else stands where a key should.

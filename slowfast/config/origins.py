@@ -34,8 +34,8 @@ def inferred(cfg: CfgNode) -> dict[str, str]:
 def value_beside(cfg: CfgNode, name: str, other: str) -> Any:
     """The value of ``name``, as written, that ``other`` was chosen for; None where no layer had set it by then.
 
-    What the user changed after the last layer that sets ``other`` is not looked at. Overrides count as one layer, and
-    so do recipes of the package: all of them belong together.
+    Layers after the last one that sets ``other`` do not count. All overrides are one layer, and so are all recipes of
+    the package.
     """
     layers = list(getattr(cfg, "layers", ()))
     if not any(_has(layer.tree, other) for layer in layers if layer.source == OVERRIDES):

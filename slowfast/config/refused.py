@@ -1,4 +1,4 @@
-"""What is not a setting here: keys nobody knows, and PySlowFast's parts that slowfast does not have."""
+"""What is not a setting here: unknown keys, and parts of PySlowFast that slowfast does not have."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BENCHMARK = "no run reads it; `slowfast benchmark --parts loading throughput --
 _CHUNKS = "an epoch is the whole list here; write a shorter list, or change SOLVER.MAX_EPOCH"
 _UNREAD = "nothing reads it, nor does PySlowFast"
 
-# Keys that exist with their default value only: any other would be passed over in silence. What to do instead.
+# Keys that exist with their default value only: any other would silently be ignored. What to do instead.
 INSTEAD = {
     "BENCHMARK.NUM_EPOCHS": _BENCHMARK,
     "BENCHMARK.LOG_PERIOD": _BENCHMARK,

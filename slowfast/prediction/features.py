@@ -102,40 +102,34 @@ def video_features(pipeline: Pipeline, video: VideoPath, choice: FeatureChoice) 
 def _outputs(pipeline: Pipeline, frames: Tensor, modules: dict[str, nn.Module]) -> dict[str, Tensor]:
     """float32 (V, ...) of every module, in one forward pass of the model (or several, if memory is short)."""
     found: dict[str, list[Tensor]] = {name: [] for name in modules}
+    shapes: dict[str, torch.Size] = {}
 
-    def note(name: str):
-        def hook(module, inputs, output):
-            if not isinstance(output, Tensor):
-                raise ValueError(
-                    f"layer {name!r} gives {type(output).__name__}, not an array: name a module inside it."
-                )
-            found[name].append(output)
-
-        return hook
+    def keep(name: str, output: object) -> None:
+        if not isinstance(output, Tensor):
+            raise ValueError(f"layer {name!r} gives {type(output).__name__}, not an array: name a module inside it.")
+        found[name].append(output)
 
     def run(clip: Tensor) -> Tensor:
         for values in found.values():
             values.clear()
-        result = pipeline.model(clip)
+        pipeline.model(clip)
         for name, values in found.items():
             if len(values) != 1 or len(values[0]) != len(clip):
                 raise ValueError(f"layer {name!r} does not give one array for each clip: name another module.")
-        flat = [values[0].flatten(1) for values in found.values()]
-        shapes.update({name: values[0].shape[1:] for name, values in found.items()})
-        widths[:] = [part.shape[1] for part in flat]
-        del result
-        return torch.cat([part.float() for part in flat], dim=1)
+            shapes[name] = values[0].shape[1:]
+        return torch.cat([values[0].flatten(1).float() for values in found.values()], dim=1)
 
-    shapes: dict[str, torch.Size] = {}
-    widths: list[int] = []
-    hooks = [module.register_forward_hook(note(name)) for name, module in modules.items()]
+    hooks = [
+        module.register_forward_hook(lambda _module, _inputs, output, name=name: keep(name, output))
+        for name, module in modules.items()
+    ]
     try:
-        values = pipeline.infer(frames, None, run)
+        rows = pipeline.infer(frames, None, run)
     finally:
         for hook in hooks:
             hook.remove()
-    split = zip(modules, values.split(widths, dim=1), strict=True)
-    return {name: part.reshape(len(part), *shapes[name]) for name, part in split}
+    split = rows.split([shape.numel() for shape in shapes.values()], dim=1)
+    return {name: part.reshape(len(part), *shapes[name]) for name, part in zip(shapes, split, strict=True)}
 
 
 def _pooled(values: Tensor, name: str) -> Tensor:
@@ -162,7 +156,7 @@ class FeatureStore:
     """Features of many videos: first one part per video in a folder next to the file, then the file. Resumable.
 
     The file is an .npz: for each layer an array (N, ...), and "paths" (N,). If maps differ in size between videos,
-        there is one array per video, "<layer>/<number>".
+    there is one array per video, "<layer>/<number>".
 
     Args:
         path: of the .npz file.

@@ -1,4 +1,4 @@
-"""Rules of action detection on AVA: DETECTION, AVA. They hold where DETECTION.ENABLE asks for boxes."""
+"""Rules of action detection on AVA: DETECTION, AVA. They apply with DETECTION.ENABLE."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def check_and_infer(cfg: CfgNode, defaults: CfgNode, *, warn: bool = True) -> Cf
 def type_problems(
     cfg: CfgNode, defaults: CfgNode, names: list[str] | None = None, prefix: KeyPath = ()
 ) -> Iterator[str]:
-    """Values of another type than the default's, as a notebook may assign them; keys that are gone or new."""
+    """Values whose type is not the default's, as a notebook may assign them; missing and unknown keys."""
     names = names or list(key_names(defaults))
     for key, default in defaults.items():
         name = ".".join((*prefix, key))
@@ -92,7 +92,7 @@ def refused_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
 
 
 def run_problems(cfg: CfgNode) -> Iterator[str]:
-    """Processes, machines, seeds and what a run does."""
+    """Processes, machines, seeds, batches and checkpoints."""
     yield from at_least(cfg, 0, "NUM_GPUS", "RNG_SEED")
     yield from at_least(cfg, 1, "NUM_SHARDS", "LOG_PERIOD")
     if not 0 <= cfg.SHARD_ID < max(1, cfg.NUM_SHARDS):
@@ -111,7 +111,7 @@ def run_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:
-    """A batch that its GPUs cannot share evenly."""
+    """A batch that the GPUs cannot share equally."""
     size, num_gpus = cfg[group].BATCH_SIZE, cfg.NUM_GPUS
     if num_gpus > 1 and size % num_gpus:
         sizes = [multiple for multiple in (size // num_gpus * num_gpus, -(-size // num_gpus) * num_gpus) if multiple]
@@ -122,7 +122,7 @@ def _batch_problems(cfg: CfgNode, group: str) -> Iterator[str]:
 
 
 def odd_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
-    """Settings that work but are seldom meant."""
+    """Settings that work but are rarely intended."""
     yield from batch_without_rate(cfg, defaults)
     if cfg.DATA.MULTI_LABEL and cfg.DATA.ENSEMBLE_METHOD != "max":
         yield (
@@ -142,7 +142,7 @@ def odd_settings(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
 
 
 def batch_without_rate(cfg: CfgNode, defaults: CfgNode) -> Iterator[str]:
-    """Another batch than the one that SOLVER.BASE_LR was chosen for, with SGD, whose rate goes with the batch."""
+    """A batch other than the one that SOLVER.BASE_LR was chosen for, with SGD, whose rate depends on the batch."""
     written = value_beside(cfg, "TRAIN.BATCH_SIZE", "SOLVER.BASE_LR")
     meant = coerce(written, defaults.TRAIN.BATCH_SIZE) if written is not None else defaults.TRAIN.BATCH_SIZE
     size, rate = cfg.TRAIN.BATCH_SIZE, cfg.SOLVER.BASE_LR

@@ -1,4 +1,4 @@
-"""What the rules of several keys share: reading a key by its name, and the commonest complaints."""
+"""What rules share: reading a key by its name, and the most common complaints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def value_of(cfg: CfgNode, name: str) -> Any:
 
 
 def clips_per_video(cfg: CfgNode) -> int:
-    """Clips that a training batch has of every video in it."""
+    """Training clips of each video in a batch."""
     return cfg.DATA.TRAIN_CROP_NUM_TEMPORAL * cfg.DATA.TRAIN_CROP_NUM_SPATIAL * cfg.AUG.NUM_SAMPLE
 
 
@@ -40,7 +40,7 @@ def above(cfg: CfgNode, bound: float, *names: str) -> Iterator[str]:
 
 
 def fraction(cfg: CfgNode, *names: str) -> Iterator[str]:
-    """Keys that are probabilities or shares and lie outside [0, 1]."""
+    """Probabilities or shares outside [0, 1]."""
     for name in names:
         value = value_of(cfg, name)
         if not 0 <= value <= 1:
@@ -48,7 +48,7 @@ def fraction(cfg: CfgNode, *names: str) -> Iterator[str]:
 
 
 def one_of(cfg: CfgNode, name: str, choices: Iterable[str | int]) -> Iterator[str]:
-    """A closed choice that holds something else."""
+    """A key whose value is not one of ``choices``."""
     value, choices = value_of(cfg, name), list(choices)
     if value not in choices:
         yield not_one_of(name, value, choices)

@@ -10,7 +10,7 @@ from slowfast.config.rules.common import above, at_least, clips_per_video, fract
 
 
 def data_problems(cfg: CfgNode) -> Iterator[str]:
-    """Everything that keeps clips from being cut as asked."""
+    """Everything that prevents the requested clips and views."""
     yield from at_least(cfg, 1, "DATA.NUM_FRAMES", "DATA.SAMPLING_RATE", "DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE")
     yield from at_least(cfg, 1, "TEST.NUM_ENSEMBLE_VIEWS", "DATA_LOADER.PREFETCH_FACTOR", "DATA.DECODING_SHORT_SIZE")
     yield from at_least(cfg, 0, "DATA_LOADER.NUM_WORKERS", "DATA.DECODER_THREADS", "DATA.DECODE_TIMEOUT")
@@ -41,7 +41,7 @@ def data_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def jitter_problems(cfg: CfgNode) -> Iterator[str]:
-    """Ranges of training crops that are no ranges, or smaller than the crop."""
+    """Ranges of training crops that are not ranges, or smaller than the crop."""
     for key in ("TRAIN_JITTER_SCALES", "TRAIN_JITTER_SCALES_RELATIVE", "TRAIN_JITTER_ASPECT_RELATIVE"):
         values = cfg.DATA[key]
         if key != "TRAIN_JITTER_SCALES" and not values:

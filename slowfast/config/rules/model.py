@@ -1,7 +1,7 @@
 """Rules of the networks: MODEL, SLOWFAST, RESNET, NONLOCAL, BN.
 
-Which names, depths and activations there are, and which labels a loss or a metric takes, the parts say themselves,
-before a run starts (``engine/parts.py``).
+The parts themselves say which names, depths and activations exist, and which labels a loss or a metric takes, before a
+run starts (``engine/parts.py``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rules of multigrid training: MULTIGRID, and what of SOLVER, SLOWFAST and DETECTION it touches."""
+"""Rules of multigrid training: MULTIGRID, and the keys of SOLVER, SLOWFAST and DETECTION that it affects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slowfast.config.rules.model import model_kind
 
 
 def multigrid_problems(cfg: CfgNode) -> Iterator[str]:
-    """Everything that keeps the long and the short cycle from being laid out as asked."""
+    """Everything that prevents the requested long and short cycle."""
     yield from stage_problems(cfg)
     multigrid = cfg.MULTIGRID
     if not (multigrid.LONG_CYCLE or multigrid.SHORT_CYCLE):
@@ -41,7 +41,7 @@ _NOTES = {
 
 
 def stage_problems(cfg: CfgNode) -> Iterator[str]:
-    """Notes of a stage of training, as PySlowFast leaves them in checkpoints: its clips are not the recipe's."""
+    """Notes that PySlowFast leaves in the checkpoint of a training stage, whose clips are not the recipe's."""
     for note, setting in _NOTES.items():
         noted, value = value_of(cfg, note), value_of(cfg, setting)
         if noted not in (0, value):
@@ -64,7 +64,7 @@ def short_cycle_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def long_cycle_problems(cfg: CfgNode) -> Iterator[str]:
-    """A learning rate without steps to lay stages between, and shapes that the model cannot take."""
+    """A learning rate without steps for stages to lie between, and shapes that the model cannot take."""
     solver = cfg.SOLVER
     yield from above(cfg, 0, "SOLVER.GAMMA")
     if solver.LR_POLICY != "steps_with_relative_lrs":
@@ -102,7 +102,7 @@ def _shape_problems(cfg: CfgNode, stage: str, pair: list) -> Iterator[str]:
     if min(num_frames, crop_size) < 1:
         yield f"{stage} has clips of {num_frames} frames and {crop_size} pixels: both must be at least 1."
     alpha, is_slowfast = cfg.SLOWFAST.ALPHA, model_kind(cfg) == "slowfast"
-    if is_slowfast and pair[0] < 1 <= alpha and num_frames % alpha:  # of whole clips model.py takes care
+    if is_slowfast and pair[0] < 1 <= alpha and num_frames % alpha:  # model.py checks whole clips
         yield (
             f"{stage} has clips of {num_frames} of DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES} frames, which "
             f"SLOWFAST.ALPHA={alpha} does not divide. Change the factor, or one of these keys."

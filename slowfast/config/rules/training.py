@@ -11,7 +11,7 @@ from slowfast.config.rules.common import above, at_least, clips_per_video, one_o
 
 
 def training_problems(cfg: CfgNode) -> Iterator[str]:
-    """Everything that keeps the loop from running as asked."""
+    """Everything that prevents the requested training loop."""
     yield from at_least(cfg, 0, "TRAIN.CHECKPOINT_MINUTES", "TRAIN.KEEP_CHECKPOINTS", "TRAIN.EARLY_STOPPING")
     yield from at_least(cfg, 0, "SOLVER.LR_BATCH_SIZE", "TEST.NUM_WRONG_VIDEOS")
     yield from at_least(cfg, 1, "TRAIN.ACCUMULATE")
@@ -45,7 +45,7 @@ def training_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def _accumulation_problems(cfg: CfgNode) -> Iterator[str]:
-    """A GPU's clips that do not go into equal parts, or parts that sub-batch norm cannot split."""
+    """Parts into which the clips of a process cannot be divided equally."""
     parts, num_clips = cfg.TRAIN.ACCUMULATE, cfg.TRAIN.BATCH_SIZE // max(1, cfg.NUM_GPUS) * clips_per_video(cfg)
     if parts > 1 and num_clips % parts:
         fitting = [str(n) for n in range(1, num_clips + 1) if num_clips % n == 0]
@@ -56,7 +56,7 @@ def _accumulation_problems(cfg: CfgNode) -> Iterator[str]:
 
 
 def solver_problems(cfg: CfgNode) -> Iterator[str]:
-    """Everything that keeps the optimizer from stepping as asked; what schedules and optimizers take, they say."""
+    """Everything that prevents the requested steps; schedules and optimizers check their own arguments."""
     solver = cfg.SOLVER
     yield from above(cfg, 0, "SOLVER.BASE_LR", "SOLVER.LAYER_DECAY")
     if not math.isfinite(solver.BASE_LR):
