@@ -40,7 +40,7 @@ def without_end(path, *, max_seconds):
 def large(tmp_path_factory):
     """60 frames of 1280 x 720 pixels, 2 seconds."""
     path = tmp_path_factory.mktemp("screening") / "large.mp4"
-    write_video(path, num_frames=60, fps=30, height=720, width=1280)
+    write_video(path, num_frames=60, fps=30, height=720, width=1280, options={"preset": "ultrafast"})
     return path
 
 
