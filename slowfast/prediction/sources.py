@@ -58,8 +58,7 @@ def find_sources(words: Iterable[str]) -> list[Source]:
 
     A word is a video file; a folder (all videos below it, or the folders of images); a glob; a list file (.txt, .csv,
     .list: a path per line, optionally followed by a label); ``-`` for standard input; a number for a camera; an
-        address.
-    A missing one is a source with a ``failure``.
+    address. A missing one is a source with a ``failure``.
     """
     found: dict[tuple[str, str], Source] = {}
     for word in words:

@@ -168,7 +168,7 @@ class _Server:
 
     async def predict(self, request: Request) -> dict[str, Any]:
         """The entry of ``videos`` of ``slowfast predict --json``; responds when the video is done."""
-        job = await self._enqueue(request, lambda video: lambda job: self.analyst.record(video))
+        job = await self._enqueue(request, lambda video, job: self.analyst.record(video))
         try:
             await asyncio.wrap_future(job.future)  # type: ignore[arg-type]  # set by the queue
         finally:
@@ -179,17 +179,15 @@ class _Server:
 
     async def start(self, request: Request) -> JSONResponse:
         """``{"id"}`` of a job for the page."""
-
-        def work(video: Video, explains: bool) -> Callable[[Job], Any]:
-            return lambda job: self.analyst.analyze(
-                video, explain_into=job.folder if explains else None, report=job.report
-            )
-
         explains = request.query_params.get("explain") == "1"
-        job = await self._enqueue(request, functools.partial(work, explains=explains))
+
+        def work(video: Video, job: Job) -> Any:
+            return self.analyst.analyze(video, explain_into=job.folder if explains else None, report=job.report)
+
+        job = await self._enqueue(request, work)
         return JSONResponse({"id": job.id}, 202)
 
-    async def _enqueue(self, request: Request, work_on: Callable[[Video], Callable[[Job], Any]]) -> Job:
+    async def _enqueue(self, request: Request, work: Callable[[Video, Job], Any]) -> Job:
         """A job for the video that a request sends, or the sample that it names.
 
         Raises:
@@ -209,7 +207,7 @@ class _Server:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return self.queue.add(folder, work_on(video))
+        return self.queue.add(folder, functools.partial(work, video))
 
     def _sample(self, number: str) -> Video:
         if not number.isdecimal() or int(number) >= len(self.samples):
