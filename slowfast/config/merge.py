@@ -33,11 +33,8 @@ def merge_layers(cfg: CfgNode, layers: Iterable[Layer], defaults: CfgNode) -> No
     Raises:
         ConfigError: every unknown key and every wrong type, one line each.
     """
-    problems: list[str] = []
-    names = list(key_names(cfg))
-    merged = cfg.clone()
-    for layer in layers:
-        _merge(merged, layer.tree, defaults, layer, (), names, problems)
+    names, merged = list(key_names(cfg)), cfg.clone()
+    problems = [problem for layer in layers for problem in _merge(merged, layer.tree, defaults, layer, (), names)]
     if problems:
         raise ConfigError("\n".join(problems))
     _replace(cfg, merged)
@@ -90,15 +87,9 @@ def _replace(cfg: CfgNode, merged: CfgNode) -> None:
 
 
 def _merge(
-    cfg: CfgNode,
-    tree: dict,
-    defaults: CfgNode | None,
-    layer: Layer,
-    prefix: KeyPath,
-    names: list[str],
-    problems: list[str],
-) -> None:
-    """Merge one level. ``defaults`` is the node of the same level, None below a node that is not in them."""
+    cfg: CfgNode, tree: dict, defaults: CfgNode | None, layer: Layer, prefix: KeyPath, names: list[str]
+) -> Iterator[str]:
+    """Merge one level; the problems. ``defaults`` is the node of the same level, None below one that is not in them."""
     for key, value in tree.items():
         key_path = (*prefix, str(key))
         current = cfg.get(key)
@@ -109,7 +100,7 @@ def _merge(
         try:
             if isinstance(current, CfgNode) and (value is None or isinstance(value, dict)):
                 inner = defaults.get(key) if defaults is not None else None
-                _merge(current, value or {}, inner, layer, key_path, names, problems)
+                yield from _merge(current, value or {}, inner, layer, key_path, names)
             elif defaults is not None and key in defaults:
                 setattr(cfg, key, coerce(value, defaults[key]))
             elif cfg.is_new_allowed():
@@ -117,9 +108,9 @@ def _merge(
             elif key in cfg:
                 setattr(cfg, key, coerce(value, current))
             else:
-                problems.append(layer.location(key_path) + cut(unknown_key(key_path, value, names)))
+                yield layer.location(key_path) + cut(unknown_key(key_path, value, names))
         except ConfigError as error:
-            problems.append(f"{layer.location(key_path)}{cut('.'.join(key_path))} {error}")
+            yield f"{layer.location(key_path)}{cut('.'.join(key_path))} {error}"
 
 
 def _free_form(value: Any) -> Any:
@@ -241,14 +232,9 @@ def override_layers(overrides: Sequence[Any]) -> list[Layer]:
     Raises:
         ConfigError: a value is missing, or something else stands where a key should.
     """
-    return [_pair(key, value) for key, value in _pairs(overrides)]
-
-
-def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-    """(key, value) of every override."""
     if isinstance(overrides, str):
         raise ConfigError(f"overrides: expected pairs of KEY value, got the text {cut(repr(overrides))}.")
-    entries = iter(overrides)
+    layers, entries = [], iter(overrides)
     for entry in entries:
         key, has_value, value = entry.partition("=") if isinstance(entry, str) else (entry, "", "")
         if not isinstance(key, str) or not _KEY.fullmatch(key):
@@ -257,14 +243,9 @@ def _pairs(overrides: Sequence[Any]) -> Iterator[tuple[str, Any]]:
             value = next(entries, _MISSING)
         if value is _MISSING:
             raise ConfigError(f"overrides: {cut(key)} has no value. {_PAIRS_HINT}")
-        yield key, value
-
-
-def _pair(key: str, value: Any) -> Layer:
-    """One override as a layer."""
-    if isinstance(value, str) and "ARGS." in key:
-        value = decode(value)  # no default tells its type
-    tree = value
-    for part in reversed(key.split(".")):
-        tree = {part: tree}
-    return Layer(tree, OVERRIDES)
+        # No default tells the type of an entry below ARGS.
+        tree: Any = decode(value) if isinstance(value, str) and "ARGS." in key else value
+        for part in reversed(key.split(".")):
+            tree = {part: tree}
+        layers.append(Layer(tree, OVERRIDES))
+    return layers

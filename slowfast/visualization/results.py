@@ -129,24 +129,18 @@ def plot_result(path: str | os.PathLike, result: VideoResult, class_names: Seque
     Raises:
         ImportError: matplotlib is not installed.
     """
-    moments = result.moments or _box_moments(result)
-    if not moments:
+    points, span = [((moment.start + moment.end) / 2, moment.scores) for moment in result.moments], result.spacing
+    if points:
+        span = result.moments[0].end - result.moments[0].start
+    else:  # for every key frame and class, the highest score of any box
+        points = [(frame.seconds, frame.prediction.mean_scores.max(0)) for frame in result.key_frames]
+    if not points:
         return False
     plt = pyplot()
-    times = np.array([(moment.start + moment.end) / 2 for moment in moments])
-    scores = np.stack([moment.scores for moment in moments])
+    times, scores = zip(*points, strict=True)
     figure, axes = plt.subplots(figsize=(9, 3.2), layout="constrained")
-    over_time = ScoresOverTime(times, scores, moments[0].end - moments[0].start)
+    over_time = ScoresOverTime(np.array(times), np.stack(scores), span)
     plot_top_k_over_time(axes, over_time, class_names, k=k, title=os.path.basename(result.source.path))
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return True
-
-
-def _box_moments(result: VideoResult) -> list[Moment]:
-    """For every key frame and class, the highest score of any box."""
-    half = result.spacing / 2
-    return [
-        Moment(frame.seconds - half, frame.seconds + half, frame.prediction.mean_scores.max(0))
-        for frame in result.key_frames
-    ]
