@@ -54,27 +54,14 @@ def tiny_motion(tmp_path_factory):
 
 @pytest.fixture
 def tiny_opts(tiny_motion, tmp_path):
-    """KEY value pairs: a net of 4 channels, 8 frames of 32 pixels, batches of 4."""
-    return [
-        "DATA.PATH_TO_DATA_DIR", str(tiny_motion),
-        "OUTPUT_DIR", str(tmp_path / "out"),
-        "DATA.NUM_FRAMES", "8",
-        "DATA.TRAIN_JITTER_SCALES", "[32, 36]",
-        "DATA.TRAIN_CROP_SIZE", "32",
-        "DATA.TEST_CROP_SIZE", "32",
-        "RESNET.WIDTH_PER_GROUP", "8",
-        "SOLVER.MAX_EPOCH", "1",
-        "TRAIN.BATCH_SIZE", "4",
-        "TRAIN.CHECKPOINT_PERIOD", "1",
-        "TRAIN.MIXED_PRECISION", "False",
-        "TEST.NUM_ENSEMBLE_VIEWS", "2",
-        "TEST.BATCH_SIZE", "4",
-        "TEST.REPORT", "False",
-        "DATA_LOADER.NUM_WORKERS", "0",
-        "BN.NUM_BATCHES_PRECISE", "2",
-        "LOG_PERIOD", "1",
-        "LOG_MODEL_INFO", "False",
-    ]  # fmt: skip
+    """Overrides: a net of 4 channels, 8 frames of 32 pixels, batches of 4."""
+    settings = (
+        "DATA.NUM_FRAMES=8 DATA.TRAIN_JITTER_SCALES=[32,36] DATA.TRAIN_CROP_SIZE=32 DATA.TEST_CROP_SIZE=32 "
+        "RESNET.WIDTH_PER_GROUP=8 SOLVER.MAX_EPOCH=1 TRAIN.BATCH_SIZE=4 TRAIN.CHECKPOINT_PERIOD=1 "
+        "TRAIN.MIXED_PRECISION=False TEST.NUM_ENSEMBLE_VIEWS=2 TEST.BATCH_SIZE=4 TEST.REPORT=False "
+        "DATA_LOADER.NUM_WORKERS=0 BN.NUM_BATCHES_PRECISE=2 LOG_PERIOD=1 LOG_MODEL_INFO=False"
+    )
+    return ["DATA.PATH_TO_DATA_DIR", str(tiny_motion), "OUTPUT_DIR", str(tmp_path / "out"), *settings.split()]
 
 
 @pytest.fixture

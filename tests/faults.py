@@ -42,8 +42,8 @@ class Fault:
     Attributes:
         kill_at_call: SIGKILL when this many calls were counted (``_CallCounter``); 0: never.
         signal_at_call: the same number for ``signal``, which the process sends itself.
-        at_step: training step, from 1, before which ``action`` happens on ``rank``: "kill", "hang", "freeze", "slow",
-            "raise", or the name of a signal.
+        at_step: training step, from 1, before which ``action`` happens on ``rank``: "kill", "hang", "raise", or the
+            name of a signal.
         file_size_limit: bytes after which a file cannot grow, as on a full disk; 0: none.
         patches: "module.name" -> value, set before the job begins.
     """
@@ -116,12 +116,8 @@ def act(action: str) -> None:
     """Do to this process what ``Fault.action`` says."""
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif action == "freeze":  # as a machine that is cut off: no thread of it runs
-        os.kill(os.getpid(), signal.SIGSTOP)
     elif action == "hang":
         time.sleep(10_000)
-    elif action == "slow":
-        time.sleep(2)
     elif action == "raise":
         raise RuntimeError("an injected fault")
     else:

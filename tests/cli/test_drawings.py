@@ -10,9 +10,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from slowfast.cli.run import main
+from tests.cli.runs import RECIPE, SEVERAL_LABELS, keys, output_of, results_of
 
-SEVERAL = ["MODEL.HEAD_ACT", "sigmoid", "MODEL.LOSS_FUNC", "bce_logit"]
-RECIPE = "Motion/SLOWFAST_4x4_R18"
 WRITER = '''
 from slowfast.utils.run_writers import WRITER_REGISTRY, RunWriter
 
@@ -61,37 +60,22 @@ def files(tmp_path, tiny_motion) -> dict[str, Path]:
 
 
 def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, files, capsys):
-    out = Path(tiny_opts[tiny_opts.index("OUTPUT_DIR") + 1])
+    out = output_of(tiny_opts)
     names = list(json.loads((tiny_motion / "classids.json").read_text()))
-    keys = {
-        "TENSORBOARD.ENABLE": True,
-        "TENSORBOARD.LOG_DIR": "board",
-        "TENSORBOARD.CATEGORIES_PATH": files["groups"],
-        "TENSORBOARD.CLASS_NAMES_PATH": tiny_motion / "classids.json",
-        "TENSORBOARD.CONFUSION_MATRIX.ENABLE": True,
-        "TENSORBOARD.CONFUSION_MATRIX.FIGSIZE": "[4, 3]",
-        "TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH": files["subset"],
-        "TENSORBOARD.HISTOGRAM.ENABLE": True,
-        "TENSORBOARD.HISTOGRAM.FIGSIZE": "[3, 2]",
-        "TENSORBOARD.HISTOGRAM.SUBSET_PATH": files["subset"],
-        "TENSORBOARD.WRONG_PRED_VIS.ENABLE": True,
-        "TENSORBOARD.WRONG_PRED_VIS.TAG": "Mistakes",
-        "TENSORBOARD.MODEL_VIS.ENABLE": True,
-        "TENSORBOARD.MODEL_VIS.MODEL_WEIGHTS": True,
-        "TENSORBOARD.MODEL_VIS.ACTIVATIONS": True,
-        "TENSORBOARD.MODEL_VIS.INPUT_VIDEO": True,
-        "TENSORBOARD.MODEL_VIS.TOPK_PREDS": 2,
-        "TENSORBOARD.MODEL_VIS.LAYER_LIST": ["s2/pathway1_res0", "slow.stem"],
-        "TENSORBOARD.MODEL_VIS.GRAD_CAM.LAYER_LIST": ["s2/pathway0_res1", "s2/pathway1_res1"],
-        "TENSORBOARD.MODEL_VIS.GRAD_CAM.USE_TRUE_LABEL": True,
-        "IMPORTS": [str(files["notes"])],
-        "LOG_WRITERS": ["Notes"],
-    }
-    opts = [str(word) for pair in keys.items() for word in pair]
+    opts = keys(
+        "ENABLE=True LOG_DIR=board CONFUSION_MATRIX.ENABLE=True CONFUSION_MATRIX.FIGSIZE=[4,3] HISTOGRAM.ENABLE=True "
+        "HISTOGRAM.FIGSIZE=[3,2] WRONG_PRED_VIS.ENABLE=True WRONG_PRED_VIS.TAG=Mistakes MODEL_VIS.ENABLE=True "
+        "MODEL_VIS.MODEL_WEIGHTS=True MODEL_VIS.ACTIVATIONS=True MODEL_VIS.INPUT_VIDEO=True MODEL_VIS.TOPK_PREDS=2 "
+        "MODEL_VIS.LAYER_LIST=['s2/pathway1_res0','slow.stem'] MODEL_VIS.GRAD_CAM.USE_TRUE_LABEL=True "
+        "MODEL_VIS.GRAD_CAM.LAYER_LIST=['s2/pathway0_res1','s2/pathway1_res1']"
+    )
+    opts += [f"CATEGORIES_PATH={files['groups']}", f"CLASS_NAMES_PATH={tiny_motion / 'classids.json'}"]
+    opts += [f"{group}.SUBSET_PATH={files['subset']}" for group in ("CONFUSION_MATRIX", "HISTOGRAM")]
+    opts = [*(f"TENSORBOARD.{opt}" for opt in opts), f"IMPORTS=['{files['notes']}']", "LOG_WRITERS=['Notes']"]
     assert main(["--cfg", RECIPE, *tiny_opts, *opts]) == 0, capsys.readouterr().err
 
     events = board(out / "board")
-    figures = json.loads((out / "results.json").read_text())["figures"]
+    figures = results_of(out)["figures"]
     assert [(event.step, event.value) for event in events.Scalars("test/top1")] == [(2, pytest.approx(figures["top1"]))]
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2]  # not hidden by what came after the test
     for tag in ("lr", "val/clip_top1", "data_share", "test/calibration_error"):
@@ -112,14 +96,8 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
     wrong = int((predictions["scores"].argmax(1) != predictions["labels"]).sum())
     assert wrong > 0 and len([tag for tag in tags if tag.startswith("Mistakes/")]) == wrong
 
-    for prefix in (
-        "Input/",
-        "Activations/fast.res2.block0/",
-        "Activations/slow.stem/",
-        "Grad-CAM/slow/",
-        "Grad-CAM/fast/",
-    ):
-        videos = [tag for tag in tags if tag.startswith(prefix)]
+    for prefix in ("Input", "Activations/fast.res2.block0", "Activations/slow.stem", "Grad-CAM/slow", "Grad-CAM/fast"):
+        videos = [tag for tag in tags if tag.startswith(f"{prefix}/")]
         assert len(videos) == 6, prefix
         with picture(events, videos[0]) as shown:
             assert (shown.format, shown.n_frames) == ("GIF", 8)
@@ -134,17 +112,10 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
 
     # Alone, it draws an earlier test; what its files name wrongly is said.
     capsys.readouterr()
-    alone = [
-        "TRAIN.ENABLE",
-        "False",
-        "TEST.ENABLE",
-        "False",
-        "TENSORBOARD.ENABLE",
-        "True",
-        "OUTPUT_DIR",
-        str(out / "x"),
-    ]
-    alone += ["TENSORBOARD.PREDICTIONS_PATH", str(out), "TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True"]
+    alone = keys(
+        "TRAIN.ENABLE=False TEST.ENABLE=False TENSORBOARD.ENABLE=True TENSORBOARD.CONFUSION_MATRIX.ENABLE=True"
+    )
+    alone += ["TENSORBOARD.CONFUSION_MATRIX.ENABLE=True", f"TENSORBOARD.PREDICTIONS_PATH={out}", f"OUTPUT_DIR={out}/x"]
     assert main(["--cfg", RECIPE, *tiny_opts, *alone]) == 0, capsys.readouterr().err
     assert board(out / "x/tensorboard").Tags()["images"] == ["Confusion matrix"]
     wrong = ["TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH", str(files["wrong"])]
@@ -159,10 +130,7 @@ def test_every_drawing_of_a_run_is_in_the_event_files(tiny_opts, tiny_motion, fi
 @pytest.mark.parametrize(
     "opts, message",
     [
-        (
-            ["TENSORBOARD.CONFUSION_MATRIX.ENABLE", "True", "DATA.MULTI_LABEL", "True", *SEVERAL],
-            "this test has several labels per video",
-        ),
+        (["TENSORBOARD.CONFUSION_MATRIX.ENABLE=True", *SEVERAL_LABELS], "this test has several labels per video"),
         (["TENSORBOARD.MODEL_VIS.ENABLE", "True", "TENSORBOARD.MODEL_VIS.COLORMAP", "Pastell"], "Pastell"),
         (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.FIGSIZE", "[8]"], "HISTOGRAM.FIGSIZE=[8]"),
         (["TENSORBOARD.HISTOGRAM.ENABLE", "True", "TENSORBOARD.HISTOGRAM.TOPK", "0"], "must be at least 1"),

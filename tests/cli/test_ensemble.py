@@ -49,13 +49,6 @@ def test_two_streams_are_better_than_each(two_streams, tmp_path, capsys):
     assert saved["paths"].tolist() == PATHS
 
 
-def test_a_fusion_can_be_fused_again(two_streams, tmp_path, capsys):
-    main([*two_streams, "--output", str(tmp_path / "fused")])
-    capsys.readouterr()
-    assert main([str(tmp_path / "fused"), two_streams[0], "--weights", "2", "1", "--method", "geometric"]) == 0
-    assert "fusion" in capsys.readouterr().out
-
-
 def test_weights_decide(two_streams, capsys):
     assert main([*two_streams, "--weights", "1", "0"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[1] == "50.00"
@@ -101,7 +94,7 @@ def test_members_are_evaluated_as_they_were_tested(tmp_path, capsys):
     assert content["evaluator"] == content["inputs"][0]["evaluator"] == "charades_map"
     # a fusion is told like a test, and a test that names none follows
     silent = write_test(tmp_path / "z", TIED, TIED_LABELS)
-    assert main([str(tmp_path / "fused"), silent]) == 0
+    assert main([str(tmp_path / "fused"), silent, "--weights", "2", "1", "--method", "geometric"]) == 0
     assert "wAP" in fusion_row(capsys)
 
 

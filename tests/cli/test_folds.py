@@ -1,10 +1,11 @@
 """The mean over splits of UCF101 and HMDB51, from results.json files as a test writes them."""
 
 import json
+import re
 
 import pytest
 
-from slowfast.cli.folds import main, mean_over_folds, read_result
+from slowfast.cli.folds import main
 from slowfast.cli.main import main as slowfast_main
 from slowfast.config import load_cfg
 
@@ -44,27 +45,18 @@ def test_fewer_splits_are_said_to_be_fewer(tmp_path, capsys):
     assert "These are 1 of 3 splits" in capsys.readouterr().out
 
 
-def test_a_split_counts_once(tmp_path):
-    results = [read_result(write(tmp_path / name, 2, {"top1": 1.0})) for name in "ab"]
-    with pytest.raises(ValueError, match=r"a/results\.json and .*b/results\.json are both of split 2"):
-        mean_over_folds(results)
-
-
 @pytest.mark.parametrize(
-    "changes, message",
+    "fold, changes, message",
     [
-        ({"recipe": "HMDB51/SLOWFAST_8x8_R50"}, r"has TEST\.DATASET hmdb51, but .* has ucf101"),
-        (
-            {"protocol": "1 clips x 1 crops, sum of the scores"},
-            r"has protocol 1 clips x 1 crops.*, but .* has 10 clips",
-        ),
+        (1, {}, r"a/results\.json and .*b/results\.json are both of split 1"),
+        (2, {"recipe": "HMDB51/SLOWFAST_8x8_R50"}, r"has TEST\.DATASET hmdb51, but .* has ucf101"),
+        (2, {"protocol": "1 clips x 1 crops, sum"}, r"has protocol 1 clips x 1 crops.*, but .* has 10 clips"),
     ],
 )
-def test_unlike_results_have_no_mean(tmp_path, changes, message):
-    results = [read_result(write(tmp_path / "a", 1, {"top1": 1.0}))]
-    results.append(read_result(write(tmp_path / "b", 2, {"top1": 1.0}, **changes)))
-    with pytest.raises(ValueError, match=message):
-        mean_over_folds(results)
+def test_unlike_results_have_no_mean(tmp_path, capsys, fold, changes, message):
+    folders = [write(tmp_path / "a", 1, {"top1": 1.0}), write(tmp_path / "b", fold, {"top1": 1.0}, **changes)]
+    assert main(list(map(str, folders))) == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_other_files_are_refused(tmp_path, capsys):

@@ -7,12 +7,6 @@ import pytest
 from slowfast.cli.info import main
 
 
-def test_a_video_costs_as_much_as_its_views(capsys):
-    assert main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "--json", "-"]) == 0
-    info = json.loads(capsys.readouterr().out)
-    assert info["gflops_per_video"] == pytest.approx(30 * info["gflops_per_view"])
-
-
 def test_the_table_has_the_papers_shapes(capsys):
     """Paper, table 1: 4x16, R50 at 224 pixels."""
     assert main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "--crop", "224"]) == 0
@@ -30,4 +24,6 @@ def test_overrides_change_the_model(capsys, tmp_path):
     path = tmp_path / "info.json"
     main(["--cfg", "Kinetics/SLOWFAST_4x16_R50", "SLOWFAST.BETA_INV", "16", "--json", str(path)])
     assert "30.60 GFLOPs per view" in capsys.readouterr().out
-    assert f"{json.loads(path.read_text())['gflops_per_view']:.1f}" == "30.6"  # paper, table 5b
+    info = json.loads(path.read_text())
+    assert f"{info['gflops_per_view']:.1f}" == "30.6"  # paper, table 5b
+    assert info["gflops_per_video"] == pytest.approx(30 * info["gflops_per_view"])

@@ -37,25 +37,25 @@ def write(path: Path, text: str) -> str:
 # ---- the command line ----
 
 
-@pytest.mark.parametrize("names", [["a.yaml", "b/c.yml"], ["Kinetics/SLOW_8x8_R50", "mine"], ["SLOW.yaml", "X3D.yaml"]])
-def test_several_configs_are_several_jobs(names):
-    args = build_parser().parse_args(["--cfg", *names, "TRAIN.ENABLE", "False", "SOLVER.BASE_LR=0.1"])
-    assert args.cfg == names
-    assert args.opts == ["TRAIN.ENABLE", "False", "SOLVER.BASE_LR=0.1"]
+@pytest.mark.parametrize(
+    "names, opts",
+    [
+        (["a.yaml", "b/c.yml"], ["TRAIN.ENABLE", "False", "SOLVER.BASE_LR=0.1"]),
+        (["Kinetics/SLOW_8x8_R50", "mine"], ["SOLVER.BASE_LR", "-1"]),
+        (["SLOW.yaml", "X3D.yaml"], ["DATA.CLASS_NAMES", "names.yaml"]),  # no third config
+    ],
+)
+def test_configs_end_where_overrides_begin(names, opts):
+    args = build_parser().parse_args(["--cfg", *names, *opts])
+    assert (args.cfg, args.opts) == (names, opts)
 
 
-def test_a_yaml_in_an_override_is_no_job():
-    args = build_parser().parse_args(["--cfg", "a.yaml", "DATA.CLASS_NAMES", "names.yaml"])
-    assert args.cfg == ["a.yaml"]
-    assert args.opts == ["DATA.CLASS_NAMES", "names.yaml"]
-
-
-@pytest.mark.parametrize("flags", [["--num_shards", "2", "--shard_id", "1"], ["--num-shards", "2", "--shard-id", "1"]])
 @pytest.mark.parametrize("argv", ["{flags} --cfg a.yaml", "--cfg a.yaml {flags}", "--cfg a.yaml LOG_PERIOD 5 {flags}"])
-def test_machines_are_named_by_flags_before_or_after(argv, flags):
-    args = build_parser().parse_args([*argv.format(flags=" ".join(flags)).split(), "--init_method", "tcp://h:1"])
-    assert overrides_of(args)[:4] == ["NUM_SHARDS", 2, "SHARD_ID", 1]
-    assert args.cfg == ["a.yaml"] and args.init_method == "tcp://h:1"
+def test_machines_are_named_by_flags_before_or_after(argv):
+    for flags in ("--num_shards 2 --shard_id 1", "--num-shards 2 --shard-id 1"):
+        args = build_parser().parse_args([*argv.format(flags=flags).split(), "--init_method", "tcp://h:1"])
+        assert overrides_of(args)[:4] == ["NUM_SHARDS", 2, "SHARD_ID", 1]
+        assert args.cfg == ["a.yaml"] and args.init_method == "tcp://h:1"
 
 
 def test_flags_are_short_for_keys(jobs, tmp_path, monkeypatch):
@@ -192,29 +192,23 @@ def test_classes_follow_the_class_list_unless_they_are_set(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "recipe, key, files, count",
+    "recipe, files, count",
     [
-        ("SSv2/SLOWFAST_16x8_R50", "DATA.PATH_TO_DATA_DIR", {"labels.json": '{"A": "0", "B": "1", "C": "2"}'}, 3),
-        ("Charades/SLOWFAST_16x8_R50", "DATA.PATH_TO_DATA_DIR", {"Charades_v1_classes.txt": "c000 Run\nc001 Sit\n"}, 2),
-        (
-            "UCF101/SLOWFAST_8x8_R50",
-            "DATA.PATH_TO_DATA_DIR",
-            {"classInd.txt": "1 Run\n2 Sit\n", "trainlist01.txt": "Run/v_1.avi 1\n"},
-            2,
-        ),
-        (
-            "HMDB51/SLOWFAST_8x8_R50",
-            "DATA.PATH_TO_DATA_DIR",
-            {"run_test_split1.txt": "a.avi 1\n", "sit_test_split1.txt": "b.avi 1\n"},
-            2,
-        ),
-        ("AVA/SLOWFAST_32x2_R50_SHORT", "AVA.ANNOTATION_DIR", {"labels.pbtxt": 'item { name: "wave" id: 3 }'}, 3),
+        ("SSv2/SLOWFAST_16x8_R50", {"labels.json": '{"A": "0", "B": "1", "C": "2"}'}, 3),
+        ("Charades/SLOWFAST_16x8_R50", {"Charades_v1_classes.txt": "c000 Run\nc001 Sit\n"}, 2),
+        ("UCF101/SLOWFAST_8x8_R50", {"classInd.txt": "1 Run\n2 Sit\n", "trainlist01.txt": "Run/v_1.avi 1\n"}, 2),
+        ("HMDB51/SLOWFAST_8x8_R50", {f"{name}_test_split1.txt": "a.avi 1\n" for name in ("run", "sit")}, 2),
+        ("AVA/SLOWFAST_32x2_R50_SHORT", {"labels.pbtxt": 'item { name: "wave" id: 3 }'}, 3),
     ],
 )
-def test_every_data_set_has_a_class_list(tmp_path, recipe, key, files, count):
+def test_every_data_set_has_a_class_list(tmp_path, recipe, files, count):
     for name, text in files.items():
         write(tmp_path / name, text)
-    overrides = [key, str(tmp_path), "AVA.LABEL_MAP_FILE", "labels.pbtxt"]
+    overrides = [
+        f"DATA.PATH_TO_DATA_DIR={tmp_path}",
+        f"AVA.ANNOTATION_DIR={tmp_path}",
+        "AVA.LABEL_MAP_FILE=labels.pbtxt",
+    ]
     assert load_config(recipe, overrides).MODEL.NUM_CLASSES == count
 
 

@@ -18,9 +18,6 @@ def test_the_list_has_every_name_and_marks_what_is_there(capsys, tmp_path, monke
     assert [line[2:].split()[0] for line in lines] == [entry.name for entry in zoo_entries()]
     assert [line.split()[1] for line in lines if line.startswith("*")] == ["Kinetics/X3D_S"]
     assert any(line.endswith("77.0 top-1, 92.6 top-5 (3 x 10 views)") for line in lines)
-
-
-def test_the_list_as_data(capsys):
     assert main(["--json", "-"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == [entry.name for entry in zoo_entries()]

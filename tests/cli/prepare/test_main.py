@@ -1,4 +1,4 @@
-"""The commands explain themselves, and an interrupted one leaves nothing half done."""
+"""What the commands refuse; an interrupted one leaves nothing half done."""
 
 import os
 import signal
@@ -9,26 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.cli.main import main as slowfast
 from slowfast.cli.prepare.main import main
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ["lists", "check", "resize", "frames", "ava-boxes"]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example(command, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main([command, "--help"])
-    assert caught.value.code == 0
-    assert f"example:\n  slowfast prepare-data {command} " in capsys.readouterr().out
-
-
-def test_the_one_command_knows_it(capsys):
-    with pytest.raises(SystemExit):
-        slowfast(["prepare-data", "--help"])
-    out = capsys.readouterr().out
-    assert all(command in out for command in COMMANDS)
 
 
 def test_a_folder_that_is_not_there(tmp_path, capsys):

@@ -32,7 +32,7 @@ def test_failures_do_not_stop_the_rest_and_are_tried_again(tmp_path, make_video,
     make_video(tmp_path / "videos" / "b.mp4")
     (tmp_path / "videos" / "a.mp4").write_bytes(b"")
     assert resize(tmp_path) == 1
-    assert "1 failed" in capsys.readouterr().out
+    assert f"1 failed: {tmp_path / 'out/failed.csv'} says which and why" in capsys.readouterr().out
     (failed,) = read_table(tmp_path / "out" / "failed.csv")
     assert failed["path"] == str(tmp_path / "videos" / "a.mp4") and "it is empty" in failed["reason"]
     make_video(tmp_path / "videos" / "a.mp4")
