@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import select
@@ -26,17 +25,21 @@ class Page:
         problems: what the page logged as error or warning, exceptions of its scripts, and requests but for the page.
     """
 
-    def __init__(self, url: str, folder: Path, *, width: int = 1280, height: int = 900, dark: bool = False):
-        self.url, self.width, self.height = url, width, height
+    def __init__(self, url: str, folder: Path):
+        self.url = url
         self.problems: list[str] = []
         own_read, theirs_write = os.pipe()
         theirs_read, own_write = os.pipe()
         # Chromium reads its commands from descriptor 3 and answers on 4.
         launch = f'exec 3<&{theirs_read} 4>&{theirs_write}; exec "$@"'
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars"]
+        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--window-size=1280,900"]
         flags += [f"--user-data-dir={folder / 'chromium'}", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
-        flags += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
-        flags += ["--blink-settings=preferredColorScheme=" + ("0" if dark else "1")]
+        flags += [
+            "--no-first-run",
+            "--window-size=1280,900",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]
         self._process = subprocess.Popen(
             ["bash", "-c", launch, "chromium", CHROMIUM, *flags, "about:blank"],
             pass_fds=(theirs_read, theirs_write),
@@ -55,8 +58,6 @@ class Page:
             self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Runtime", "Log", "Page", "Network"):
                 self.call(f"{domain}.enable")
-            size = {"width": self.width, "height": self.height}
-            self.call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
             self.call("Page.navigate", url=self.url)
             self._wait(lambda: self._loaded)
         except BaseException:
@@ -86,16 +87,6 @@ class Page:
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
-
-    def screenshot(self, path: Path, *, selector: str | None = None) -> None:
-        """Write a PNG of the window, or of all of one element."""
-        options = {}
-        if selector:
-            box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
-            x, y, width, height = self.evaluate(f"(b => [b.x + scrollX, b.y + scrollY, b.width, b.height])({box})")
-            options = {"clip": {"x": x, "y": y, "width": width, "height": height, "scale": 1}}
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=bool(selector), **options)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def _wait(self, done, take=lambda message: None, seconds: float = 90) -> None:
         end = time.monotonic() + seconds

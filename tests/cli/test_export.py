@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from slowfast.cli import export as cli
-from slowfast.cli.export import build_parser, main, preprocessing
+from slowfast.cli.export import main, preprocessing
 from slowfast.config import load_cfg
 from slowfast.datasets import DATASET_REGISTRY
 from slowfast.datasets.build import build_protocol
@@ -135,20 +135,6 @@ def test_the_channel_order_is_the_one_that_training_feeds():
     assert facts["inputs"][0]["channel_order"] == "BGR"
 
 
-def test_formats_end_where_the_overrides_begin():
-    parse_args = build_parser().parse_args
-    args = parse_args(["--cfg", "a", "--output", "o", "--format", "onnx", "torch", "DATA.NUM_FRAMES", "8"])
-    assert (args.format, args.opts) == (["onnx", "torch"], ["DATA.NUM_FRAMES", "8"])
-    args = parse_args(["--cfg", "a", "--output", "o", "DATA.NUM_FRAMES", "8"])
-    assert (args.format, args.opts) == (["torch", "onnx"], ["DATA.NUM_FRAMES", "8"])
-
-
-def test_an_unknown_format_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        build_parser().parse_args(["--cfg", "a", "--output", "o", "--format", "tensorrt"])
-    assert "argument --format: invalid choice: 'tensorrt'" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "overrides, message",
     [
@@ -167,22 +153,3 @@ def test_without_weights_nothing_is_written(tmp_path, capsys):
     assert main(["--cfg", RECIPE, "--output", str(tmp_path / "out"), *TINY, "OUTPUT_DIR", str(tmp_path)]) == 2
     assert "no weights to test" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-class Branching(nn.Module):
-    """A model of somebody's own that no trace can follow."""
-
-    def __init__(self, *, num_classes: int):
-        super().__init__()
-        self.classifier = nn.Linear(3, num_classes)
-
-    def forward(self, clip):
-        scores = self.classifier(clip.mean((2, 3, 4)))
-        return scores if clip.sum() > 0 else -scores
-
-
-def test_a_model_that_cannot_be_traced_is_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("slowfast.engine.build.build_model", lambda cfg: Branching(num_classes=8))
-    torch.save(Branching(num_classes=8).state_dict(), tmp_path / "weights.pyth")
-    assert run((None, tmp_path / "weights.pyth"), tmp_path / "out", "--format", "torch") == 2
-    assert "torch.export cannot follow Branching" in capsys.readouterr().err

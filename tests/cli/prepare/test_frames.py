@@ -76,21 +76,8 @@ def test_what_is_there_is_not_done_again(tmp_path, make_video, capsys):
     assert frames(tmp_path, "ava", *CUT) == 0
     assert (tmp_path / "out" / "frames" / "a").stat().st_mtime_ns == first
     assert "2 videos, 1 of them written now" in capsys.readouterr().out
-
-
-def test_other_settings_are_refused(tmp_path, make_video, capsys):
-    make_video(tmp_path / "videos" / "a.mp4", num_frames=60)
-    assert frames(tmp_path, "ava", *CUT) == 0
     assert frames(tmp_path, "ava", *CUT, "--quality", 50) == 2
     assert "quality 95, now 50" in capsys.readouterr().err
-
-
-def test_two_videos_of_one_id(tmp_path, make_video):
-    for folder in ("a", "b"):
-        make_video(tmp_path / "videos" / folder / "same.mp4", num_frames=60)
-    assert frames(tmp_path, "ava", *CUT) == 1
-    (failed,) = read_table(tmp_path / "out" / "failed.csv")
-    assert "its id is that of" in failed["reason"]
 
 
 def test_a_bad_list_is_refused_before_the_work(tmp_path, make_video, capsys):

@@ -6,7 +6,6 @@ import csv
 
 import pytest
 
-from slowfast.cli.prepare.common import Shard
 from slowfast.cli.prepare.main import main
 
 IDS = ("a", "b", "c", "d", "e")
@@ -28,13 +27,6 @@ def names(folder, pattern="*"):
 def rows(path):
     with path.open() as file:
         return list(csv.DictReader(file))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_parts_share_nothing_and_miss_nothing(count):
-    parts = [Shard(k, count).of(range(5)) for k in range(count)]
-    assert sorted(item for part in parts for item in part) == list(range(5))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_copies_by_parts(videos, tmp_path, capsys):
