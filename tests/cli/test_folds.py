@@ -59,9 +59,7 @@ def test_unlike_results_have_no_mean(tmp_path, capsys, fold, changes, message):
     assert re.search(message, capsys.readouterr().err)
 
 
-def test_other_files_are_refused(tmp_path, capsys):
+def test_other_files_are_refused(tmp_path, refused):
     (tmp_path / "results.json").write_text("{}")
-    assert main([str(tmp_path)]) == 2
-    assert "results.json is not a test's results.json (KeyError: 'config')" in capsys.readouterr().err
-    assert main([str(tmp_path / "none.json")]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert "results.json is not a test's results.json (KeyError: 'config')" in refused(main, [str(tmp_path)])
+    assert "No such file" in refused(main, [str(tmp_path / "none.json")])

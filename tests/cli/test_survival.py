@@ -17,6 +17,7 @@ import torch
 
 from slowfast.cli.run import main
 from slowfast.utils.download import DownloadError
+from tests.cli.runs import RECIPE, keys, records_of
 from tests.faults import Fault, end_all, run_job, start_group, start_job
 
 SECONDS_OF_EXCHANGE = {"slowfast.engine.watch._SILENT_SECONDS": 3.0, "slowfast.engine.watch._UNWIND_SECONDS": 1.0,
@@ -33,26 +34,21 @@ def no_process_stays():
 @pytest.fixture
 def job(tiny_motion, tmp_path) -> Callable[..., list]:
     """``job("out", "KEY", value, ...)``: arguments of two epochs of four steps, validation, and a test."""
-    settings = {
-        "DATA.PATH_TO_DATA_DIR": tiny_motion, "DATA.NUM_FRAMES": 8, "DATA.TRAIN_JITTER_SCALES": "[32, 36]",
-        "DATA.TRAIN_CROP_SIZE": 32, "DATA.TEST_CROP_SIZE": 32, "RESNET.WIDTH_PER_GROUP": 8, "SOLVER.MAX_EPOCH": 2,
-        "TRAIN.BATCH_SIZE": 2, "TRAIN.CHECKPOINT_PERIOD": 1, "TRAIN.MIXED_PRECISION": False, "LOG_MODEL_INFO": False,
-        "TEST.NUM_ENSEMBLE_VIEWS": 1, "TEST.NUM_SPATIAL_CROPS": 1, "DATA_LOADER.NUM_WORKERS": 0, "LOG_PERIOD": 3,
-        "BN.NUM_BATCHES_PRECISE": 2, "MODEL.DROPOUT_RATE": 0.5, "TRAIN.BEST_FIGURE": "top5", "NUM_GPUS": 0,
-    }  # fmt: skip
-
-    def arguments(name: str, *more) -> list:
-        pairs = [x for pair in settings.items() for x in pair]
-        return ["--cfg", "Motion/SLOWFAST_4x4_R18.yaml", *pairs, "OUTPUT_DIR", tmp_path / name, *more]
-
-    return arguments
+    settings = keys(
+        "DATA.NUM_FRAMES=8 DATA.TRAIN_JITTER_SCALES=[32,36] DATA.TRAIN_CROP_SIZE=32 DATA.TEST_CROP_SIZE=32 "
+        "RESNET.WIDTH_PER_GROUP=8 SOLVER.MAX_EPOCH=2 TRAIN.BATCH_SIZE=2 TRAIN.CHECKPOINT_PERIOD=1 NUM_GPUS=0 "
+        "TRAIN.MIXED_PRECISION=False LOG_MODEL_INFO=False TEST.NUM_ENSEMBLE_VIEWS=1 TEST.NUM_SPATIAL_CROPS=1 "
+        "DATA_LOADER.NUM_WORKERS=0 LOG_PERIOD=3 BN.NUM_BATCHES_PRECISE=2 MODEL.DROPOUT_RATE=0.5 TRAIN.BEST_FIGURE=top5"
+    )
+    settings += ["DATA.PATH_TO_DATA_DIR", tiny_motion, "OUTPUT_DIR"]
+    return lambda name, *more: ["--cfg", RECIPE, *map(str, [*settings, tmp_path / name, *more])]
 
 
 def outcome(folder: Path) -> tuple:
     """Weights, optimizer and the rest of the last state, the records without times, and the scores of the test."""
     state = torch.load(folder / "checkpoints" / "checkpoint_epoch_00002.pyth", weights_only=True)
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    kept = [{k: v for k, v in r.items() if not k.endswith(("seconds", "share", "per_second"))} for r in records]
+    unsure = ("seconds", "share", "per_second")
+    kept = [{k: v for k, v in record.items() if not k.endswith(unsure)} for record in records_of(folder)]
     scores = np.load(folder / "predictions.npz")["scores"]
     return {key: state[key] for key in ("model_state", "optimizer_state", "states", "step")}, kept, scores.tolist()
 
@@ -156,7 +152,7 @@ def test_a_folder_has_one_training_and_no_orphan_outlives_it(job, tmp_path, caps
     process = start_job(job("out", "DATA_LOADER.NUM_WORKERS", 2), log=log, fault=hang)
     wait_for(lambda: len(children(process.pid)) >= 2 and "training on" in read(log))
     before = set((tmp_path / "out").iterdir())
-    assert main(list(map(str, job("out")))) == 2
+    assert main(job("out")) == 2
     message = capsys.readouterr().err
     assert f"{tmp_path / 'out'} is in use by process {process.pid} on {socket.gethostname()}, started 20" in message
     assert "Choose another OUTPUT_DIR" in message
@@ -165,7 +161,7 @@ def test_a_folder_has_one_training_and_no_orphan_outlives_it(job, tmp_path, caps
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 10)
-    assert main(list(map(str, job("out", "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False)))) == 0
+    assert main(job("out", "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False)) == 0
     assert not (tmp_path / "out" / ".lock").exists()
 
 
@@ -182,17 +178,15 @@ def test_a_full_disk_is_one_line(job, tmp_path):
     assert not list((tmp_path / "out" / "checkpoints").glob(".part*"))
 
 
-def test_an_occupied_output_folder_is_one_line(job, tmp_path, capsys):
+def test_an_occupied_output_folder_is_one_line(job, tmp_path, refused):
     (tmp_path / "out").write_text("a file")
-    assert main(list(map(str, job("out")))) == 2
-    assert f"OUTPUT_DIR='{tmp_path}/out' cannot be written to: a file stands where" in capsys.readouterr().err
+    assert f"OUTPUT_DIR='{tmp_path}/out' cannot be written to: a file stands where" in refused(main, job("out"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_output_folder_is_one_line(job, tmp_path, capsys):
+def test_a_read_only_output_folder_is_one_line(job, tmp_path, refused):
     (tmp_path / "out").mkdir(mode=0o555)
-    assert main(list(map(str, job("out")))) == 2
-    assert "cannot be written to: permission denied" in capsys.readouterr().err
+    assert "cannot be written to: permission denied" in refused(main, job("out"))
 
 
 @pytest.mark.parametrize(
@@ -205,9 +199,8 @@ def test_a_read_only_output_folder_is_one_line(job, tmp_path, capsys):
         ("TRAIN.TRAINER", "nothing", "TRAIN.TRAINER: there is no trainer 'nothing'"),
     ],
 )
-def test_what_is_missing_is_said_before_the_first_step(job, tmp_path, capsys, key, value, message):
-    assert main(list(map(str, job("out", key, value)))) == 2
-    assert message in capsys.readouterr().err
+def test_what_is_missing_is_said_before_the_first_step(job, tmp_path, refused, key, value, message):
+    assert message in refused(main, job("out", key, value))
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
 
 
@@ -224,7 +217,7 @@ def test_weights_that_the_test_cannot_use_are_found_before_the_first_step(job, t
         path.write_text(content)
     else:
         torch.save({"model_state": {"head.classifier.weight": torch.zeros(2, 2)}}, path)
-    assert main(list(map(str, job("out", "TEST.CHECKPOINT_FILE_PATH", path)))) == 2
+    assert main(job("out", "TEST.CHECKPOINT_FILE_PATH", path)) == 2
     captured = capsys.readouterr()
     assert f"{path} {message}" in captured.err and message not in captured.out
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
@@ -232,30 +225,28 @@ def test_weights_that_the_test_cannot_use_are_found_before_the_first_step(job, t
 
 
 @pytest.mark.parametrize("group", ["TRAIN", "TEST"])
-def test_weights_by_name_are_fetched_before_the_first_step(job, tmp_path, capsys, monkeypatch, group):
+def test_weights_by_name_are_fetched_before_the_first_step(job, tmp_path, refused, monkeypatch, group):
     def fetch(entry):
         raise DownloadError(f"{entry.name} is fetched now")
 
     monkeypatch.setattr("slowfast.models.weights.load.fetch_entry", fetch)
     key = f"{group}.CHECKPOINT_FILE_PATH"
-    assert main(list(map(str, job("out", key, "X3D_S")))) == 2
-    assert f"error: {key}: Kinetics/X3D_S is fetched now" in capsys.readouterr().err
+    assert f"error: {key}: Kinetics/X3D_S is fetched now" in refused(main, job("out", key, "X3D_S"))
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
 
 
 def test_weights_to_start_from_may_be_gone_when_a_training_goes_on(job, tmp_path, capsys):
-    assert main(list(map(str, job("out", "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False)))) == 0
-    assert main(list(map(str, job("out", "TRAIN.CHECKPOINT_FILE_PATH", "gone.pyth", "TEST.ENABLE", False)))) == 0
+    assert main(job("out", "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False)) == 0
+    assert main(job("out", "TRAIN.CHECKPOINT_FILE_PATH", "gone.pyth", "TEST.ENABLE", False)) == 0
 
 
-def test_a_missing_list_of_the_test_is_said_before_the_first_step(job, tmp_path, tiny_motion, capsys):
+def test_a_missing_list_of_the_test_is_said_before_the_first_step(job, tmp_path, tiny_motion, refused):
     lists = tmp_path / "lists"
     lists.mkdir()
     for split in ("train", "val"):
         rows = [line.split() for line in (tiny_motion / f"{split}.csv").read_text().splitlines()]
         (lists / f"{split}.csv").write_text("".join(f"{tiny_motion / path} {label}\n" for path, label in rows))
-    assert main(list(map(str, job("out", "DATA.PATH_TO_DATA_DIR", lists)))) == 2
-    assert f"{lists}/test.csv" in capsys.readouterr().err
+    assert f"{lists}/test.csv" in refused(main, job("out", "DATA.PATH_TO_DATA_DIR", lists))
     assert not (tmp_path / "out" / "metrics.jsonl").exists()
 
 

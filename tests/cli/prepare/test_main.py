@@ -14,9 +14,10 @@ from slowfast.cli.prepare.main import main
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_folder_that_is_not_there(tmp_path, capsys):
-    assert main(["resize", str(tmp_path / "none"), str(tmp_path / "out"), "--workers", "0"]) == 2
-    assert "none is not a folder" in capsys.readouterr().err
+def test_a_folder_that_is_not_there(tmp_path, refused):
+    assert "none is not a folder" in refused(
+        main, ["resize", str(tmp_path / "none"), str(tmp_path / "out"), "--workers", "0"]
+    )
     assert not (tmp_path / "out").exists()
 
 

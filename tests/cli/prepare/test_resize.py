@@ -59,14 +59,14 @@ def test_two_videos_for_one_copy(tmp_path, make_video):
     assert failed["path"].endswith("videos/x/a.mp4") and "x/a.mp4, as that of x/a.mkv" in failed["reason"]
 
 
-def test_settings_are_not_mixed(tmp_path, make_video, capsys):
+def test_settings_are_not_mixed(tmp_path, make_video, refused):
     make_video(tmp_path / "videos" / "a.mp4")
     assert resize(tmp_path) == 0
-    assert resize(tmp_path, "--crf", "30") == 2
-    assert "started with different settings (crf 20, now 30)" in capsys.readouterr().err
+    assert "started with different settings (crf 20, now 30)" in refused(resize, tmp_path, "--crf", "30")
 
 
-def test_copies_do_not_go_among_the_sources(tmp_path, make_video, capsys):
+def test_copies_do_not_go_among_the_sources(tmp_path, make_video, refused):
     make_video(tmp_path / "videos" / "a.mp4")
-    assert main(["resize", str(tmp_path / "videos"), str(tmp_path / "videos"), "--workers", "0"]) == 2
-    assert "is the folder of the videos itself" in capsys.readouterr().err
+    assert "is the folder of the videos itself" in refused(
+        main, ["resize", str(tmp_path / "videos"), str(tmp_path / "videos"), "--workers", "0"]
+    )
