@@ -32,16 +32,8 @@ from slowfast.visualization.comparison import plot_comparison
 RUNS = {"SlowFast": "Motion/SLOWFAST_4x4_R18", "Slow-only": "Motion/SLOW_4x4_R18"}
 # --quick: the same sign in seconds. Slides are learned much sooner than turns, and a Fast pathway as wide as Slow (of
 # 8 channels) learns them from nearly every seed.
-QUICK_SET: dict[str, Any] = {
-    "num_train": 160,
-    "num_val": 32,
-    "num_test": 96,
-    "height": 36,
-    "width": 44,
-    "num_frames": 24,
-    "shapes": ("arrow",),
-    "motions": ("slide-right", "slide-left"),
-}
+QUICK_SET: dict[str, Any] = {"num_train": 160, "num_val": 32, "num_test": 96, "height": 36, "width": 44}
+QUICK_SET |= {"num_frames": 24, "shapes": ("arrow",), "motions": ("slide-right", "slide-left")}
 QUICK_OPTS = [
     "DATA.TRAIN_JITTER_SCALES", "[32, 36]", "DATA.TRAIN_CROP_SIZE", "32", "DATA.TEST_CROP_SIZE", "32",
     "RESNET.WIDTH_PER_GROUP", "8", "RESNET.ZERO_INIT_FINAL_BN", "False", "SLOWFAST.BETA_INV", "1",
@@ -61,11 +53,8 @@ def build_parser() -> Parser:
     )
     add_output(parser, "folder for data, weights and pictures", default=Path("demo_output"))
     parser.option("--quick", "half a minute instead of five: fewer and smaller videos of one sliding shape")
-    for flag, number, what in (
-        ("--num-train", MotionSpec.num_train, "training"),
-        ("--num-test", MotionSpec.num_test, "test"),
-    ):
-        parser.add_argument(flag, type=whole(1), metavar="N", help=f"{what} videos (default {number})")
+    parser.option("--num-train N", f"training videos (default {MotionSpec.num_train})", type=whole(1))
+    parser.option("--num-test N", f"test videos (default {MotionSpec.num_test})", type=whole(1))
     add_gpus(parser, default="0")
     return parser
 
@@ -101,8 +90,7 @@ def train_and_test(cfg: CfgNode, class_names: Sequence[str]) -> dict:
 
 def _cpu_seconds() -> float:
     """CPU seconds of this process and of its finished workers."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return sum(os.times()[:4])
 
 
 def format_table(rows: dict[str, dict]) -> str:

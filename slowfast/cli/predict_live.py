@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,24 +28,20 @@ LIVE_SMOOTHING = 3  # windows that live scores are averaged over, where --smooth
 
 
 class LivePicture:
-    """Every frame with the newest caption, for a file and a window. Called in the thread that reads frames.
+    """Every frame with the newest caption: the newest as ``frame``, all to ``writer``, if there is one.
 
-    Args:
-        writer: of the file, or None.
-        keeps_frame: whether the newest frame is drawn for ``frame``.
+    Called in the thread that reads frames.
     """
 
-    def __init__(self, writer: VideoWriter | None, *, size: tuple[int, int] | None, keeps_frame: bool):
+    def __init__(self, writer: VideoWriter | None, *, size: tuple[int, int] | None):
         self.caption = Caption()
         self.frame: np.ndarray | None = None
-        self._writer, self._size, self._keeps_frame = writer, size, keeps_frame
+        self._writer, self._size = writer, size
 
     def __call__(self, seconds: float, frame: np.ndarray) -> None:
-        picture = draw_caption(frame, self.caption, size=self._size)
+        self.frame = draw_caption(frame, self.caption, size=self._size)
         if self._writer is not None:
-            self._writer.write(seconds, picture)
-        if self._keeps_frame:
-            self.frame = picture
+            self._writer.write(seconds, self.frame)
 
 
 class LiveSession:
@@ -64,7 +59,6 @@ class LiveSession:
         pipeline: Pipeline,
         source: Source,
         look: Look,
-        cut: WindowCut,
         *,
         picture: LivePicture | None,
         drawing: Drawing,
@@ -76,7 +70,9 @@ class LiveSession:
         self.segments: list[Segment] = []
         self.windows: list[dict] = []
         self._smooth = Smoothing(look.smooth)
-        self._merger = WindowSegments(cut.stride_seconds, look.threshold, pipeline.class_names)
+        assert look.cut is not None  # live_look sets it
+        self.cut = look.cut
+        self._merger = WindowSegments(self.cut.stride_seconds, look.threshold, pipeline.class_names)
         self._so_far = ScoresSoFar()
         self._start = time.perf_counter()
         self._overwrites = sys.stdout.isatty()
@@ -140,14 +136,13 @@ def live_look(args: argparse.Namespace, pipeline: Pipeline) -> Look:
         )
     if pipeline.flow is not None:
         raise ValueError("this model needs optical flow, which is computed from files. Record the source first.")
-    return Look(num_top=args.top, threshold=args.threshold, smooth=args.smooth or LIVE_SMOOTHING)
+    cut = WindowCut.of(pipeline.protocol, args.window, args.stride)
+    return Look(num_top=args.top, cut=cut, threshold=args.threshold, smooth=args.smooth or LIVE_SMOOTHING)
 
 
 def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -> int:
     """Predict a live source until it ends, Ctrl-C, or q in its window; 1 if it broke off."""
     look, drawing = live_look(args, pipeline), drawing_of(args, pipeline)
-    cut = WindowCut.of(pipeline.protocol, args.window, args.stride)
-    look = replace(look, cut=cut)  # for the form of tables
     size = tuple(reversed(args.frame_size)) if args.frame_size else None
     failure = None
     with ExitStack() as stack:
@@ -156,12 +151,11 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
         writer = None
         if args.save_video:
             writer = stack.enter_context(VideoWriter(output_paths(args.save_video, [source], ".mp4")[0], fps=30))
-        draws = writer is not None or screen is not None
-        picture = LivePicture(writer, size=size, keeps_frame=screen is not None) if draws else None
+        picture = LivePicture(writer, size=size) if writer is not None or screen is not None else None
         shown = {"picture": picture, "drawing": drawing, "table": table, "is_silent": args.json == "-"}
-        session = LiveSession(pipeline, source, look, cut, **shown)
+        session = LiveSession(pipeline, source, look, **shown)
         try:
-            _run(session, cut, screen)
+            _run(session, screen)
         except VideoReadError as error:
             failure = str(error)
             print(f"{printable(source.path)}  failed: {printable(failure)}", file=sys.stderr)
@@ -172,7 +166,7 @@ def predict_live(args: argparse.Namespace, pipeline: Pipeline, source: Source) -
     return int(record["failure"] is not None)
 
 
-def _run(session: LiveSession, cut: WindowCut, screen: Screen | None) -> None:
+def _run(session: LiveSession, screen: Screen | None) -> None:
     picture = session.picture
 
     def show() -> None:
@@ -180,7 +174,7 @@ def _run(session: LiveSession, cut: WindowCut, screen: Screen | None) -> None:
             screen.show(picture.frame)
 
     reader = open_live(session.pipeline, session.source, on_frame=picture)
-    with LivePredictor(session.pipeline, reader, cut, idle=show) as predictor:
+    with LivePredictor(session.pipeline, reader, session.cut, idle=show) as predictor:
         for live in predictor:
             session.take(live)
             show()

@@ -12,8 +12,8 @@ import pytest
 def refused(capsys) -> Callable[..., str]:
     """``refused(main, argv)``: what a command says on standard error that ends with exit code 2, and no traceback."""
 
-    def run(command: Callable[..., int], *arguments: Any) -> str:
-        assert command(*arguments) == 2
+    def run(command: Callable[..., int], *arguments: Any, **options: Any) -> str:
+        assert command(*arguments, **options) == 2
         error: str = capsys.readouterr().err
         assert "Traceback" not in error
         return error

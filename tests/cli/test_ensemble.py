@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from slowfast.cli.ensemble import main
+from tests.cli.runs import results_of
 
 PATHS = ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
 
@@ -37,7 +38,7 @@ def test_two_streams_are_better_than_each(two_streams, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["test", "weight", "top1", "videos", "without", "scores"]
     assert [line.split()[-3] for line in lines[1:4]] == ["50.00", "50.00", "100.00"]
-    content = json.loads((tmp_path / "fused/results.json").read_text())
+    content = results_of(tmp_path / "fused")
     assert content["figures"] == {"top1": 100.0}
     assert content["protocol"] == "late fusion of 2 tests, mean of the scores, topk"
     assert content["evaluator"] == "topk"
@@ -60,7 +61,7 @@ def test_what_no_member_could_decode_counts_as_wrong(tmp_path, capsys):
     second = write_test(tmp_path / "y", [[0.9, 0.1], [0.2, 0.8], nan, [0.1, 0.9]], [0, 1, 1, 1])
     assert main([first, second, "--output", str(tmp_path / "fused")]) == 0
     assert capsys.readouterr().out.splitlines()[-2].split() == ["fusion", "75.00", "4", "1"]
-    content = json.loads((tmp_path / "fused/results.json").read_text())
+    content = results_of(tmp_path / "fused")
     assert content["failures"] == [{"video": "c.mp4", "reason": "no test has scores for it"}]
 
 
@@ -89,7 +90,7 @@ def test_members_are_evaluated_as_they_were_tested(tmp_path, capsys):
     tests = [write_test(tmp_path / name, TIED, TIED_LABELS, evaluator="charades_map") for name in "xy"]
     assert main([*tests, "--output", str(tmp_path / "fused")]) == 0
     assert set(fusion_row(capsys)) == {"mAP", "wAP", "num_classes_scored"}
-    content = json.loads((tmp_path / "fused/results.json").read_text())
+    content = results_of(tmp_path / "fused")
     assert content["protocol"] == "late fusion of 2 tests, mean of the scores, charades_map"
     assert content["evaluator"] == content["inputs"][0]["evaluator"] == "charades_map"
     # a fusion is told like a test, and a test that names none follows

@@ -15,7 +15,7 @@ from slowfast.cli.main import main as slowfast_main
 from slowfast.cli.run import build_parser, main, overrides_of
 from slowfast.config import load_cfg, with_overrides
 from slowfast.config.files import recipe_names
-from slowfast.engine import launch
+from slowfast.engine.launch import LaunchError, check_gpus
 
 RECIPE = "Motion/SLOWFAST_4x4_R18"
 
@@ -267,15 +267,11 @@ def test_all_gpus_or_else_the_cpu(jobs, tmp_path, monkeypatch):
 
 
 def test_more_gpus_than_present_says_what_to_type(monkeypatch):
-    monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(
-        launch.LaunchError, match=r"NUM_GPUS=8, but torch sees 0 GPUs here\. Add NUM_GPUS 0 to run on the CPU"
-    ):
-        launch.check_gpus(8)
-    monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(launch.LaunchError, match=r"NUM_GPUS=8, but torch sees 2 GPUs here\. Add NUM_GPUS 2"):
-        launch.check_gpus(8)
-    launch.check_gpus(2)
+    for present, said in ((0, r"0 GPUs here\. Add NUM_GPUS 0 to run on the CPU"), (2, r"2 GPUs here\. Add NUM_GPUS 2")):
+        monkeypatch.setattr("torch.cuda.device_count", lambda present=present: present)
+        with pytest.raises(LaunchError, match=f"NUM_GPUS=8, but torch sees {said}"):
+            check_gpus(8)
+    check_gpus(2)
 
 
 # ---- errors ----

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
+from tests.cli.runs import records_of
 from tests.faults import run_job
 
 
@@ -22,7 +21,7 @@ def test_crops_down_to_single_pixels_of_features_train(tiny_opts, tmp_path, crop
     log = tmp_path / "log"
     argv = ["--cfg", "Motion/SLOWFAST_4x4_R18", *opts, "TEST.ENABLE", "False"]
     assert run_job(argv, log=log) == 0, log.read_text()[-2000:]
-    records = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+    records = records_of(tmp_path / "out")
     assert any("train/loss" in record for record in records)
     state = torch.load(tmp_path / "out/checkpoints/checkpoint_epoch_00001.pyth", weights_only=True)["model_state"]
     assert all(value.isfinite().all() for value in state.values())

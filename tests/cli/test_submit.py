@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from slowfast.cli import submit
 from slowfast.cli.run import build_parser
 from slowfast.cli.run import main as run
 from slowfast.utils.errors import RunError
+from tests.cli.runs import results_of
 
 os.environ["SUBMITIT_PREEMPT_SIGNAL"] = submit.SIGNAL  # read when submitit is imported
 submitit = pytest.importorskip("submitit")
@@ -121,5 +121,5 @@ def test_a_job_that_is_preempted_is_queued_again_and_goes_on(tiny_opts, tmp_path
     assert "this job is preempted" in job.stderr() + job.stdout() and "resuming from" in job.stderr() + job.stdout()
     straight = [*opts, "OUTPUT_DIR", str(tmp_path / "straight"), "NUM_GPUS", "0"]
     assert run(["--cfg", RECIPE, *straight]) == 0
-    figures = [json.loads((tmp_path / name / "results.json").read_text())["figures"] for name in ("out", "straight")]
+    figures = [results_of(tmp_path / name)["figures"] for name in ("out", "straight")]
     assert figures[0] == figures[1]
