@@ -248,11 +248,7 @@ def _initial_state(cfg: CfgNode, model: nn.Module) -> dict[str, Any] | None:
 
 
 def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> None:
-    """Warn if a run resumes with different settings than it began with.
-
-    Raises:
-        CheckpointError: it is finished, so nothing would be trained with the current settings.
-    """
+    """Warn if a run resumes with different settings than it began with; refuse it if it is finished."""
     changed = training_differences(state.get("cfg", ""), cfg.dump())
     if not changed:
         return

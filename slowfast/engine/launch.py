@@ -102,11 +102,7 @@ def check_gpus(num_gpus: int) -> None:
 
 
 def _check_gpus_of(member: Membership, num_gpus: int) -> None:
-    """Return if every process of this machine has a GPU. Slurm may show each process only its own.
-
-    Raises:
-        LaunchError: NUM_GPUS differs from the number of processes, or there are too few GPUs.
-    """
+    """Return if every process of this machine has a GPU. Slurm may show each process only its own."""
     if num_gpus == 0:
         return
     if num_gpus != member.local_world_size:
@@ -157,11 +153,7 @@ def _spawned(local_rank: int, job, cfg: CfgNode, machine: Machine, num_local: in
 
 
 def _run_member(job, cfg: CfgNode, member: Membership) -> None:
-    """Run ``job`` as one process of several.
-
-    Raises:
-        ReportedError: an end that one line explains; one process of every machine has printed it.
-    """
+    """Run ``job`` as one process of several."""
     setup_logging(cfg.OUTPUT_DIR, rank=member.rank)
     liveness.mark("starting")
     store = None
@@ -192,7 +184,11 @@ def _run_in_group(job, cfg: CfgNode, member: Membership, store: dist.Store, name
     watch.start()
     try:
         _init_group(cfg, member, store)
-        stopped = _run_until_stopped(job, cfg)
+        stopped: StoppedError | None = None  # by a signal, at the same place in all processes
+        try:
+            _run(job, cfg)
+        except StoppedError as error:
+            stopped = error
         distributed.barrier()
         if stopped is not None:
             raise stopped
@@ -208,15 +204,6 @@ def _run_in_group(job, cfg: CfgNode, member: Membership, store: dist.Store, name
         distributed.set_control_group(None)
         if dist.is_initialized():
             dist.destroy_process_group()
-
-
-def _run_until_stopped(job, cfg: CfgNode) -> StoppedError | None:
-    """The end by a signal, which all processes reach together, or None."""
-    try:
-        _run(job, cfg)
-    except StoppedError as error:
-        return error
-    return None
 
 
 def _init_group(cfg: CfgNode, member: Membership, store: dist.Store) -> None:

@@ -145,11 +145,7 @@ def _open_store(member: Membership, *, timeout: float, end: float) -> dist.Store
 
 
 def _check_port(port: int) -> None:
-    """Return if this machine can listen at ``port``.
-
-    Raises:
-        LaunchError: it cannot.
-    """
+    """Return if this machine can listen at ``port``."""
     try:
         with socket.create_server(("", port)):
             pass
@@ -162,11 +158,7 @@ def _check_port(port: int) -> None:
 
 
 def _wait_for_port(host: str, port: int, member: Membership, *, timeout: float, end: float) -> None:
-    """Return when a process listens there; until then, log every half ``timeout`` that none does.
-
-    Raises:
-        LostProcessError: none did in time.
-    """
+    """Return when a process listens there; until then, log every half ``timeout`` that none does."""
     sentence = (
         f"machine 0 does not answer at {member.address} (this is machine {member.machine}, {socket.gethostname()}): "
         "is the process with --shard_id 0 running there, and the port open?"

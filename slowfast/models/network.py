@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from torch import nn
@@ -12,9 +14,10 @@ from slowfast.models.checks import check_whole
 from slowfast.models.heads import RoIHead
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import SubBatchNorm3d
-from slowfast.models.options import InitOptions, split_options
+from slowfast.models.options import InitOptions
 from slowfast.models.resnet3d import ResidualBlock
 from slowfast.models.weights.names import accept_pyslowfast_names
+from slowfast.utils.suggest import did_you_mean
 
 _BLOCK = re.compile(r"(?:^|\.)res(\d)\.(?:block|nonlocal)(\d+)\.")
 _LATERAL = re.compile(r"^laterals\.(\d+)\.")
@@ -111,8 +114,20 @@ class VideoNetwork(nn.Module):
 
     @classmethod
     def split_options(cls, options: Mapping[str, Any]) -> list[Any]:
-        """The values of ``option_types`` from plain keywords; the errors of ``options.split_options``."""
-        return split_options(cls, options)
+        """The values of ``option_types`` from plain keywords.
+
+        Raises:
+            TypeError: a keyword that the network does not take.
+            ValueError: a value that is not accepted; the message names the keyword.
+        """
+        taken = [{field.name for field in fields(value)} for value in cls.option_types]
+        unknown = [name for name in options if not any(name in names for names in taken)]
+        if unknown:
+            known = list(inspect.signature(cls).parameters)
+            near = did_you_mean(unknown[0], known)
+            raise TypeError(f"{cls.__name__} takes no argument {unknown[0]!r}.{near} It takes: {', '.join(known)}.")
+        values = zip(cls.option_types, taken, strict=True)
+        return [value(**{name: options[name] for name in options if name in names}) for value, names in values]
 
     def finish(self, options: InitOptions) -> None:
         """Draw the initial weights, once all modules are there, and let PySlowFast's state dicts load."""

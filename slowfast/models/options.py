@@ -16,7 +16,6 @@ from torch import nn
 
 from slowfast.models.checks import check_choice, check_fraction, check_least, check_whole
 from slowfast.models.norm import NormLayer
-from slowfast.utils.suggest import did_you_mean
 
 ACTIVATIONS = ("softmax", "sigmoid", "none")
 AVERAGES = ("scores", "logits")
@@ -191,24 +190,3 @@ def _argument_lines(values: Sequence[type]) -> list[str]:
         for kind in reversed([base for base in value.__mro__ if base is not object]):
             lines += (inspect.getdoc(kind) or "").partition("Args:\n")[2].splitlines()
     return lines
-
-
-def split_options(network: Any, options: Mapping[str, Any]) -> list[Any]:
-    """The values of ``network.option_types`` from the keywords ``options``.
-
-    Raises:
-        TypeError: a keyword that the network does not take.
-        ValueError: a value that is not accepted; the message names the keyword.
-    """
-    known = {field.name for value in network.option_types for field in fields(value)}
-    for name in options:
-        if name not in known:
-            names = [name for name in inspect.signature(network).parameters]
-            raise TypeError(
-                f"{network.__name__} takes no argument {name!r}.{did_you_mean(name, names)} "
-                f"It takes: {', '.join(names)}."
-            )
-    return [
-        value(**{field.name: options[field.name] for field in fields(value) if field.name in options})
-        for value in network.option_types
-    ]

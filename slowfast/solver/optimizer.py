@@ -142,11 +142,7 @@ def make_optimizer(
 
 
 def _implementation(groups: list[dict], name: str) -> dict[str, bool]:
-    """Torch's arguments for an implementation of the steps on these groups' device.
-
-    Raises:
-        ValueError: there is none with that name.
-    """
+    """Torch's arguments for an implementation of the steps on these groups' device."""
     if name not in IMPLEMENTATIONS:
         raise ValueError(not_one_of("SOLVER.IMPLEMENTATION", name, IMPLEMENTATIONS))
     parameters = [parameter for group in groups for parameter in group["params"]]

@@ -78,20 +78,15 @@ def test_a_part_says_what_it_does_not_take(overrides, message):
 @pytest.mark.parametrize(
     "overrides, message",
     [
+        (["AVA.PROTOCOL", "offical"], r"AVA\.PROTOCOL.*'offical' is not one of pyslowfast, .*Did you mean official\?"),
         (["MODEL.LOSS_FUNC", "cross_entropy"], r"DETECTION\.ENABLE with .*='cross_entropy': boxes have several labels"),
         (["MODEL.MODEL_NAME", "torchvision/r3d_18"], r"=torchvision/r3d_18: its head scores only clips"),
         (["MODEL.MODEL_NAME", "X3D"], r"=X3D: its head scores only clips"),
     ],
 )
-def test_parts_that_know_no_boxes(overrides, message):
+def test_parts_that_do_not_go_with_detection(overrides, message):
     with pytest.raises(ConfigError, match=message):
         check(*overrides, recipe="Motion/DETECTION_SLOWFAST_4x4_R18")
-
-
-def test_a_protocol_of_detection():
-    message = r"AVA\.PROTOCOL.*'offical' is not one of pyslowfast, official, mmaction2\. Did you mean official\?"
-    with pytest.raises(ConfigError, match=message):
-        check("AVA.PROTOCOL", "offical", recipe="Motion/DETECTION_SLOWFAST_4x4_R18")
 
 
 def test_all_parts_are_asked():

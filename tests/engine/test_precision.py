@@ -36,12 +36,6 @@ def test_types_that_a_cpu_has_not(name, message):
         autocast_dtype(name, CPU)
 
 
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
-def test_autocast_casts_products(dtype):
-    with autocast(CPU, dtype):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is (dtype or torch.float32)
-
-
 @pytest.mark.parametrize("dtype, enabled", [(None, False), (torch.bfloat16, False), (torch.float16, True)])
 def test_only_float16_gradients_are_scaled(dtype, enabled):
     assert grad_scaler(CPU, dtype).is_enabled() == enabled

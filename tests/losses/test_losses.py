@@ -36,47 +36,26 @@ def bce_by_hand(labels) -> float:
     return sum(terms) / len(terms)
 
 
-def test_the_names():
-    builtin = ["bce", "bce_logit", "cross_entropy", "sigmoid_focal", "soft_cross_entropy", "softmax_focal"]
-    assert LOSS_REGISTRY.names() == builtin
+ONE_HOT = [[1, 0, 0], [0, 0, 1]]
+SUMS_ABOVE_ONE = [[2.0, 2.0, 0.0], [0.0, 0.0, 5.0]]
 
 
-def test_cross_entropy_of_class_numbers():
-    value = loss("cross_entropy")(LOGITS, torch.tensor([0, 2]))
-    assert value.item() == pytest.approx(by_hand([[1, 0, 0], [0, 0, 1]]), rel=1e-6)
-
-
-def test_cross_entropy_of_class_probabilities():
-    labels = [[0.7, 0.3, 0.0], [0.1, 0.1, 0.8]]
-    assert loss("cross_entropy")(LOGITS, torch.tensor(labels)).item() == pytest.approx(by_hand(labels), rel=1e-6)
-
-
-def test_label_smoothing_spreads_a_share_over_all_classes():
-    smoothed = loss("cross_entropy", label_smoothing=0.3)(LOGITS, torch.tensor([0, 2]))
-    assert smoothed.item() == pytest.approx(by_hand([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]), rel=1e-6)
-
-
-def test_soft_cross_entropy_may_scale_targets_to_one():
-    value = loss("soft_cross_entropy", normalize_targets=True)(LOGITS, torch.tensor([[2.0, 2.0, 0.0], [0.0, 0.0, 5.0]]))
-    assert value.item() == pytest.approx(by_hand([[0.5, 0.5, 0], [0, 0, 1]]), rel=1e-6)
-
-
-def test_soft_cross_entropy_leaves_targets_as_they_are():
-    """PySlowFast at 287ec00 builds the loss with normalize_targets=False."""
-    labels = [[2.0, 2.0, 0.0], [0.0, 0.0, 5.0]]
-    value = loss("soft_cross_entropy")(LOGITS, torch.tensor(labels))
-    assert value.item() == pytest.approx(by_hand(labels), rel=1e-6)
-
-
-def test_soft_cross_entropy_takes_class_numbers():
-    value = loss("soft_cross_entropy")(LOGITS, torch.tensor([0, 2]))
-    assert value.item() == pytest.approx(by_hand([[1, 0, 0], [0, 0, 1]]), rel=1e-6)
-
-
-def test_soft_cross_entropy_leaves_the_labels_alone():
-    labels = torch.tensor([[2.0, 2.0, 0.0], [0.0, 0.0, 5.0]])
-    loss("soft_cross_entropy", normalize_targets=True)(LOGITS, labels)
-    assert labels.tolist() == [[2, 2, 0], [0, 0, 5]]
+@pytest.mark.parametrize(
+    "name, options, labels, expected",
+    [
+        ("cross_entropy", {}, [0, 2], ONE_HOT),
+        ("cross_entropy", {}, [[0.7, 0.3, 0.0], [0.1, 0.1, 0.8]], [[0.7, 0.3, 0.0], [0.1, 0.1, 0.8]]),
+        ("cross_entropy", {"label_smoothing": 0.3}, [0, 2], [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]),
+        ("soft_cross_entropy", {"normalize_targets": True}, SUMS_ABOVE_ONE, [[0.5, 0.5, 0], [0, 0, 1]]),
+        ("soft_cross_entropy", {}, SUMS_ABOVE_ONE, SUMS_ABOVE_ONE),  # as PySlowFast at 287ec00 builds the loss
+        ("soft_cross_entropy", {}, [0, 2], ONE_HOT),
+    ],
+)
+def test_cross_entropies_by_hand(name, options, labels, expected):
+    given = torch.tensor(labels)
+    value = loss(name, **options)(LOGITS, given)
+    assert value.item() == pytest.approx(by_hand(expected), rel=1e-6)
+    assert torch.equal(given, torch.tensor(labels))  # as it was
 
 
 @pytest.mark.parametrize("name", ["bce", "bce_logit"])
@@ -85,38 +64,21 @@ def test_both_binary_losses_are_on_logits(name, labels):
     value = loss(name)(LOGITS, torch.tensor(labels, dtype=torch.float32))
     assert value.item() == pytest.approx(bce_by_hand(labels), rel=1e-6)
     assert loss(name)(LOGITS, torch.tensor(labels)).item() == value.item()  # whole numbers are as good
-
-
-def test_binary_loss_of_class_numbers_is_one_hot():
-    value = loss("bce_logit")(LOGITS, torch.tensor([0, 2]))
-    assert value.item() == pytest.approx(bce_by_hand([[1, 0, 0], [0, 0, 1]]), rel=1e-6)
+    assert loss(name)(LOGITS, torch.tensor([0, 2])).item() == pytest.approx(bce_by_hand(ONE_HOT), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "soft_cross_entropy", "bce_logit"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_widened_to_float32(name, dtype):
+def test_half_precision_is_widened_to_float32_and_double_stays_double(name, dtype):
     logits = LOGITS.to(dtype).requires_grad_()
     for labels in (torch.tensor([0, 2]), torch.eye(3)[[0, 2]], torch.eye(3)[[0, 2]].to(dtype)):
         value = loss(name)(logits, labels)
         assert value.dtype == torch.float32
         widened = labels.float() if labels.is_floating_point() else labels
         assert value.item() == loss(name)(LOGITS.to(dtype).float(), widened).item()
+        assert loss(name)(LOGITS.double(), labels).dtype == torch.float64
     value.backward()
     assert logits.grad.dtype == dtype and torch.isfinite(logits.grad).all()
-
-
-@pytest.mark.parametrize("name", ["cross_entropy", "soft_cross_entropy", "bce_logit"])
-def test_double_precision_stays_double(name):
-    for labels in (torch.tensor([0, 2]), torch.eye(3)[[0, 2]]):
-        assert loss(name)(LOGITS.double(), labels).dtype == torch.float64
-
-
-@pytest.mark.parametrize("name", ["cross_entropy", "soft_cross_entropy", "bce_logit"])
-def test_gradients_lower_the_loss(name):
-    logits = LOGITS.clone().requires_grad_()
-    before = loss(name)(logits, torch.tensor([0, 2]))
-    before.backward()
-    assert loss(name)(logits - 0.1 * logits.grad, torch.tensor([0, 2])) < before
 
 
 def build(*overrides):
@@ -134,16 +96,3 @@ def test_an_argument_that_the_loss_does_not_take():
     message = r"LOSS\.ARGS: CrossEntropy takes no argument 'label_smothing'\. Did you mean label_smoothing\?"
     with pytest.raises(ValueError, match=message):
         build("LOSS.ARGS.label_smothing", 0.1)
-
-
-def test_an_argument_that_a_loss_does_not_take_is_refused():
-    message = r"LOSS\.ARGS: BinaryCrossEntropy takes no argument 'label_smoothing'\. It takes: class_weights\."
-    with pytest.raises(ValueError, match=message):
-        build("MODEL.LOSS_FUNC", "bce_logit", "LOSS.ARGS.label_smoothing", 0.1)
-
-
-def test_an_unknown_loss():
-    with pytest.raises(
-        ValueError, match=r"MODEL\.LOSS_FUNC: there is no loss 'cross_entropi'\. Did you mean cross_entropy\?"
-    ):
-        LOSS_REGISTRY.get("cross_entropi")

@@ -8,6 +8,7 @@ import re
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import get_model, get_model_weights
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.ops import StochasticDepth
@@ -28,21 +29,18 @@ def on_meta(name: str, **arguments):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_parameters_and_gflops_are_the_published_ones(name):
+def test_names_parameters_and_gflops_are_the_published_ones(name):
     """Golden: torchvision's own record beside its weights; it counts a clip of 16 frames."""
     meta = PUBLISHED[name].meta
     crop = 112 if FAMILIES[name].classifier == "fc" else 224
-    cost = measure(on_meta(name), (3, 16, crop, crop))
+    model = on_meta(name)
+    with torch.device("meta"):
+        assert list(model.state_dict()) == list(get_model(name, weights=None).state_dict())
+    assert FAMILIES[name].has_batch_norm == any(isinstance(m, nn.BatchNorm3d) for m in model.modules())
+    cost = measure(model, (3, 16, crop, crop))
     assert cost.num_parameters == meta["num_params"]
     assert cost.all_macs / 1e9 == pytest.approx(meta["_ops"], abs=0.0006)
     assert cost.conv_macs <= cost.all_macs
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_names_are_torchvisions(name):
-    with torch.device("meta"):
-        theirs = get_model(name, weights=None)
-    assert list(on_meta(name).state_dict()) == list(theirs.state_dict())
 
 
 @pytest.mark.parametrize("name, frames", [("mc3_18", 4), ("swin3d_t", 2)])

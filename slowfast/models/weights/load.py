@@ -103,11 +103,7 @@ def local_path(path: str | os.PathLike) -> Path:
 
 
 def _published(name: str) -> ZooEntry:
-    """The published weights named ``name``.
-
-    Raises:
-        CheckpointError: there are none, or several.
-    """
+    """The published weights named ``name``."""
     try:
         return find_entry(name)
     except ValueError as error:
@@ -205,11 +201,7 @@ def load_weights(
 def _image_network_in_our_names(
     model: nn.Module, state: Mapping[str, Tensor], source: str | os.PathLike
 ) -> dict[str, Tensor]:
-    """A ResNet of torchvision in the names of a single pathway, or of the Slow pathway of two.
-
-    Raises:
-        CheckpointError: the model has neither, or strides elsewhere.
-    """
+    """A ResNet of torchvision in the names of a single pathway, or of the Slow pathway of two."""
     name = next((name for name in ("pathway", "slow") if isinstance(getattr(model, name, None), nn.Module)), None)
     if name is None:
         raise CheckpointError(

@@ -109,11 +109,7 @@ def _grouped(names: Sequence[str], norms: Iterable[str], state: Mapping[str, Ten
 def _groups_of(
     optimizer: Mapping[str, Any], state: Mapping[str, Tensor], names: Sequence[str], norms: Iterable[str]
 ) -> Groups:
-    """The groups of ``names`` in ``optimizer``, a state dict, judged by their lengths.
-
-    Raises:
-        CheckpointError: it has others.
-    """
+    """The groups of ``names`` in ``optimizer``, a state dict, judged by their lengths."""
     lengths = [len(group["params"]) for group in optimizer.get("param_groups", [])]
     for vectors_apart in (False, True):
         groups = _grouped(names, norms, state, vectors_apart=vectors_apart)

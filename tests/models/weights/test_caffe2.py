@@ -22,11 +22,6 @@ def test_every_name_of_the_reference(recipe):
     assert {blob: pyslowfast_name(blob) for blob in NAMES[recipe]} == NAMES[recipe]
 
 
-@pytest.mark.parametrize("blob", ["lr", "model_iter", "conv1_w_momentum", "res2_0_branch2a_bn_s_momentum"])
-def test_blobs_of_the_optimizer_are_left_out(blob):
-    assert pyslowfast_name(blob) is None
-
-
 def test_a_file_loads_strictly_with_and_without_trailing_ones(tmp_path):
     blob_of = {name: blob for blob, name in NAMES["Kinetics/SLOW_8x8_R50"].items()}
     model = ResNet(width=8, num_classes=5)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from slowfast.engine.checkpoint import load_for_finetuning, load_for_test
 from slowfast.models import ResNet, SlowFast
 from slowfast.models.weights.load import CheckpointError, load_weights
-from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_clip, toy_resnet, toy_slowfast, toy_x3d
+from tests.models.toys import randomize_batch_norms, same_weights, seeded, toy_resnet, toy_x3d
 
 
 @pytest.fixture(scope="module")
@@ -147,18 +147,6 @@ def test_the_slow_pathway_starts_from_an_image_network(resnet50):
         assert torch.equal(loaded[:, :width] if width else loaded, value), name
         if width and loaded.shape[1] > width:  # what the lateral connection feeds stays random
             assert torch.equal(loaded[:, width:], before[f"slow.{name}"][:, width:])
-
-
-def test_without_laterals_slow_computes_what_the_single_pathway_does():
-    source = seeded(lambda: toy_resnet(arch="2d"))
-    flat = {f"slow.{name}": value for name, value in source.pathway.state_dict().items()}
-    model, single = seeded(lambda: toy_slowfast(fusion="NoFusion"), 1), seeded(lambda: toy_resnet(), 2)
-    load_weights(model, flat, inflate=True)
-    load_weights(single, source.state_dict(), inflate=True)
-    clip = toy_clip()
-    with torch.no_grad():
-        slow, _ = model.eval().forward_features(clip)
-        assert torch.equal(slow, single.eval().forward_features(model.split(clip)[0]))
 
 
 # --- refused ---

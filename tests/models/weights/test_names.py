@@ -56,8 +56,7 @@ def test_a_fusion_of_ones_own_has_a_name_outside_too():
     assert from_pyslowfast("s3_fuse.project.weight", num_pathways=2) == ours
 
 
-@pytest.mark.parametrize("make", [toy_slowfast, toy_resnet])
-@pytest.mark.parametrize("naming", ["pyslowfast", "slowfast"])
+@pytest.mark.parametrize("make, naming", [(toy_slowfast, "pyslowfast"), (toy_resnet, "slowfast")])
 def test_strict_loading_takes_both_namings(make, naming):
     source, target = seeded(make, 0), seeded(make, 1)
     state = rename(source.state_dict(), to=naming)
