@@ -11,7 +11,7 @@ from torch import nn
 from slowfast.datasets.clip_sampling import KeyFrameSampling
 from slowfast.datasets.protocol import Protocol
 from slowfast.datasets.samples import DetectionSample, collate_detections
-from slowfast.engine.detection import BoxScores, DetectionEvaluator, mean_scores, score_boxes
+from slowfast.engine.detection import DetectionEvaluator, mean_scores, score_boxes
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.results import write_detection_results
 from slowfast.evaluation import ava
@@ -93,13 +93,6 @@ def test_a_key_frame_that_one_look_could_not_read_is_left_out_of_all():
     assert mean.failures == {0: "cannot decode ('a', 902).", 1: "cannot decode ('a', 903)."}
     assert np.allclose(mean_scores([whole, first]).scores, whole.scores[[0, 1, 3]])
     assert (whole.sample_indices.tolist(), whole.failures) == ([0, 0, 1, 2], {})  # as it was
-
-
-def test_looks_at_other_boxes_are_not_averaged():
-    one = BoxScores(np.array([0]), np.zeros((1, 4)), np.ones((1, 2)))
-    other = BoxScores(np.array([0]), np.ones((1, 4)), np.ones((1, 2)))
-    with pytest.raises(ValueError, match="not the same"):
-        mean_scores([one, other])
 
 
 def evaluator(groundtruth: BoxTable, *loaders) -> DetectionEvaluator:

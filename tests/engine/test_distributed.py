@@ -24,7 +24,6 @@ from slowfast.engine.precise_bn import update_precise_statistics
 from slowfast.engine.step import StepOptions
 from slowfast.engine.train_log import TrainLog
 from slowfast.evaluation import ViewEnsemble
-from slowfast.models import SlowFast
 from slowfast.models.norm import norm_layer
 from slowfast.models.weights.load import load_weights
 from slowfast.utils import distributed
@@ -33,6 +32,7 @@ from slowfast.utils.logging import MetricWriter
 from slowfast.utils.signals import stop_on_signals
 from tests.engine.toys import TinyNet, make_trainer, random_clips
 from tests.groups import run_group
+from tests.models.toys import toy_slowfast
 
 WHOLE_BATCH = 12  # of all processes together: 1, 2, 3 and 4 of them share it
 
@@ -237,9 +237,7 @@ def fail_on_one(rank: int, size: int) -> tuple[str, str]:
 
 def train_a_head_alone(rank: int, size: int) -> bool:
     torch.manual_seed(0)
-    model = SlowFast(
-        depth=18, width=8, alpha=2, beta=1 / 2, num_classes=4, pool_size=1, dropout=0.0, detach_features=True
-    )
+    model = toy_slowfast(alpha=2, detach_features=True)
     before = model.slow.stem.conv.weight.clone()
     loader = ShardedLoader(2 * size, rank=rank, world_size=size, whole_batch=size)
     make_trainer(model, loader, num_epochs=1).train()
@@ -256,11 +254,7 @@ def averaged(rank: int, size: int) -> dict[str, torch.Tensor]:
 def statistics_of_a_step(rank: int, size: int, *, recompute: bool) -> dict[str, torch.Tensor]:
     """Weights and running statistics after a step with sync batch norm, maybe with blocks that are computed twice."""
     torch.manual_seed(0)
-    model = SlowFast(
-        **{"depth": 18, "width": 8, "alpha": 2, "beta": 1 / 2, "num_classes": 4, "pool_size": 1, "dropout": 0.0},
-        norm=norm_layer("sync_batchnorm", global_sync=True),
-        recompute=recompute,
-    )
+    model = toy_slowfast(alpha=2, norm=norm_layer("sync_batchnorm", global_sync=True), recompute=recompute)
     loader = ShardedLoader(2 * size, rank=rank, world_size=size, whole_batch=2 * size)
     make_trainer(model, loader, num_epochs=1).train()
     return {name: value.clone() for name, value in model.state_dict().items()}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from slowfast.engine.precision import autocast, autocast_dtype, grad_scaler, guard_small_inputs
-from slowfast.models import SlowFast
+from tests.models.toys import seeded, toy_slowfast
 
 CPU = torch.device("cpu")
 
@@ -67,8 +67,7 @@ def test_kernels_larger_than_their_input_get_the_gradient_of_full_precision(kern
 
 def test_a_network_with_two_slow_frames_trains_in_bfloat16():
     """Its Slow pathway has kernels of 3 frames in res4 and res5."""
-    torch.manual_seed(0)
-    model = SlowFast(depth=18, width=8, alpha=4, beta=1 / 2, num_classes=4, pool_size=1, dropout=0.0)
+    model = seeded(toy_slowfast)
     guard_small_inputs(model, CPU, torch.bfloat16)
     types = {}
     for name, module in model.named_modules():

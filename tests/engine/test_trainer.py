@@ -21,7 +21,8 @@ from slowfast.engine.train_log import TrainLog
 from slowfast.engine.validation import Validation
 from slowfast.models.norm import SubBatchNorm3d
 from slowfast.models.weights.load import read_checkpoint
-from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips, tiny_slowfast
+from tests.engine.toys import MemoryLoader, TinyNet, make_trainer, random_clips
+from tests.models.toys import toy_slowfast
 
 
 def parameters_of(model: nn.Module) -> torch.Tensor:
@@ -31,7 +32,7 @@ def parameters_of(model: nn.Module) -> torch.Tensor:
 def test_eight_clips_are_learned_by_heart():
     torch.manual_seed(0)
     frames, labels = random_clips(8)
-    model = tiny_slowfast()
+    model = toy_slowfast(alpha=2, num_classes=4, zero_init_final_bn=True)
     trainer = make_trainer(model, MemoryLoader(frames, labels, batch_size=8), num_epochs=40)
     trainer.train()
     model.train()  # batch statistics: nothing depends on the running ones

@@ -9,7 +9,6 @@ from slowfast.datasets.samples import ClipBatch
 from slowfast.engine.inputs import ClipPreprocessor
 from slowfast.engine.trainer import Trainer
 from slowfast.losses.build import CrossEntropy
-from slowfast.models import SlowFast
 
 
 class TinyNet(nn.Module):
@@ -25,10 +24,6 @@ class TinyNet(nn.Module):
     def forward(self, clip):
         logits = self.classifier(self.dropout(self.bn(self.conv(clip)).relu().mean((2, 3, 4))))
         return logits if self.training else logits.softmax(1)
-
-
-def tiny_slowfast(num_classes: int = 4) -> SlowFast:
-    return SlowFast(depth=18, width=8, alpha=2, beta=1 / 2, num_classes=num_classes, pool_size=1, dropout=0.0)
 
 
 class MemorySampler:

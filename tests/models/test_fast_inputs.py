@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from slowfast.models import SlowFast
 from slowfast.models.pathways import FAST_INPUTS, fast_input
+from tests.models.toys import toy_slowfast
 
 CLIP = torch.randn(2, 5, 8, 32, 32, generator=torch.Generator().manual_seed(0))
-SMALL = {"depth": 18, "width": 8, "num_classes": 3, "alpha": 4, "beta": 1 / 4, "pool_size": 1, "dropout": 0.0}
 FUSIONS = ["TimeStridedConv", "TimeStridedSample", "TimeToChannelConcat", "TimeToChannelSum", "NoFusion"]
 
 
@@ -38,12 +37,12 @@ def test_flow_is_the_last_two_channels():
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("mode", FAST_INPUTS)
 def test_every_input_goes_with_every_lateral_connection(mode, fusion):
-    model = SlowFast(**SMALL, fast_input=mode, fusion=fusion)
+    model = toy_slowfast(beta=1 / 4, fast_input=mode, fusion=fusion)
     assert model.clip_channels == (5 if mode == "flow" else 3)
     clip = CLIP[:, : model.clip_channels]
     assert model.fast.stem.conv.in_channels == FAST_INPUTS[mode]
     logits = model(clip)
-    assert logits.shape == (2, 3)
+    assert logits.shape == (2, 5)
     logits.square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
     slow, fast = model.split(clip)
@@ -54,10 +53,10 @@ def test_every_input_goes_with_every_lateral_connection(mode, fusion):
 
 
 def test_half_resolution_shares_its_windows_with_a_larger_test_crop():
-    model = SlowFast(**{**SMALL, "pool_size": 2}, fast_input="half_resolution").eval()
+    model = toy_slowfast(pool_size=2, fast_input="half_resolution").eval()
     clip = torch.randn(1, 3, 8, 96, 96)
     with torch.no_grad():
-        assert model(clip).shape == (1, 3)  # Slow has 3 x 3 with 2 x 2 windows, Fast 2 x 2 with one
+        assert model(clip).shape == (1, 5)  # Slow has 3 x 3 with 2 x 2 windows, Fast 2 x 2 with one
     slow, fast = model.split(clip)
     with pytest.raises(ValueError, match=r"expected \[slow, fast\]"):
         model([slow, torch.randn(1, 3, 8, 96, 96)])

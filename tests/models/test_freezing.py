@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from slowfast.models.freezing import freeze, hold_statistics
-from tests.engine.toys import MemoryLoader, make_trainer, random_clips, tiny_slowfast
+from tests.engine.toys import MemoryLoader, make_trainer, random_clips
+from tests.models.toys import toy_slowfast
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from tests.engine.toys import MemoryLoader, make_trainer, random_clips, tiny_slo
     ],
 )
 def test_names_and_wildcards(patterns, frozen):
-    model = tiny_slowfast()
+    model = toy_slowfast(alpha=2)
     found = freeze(model, patterns)
     names = [name for name, p in model.named_parameters() if not p.requires_grad]
     assert names == [name for name, _ in model.named_parameters() if frozen(name)]
@@ -25,7 +26,7 @@ def test_names_and_wildcards(patterns, frozen):
 
 
 def test_what_is_frozen_stays_bit_for_bit_with_its_statistics():
-    model = tiny_slowfast()
+    model = toy_slowfast(alpha=2)
     freeze(model, ["slow", "fast.stem"])
     before = {name: value.clone() for name, value in model.state_dict().items()}
     make_trainer(model, MemoryLoader(*random_clips(8), batch_size=4), num_epochs=1).train()
@@ -50,4 +51,4 @@ def test_a_norm_without_scale_and_shift_is_not_frozen():
 )
 def test_patterns_that_cannot_be_meant(patterns, message):
     with pytest.raises(ValueError, match=message):
-        freeze(tiny_slowfast(), patterns)
+        freeze(toy_slowfast(alpha=2), patterns)

@@ -179,13 +179,6 @@ def test_another_depth_or_width_is_no_counterpart(resnet50, arguments):
         load_weights(unfilled(**arguments), resnet50.state_dict(), inflate=True)
 
 
-def test_resnet18_has_a_stem_of_another_width():
-    """torchvision's stages have 64 to 512 channels behind a stem of 64; ours 4 to 32 times those of their stem."""
-    model = ResNet(depth=18, width=16, block="basic_transform", num_classes=1000)
-    with pytest.raises(CheckpointError, match=r"wrong shape: .*not the model's|not the model's 2D counterpart: "):
-        load_weights(model, torchvision.models.resnet18(weights=None).state_dict(), inflate=True)
-
-
 def test_a_stride_in_another_convolution_would_change_the_features(resnet50):
     with pytest.raises(CheckpointError, match=r"strides in the 3x3 convolutions.*Set RESNET\.STRIDE_1X1 False\."):
         load_weights(unfilled(stride_1x1=True), resnet50.state_dict(), inflate=True)
