@@ -37,12 +37,12 @@ class BadVideos:
         return len(self._reasons)
 
     def new_among(self, failures: Iterable[str]) -> dict[str, str]:
-        """Those of ``failures`` (reasons; see ``ReadFailure``) that are not counted yet."""
+        """The ``failures`` (reasons; see ``ReadFailure``) that are not counted yet."""
         found = {str(getattr(failure, "row", failure)): str(failure) for failure in failures}
         return {row: reason for row, reason in found.items() if row not in self._reasons}
 
     def add(self, new: dict[str, str]) -> None:
-        """Count and log what any process has newly found; every process must call it.
+        """Count and log the videos that any process has just found; every process must call it.
 
         Raises:
             TooManyBadVideosError: there are more than the limit, on every process.
@@ -112,7 +112,7 @@ def in_agreement(batches: Iterable, *, bad_videos: BadVideos, wish: Callable[[],
 
 
 def until_stopped(batches: Iterable, *, bad_videos: BadVideos, wish: Callable[[], Wish]) -> Iterator[Any]:
-    """Every batch of ``in_agreement``, for loops that are begun again.
+    """Every batch of ``in_agreement``, for loops that start over after a stop.
 
     Raises:
         StoppedError: a process wants to stop.

@@ -43,7 +43,7 @@ class Backends:
         return cls(asked and not deterministic, cfg.BACKEND.TF32, deterministic)
 
     def apply(self) -> None:
-        """Set them. Deterministic algorithms that the environment or the caller turned on stay on."""
+        """Set the switches. Deterministic algorithms that the environment or the caller turned on stay on."""
         torch.backends.cudnn.benchmark = self.cudnn_benchmark
         torch.backends.cudnn.allow_tf32 = self.tf32
         torch.backends.cuda.matmul.allow_tf32 = self.tf32

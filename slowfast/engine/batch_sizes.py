@@ -1,4 +1,4 @@
-"""The size of a training batch, by every way of counting, and its learning rate."""
+"""The size of a training batch, counted in every way that matters, and its learning rate."""
 
 from __future__ import annotations
 

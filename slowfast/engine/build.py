@@ -52,7 +52,7 @@ def test_dtype(cfg: CfgNode, device: torch.device) -> torch.dtype | None:
 
 
 def check_loading(cfg: CfgNode) -> None:
-    """Return if the loader processes of the training, or else of the test, have enough shared memory for their batches.
+    """Check that loader processes of the training, or else of the test, have enough shared memory for their batches.
 
     Raises:
         ValueError: /dev/shm is too small.
@@ -107,7 +107,7 @@ def pipeline_parts(
     origin: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The arguments of ``Pipeline`` that a config describes; see ``Pipeline.from_config``."""
-    device = _device(device)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if class_names is None and cfg.DATA.CLASS_NAMES:
         class_names = class_names_from_config(cfg)
     if model is None:
@@ -135,11 +135,6 @@ def _origin(content: dict[str, Any], path: str | os.PathLike, *, averaged: bool 
     names = ("lists", "class_names", "versions", "epoch", "batch_sizes")
     told = {name: content[name] for name in names if name in content}
     return {"weights": f"{path} (averaged)" if averaged else str(path), **told}
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    """``device``; for None the first GPU if there is one."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def parts_of_checkpoint(

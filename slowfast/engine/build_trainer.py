@@ -272,7 +272,7 @@ def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWrite
 
 
 def train(cfg: CfgNode, *, prepare: Callable[[Trainer], None] | None = None) -> dict[str, float]:
-    """Train as the config says; the figures of the last validation.
+    """Train as the config says; returns the figures of the last validation.
 
     Args:
         prepare: called with the trainer before it begins.

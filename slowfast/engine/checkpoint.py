@@ -165,7 +165,7 @@ class CheckpointFolder:
             path.unlink(missing_ok=True)
 
     def keep_best(self) -> None:
-        """Have best.pyth hold what the newest checkpoint does: a second name of the file where the system has that.
+        """Make best.pyth the newest checkpoint: a second name of the file where the system supports that.
 
         Every process must call it; the main one writes.
         """
@@ -205,7 +205,7 @@ def read_training_state(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def check_integrity(path: str | os.PathLike) -> None:
-    """Return if the checksums inside a torch file are right, or it is another kind of file.
+    """Check the checksums inside a torch file; a file of any other kind passes.
 
     Raises:
         CheckpointError: the file was damaged after it was written.

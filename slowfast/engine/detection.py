@@ -124,7 +124,7 @@ def mean_scores(passes: Sequence[BoxScores]) -> BoxScores:
 
 
 def _without(scored: BoxScores, sample_indices: Iterable[int]) -> BoxScores:
-    """The rows that belong to other key frames than these."""
+    """The rows of all other key frames."""
     kept = ~np.isin(scored.sample_indices, list(sample_indices))
     return BoxScores(scored.sample_indices[kept], scored.boxes[kept], scored.scores[kept], scored.failures)
 
@@ -188,7 +188,7 @@ class DetectionEvaluator:
         return self.run(model).figures
 
     def run(self, model: nn.Module) -> DetectionResult:
-        """The same, with all intermediate results; the model's mode is restored."""
+        """The evaluation with all intermediate results; the model's mode is restored."""
         pipeline, start = self.pipeline.with_model(model), time.perf_counter()
         names = [self.name]
         if len(self.loaders) > 1:

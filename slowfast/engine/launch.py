@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def launch(job: Callable[[CfgNode], object], cfg: CfgNode, *, init_method: str =
 
 
 def check_gpus(num_gpus: int) -> None:
-    """Return if there are ``num_gpus`` GPUs.
+    """Check that there are ``num_gpus`` GPUs.
 
     Raises:
         LaunchError: there are fewer; the message says what to type instead.
@@ -102,7 +101,7 @@ def check_gpus(num_gpus: int) -> None:
 
 
 def _check_gpus_of(member: Membership, num_gpus: int) -> None:
-    """Return if every process of this machine has a GPU. Slurm may show each process only its own."""
+    """Check that every process of this machine has a GPU. Slurm may show each process only its own."""
     if num_gpus == 0:
         return
     if num_gpus != member.local_world_size:
@@ -121,7 +120,13 @@ def _spawn(job, cfg: CfgNode, machine: Machine, num_local: int) -> None:
     context = torch.multiprocessing.start_processes(
         _spawned, args=(job, cfg, machine, num_local), nprocs=num_local, join=False, start_method="spawn"
     )
-    with forward_signals(partial(_send, context)):
+
+    def send(number: int) -> None:
+        for process in context.processes:
+            if process.is_alive():
+                os.kill(process.pid, number)
+
+    with forward_signals(send):
         try:
             while not context.join(grace_period=_GRACE_SECONDS):
                 pass
@@ -134,12 +139,6 @@ def _spawn(job, cfg: CfgNode, machine: Machine, num_local: int) -> None:
                 f"{error.error_pid}) was ended by {error.signal_name}{hint}. The last lines of its log are in "
                 f"{cfg.OUTPUT_DIR}. The same command resumes from the last checkpoint."
             ) from None
-
-
-def _send(context, number: int) -> None:
-    for process in context.processes:
-        if process.is_alive():
-            os.kill(process.pid, number)
 
 
 def _spawned(local_rank: int, job, cfg: CfgNode, machine: Machine, num_local: int) -> None:
@@ -169,7 +168,7 @@ def _run_member(job, cfg: CfgNode, member: Membership) -> None:
 
 
 def _speaks_for_machine(store: dist.Store | None, member: Membership) -> bool:
-    """Whether this process is the first of its machine to have something to say."""
+    """Whether this process is the first of its machine with a message."""
     if store is not None:
         with suppress(dist.DistError):  # it is gone
             return store.add(f"spoke/{member.machine}", 1) == 1
@@ -258,7 +257,7 @@ def _run(job, cfg: CfgNode) -> None:
 
 @contextmanager
 def _end_in_log() -> Iterator[None]:
-    """Also write what ends the run to its log file: standard error may be gone when somebody asks why."""
+    """Also log what ends the run: standard error may be gone when somebody asks why."""
     try:
         yield
     except StoppedError as error:

@@ -24,7 +24,7 @@ def check_shared_memory(
     num_processes: int,
     folder: Path | None = None,
 ) -> None:
-    """Return if the prefetched batches fit into /dev/shm; warn if only some do.
+    """Check that the prefetched batches fit into /dev/shm; warn if only some do.
 
     Args:
         least_bytes, most_bytes: of one batch of one process.

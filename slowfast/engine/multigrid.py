@@ -63,7 +63,7 @@ def describe_stage(epoch: int, *, schedule: ShapeSchedule, sampler: TrainSampler
 
 
 def check_batches(schedule: ShapeSchedule, sampler: TrainSampler, *, batch_size: int) -> None:
-    """Return if every stage has at least one batch.
+    """Check that every stage has at least one batch.
 
     Args:
         batch_size: TRAIN.BATCH_SIZE.

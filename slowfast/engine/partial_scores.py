@@ -54,7 +54,7 @@ class PartialScores:
         self._last_write = time.monotonic()
 
     def begin(self, loader, key: Callable[[], str]) -> list[dict[str, Any]]:
-        """Make ``loader`` give what is left; returns the records so far (only on the main process).
+        """Limit ``loader`` to what is left; returns the records so far (only on the main process).
 
         Every process must call it.
 
@@ -110,7 +110,7 @@ class PartialScores:
         self._begin_anew(self._key, self._num_files + 1)
 
     def write_and_stop(self, doing: str) -> None:
-        """Return if no process was asked to stop; every process must call it.
+        """Check that no process was asked to stop; every process must call it.
 
         Raises:
             StoppedError: one was; the finished records are written.
@@ -124,7 +124,7 @@ class PartialScores:
         raise StoppedError(f"stopped by {by} in the {doing}: {saved}.")
 
     def finish(self) -> None:
-        """The evaluation is complete; its files are deleted. Every process must call it."""
+        """Delete the files of the complete evaluation; every process must call it."""
         self._pending = []
         if self.folder is None:
             return
@@ -145,7 +145,7 @@ def _read_file(path: Path) -> dict[str, Any] | None:
 
 
 def evaluation_key(pipeline: Pipeline, dataset: VideoDataset, *more: object) -> str:
-    """Identifies an evaluation: a digest of the weights, the protocol, the precision, the lists, and ``more``."""
+    """A digest of the weights, the protocol, the precision, the lists and ``more``, which identifies an evaluation."""
     protocol, lists = pipeline.protocol.as_dict(), fingerprint_of(dataset).as_dict()
     digest = hashlib.blake2b(repr((protocol, str(pipeline.dtype), lists, more)).encode(), digest_size=16)
     for name, value in pipeline.model.state_dict().items():

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def check_parts(cfg: CfgNode) -> None:
-    """Return if all parts of training and test can be built.
+    """Check that all parts of training and test can be built.
 
     Raises:
         ConfigError: the error of each part, one per line.
@@ -92,7 +92,7 @@ def _problem(part: Callable[[CfgNode], object], cfg: CfgNode) -> str:
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Without warnings: the run gives them, into its log."""
+    """Silence warnings inside a with statement: the run logs them."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -102,7 +102,7 @@ def _no_warnings() -> Iterator[None]:
 
 
 def check_job(cfg: CfgNode) -> None:
-    """Return if the training and the test after it will find what they need; every process must call it.
+    """Check that the training and the test after it will find what they need; every process must call it.
 
     Lists, class names, weights, evaluators and shared memory; the training's own lists are read when it is built.
 
@@ -122,7 +122,7 @@ def _check(cfg: CfgNode) -> None:
 
 
 def _check_weights(cfg: CfgNode, group: str) -> None:
-    """Return if the weights that a key names exist or will be made by the training; names and URLs are downloaded now.
+    """Check that the weights that a key names exist or will be made by the training; names and URLs are downloaded now.
 
     Weights for the test are also loaded into the model. Those that a training starts from will be loaded in a moment.
     """

@@ -30,7 +30,7 @@ from slowfast.engine.precision import forward
 from slowfast.engine.prediction import Prediction
 from slowfast.models.folding import fold_batch_norms
 from slowfast.models.weights.load import CheckpointError, read_checkpoint
-from slowfast.models.weights.recognize import recognize
+from slowfast.models.weights.zoo import recognize
 from slowfast.models.weights.zoo_table import find_entry
 from slowfast.video.flow import FlowStore
 from slowfast.video.reader import FrameReader

@@ -15,7 +15,7 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def check_dtype_name(name: str) -> None:
-    """Return when ``TRAIN.MIXED_PRECISION_DTYPE`` may be called so.
+    """Check that ``name`` is a value of ``TRAIN.MIXED_PRECISION_DTYPE``.
 
     Raises:
         ValueError: it may not.

@@ -104,7 +104,7 @@ def first_host(node_list: str) -> str:
 
 
 def meet(member: Membership, *, timeout: float) -> tuple[dist.Store, list[str]]:
-    """A store that all processes share, and their names, once all have arrived; missing ones are logged meanwhile.
+    """A store that all processes share, and their names, once all have arrived; until then, missing ones are logged.
 
     Args:
         timeout: seconds; missing processes are logged after every half of it; after ten times this, the run ends.
@@ -145,7 +145,7 @@ def _open_store(member: Membership, *, timeout: float, end: float) -> dist.Store
 
 
 def _check_port(port: int) -> None:
-    """Return if this machine can listen at ``port``."""
+    """Check that this machine can listen at ``port``."""
     try:
         with socket.create_server(("", port)):
             pass
@@ -158,7 +158,7 @@ def _check_port(port: int) -> None:
 
 
 def _wait_for_port(host: str, port: int, member: Membership, *, timeout: float, end: float) -> None:
-    """Return when a process listens there; until then, log every half ``timeout`` that none does."""
+    """Wait until a process listens there; log every half ``timeout`` that none does."""
     sentence = (
         f"machine 0 does not answer at {member.address} (this is machine {member.machine}, {socket.gethostname()}): "
         "is the process with --shard_id 0 running there, and the port open?"

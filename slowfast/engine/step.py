@@ -45,7 +45,7 @@ class StepOptions:
         return self.clip_grad_value is not None or self.clip_grad_norm is not None
 
     def clip_gradients(self, model: nn.Module) -> None:
-        """Bring the gradients of ``model``, which are not scaled, within the limits."""
+        """Clip the unscaled gradients of ``model``."""
         if self.clip_grad_value is not None:
             nn.utils.clip_grad_value_(model.parameters(), self.clip_grad_value)
         if self.clip_grad_norm is not None:
@@ -120,7 +120,7 @@ def check_step(
     run: Callable[[nn.Module, Any], tuple[Tensor, Tensor]],
     place: str,
 ) -> None:
-    """Return when the loss and the gradients of ``batch`` are finite.
+    """Check that the loss and the gradients of ``batch`` are finite.
 
     Args:
         largest_gradient: the largest absolute value, NaN when any is.
@@ -158,7 +158,7 @@ def _cause_of(model: nn.Module, batch, run: Callable[[nn.Module, Any], tuple[Ten
 
 
 def check_weights(state: dict[str, Tensor], step: int) -> None:
-    """Return if all numbers of a state dict are finite.
+    """Check that all numbers of a state dict are finite.
 
     Raises:
         NonFiniteWeightsError: they are not; ``step`` says when.
@@ -193,7 +193,7 @@ class TrainingMemoryError(RunError):
 
 @contextlib.contextmanager
 def lack_explained(place: str, advice: Callable[[], str] | None) -> Iterator[None]:
-    """For the length of a with statement, ``TrainingMemoryError`` for a lack of memory, a GPU's or the machine's.
+    """Raise ``TrainingMemoryError`` if a GPU or the machine runs out of memory inside a with statement.
 
     Args:
         place: where the training is, for the message.

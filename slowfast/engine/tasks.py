@@ -59,11 +59,11 @@ class Task:
     figure_prefix: str
 
     def validation(self, cfg: CfgNode, model: nn.Module) -> Evaluation:
-        """What evaluates ``model`` (or another of its kind) on the val split during training."""
+        """The evaluation of ``model``, or another of its kind, on the val split during training."""
         raise NotImplementedError
 
     def check_evaluation(self, cfg: CfgNode) -> None:
-        """Return if the evaluator of a model can be built; no file is read.
+        """Check that the evaluator of a model can be built; no file is read.
 
         Raises:
             ValueError: an unknown name.
@@ -75,7 +75,7 @@ class Task:
         raise NotImplementedError
 
     def check_test(self, cfg: CfgNode) -> None:
-        """Return if ``test`` would find its lists and rules; nothing is decoded.
+        """Check that ``test`` would find its lists and rules; nothing is decoded.
 
         Raises:
             ValueError: something is missing; the message names it.
@@ -221,7 +221,7 @@ def task_of(cfg: CfgNode) -> Task:
 
 
 def test(cfg: CfgNode) -> dict[str, float]:
-    """Test as the config says and write the results; the figures."""
+    """Test as the config says and write the results; returns the figures."""
     if not cfg.TRAIN.ENABLE:  # else looked at before the training
         check_loading(cfg)
     return task_of(cfg).test(cfg)

@@ -27,7 +27,7 @@ class TrainMeter:
         self._sums: dict[str, Any] = {"losses": [], "num_clips": 0, "data_seconds": 0.0, "step_seconds": 0.0}
 
     def start_clock(self) -> None:
-        """Work done until now does not count as part of a step."""
+        """Restart the clock: earlier work does not count as part of a step."""
         self._clock = time.perf_counter()
 
     def _lap(self, name: str) -> None:
@@ -68,7 +68,7 @@ class TrainMeter:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything except the clock, which stands still while nothing runs."""
+        """Everything except the clock, which restarts."""
         return {**self._sums, "losses": list(self._sums["losses"])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class RecordWriter(Protocol):
 
 
 class TrainLog:
-    """Takes the events of the loop, and writes them where they belong.
+    """Turns the events of the loop into log lines and records.
 
     Args:
         writer: for records of numbers, or None for none.
@@ -186,7 +186,7 @@ class TrainLog:
             )
 
     def end_epoch(self, epoch: int, *, num_epochs: int, lr: float) -> None:
-        """Sum up the epoch for ``epoch_line``; every process must call it."""
+        """Summarize the epoch for ``epoch_line``; every process must call it."""
         seconds = self.epoch_meter.seconds
         record = self.epoch_meter.pop()
         self._epoch_line = (
@@ -206,7 +206,7 @@ class TrainLog:
             self.writer.write(step, {"epoch": epoch, **figures})
 
     def close(self) -> None:
-        """Nothing more will be written."""
+        """Close the writer."""
         if self.writer is not None:
             self.writer.close()
 

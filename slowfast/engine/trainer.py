@@ -213,7 +213,7 @@ class Trainer:
         return mean_loss
 
     def _check_step(self, batch, loss: float, largest_gradient: float) -> None:
-        """Return when the step on ``batch`` may be taken; every process must call it."""
+        """Check that the step on ``batch`` may be taken; every process must call it."""
         check_step(
             batch,
             loss=loss,
@@ -302,7 +302,7 @@ class Trainer:
         self.due.discard("precise_bn")
 
     def run_evaluation(self) -> None:
-        """Evaluate the current weights and write the figures; a run that ends in here resumes in here."""
+        """Evaluate the current weights and write the figures; a run that is stopped in here resumes in here."""
         assert self.validation is not None  # else no evaluation is due
         self._save(self.batch)
         self.figures, self.figures_epoch = {}, self.epoch
@@ -367,7 +367,7 @@ class Trainer:
             raise StoppedError(f"stopped by {stop_requested() or 'a signal to another process'}: {saved}.")
 
     def _save(self, batch: int | None) -> Path | None:
-        """Write the state; one inside an epoch, after ``batch`` batches, is dropped when later ones are there."""
+        """Write the state; one inside an epoch, after ``batch`` batches, is deleted once there are later ones."""
         if self.checkpoints is None:
             return None
         return self.checkpoints.save(self.state_dict(), epochs=self.epoch, batch=batch)

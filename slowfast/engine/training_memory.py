@@ -41,7 +41,7 @@ class TrainingMemory:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> TrainingMemory:
-        """Of the config's model, clips, precision and optimizer.
+        """The estimate for the config's model, clips, precision and optimizer.
 
         Raises:
             ValueError: the model cannot be built.
@@ -86,7 +86,7 @@ class StepMemory:
 
     @classmethod
     def from_config(cls, cfg: CfgNode, sizes: BatchSizes) -> StepMemory:
-        """Of the config's model, clips, precision and optimizer."""
+        """The estimate for the config's model, clips, precision and optimizer."""
         with torch.device("meta"):
             model = build_model(cfg)
         num_bytes = 4 * sum(p.numel() for p in model.parameters())

@@ -44,7 +44,7 @@ def state_problem(state: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def restoring(state: dict[str, Any]) -> Iterator[None]:
-    """For the length of a with statement that puts ``state`` back, ``CheckpointError`` for whatever does not fit."""
+    """Raise ``CheckpointError`` for whatever in ``state`` does not fit, inside a with statement that restores it."""
     try:
         problem = state_problem(state)
         if problem:
@@ -72,7 +72,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 def batch_to_resume(state: dict[str, Any], *, num_batches: int) -> int:
-    """The batch to go on with, from 0, also when the epoch has another number of batches now."""
+    """The batch to resume at, from 0, even if the epoch now has a different number of batches."""
     then, now = state["training"]["steps_per_epoch"], num_batches
     if state["batch"] == 0 or then == now:
         return state["batch"]
@@ -86,7 +86,7 @@ def batch_to_resume(state: dict[str, Any], *, num_batches: int) -> int:
 
 
 def restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
-    """Give each of ``things`` its state; one that is missing or left over is a warning."""
+    """Restore the state of each of ``things``; warn of one that is missing or left over."""
     for name, thing in things.items():
         if name in states:
             thing.load_state_dict(states[name])
@@ -97,12 +97,12 @@ def restore_named(things: dict[str, Any], states: dict[str, Any]) -> None:
 
 
 def process_state(log: TrainLog) -> dict[str, Any]:
-    """What is this process's alone: its generators of random numbers, and the times that it measured."""
+    """The state of this process alone: its random number generators and its timings."""
     return {"generators": generator_states(), "log": log.state_dict()}
 
 
 def restore_process(log: TrainLog, processes: list[dict[str, Any]]) -> None:
-    """Put back what ``process_state`` gave on every process, also on another number of them."""
+    """Restore what ``process_state`` returned on every process, even if their number has changed."""
     rank = distributed.rank()
     if len(processes) == distributed.world_size():
         restore_generators(processes[rank]["generators"])

@@ -14,7 +14,7 @@ from slowfast.utils.logging import count
 
 @dataclass(frozen=True)
 class Validation:
-    """What judges the weights during training, and when.
+    """What evaluates the weights during training, and when.
 
     Attributes:
         evaluate: called with a model; returns named figures.

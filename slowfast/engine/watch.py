@@ -25,7 +25,7 @@ from slowfast.utils.errors import EXIT_LOST_PROCESS, LostProcessError
 
 logger = logging.getLogger(__name__)
 
-_BEAT_SECONDS = 1.0  # from one sign to the next while nothing happens; what is new is shown earlier
+_BEAT_SECONDS = 1.0  # from one sign to the next while nothing happens; changes are shown earlier
 _POLL_SECONDS = 0.25
 _SILENT_SECONDS = 20.0  # without a sign of life
 _SILENT_SECONDS_AFTER_AN_ERROR = 6.0  # when an exchange failed, somebody is gone
@@ -82,15 +82,14 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """The job is done; every process must have reached this point."""
+        """Stop watching; every process must have finished the job."""
         self._stopped.set()
         self._thread.join(timeout=5)
 
     # --- in the main thread ---
 
     def explain(self, error: BaseException) -> LostProcessError | None:
-        """Tell the others about ``error``, which ends the job here; returns what to raise instead if they are the
-        cause."""
+        """Tell the others about ``error``, which ends the job here; returns what to raise instead if they caused it."""
         if not self.verdict and _is_of_communication(error):
             self._silent_seconds = _SILENT_SECONDS_AFTER_AN_ERROR
             self._has_verdict.wait(_SILENT_SECONDS + 5)
@@ -175,7 +174,7 @@ class Watch:
         return self._seen[rank][0].doing if rank in self._seen else "starting"
 
     def _judge(self, text: str) -> None:
-        """Write the verdict, if there is none yet; this process then has it."""
+        """Write the verdict unless there is one; either way, take it."""
         with suppress(dist.DistError):
             text = self.store.compare_set(_VERDICT, "", text).decode()
         if not self.verdict:

@@ -1,4 +1,4 @@
-"""Frames of the videos that a test misclassifies, saved while they are decoded anyway."""
+"""Frames of the videos that a test misclassifies, saved while they are in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WrongVideos:
         self._kept: list[tuple[float, int, bytes]] = []
 
     def update(self, views: VideoViews, scores: np.ndarray) -> bytes | None:
-        """Take a video with its fused scores (K,); the strip that is kept of it, None for none."""
+        """Consider a video with its fused scores (K,); returns its strip if it is kept, else None."""
         if not self.limit:
             return None
         label = int(self.labels[views.video_index])
@@ -51,7 +51,7 @@ class WrongVideos:
         return strip
 
     def restore(self, video: int, scores: np.ndarray, strip: bytes) -> None:
-        """Take a video that ``update`` gave ``strip`` of, in a part of the test that was before."""
+        """Add a video whose ``strip`` an earlier part of the test got from ``update``."""
         heapq.heappush(self._kept, (*_rank(video, scores), strip))
         if len(self._kept) > self.limit:
             heapq.heappop(self._kept)
@@ -68,7 +68,7 @@ class WrongVideos:
 
 
 def _rank(video: int, scores: np.ndarray) -> tuple[float, int]:
-    """The larger, the sooner a wrong video is kept."""
+    """A sort key: of two wrong videos, the one with the larger key is kept."""
     return float(scores.max()), -video
 
 

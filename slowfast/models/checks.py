@@ -14,7 +14,7 @@ from slowfast.utils.suggest import did_you_mean
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Return if ``value`` is one of ``choices``."""
+    """Check that ``value`` is one of ``choices``."""
     choices = list(choices)
     if value not in choices:
         near = did_you_mean(value, choices) if isinstance(value, str) else ""
@@ -22,7 +22,7 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 
 
 def check_registered(name: str, value: str, registry: Registry) -> None:
-    """Return if ``registry`` has an entry called ``value``."""
+    """Check that ``registry`` has an entry called ``value``."""
     if value not in registry:
         raise ValueError(
             f"{name}={value!r} is not a known {registry.kind}.{did_you_mean(str(value), registry.names())} Known: "
@@ -31,25 +31,25 @@ def check_registered(name: str, value: str, registry: Registry) -> None:
 
 
 def check_whole(name: str, value: Any, *, least: int = 1, or_else: str = "") -> None:
-    """Return if ``value`` is a whole number of ``least`` or more; ``or_else`` names what else would be accepted."""
+    """Check that ``value`` is a whole number of ``least`` or more; ``or_else`` names what else would be accepted."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r} must be a whole number >= {least}{or_else and f', or {or_else}'}.")
 
 
 def check_least(name: str, value: Any, least: float) -> None:
-    """Return if ``value`` is a number of ``least`` or more."""
+    """Check that ``value`` is a number of ``least`` or more."""
     if not isinstance(value, Real) or isinstance(value, bool) or not float(value) >= least:
         raise ValueError(f"{name}={value!r} must be a number >= {least}.")
 
 
 def check_above(name: str, value: Any, bound: float) -> None:
-    """Return if ``value`` is a number above ``bound``."""
+    """Check that ``value`` is a number above ``bound``."""
     if not isinstance(value, Real) or isinstance(value, bool) or not float(value) > bound:
         raise ValueError(f"{name}={value!r} must be a number > {bound}.")
 
 
 def check_fraction(name: str, value: Any) -> None:
-    """Return if ``value`` is a probability, in [0, 1]."""
+    """Check that ``value`` is a probability, in [0, 1]."""
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name}={value!r} must be in [0, 1].")
 
@@ -69,7 +69,7 @@ def dtype_of(model: nn.Module) -> torch.dtype:
 
 
 def check_clip(clip: Tensor, *, dtype: torch.dtype, least_frames: int = 1, least_size: int = 1) -> None:
-    """Return when ``clip`` (B, C, T, H, W) holds floats, and enough frames and pixels (``least_size`` per side).
+    """Check that ``clip`` (B, C, T, H, W) holds floats, and enough frames and pixels (``least_size`` per side).
 
     Args:
         dtype: of the weights. float64 goes only with itself; autocast handles the others.

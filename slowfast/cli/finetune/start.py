@@ -16,8 +16,7 @@ from slowfast.config.merge import changed_keys
 from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import tells_its_model
 from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
-from slowfast.models.weights.recognize import recognize
-from slowfast.models.weights.zoo import published_config
+from slowfast.models.weights.zoo import published_config, recognize
 from slowfast.models.weights.zoo_table import ZooEntry, find_entry
 
 FROM_ZERO = "none"
