@@ -28,7 +28,7 @@ def resnet50() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def image() -> Tensor:
-    return torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    return torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
 def unfilled(**arguments) -> ResNet:

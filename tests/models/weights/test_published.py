@@ -105,10 +105,13 @@ def test_outputs_are_the_publishers(name):
     assert load_weights(model, published_weights(case)).is_complete
     model = model.double().eval()
     boxes = [torch.tensor(case["boxes"]).double()] if "boxes" in case else []
+    clips, outputs = published_clip(case).double(), expected(case, case["output"])
+    if not boxes:  # one clip says what two would
+        clips, outputs = clips[:1], outputs[:1]
     with torch.no_grad():
-        output = model(published_clip(case).double(), *boxes)
-        assert output.shape == expected(case, case["output"]).shape
-        assert relative_error(output, expected(case, case["output"])) < 1e-6
+        output = model(clips, *boxes)
+        assert output.shape == outputs.shape
+        assert relative_error(output, outputs) < 1e-6
         for crop, larger in case.get("output_at", {}).items():
             output = model(published_clip(case, int(crop)).double())
             assert relative_error(output, expected(case, larger["output"])) < 1e-6, f"crop {crop}"
