@@ -21,7 +21,7 @@ from slowfast.datasets.ava import VAL_EVERY_SECONDS
 from slowfast.datasets.build import build_protocol, protocol_of
 from slowfast.datasets.fingerprint import Fingerprint, fingerprint_of
 from slowfast.datasets.protocol import Protocol
-from slowfast.datasets.sample_kinds import BOXES, CLIPS, SampleKind, sample_kind
+from slowfast.datasets.sample_kinds import BOXES, CLIPS, sample_kind
 from slowfast.engine.build import build_device, check_loading, train_dtype
 from slowfast.engine.detection import DetectionEvaluator
 from slowfast.engine.partial_scores import PartialScores
@@ -47,53 +47,19 @@ logger = logging.getLogger(__name__)
 Evaluation = ClipEvaluator | DetectionEvaluator
 
 
-class Task:
-    """What is to be learned, and how it is judged.
+class ClipTask:
+    """Classes of whole clips; a test sees several views of a video.
 
     Attributes:
         samples: how samples are counted, batched and distributed.
         figure_prefix: of the names of validation figures in metrics.jsonl.
     """
 
-    samples: SampleKind
-    figure_prefix: str
-
-    def validation(self, cfg: CfgNode, model: nn.Module) -> Evaluation:
-        """The evaluation of ``model``, or another of its kind, on the val split during training."""
-        raise NotImplementedError
-
-    def check_evaluation(self, cfg: CfgNode) -> None:
-        """Check that the evaluator of a model can be built; no file is read.
-
-        Raises:
-            ValueError: an unknown name.
-        """
-        raise NotImplementedError
-
-    def primary_figure(self, cfg: CfgNode) -> str:
-        """The figure that represents a test where there is room for only one."""
-        raise NotImplementedError
-
-    def check_test(self, cfg: CfgNode) -> None:
-        """Check that ``test`` would find its lists and rules; nothing is decoded.
-
-        Raises:
-            ValueError: something is missing; the message names it.
-        """
-        raise NotImplementedError
-
-    def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
-        """Test ``model``, or the weights that the config names, write the results, and return the figures."""
-        raise NotImplementedError
-
-
-class ClipTask(Task):
-    """Classes of whole clips; a test sees several views of a video."""
-
     samples = CLIPS
     figure_prefix = "val/clip_"  # of one clip per video, where a test sees several
 
     def validation(self, cfg: CfgNode, model: nn.Module) -> ClipEvaluator:
+        """The evaluation of ``model``, or another of its kind, on the val split during training."""
         dataset: ClipsDataset = build_dataset(cfg, "val")
         return ClipEvaluator(
             validation_pipeline(cfg, model, dataset),
@@ -105,18 +71,32 @@ class ClipTask(Task):
         )
 
     def check_evaluation(self, cfg: CfgNode) -> None:
+        """Check that the evaluator of a model can be built; no file is read.
+
+        Raises:
+            ValueError: an unknown name.
+        """
         build_evaluator(cfg)
         build_ensemble(cfg, num_videos=1, num_views=1)
 
     def primary_figure(self, cfg: CfgNode) -> str:
+        """The figure that represents a test where there is room for only one."""
         return build_evaluator(cfg).primary
 
     def check_test(self, cfg: CfgNode) -> None:
+        """Check that ``test`` would find its lists and rules; nothing is decoded.
+
+        Raises:
+            ValueError: something is missing; the message names it.
+        """
         build_dataset(cfg, "test", is_silent=True)
         build_evaluator(cfg)
 
     def test(self, cfg: CfgNode, *, model: nn.Module | None = None) -> dict[str, float]:
-        """As in ``Task``, once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures of the last."""
+        """Test ``model``, or the weights that the config names, write the results, and return the figures.
+
+        Once for each entry of TEST.NUM_TEMPORAL_CLIPS; the figures are the last's.
+        """
         counts = list(cfg.TEST.NUM_TEMPORAL_CLIPS) or [cfg.TEST.NUM_ENSEMBLE_VIEWS]
         figures: dict[str, float] = {}
         for num_clips in counts:
@@ -152,8 +132,8 @@ class ClipTask(Task):
         )
 
 
-class BoxTask(Task):
-    """Classes of boxes on key frames; a test averages over scales and flips."""
+class BoxTask:
+    """Classes of boxes on key frames, with the methods of ``ClipTask``; a test averages over scales and flips."""
 
     samples = BOXES
     figure_prefix = "val/"
@@ -212,6 +192,7 @@ class BoxTask(Task):
         )
 
 
+Task = ClipTask | BoxTask  # what is to be learned, and how it is judged
 TASKS: dict[str, Task] = {task.samples.name: task for task in (ClipTask(), BoxTask())}
 
 

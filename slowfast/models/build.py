@@ -12,7 +12,7 @@ A registered fusion takes ``slow_channels``, ``fast_channels`` and ``alpha``, an
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from typing import Any
 
 from fvcore.common.config import CfgNode
@@ -121,32 +121,3 @@ def _check_arch(cfg: CfgNode, model_class: Any) -> None:
         raise ValueError(
             f"MODEL.MODEL_NAME={cfg.MODEL.MODEL_NAME} with MODEL.ARCH={arch!r}: set MODEL.ARCH {archs[0]}."
         )
-
-
-def build_fusion(
-    name: str,
-    *,
-    slow_channels: int,
-    fast_channels: int,
-    alpha: int,
-    options: Mapping[str, Any] | None = None,
-    **defaults,
-) -> Any:
-    """The lateral connection registered as ``name``: a module with ``out_channels``.
-
-    Args:
-        options: arguments given by the user, refused if the class does not take them.
-        defaults: arguments offered to every fusion; a class takes those that it names.
-
-    Raises:
-        ValueError: no connection of that name, or options that it does not take.
-    """
-    fusion_class = FUSION_REGISTRY.get(name)
-    options = dict(options or {})
-    check_kwargs(fusion_class, options, "SLOWFAST.FUSION_ARGS")
-    return fusion_class(
-        slow_channels=slow_channels,
-        fast_channels=fast_channels,
-        alpha=alpha,
-        **{**filter_kwargs(fusion_class, **defaults), **options},
-    )

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from slowfast.models.build import FUSION_REGISTRY, build_fusion
+from slowfast.models.build import FUSION_REGISTRY
 from slowfast.models.checks import check_registered, check_whole
 from slowfast.models.norm import NormLayer
+from slowfast.utils.signature import check_kwargs, filter_kwargs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +45,18 @@ class FusionOptions:
         check_whole("fusion_channel_ratio", self.fusion_channel_ratio)
 
     def build(self, slow_channels: int, fast_channels: int, *, alpha: int, norm: NormLayer) -> Any:
-        """The connection between a Slow and a Fast stage of so many channels: a module with ``out_channels``."""
-        return build_fusion(
-            self.fusion,
-            slow_channels=slow_channels,
-            fast_channels=fast_channels,
-            alpha=alpha,
-            options=self.fusion_args,
-            kernel_size=self.fusion_kernel,
-            channel_ratio=self.fusion_channel_ratio,
-            norm=norm,
-        )
+        """The connection between a Slow and a Fast stage of so many channels: a module with ``out_channels``.
+
+        A class takes those of the kernel, the ratio and the norm that it names.
+
+        Raises:
+            ValueError: arguments that the connection does not take.
+        """
+        fusion_class, given = FUSION_REGISTRY.get(self.fusion), dict(self.fusion_args or {})
+        check_kwargs(fusion_class, given, "SLOWFAST.FUSION_ARGS")
+        offered = {"kernel_size": self.fusion_kernel, "channel_ratio": self.fusion_channel_ratio, "norm": norm}
+        arguments = {**filter_kwargs(fusion_class, **offered), **given}
+        return fusion_class(slow_channels=slow_channels, fast_channels=fast_channels, alpha=alpha, **arguments)
 
 
 @fx.wrap  # one node in a traced graph: it looks at shapes

@@ -72,7 +72,7 @@ class ResNet(VideoNetwork):
             raise ValueError(f"beta={beta} must be in (0, 1]: it is the share of the channels that Fast-only keeps.")
         kernels, pool_after_res2 = ARCHITECTURES[arch]
         stem_strides: Any = tuple(stem_temporal_strides)
-        self.in_channels = in_channels
+        self.in_channels = self.clip_channels = in_channels
         self.pathway = ResNetPathway(
             depth=depth,
             kernels=kernels,
@@ -99,11 +99,6 @@ class ResNet(VideoNetwork):
             "beta": 1 / cfg.SLOWFAST.BETA_INV if cfg.MODEL.ARCH == "fast" else 1.0,
             "in_channels": per_pathway(cfg.DATA.INPUT_CHANNEL_NUM, 1, "DATA.INPUT_CHANNEL_NUM")[0],
         }
-
-    @property
-    def clip_channels(self) -> int:
-        """Channels of a clip."""
-        return self.in_channels
 
     def forward(self, clip: Tensor | Sequence[Tensor], boxes: Tensor | None = None) -> Tensor:
         features = [self.forward_features(clip)]

@@ -21,7 +21,7 @@ from slowfast.models.network import VideoNetwork
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import HeadOptions, InitOptions, ResidualOptions, with_options
 from slowfast.models.pathways import single_clip
-from slowfast.models.resnet3d import BlockShape, ResidualBlock, conv3d
+from slowfast.models.resnet3d import BlockShape, ResidualBlock, conv3d, stage_shapes
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 
@@ -123,15 +123,10 @@ class X3DPathway(nn.Sequential):
         self.stem = X3DStem(in_channels=in_channels, out_channels=stem_width, norm=blocks.norm)
         inputs = (stem_width, *widths[:-1])
         for i, (channels, width, depth) in enumerate(zip(inputs, widths, depths, strict=True)):
-            stage = nn.Sequential()
             options = replace(blocks, drop_path=blocks.drop_path * (i + 2) / 5)  # deeper stages drop more
-            for j in range(depth):
-                shape = BlockShape(
-                    in_channels=channels if j == 0 else width,
-                    inner_channels=int(bottleneck * width),
-                    out_channels=width,
-                    spatial_stride=2 if j == 0 else 1,
-                )
+            sizes = {"in_channels": channels, "inner_channels": int(bottleneck * width), "out_channels": width}
+            stage = nn.Sequential()
+            for j, shape in enumerate(stage_shapes([3] * depth, **sizes, stride=(1, 2))):
                 has_norm = first_shortcut_norm or (i, j) != (0, 0)
                 block = X3DBlock(shape, options, squeeze_excite=j % 2 == 0, shortcut_norm=has_norm)
                 stage.add_module(f"block{j}", block)

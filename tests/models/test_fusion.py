@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast.models.build import build_fusion
-from slowfast.models.fusion import time_to_channel
+from slowfast.models.fusion import FusionOptions, time_to_channel
 from tests import reference
 from tests.models.toys import seeded, toy_clip, toy_slowfast
 
@@ -23,7 +22,8 @@ def features():
 
 
 def make(name: str, **options) -> nn.Module:
-    return seeded(lambda: build_fusion(name, slow_channels=SLOW, fast_channels=FAST, alpha=ALPHA, options=options))
+    fusion = FusionOptions(fusion=name, fusion_args=options)
+    return seeded(lambda: fusion.build(SLOW, FAST, alpha=ALPHA, norm=nn.BatchNorm3d))
 
 
 def test_what_comes_after_slow_against_loops():
@@ -62,7 +62,7 @@ def test_sum_needs_channels_that_match():
         "Set SLOWFAST.BETA_INV = SLOWFAST.ALPHA"
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        build_fusion("TimeToChannelSum", slow_channels=8, fast_channels=2, alpha=8)
+        FusionOptions(fusion="TimeToChannelSum").build(8, 2, alpha=8, norm=nn.BatchNorm3d)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -29,7 +29,7 @@ from slowfast.models.weights.inflate import (
 )
 from slowfast.models.weights.names import in_our_names
 from slowfast.models.weights.torchvision import is_torchvision_address, torchvision_weights
-from slowfast.models.weights.zoo_table import ZooEntry, fetch_entry, find_entry
+from slowfast.models.weights.zoo_table import fetch_entry, find_entry
 from slowfast.utils.download import DownloadError, cache_path, fetch, is_url
 from slowfast.utils.tensor_files import TensorFileError, is_state_dict, load_tensors
 
@@ -97,17 +97,15 @@ def local_path(path: str | os.PathLike) -> Path:
             return fetch(str(path), cache_path(str(path)))
         if is_torchvision_address(path):
             return torchvision_weights(str(path))
-        return Path(path) if Path(path).is_file() else fetch_entry(_published(str(path)))
+        if Path(path).is_file():
+            return Path(path)
+        try:
+            entry = find_entry(str(path))
+        except ValueError as error:
+            raise CheckpointError(f"there is no checkpoint {path}: no file, and {error}") from error
+        return fetch_entry(entry)
     except DownloadError as error:
         raise CheckpointError(str(error)) from error
-
-
-def _published(name: str) -> ZooEntry:
-    """The published weights named ``name``."""
-    try:
-        return find_entry(name)
-    except ValueError as error:
-        raise CheckpointError(f"there is no checkpoint {name}: no file, and {error}") from error
 
 
 def _describe(content: Any) -> str:
