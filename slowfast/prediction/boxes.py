@@ -22,7 +22,6 @@ from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.prediction import Prediction
 from slowfast.prediction.records import named_scores
 from slowfast.prediction.segments import Segment, SegmentMerger
-from slowfast.prediction.tracking import IouTracker
 from slowfast.preparation.person_boxes import DETECTORS, detect_people, load_detector
 from slowfast.utils.registry import Registry
 from slowfast.utils.untrusted import csv_rows, open_text
@@ -31,6 +30,8 @@ from slowfast.video.reader import FrameReader
 # frames uint8 (F, 3, H, W), RGB -> for each a float (R, 4), fractions, or (R, 5) with the detector's score behind
 Detector = Callable[[Tensor], Sequence[Any]]
 DETECTOR_REGISTRY = Registry("detector")
+LEAST_IOU = 0.3  # intersection over union of a box with the last one of the track that it continues
+MOST_MISSING = 1  # key frames that a track may miss
 FARTHEST_OUTSIDE = 0.5  # of a frame that a box may reach beyond it: more is pixels
 
 
@@ -207,6 +208,59 @@ def build_detector(name: str, *, weights: str = "", least_score: float = 0.5, de
 def _people(model, frames: Tensor, *, least_score: float, device) -> list[list[list[float]]]:
     found = detect_people(model, frames, range(len(frames)), threshold=least_score, device=device)
     return [[[*box[1:5], box.score] for box in found if box.second == index] for index in range(len(frames))]
+
+
+class IouTracker:
+    """Assigns boxes the number of the track that they continue, or a new one.
+
+    The pair of a box and a track with the largest overlap is matched first, then the next, down to LEAST_IOU. A track
+    may miss MOST_MISSING key frames.
+    """
+
+    def __init__(self):
+        self._boxes: dict[int, np.ndarray] = {}  # of each track, the last one
+        self._missing: dict[int, int] = {}
+        self._num_tracks = 0
+
+    def update(self, boxes: np.ndarray) -> list[int]:
+        """Numbers of the tracks, from 0, of the boxes (R, 4), x1 y1 x2 y2, of the next key frame."""
+        boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        found = self._matches(boxes)
+        tracks = []
+        for index in range(len(boxes)):
+            if index not in found:
+                found[index] = self._num_tracks
+                self._num_tracks += 1
+            tracks.append(found[index])
+        self._remember(boxes, tracks)
+        return tracks
+
+    def _matches(self, boxes: np.ndarray) -> dict[int, int]:
+        """Box -> track."""
+        known = list(self._boxes)
+        if not known or not len(boxes):
+            return {}
+        from torchvision.ops import box_iou  # a second of imports
+
+        last = torch.from_numpy(np.stack([self._boxes[track] for track in known]))
+        overlaps = box_iou(torch.from_numpy(boxes), last).numpy()
+        found: dict[int, int] = {}
+        for place in np.argsort(-overlaps, axis=None, kind="stable").tolist():
+            box, column = divmod(place, len(known))
+            if overlaps[box, column] < LEAST_IOU:
+                break
+            if box not in found and known[column] not in found.values():
+                found[box] = known[column]
+        return found
+
+    def _remember(self, boxes: np.ndarray, tracks: list[int]) -> None:
+        for track in [track for track in self._boxes if track not in tracks]:
+            self._missing[track] = self._missing.get(track, 0) + 1
+            if self._missing[track] > MOST_MISSING:
+                del self._boxes[track], self._missing[track]
+        for box, track in zip(boxes, tracks, strict=True):
+            self._boxes[track] = box
+            self._missing.pop(track, None)
 
 
 def predict_boxes(
