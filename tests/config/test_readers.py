@@ -1,7 +1,7 @@
 """Every config key has a reader in the package, or stands in a table that says why it has none."""
 
 import ast
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
@@ -41,35 +41,14 @@ ALWAYS_MET = {
 
 def keys_read_in(source: str, groups: set[str]) -> set[str]:
     """Dotted keys that a module reads as ``cfg.GROUP.KEY``, or as ``name.KEY`` after ``name = cfg.GROUP``."""
-    tree = ast.parse(source)
-    aliases = {}
-    for node in ast.walk(tree):
-        for target, value in assigned(node):
-            group = ast.unparse(value).rpartition("cfg.")[2]
-            if group in groups:
-                aliases[target] = group
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            owner, _, rest = ast.unparse(node).partition(".")
-            whole = ast.unparse(node)
-            if owner in aliases:
-                found.add(f"{aliases[owner]}.{rest}")
-            elif "cfg." in whole:
-                found.add(whole.rpartition("cfg.")[2])
-    return found
-
-
-def assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """(name, value) of an assignment, also of several at once."""
-    if not isinstance(node, ast.Assign):
-        return
-    target, value = node.targets[0], node.value
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        pairs = zip(target.elts, value.elts, strict=True)
-    else:
-        pairs = [(target, value)]
-    yield from ((name.id, part) for name, part in pairs if isinstance(name, ast.Name))
+    text = ast.unparse(ast.parse(source))  # one statement a line, no comments
+    for names, values in re.findall(r"^ *\(?([\w, ]+?)\)? = \(?(.*?)\)?$", text, re.MULTILINE):
+        for name, value in zip(names.split(", "), values.split(", "), strict=False):
+            group = value.rpartition("cfg.")[2]
+            if group in groups and "cfg." in value:
+                text = re.sub(rf"(?<![\w.]){name}\.", f"cfg.{group}.", text)
+    read = [dotted.split(".") for dotted in re.findall(r"\bcfg\.([\w.]+)", text)]
+    return {".".join(parts[:length]) for parts in read for length in range(1, len(parts) + 1)}
 
 
 def readable_names() -> list[str]:

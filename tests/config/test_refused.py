@@ -3,7 +3,7 @@
 import pytest
 
 from slowfast.config import ConfigError, assert_and_infer_cfg, get_cfg, warnings_of
-from slowfast.config.merge import changed_keys, key_names
+from slowfast.config.merge import key_names
 from slowfast.config.refused import INSTEAD, REFUSED_KEYS
 from slowfast.config.rules.common import value_of
 
@@ -52,7 +52,3 @@ def test_notes_of_multigrid_may_repeat_the_recipe_and_nothing_else(note, setting
 @pytest.mark.parametrize("backend", ["torchvision", "pyav", "decord"])
 def test_every_decoding_backend_means_our_reader(backend):
     assert warnings_of(checked("DATA.DECODING_BACKEND", backend)) == []
-
-
-def test_default_values_are_no_changes():
-    assert changed_keys(get_cfg(), get_cfg()) == {}
