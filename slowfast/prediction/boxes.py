@@ -108,7 +108,7 @@ class ListedBoxes:
         box = numbers[1:]
         if min(box) < -FARTHEST_OUTSIDE or max(box) > 1 + FARTHEST_OUTSIDE:
             raise BoxListError(f"{where}: the box {box} is far outside the frame: give fractions of it, not pixels.")
-        # True lists end in the number of a person, which is no score.
+        # Lists of true boxes end in the number of a person, which is not a score.
         score = _number(fields[7], where) if len(fields) == 8 and fields[7] and "." in fields[7] else None
         is_empty = min(box[2], 1) <= max(box[0], 0) or min(box[3], 1) <= max(box[1], 0)
         if not is_empty and (score is None or score >= least_score):

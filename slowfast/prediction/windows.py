@@ -197,7 +197,7 @@ def predict_windows(
 
 
 def forward_options(pipeline: Pipeline) -> dict[str, Any]:
-    """What readers of ``video.forward`` are told, so that frames are those that the pipeline's protocol looks at."""
+    """Options for the readers of ``video.forward`` that give frames as the pipeline's protocol needs them."""
     protocol, num_threads = pipeline.protocol, pipeline.decoder_threads
     return {"short_side": protocol.decoder_short_side, "scale": frame_scale(protocol), "num_threads": num_threads}
 

@@ -84,7 +84,7 @@ class JobQueue:
     ):
         self.folder, self.num_workers, self.max_waiting = folder, num_workers, max_waiting
         self.keep_seconds, self.max_kept = keep_seconds, max_kept
-        self._jobs: dict[str, Job] = {}  # in the order of their coming
+        self._jobs: dict[str, Job] = {}  # in order of arrival
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(num_workers, thread_name_prefix="slowfast-job")
 

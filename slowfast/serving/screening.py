@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def screened_seconds(path: str, *, max_seconds: float) -> float:
-    """Seconds that a video lasts, every frame of which has been decoded elsewhere.
+    """Duration of a video, seconds, after all of its frames were decoded in another process.
 
     Args:
         max_seconds: longer videos are not decoded.
@@ -48,7 +48,7 @@ def decode(path: str, *, max_seconds: float) -> float | str | None:
     """Decode a whole file within the limits, which hold for this process from now on.
 
     Returns:
-        The seconds that it lasts; why it is no video; None where it takes too much memory.
+        Its duration in seconds; or why it is not a video; or None if decoding takes too much memory.
     """
     before = limit_memory(2 * MAX_BYTES)
     try:
@@ -66,14 +66,14 @@ def _decode(path: str, max_seconds: float) -> float:
         seconds = stream.index.num_frames / stream.index.fps
         if seconds <= max_seconds:
             limit_computing(BASE_SECONDS + PER_SECOND * seconds)
-            with suppress(VideoReadError):  # a frame that cannot be decoded concerns those who want that frame
+            with suppress(VideoReadError):  # a broken frame matters only to those who need it
                 for _ in stream.frames():
                     pass
     return seconds
 
 
 def limit_memory(num_bytes: int) -> int:
-    """Let this process have that much more memory than it has; what it has, bytes. On Linux, else 0."""
+    """Limit this process to ``num_bytes`` more memory than it has now; returns what it has now, 0 except on Linux."""
     has = _memory("VmSize")
     if has:
         import resource
@@ -83,7 +83,7 @@ def limit_memory(num_bytes: int) -> int:
 
 
 def _memory(name: str) -> int:
-    """A field of /proc/self/status in bytes; 0 elsewhere than on Linux."""
+    """A field of /proc/self/status in bytes; 0 except on Linux."""
     if sys.platform != "linux":
         return 0
     with open("/proc/self/status") as file:
@@ -91,7 +91,7 @@ def _memory(name: str) -> int:
 
 
 def limit_computing(seconds: float) -> None:
-    """Let this process compute that much longer (SIGXCPU), where there are such limits."""
+    """Limit this process to ``seconds`` more of CPU time (SIGXCPU), except on Windows."""
     if sys.platform != "win32":
         import resource
 

@@ -1,4 +1,4 @@
-"""Which process this is, and what all processes agree on; every function also works in a single process.
+"""Which process this is, and exchanges between processes; every function also works in a single process.
 
 If gradients use NCCL, decisions and objects use a separate CPU group (gloo), which does not wait for a GPU.
 """

@@ -79,7 +79,7 @@ def cause_of(error: OSError) -> str:
 def storage_error(path: str | os.PathLike, error: Exception) -> Exception:
     """``StorageError`` in place of the error from writing ``path``, or ``error`` itself if no file was the cause.
 
-    Torch turns an OSError of a write into a RuntimeError.
+    Torch raises a RuntimeError when a write fails with an OSError.
     """
     cause = error if isinstance(error, OSError) else error.__context__
     if not isinstance(cause, OSError):

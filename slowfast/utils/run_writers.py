@@ -20,7 +20,7 @@ WRITER_REGISTRY = Registry("writer", key="LOG_WRITERS")
 
 
 class RunWriter:
-    """What a writer can do; methods that it does not define are skipped. Only the main process creates one.
+    """Base class of writers; methods that a writer does not define do nothing. Only the main process creates one.
 
     It is created once for a training, and once more for the drawings after the test.
 

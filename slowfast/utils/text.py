@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-_FORMULA_SIGNS = "=+-@＝＋－＠"  # in front of a cell, these have spreadsheets compute it
+_FORMULA_SIGNS = "=+-@＝＋－＠"  # spreadsheets compute a cell that begins with one of these
 _DIRECTION_OVERRIDES = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}  # show text in another order
 
 

@@ -23,7 +23,7 @@ MAX_INTEGER = 2**63 - 1  # what an int64 array holds
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
-# The beginnings of files that are often found under another name; the first that fits is taken.
+# First bytes of files that often have another file's name; the first match counts.
 _PLAYLISTS = (
     (b"#EXTM3U", "an HLS or M3U playlist"),
     (b"ffconcat version", "an FFmpeg concat list"),

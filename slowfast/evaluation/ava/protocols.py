@@ -358,7 +358,7 @@ def _check_corners(truth: _Rows) -> None:
 
 
 def _check_known_images(images: list[ImageKey], truth_image: np.ndarray, found_image: np.ndarray) -> None:
-    """Warn of tables that share no image: their video names or seconds are then probably written in different ways."""
+    """Warn of tables that share no image: they probably write video names or seconds in different ways."""
     if len(truth_image) and len(found_image) and not np.isin(found_image, truth_image).any():
         logger.warning(
             "no detection is on an image of the ground truth (%s against %s): do the names of videos agree?",
