@@ -6,13 +6,6 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like ``word``, ignoring case, or None when nothing is close."""
-    by_lower = {candidate.lower(): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[matches[0]] if matches else None
-
-
 def not_one_of(name: str, value: object, choices: Iterable[object]) -> str:
     """Message for a closed choice: ``name='x' is not one of a, b. Did you mean a?``"""
     names = [str(choice) for choice in choices]
@@ -21,5 +14,6 @@ def not_one_of(name: str, value: object, choices: Iterable[object]) -> str:
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """`` Did you mean X?`` with a leading space, or an empty string; made to be appended to a message."""
-    match = nearest(word, candidates)
-    return f" Did you mean {match}?" if match else ""
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[matches[0]]}?" if matches else ""

@@ -27,7 +27,14 @@ def multigrid_problems(cfg: CfgNode) -> Iterator[str]:
             "epoch. Raise one of them."
         )
     if multigrid.SHORT_CYCLE:
-        yield from short_cycle_problems(cfg)
+        factors = multigrid.SHORT_CYCLE_FACTORS
+        if not factors or not all(_is_share(factor) for factor in factors):
+            yield f"MULTIGRID.SHORT_CYCLE_FACTORS={factors}: expected shares of the crop size, above 0 and at most 1."
+        elif round(min(factors) * cfg.DATA.TRAIN_CROP_SIZE) < 1:
+            yield (
+                f"MULTIGRID.SHORT_CYCLE_FACTORS={factors} of DATA.TRAIN_CROP_SIZE={cfg.DATA.TRAIN_CROP_SIZE} is less "
+                f"than one pixel."
+            )
     if multigrid.LONG_CYCLE:
         yield from long_cycle_problems(cfg)
 
@@ -49,18 +56,6 @@ def stage_problems(cfg: CfgNode) -> Iterator[str]:
                 f"{note}={noted}, but {setting}={value}: PySlowFast writes this in a stage of multigrid training, "
                 f"whose clips are others than the recipe's. Take the recipe itself, or set {note} 0 to keep {setting}."
             )
-
-
-def short_cycle_problems(cfg: CfgNode) -> Iterator[str]:
-    """Factors that give no crop."""
-    factors = cfg.MULTIGRID.SHORT_CYCLE_FACTORS
-    if not factors or not all(_is_share(factor) for factor in factors):
-        yield f"MULTIGRID.SHORT_CYCLE_FACTORS={factors}: expected shares of the crop size, above 0 and at most 1."
-    elif round(min(factors) * cfg.DATA.TRAIN_CROP_SIZE) < 1:
-        yield (
-            f"MULTIGRID.SHORT_CYCLE_FACTORS={factors} of DATA.TRAIN_CROP_SIZE={cfg.DATA.TRAIN_CROP_SIZE} is less "
-            f"than one pixel."
-        )
 
 
 def long_cycle_problems(cfg: CfgNode) -> Iterator[str]:
@@ -91,22 +86,17 @@ def long_cycle_problems(cfg: CfgNode) -> Iterator[str]:
             "above 0 and at most 1."
         )
         return
-    for number, pair in enumerate(factors, 1):
-        yield from _shape_problems(
-            cfg, f"stage {number} of MULTIGRID.LONG_CYCLE_FACTORS ({pair[0]:g} x {pair[1]:g})", pair
-        )
-
-
-def _shape_problems(cfg: CfgNode, stage: str, pair: list) -> Iterator[str]:
-    num_frames, crop_size = round(cfg.DATA.NUM_FRAMES * pair[0]), round(cfg.DATA.TRAIN_CROP_SIZE * pair[1])
-    if min(num_frames, crop_size) < 1:
-        yield f"{stage} has clips of {num_frames} frames and {crop_size} pixels: both must be at least 1."
-    alpha, is_slowfast = cfg.SLOWFAST.ALPHA, model_kind(cfg) == "slowfast"
-    if is_slowfast and pair[0] < 1 <= alpha and num_frames % alpha:  # model.py checks whole clips
-        yield (
-            f"{stage} has clips of {num_frames} of DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES} frames, which "
-            f"SLOWFAST.ALPHA={alpha} does not divide. Change the factor, or one of these keys."
-        )
+    for number, (of_frames, of_crop) in enumerate(factors, 1):
+        stage = f"stage {number} of MULTIGRID.LONG_CYCLE_FACTORS ({of_frames:g} x {of_crop:g})"
+        num_frames, crop_size = round(cfg.DATA.NUM_FRAMES * of_frames), round(cfg.DATA.TRAIN_CROP_SIZE * of_crop)
+        if min(num_frames, crop_size) < 1:
+            yield f"{stage} has clips of {num_frames} frames and {crop_size} pixels: both must be at least 1."
+        alpha, is_slowfast = cfg.SLOWFAST.ALPHA, model_kind(cfg) == "slowfast"
+        if is_slowfast and of_frames < 1 <= alpha and num_frames % alpha:  # model.py checks whole clips
+            yield (
+                f"{stage} has clips of {num_frames} of DATA.NUM_FRAMES={cfg.DATA.NUM_FRAMES} frames, which "
+                f"SLOWFAST.ALPHA={alpha} does not divide. Change the factor, or one of these keys."
+            )
 
 
 def _is_share(value: object) -> bool:
