@@ -90,9 +90,21 @@ def test_importing_the_package_imports_none_of_its_parts():
     assert not [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
+SLOW = ("torchvision", "tensorboard", "matplotlib", "onnx", "torch._dynamo", "torch.onnx", "torch.utils.flop_counter")
+# These need torchvision throughout: who imports them does so in the function that does.
+BUILT_ON_TORCHVISION = ("slowfast.models.torchvision_networks", "slowfast.video.auto_augment")
+
+
 @pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_imports_go_one_way(path):
-    assert breaches(path.read_text(), module_name(path)) == []
+def test_what_a_module_imports(path):
+    """Nothing of a layer above, no tool or test, and at once nothing that takes a second to import."""
+    module, source = module_name(path), path.read_text()
+    assert breaches(source, module) == []
+    assert not {name.split(".")[0] for name in imported_modules(source, module)} & {"tools", "tests", "pytest"}
+    slow = BUILT_ON_TORCHVISION if module in BUILT_ON_TORCHVISION else (*SLOW, *BUILT_ON_TORCHVISION)
+    at_once = [node for node in ast.parse(source).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = imported_modules("\n".join(map(ast.unparse, at_once)), module)
+    assert not [name for name in names if any(f"{name}.".startswith(f"{part}.") for part in slow)]
 
 
 def circle(imports: dict[str, set[str]]) -> list[str]:
@@ -115,26 +127,6 @@ def test_no_module_imports_itself_over_others():
         imports[module].discard(module)
     assert circle(imports) == []
     assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}})) == {"b", "c"}
-
-
-SLOW = ("torchvision", "tensorboard", "matplotlib", "onnx", "torch._dynamo", "torch.onnx", "torch.utils.flop_counter")
-# These need torchvision throughout: who imports them does so in the function that does.
-BUILT_ON_TORCHVISION = ("slowfast.models.torchvision_networks", "slowfast.video.auto_augment")
-
-
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_commands_start_without_what_takes_a_second_to_import(path):
-    module = module_name(path)
-    slow = BUILT_ON_TORCHVISION if module in BUILT_ON_TORCHVISION else (*SLOW, *BUILT_ON_TORCHVISION)
-    at_once = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    names = imported_modules("\n".join(map(ast.unparse, at_once)), module)
-    assert not [name for name in names if any(f"{name}.".startswith(f"{part}.") for part in slow)]
-
-
-@pytest.mark.parametrize("path", FILES, ids=module_name)
-def test_the_package_stands_without_its_tools_and_tests(path):
-    roots = {name.split(".")[0] for name in imported_modules(path.read_text(), module_name(path))}
-    assert not roots & {"tools", "tests", "pytest"}
 
 
 @pytest.mark.parametrize(

@@ -57,17 +57,11 @@ def statements(figures: Mapping[str, Mapping[int, float]]) -> list[dict]:
     """
     found = []
     for claim in CLAIMS:
-        pair = [figures.get(name, {}) for name in (claim.better, claim.worse)]
-        if not pair[0].keys() & pair[1].keys():
-            continue
-        difference = paired_difference(*pair)
-        found.append(
-            {
-                "claim": claim.text,
-                "difference": f"{claim.better} - {claim.worse} = {difference}",
-                "verdict": verdict(claim, difference),
-            }
-        )
+        better, worse = figures.get(claim.better, {}), figures.get(claim.worse, {})
+        if better.keys() & worse.keys():
+            difference = paired_difference(better, worse)
+            text = f"{claim.better} - {claim.worse} = {difference}"
+            found.append({"claim": claim.text, "difference": text, "verdict": verdict(claim, difference)})
     return found
 
 
