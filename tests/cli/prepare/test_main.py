@@ -32,7 +32,7 @@ def test_numbers_out_of_range_are_refused(options, capsys):
 def test_ctrl_c_leaves_nothing_half_done_and_a_later_run_goes_on(tmp_path, make_video):
     # Many frames, so that the work is under way when the signal comes.
     for name in ("a", "b", "c"):
-        make_video(tmp_path / "videos" / f"{name}.mp4", num_frames=250, height=64, width=80)
+        make_video(tmp_path / "videos" / f"{name}.mp4", num_frames=120, height=64, width=80)
     out = tmp_path / "out"
     command = [sys.executable, str(ROOT / "tools" / "prepare_data.py"), "resize", str(tmp_path / "videos"), str(out)]
     command += ["--short-side", "48", "--preset", "veryslow", "--workers", "2"]
