@@ -116,13 +116,9 @@ def test_every_module_of_the_wheel_imports_without_the_extras(wheel, tmp_path):
     assert {name.removesuffix(".__init__") for name in modules} - {"slowfast"} <= set(names.split())
 
 
-def test_dependencies_have_a_reason_beside_them():
+def test_every_dependency_has_its_reason():
     lines = (ROOT / "setup.py").read_text().splitlines()
-    start, end = lines.index("REQUIRED = ["), lines.index("]")
-    assert all("  # " in line for line in lines[start + 1 : end])
-
-
-def test_install_explains_every_dependency():
+    assert all("  # " in line for line in lines[lines.index("REQUIRED = [") + 1 : lines.index("]")])
     table = (ROOT / "INSTALL.md").read_text()
     for name in required():
         assert re.search(rf"^\|.*\b{name}\b.*\|", table, re.MULTILINE), name

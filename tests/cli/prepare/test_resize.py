@@ -10,8 +10,8 @@ from slowfast.video.reader import VideoReader
 
 
 def resize(tmp_path, *options, workers="0"):
-    command = ["resize", str(tmp_path / "videos"), str(tmp_path / "out"), "--short-side", "16", "--workers", workers]
-    return main(command + list(options))
+    folders = [str(tmp_path / "videos"), str(tmp_path / "out")]
+    return main(["resize", *folders, "--short-side", "16", "--workers", workers, *options])
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

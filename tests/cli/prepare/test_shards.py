@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-
 import pytest
 
 from slowfast.cli.prepare.main import main
+from slowfast.preparation.files import read_table
 
 IDS = ("a", "b", "c", "d", "e")
 
@@ -24,11 +23,6 @@ def names(folder, pattern="*"):
     return sorted(path.name for path in folder.glob(pattern))
 
 
-def rows(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
 def test_copies_by_parts(videos, tmp_path, capsys):
     def resize(*more):
         out = str(tmp_path / "out")
@@ -36,7 +30,7 @@ def test_copies_by_parts(videos, tmp_path, capsys):
 
     assert resize("--shard", "0/2") == 1  # e is no video
     assert names(tmp_path / "out", "*.mp4") == ["a.mp4", "c.mp4"]
-    assert [row["path"] for row in rows(tmp_path / "out/failed.0-of-2.csv")] == [str(videos / "e.mp4")]
+    assert [row["path"] for row in read_table(tmp_path / "out/failed.0-of-2.csv")] == [str(videos / "e.mp4")]
     assert resize("--shard", "1/2") == 0
     assert names(tmp_path / "out", "*.mp4") == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
     capsys.readouterr()
@@ -70,7 +64,7 @@ def test_checks_by_parts_are_put_together_without_decoding_again(videos, tmp_pat
     capsys.readouterr()
     assert check() == 1
     assert "5 videos are known and unchanged" in capsys.readouterr().out
-    assert len(rows(out / "manifest.csv")) == 5 and [row["path"] for row in rows(out / "bad.csv")] == [
+    assert len(read_table(out / "manifest.csv")) == 5 and [row["path"] for row in read_table(out / "bad.csv")] == [
         str(videos / "e.mp4")
     ]
 
