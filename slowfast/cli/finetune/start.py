@@ -17,7 +17,7 @@ from slowfast.datasets.sample_kinds import BOXES, sample_kind
 from slowfast.engine.build import tells_its_model
 from slowfast.models.weights.load import CheckpointError, local_path, read_checkpoint
 from slowfast.models.weights.zoo import published_config, recognize
-from slowfast.models.weights.zoo_table import ZooEntry, find_entry
+from slowfast.models.weights.zoo_table import find_entry
 
 FROM_ZERO = "none"
 # Settings of an earlier run's data, machine and folders, which say nothing about a network.
@@ -72,28 +72,26 @@ def _find(name: str, recipe: str | None) -> Start:
     if name == FROM_ZERO:
         if recipe is None:
             raise ValueError("--from none: which network? Name its recipe with --cfg.")
-        return Start(**_of_recipe(recipe), origin=f"random weights, {recipe}")
+        return _of_recipe(recipe, origin=f"random weights, {recipe}")
     entry = None if os.path.isfile(name) or "://" in name else find_entry(name)
     path = local_path(name)  # downloads what is not here
     weights = os.path.abspath(name) if os.path.isfile(name) else entry.name if entry else name
     if recipe is not None:
-        return Start(**_of_recipe(recipe), weights=weights, origin=f"{name}, as {recipe}")
+        return _of_recipe(recipe, weights=weights, origin=f"{name}, as {recipe}")
     if entry is None:
         content = read_checkpoint(path)
         if tells_its_model(content):
             return _of_checkpoint(content, weights)
         entry = recognize(content["model_state"], file_name=name)
-    return Start(**_of_entry(entry), weights=weights, origin=f"{name}, {entry.model} of {entry.dataset}")
-
-
-def _of_recipe(recipe: str) -> dict[str, Any]:
-    path = locate(recipe)
-    return {"cfg": load_cfg(path, warn=False), "base": name_of_recipe(path) or str(path.resolve())}
-
-
-def _of_entry(entry: ZooEntry) -> dict[str, Any]:
     cfg = published_config(entry)  # an image network has none, and says so
-    return {"cfg": cfg, "base": entry.config, "settings": dict(entry.overrides)}
+    origin = f"{name}, {entry.model} of {entry.dataset}"
+    return Start(cfg, base=entry.config or "", settings=dict(entry.overrides), weights=weights, origin=origin)
+
+
+def _of_recipe(recipe: str, *, origin: str, weights: str = "") -> Start:
+    path = locate(recipe)
+    base = name_of_recipe(path) or str(path.resolve())
+    return Start(load_cfg(path, warn=False), base=base, weights=weights, origin=origin)
 
 
 def _of_checkpoint(content: Mapping[str, Any], path: str) -> Start:
