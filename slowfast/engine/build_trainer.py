@@ -95,7 +95,11 @@ def build_trainer(cfg: CfgNode, *, trainer_class: type[Trainer] | None = None) -
         validation=None if evaluate is None else _validation(cfg, task, evaluate, shapes),
         checkpoints=_checkpoint_folder(cfg, dataset, evaluate, sizes),
         log=TrainLog(
-            build_writer(cfg, num_records=0 if state is None else state["training"]["num_records"]),
+            MetricWriter(
+                cfg.OUTPUT_DIR,
+                writers=build_writers(cfg),
+                start=0 if state is None else state["training"]["num_records"],  # drops those after the checkpoint
+            ),
             period=cfg.LOG_PERIOD,
             describe_epoch=partial(describe_stage, schedule=shapes, sampler=train_loader.batch_sampler),
         ),
@@ -133,11 +137,12 @@ def _step_options(cfg: CfgNode, device: torch.device, sizes: BatchSizes) -> Step
 
 
 def _validation(cfg: CfgNode, task: Task, evaluate: Evaluation, shapes: ShapeSchedule) -> Validation:
+    at_stages = evaluation_epochs(shapes.stages, per_stage=cfg.MULTIGRID.EVAL_FREQ)
     return Validation(
         evaluate,
         figure_prefix=task.figure_prefix,
         period=cfg.TRAIN.EVAL_PERIOD,
-        epochs=_evaluation_epochs(cfg, shapes),
+        epochs=at_stages if cfg.MULTIGRID.LONG_CYCLE else None,
         best_figure=cfg.TRAIN.BEST_FIGURE,
         patience=cfg.TRAIN.EARLY_STOPPING,
     )
@@ -163,13 +168,6 @@ def _checkpoint_folder(
         keep=cfg.TRAIN.KEEP_CHECKPOINTS,
         facts=facts,
     )
-
-
-def _evaluation_epochs(cfg: CfgNode, shapes: ShapeSchedule) -> set[int] | None:
-    """Epochs after which to evaluate in a long cycle; None if TRAIN.EVAL_PERIOD decides."""
-    if not cfg.MULTIGRID.LONG_CYCLE:
-        return None
-    return evaluation_epochs(shapes.stages, per_stage=cfg.MULTIGRID.EVAL_FREQ)
 
 
 def _log_start(trainer: Trainer, shapes: ShapeSchedule, *, unit: str) -> None:
@@ -260,15 +258,6 @@ def _check_same_training(cfg: CfgNode, path: Path, state: dict[str, Any]) -> Non
             "test it."
         )
     logger.warning("%s resumes with different settings than it began with: %s.", path, shown)
-
-
-def build_writer(cfg: CfgNode, *, num_records: int | None = None) -> MetricWriter:
-    """metrics.jsonl in OUTPUT_DIR, and the writers of ``build_writers``.
-
-    Args:
-        num_records: records of an earlier part of the run to keep; the rest is dropped. None keeps all.
-    """
-    return MetricWriter(cfg.OUTPUT_DIR, writers=build_writers(cfg), start=num_records)
 
 
 def train(cfg: CfgNode, *, prepare: Callable[[Trainer], None] | None = None) -> dict[str, float]:

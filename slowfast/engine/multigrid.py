@@ -30,12 +30,9 @@ class BatchShapes:
         if self.schedule.is_constant:
             return [(1, None)]
         return [
-            (batch.batch_factor, ClipShape(batch.num_frames, batch.crop_size, self._max_rate(batch.num_frames)))
-            for batch in self.schedule.batches_at(epoch)
+            (factor, ClipShape(frames, crop, self.sampling_rate * (self.schedule.num_frames // frames)))
+            for factor, frames, crop in self.schedule.batches_at(epoch)
         ]
-
-    def _max_rate(self, num_frames: int) -> int:
-        return self.sampling_rate * (self.schedule.num_frames // num_frames)
 
 
 def describe_plan(schedule: ShapeSchedule) -> str:

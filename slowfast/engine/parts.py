@@ -50,8 +50,10 @@ def check_parts(cfg: CfgNode) -> None:
 
 def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
     """Functions that build one part each."""
-    yield _model_and_optimizer if cfg.TRAIN.ENABLE else _model
-    if cfg.TRAIN.ENABLE:
+    if not cfg.TRAIN.ENABLE:
+        yield _model
+    else:
+        yield lambda cfg: build_optimizer(cfg, _model(cfg))
         yield lambda cfg: DATASET_REGISTRY.get(cfg.TRAIN.DATASET)
         yield build_loss
         yield build_schedule
@@ -68,10 +70,6 @@ def _parts_of(cfg: CfgNode) -> Iterator[Callable[[CfgNode], object]]:
 def _model(cfg: CfgNode) -> torch.nn.Module:
     with torch.device("meta"):
         return build_model(cfg)
-
-
-def _model_and_optimizer(cfg: CfgNode) -> None:
-    build_optimizer(cfg, _model(cfg))
 
 
 def _problem(part: Callable[[CfgNode], object], cfg: CfgNode) -> str:

@@ -105,7 +105,7 @@ class Pipeline:
         self.flow = flow
         self.decoder_threads = decoder_threads
         self.origin = dict(origin or {})
-        self.device = device_of(model) if device is None else torch.device(device)
+        self.device = next(model.parameters(), torch.empty(0)).device if device is None else torch.device(device)
         self.prepare = ClipPreprocessor.of(protocol, self.device, channels_last=channels_last)
 
     def __repr__(self) -> str:
@@ -327,12 +327,6 @@ def _published_name(name: VideoPath) -> str:
         return find_entry(os.fspath(name)).name
     except ValueError as error:
         raise CheckpointError(f"there is no file {os.fspath(name)!r}, and {error}") from error
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device of the parameters of ``model``; the CPU if it has none."""
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def _check_frames(frames: Tensor) -> None:

@@ -134,7 +134,7 @@ def check_step(
     if not math.isfinite(loss):
         raise NonFiniteLossError(_refusal(f"loss {loss} {place}", _cause_of(model, batch, run), batch))
     if not math.isfinite(largest_gradient) and not is_scaled:
-        names = non_finite_gradients(model)
+        names = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         cause = f"the loss is finite, but its gradient is not: {', '.join(names[:3])}{more}"
         raise NonFiniteGradientError(_refusal(f"loss {loss:.4g} {place}", cause, batch))
@@ -175,11 +175,6 @@ def largest_gradient(parameters: Iterable[nn.Parameter], device: torch.device) -
     """The largest absolute value of all gradients, a scalar on ``device``; NaN when any is. Does not synchronize."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     return nn.utils.get_total_norm(gradients, norm_type=math.inf).to(device, torch.float32, non_blocking=True)
-
-
-def non_finite_gradients(model: nn.Module) -> list[str]:
-    """Names of the parameters whose gradient is NaN or infinite."""
-    return [name for name, p in model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
 
 
 def non_finite_tensors(state: dict[str, Tensor]) -> list[str]:

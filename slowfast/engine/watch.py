@@ -131,7 +131,7 @@ class Watch:
         except dist.DistError:
             if self._stopped.is_set():
                 return
-            self._take_verdict(self._store_is_gone())
+            self._take_verdict(f"{self._describe([0])}, where all processes meet, no longer responds")
         if self.verdict:
             self._end_if_stuck()
 
@@ -168,10 +168,8 @@ class Watch:
             )
 
     def _describe(self, ranks: Iterable[int]) -> str:
-        return "; ".join(f"process {rank} ({self.names[rank]}, {self._last_doing(rank)})" for rank in ranks)
-
-    def _last_doing(self, rank: int) -> str:
-        return self._seen[rank][0].doing if rank in self._seen else "starting"
+        doing = {rank: self._seen[rank][0].doing if rank in self._seen else "starting" for rank in ranks}
+        return "; ".join(f"process {rank} ({self.names[rank]}, {text})" for rank, text in doing.items())
 
     def _judge(self, text: str) -> None:
         """Write the verdict unless there is one; either way, take it."""
@@ -185,9 +183,6 @@ class Watch:
         self._has_verdict.set()
         with suppress(dist.DistError):
             self.store.add("read", 1)
-
-    def _store_is_gone(self) -> str:
-        return f"{self._describe([0])}, where all processes meet, no longer responds"
 
     def _end_if_stuck(self) -> None:
         """End the process if its main thread is stuck in a collective that nobody answers."""

@@ -16,11 +16,9 @@ def forward_twice(module: nn.Module, compute: Callable[[Tensor], Tensor], x: Ten
     The recomputation draws the same random numbers, and does not change the running statistics of the batch norms in
     ``module``.
     """
-
-    def contexts() -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
-        return contextlib.nullcontext(), unmoved_statistics(module)
-
-    return checkpoint(compute, x, use_reentrant=False, context_fn=contexts)
+    return checkpoint(
+        compute, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), unmoved_statistics(module))
+    )
 
 
 @contextlib.contextmanager

@@ -83,7 +83,11 @@ def parameter_groups(
         for p in module.parameters(recurse=False)
     }
     decays = {"bn": bn_weight_decay, "other": weight_decay, "1d": 0.0}
-    scales = _rate_scales(layers or {}, layer_decay) if layer_decay != 1 else {}
+    scales: dict[str, float] = {}
+    if layer_decay != 1:
+        assert layers, "layer_decay needs the layers of the parameters"
+        last = max(layers.values())
+        scales = {name: layer_decay ** (last - layer) for name, layer in layers.items()}
     groups: dict[tuple[str, float], dict] = {}
     for kind, scale in itertools.product(decays, sorted(set(scales.values())) or [1.0]):
         groups[kind, scale] = {"params": [], "weight_decay": decays[kind], **({"lr_scale": scale} if scales else {})}
@@ -94,12 +98,6 @@ def parameter_groups(
         kind = "bn" if id(parameter) in norm_parameters else "1d" if is_vector else "other"
         groups[kind, scales.get(name, 1.0)]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
-
-
-def _rate_scales(layers: Mapping[str, int], decay: float) -> dict[str, float]:
-    """Name of a parameter -> factor of its learning rate: decay ^ (layers behind it)."""
-    last = max(layers.values())
-    return {name: decay ** (last - layer) for name, layer in layers.items()}
 
 
 def make_optimizer(
