@@ -21,6 +21,13 @@ def net(norm=nn.BatchNorm3d) -> nn.Sequential:
     return seeded(lambda: nn.Sequential(nn.Conv3d(3, 4, 1), norm(4), nn.ReLU())).train()
 
 
+def assert_population(norm: nn.BatchNorm3d, values: torch.Tensor, **tolerance: float) -> None:
+    """The running statistics of ``norm`` are those of all ``values`` that it saw."""
+    mean, variance = reference.population_statistics([values])
+    torch.testing.assert_close(norm.running_mean.double(), mean, **tolerance)
+    torch.testing.assert_close(norm.running_var.double(), variance, **tolerance)
+
+
 def statistics(model) -> list[torch.Tensor]:
     return [value.clone() for name, value in model.state_dict().items() if "running" in name]
 
@@ -29,9 +36,7 @@ def statistics(model) -> list[torch.Tensor]:
 def test_they_are_the_populations_however_the_data_is_cut(sizes):
     model = net()
     assert update_precise_statistics(model, data().split(sizes), model) == len(sizes)
-    mean, variance = reference.population_statistics([model[0](data())])
-    torch.testing.assert_close(model[1].running_mean.double(), mean, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(model[1].running_var.double(), variance, rtol=1e-5, atol=1e-5)
+    assert_population(model[1], model[0](data()), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.9, None])
@@ -57,10 +62,7 @@ def test_a_deep_network_gets_the_statistics_of_what_each_norm_saw():
     update_precise_statistics(model, [toy_clip(batch=4)], model)
     assert len(seen) == len(batch_norms(model)) > 50
     for name, values in seen.items():
-        mean, variance = reference.population_statistics([values])
-        norm = model.get_submodule(name)
-        torch.testing.assert_close(norm.running_mean.double(), mean, rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(norm.running_var.double(), variance, rtol=1e-3, atol=1e-4)
+        assert_population(model.get_submodule(name), values, rtol=1e-3, atol=1e-4)
 
 
 def test_a_model_without_batch_norm_loads_nothing():
@@ -125,11 +127,8 @@ def test_sub_batch_norm_aggregates_its_parts():
     """All clips through two splits: the parts together are the population."""
     model = net(lambda channels: SubBatchNorm3d(channels, num_splits=2))
     update_precise_statistics(model, data().split(4), model)
-    mean, variance = reference.population_statistics([model[0](data())])
-    torch.testing.assert_close(model[1].bn.running_mean.double(), mean, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(model[1].bn.running_var.double(), variance, rtol=1e-4, atol=1e-4)
-    model.eval()
-    torch.testing.assert_close(model[1].bn.running_var.double(), variance, rtol=1e-4, atol=1e-4)
+    for mode in (True, False):
+        assert_population(model.train(mode)[1].bn, model[0](data()), rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_features_are_counted_in_float64():
@@ -140,7 +139,5 @@ def test_half_precision_features_are_counted_in_float64():
             model(batch)
 
     update_precise_statistics(model, data().split(4), forward)
-    mean, variance = reference.population_statistics([model[0](data())])
     assert model[1].running_mean.dtype == torch.float32
-    torch.testing.assert_close(model[1].running_mean.double(), mean, rtol=0.02, atol=0.05)
-    torch.testing.assert_close(model[1].running_var.double(), variance, rtol=0.02, atol=0.05)
+    assert_population(model[1], model[0](data()), rtol=0.02, atol=0.05)

@@ -9,25 +9,20 @@ from slowfast.engine.trainer import Trainer
 from slowfast.models import SlowFast
 from slowfast.solver.optimizer import make_optimizer
 from tests.engine.toys import MemoryLoader, make_trainer, random_clips
+from tests.models.toys import randomize_batch_norms, seeded, toy_slowfast
 
 NUM_CLASSES = 4
 
 
 def slowfast(seed: int = 0, **options) -> SlowFast:
     """A SlowFast of 8 channels with seeded weights."""
-    torch.manual_seed(seed)
-    settings = {"depth": 18, "width": 8, "alpha": 2, "beta": 1 / 2, "num_classes": NUM_CLASSES, "dropout": 0.0}
-    return SlowFast(**{**settings, "pool_size": 1, **options})
+    settings = {"alpha": 2, "num_classes": NUM_CLASSES, "zero_init_final_bn": True, **options}
+    return seeded(lambda: toy_slowfast(**settings), seed)
 
 
-def with_statistics(model: SlowFast, seed: int = 1) -> SlowFast:
+def with_statistics(model: SlowFast) -> SlowFast:
     """``model`` with the running statistics and scales of one that was trained: none of them 0 or 1."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, value in model.state_dict().items():
-        if name.endswith(("running_var", "bn.weight", "_bn.weight")):
-            value.copy_(0.5 + torch.rand(value.shape, generator=generator))
-        elif name.endswith("running_mean"):
-            value.copy_(0.2 * torch.randn(value.shape, generator=generator))
+    randomize_batch_norms(model)
     return model
 
 

@@ -16,11 +16,7 @@ from slowfast.models.complexity import measure
 from slowfast.models.fixed_size_norm import FixedSizeBatchNorm3d, fixed_size_norm, group_sizes, statistics_size
 from tests import reference
 from tests.groups import run_group
-
-
-def clips(batch: int, channels: int = 3) -> torch.Tensor:
-    x = torch.randn(batch, channels, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    return x * torch.arange(1, batch + 1).view(-1, 1, 1, 1, 1) + torch.arange(batch).view(-1, 1, 1, 1, 1)
+from tests.models.toys import uneven_clips as clips
 
 
 def norm_of(num_clips: int) -> FixedSizeBatchNorm3d:

@@ -8,11 +8,7 @@ from slowfast.config import load_cfg
 from slowfast.models import build_model
 from slowfast.models.norm import SubBatchNorm3d
 from tests import reference
-
-
-def clips(batch: int = 6, channels: int = 3) -> torch.Tensor:
-    x = torch.randn(batch, channels, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    return x * torch.arange(1, batch + 1).view(-1, 1, 1, 1, 1) + torch.arange(batch).view(-1, 1, 1, 1, 1)
+from tests.models.toys import uneven_clips as clips
 
 
 @pytest.mark.parametrize("num_splits", [2, 3, 6])

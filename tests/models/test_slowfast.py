@@ -112,12 +112,7 @@ def test_a_config_reaches_every_argument():
             *("SLOWFAST.FUSION", "TimeToChannelConcat", "SLOWFAST.SLOW_FRAMES", "strided", "MODEL.NUM_CLASSES", 7),
             *("MODEL.HEAD_ACT", "sigmoid", "MODEL.DROPOUT_RATE", 0.25, "DATA.TRAIN_CROP_SIZE", 64),
             *("MODEL.DROPCONNECT_RATE", 0.125, "RESNET.SPATIAL_STRIDES", [[1, 1], [2, 2], [2, 2], [1, 1]]),
-            *(
-                "RESNET.SPATIAL_DILATIONS",
-                [[1, 1], [1, 1], [1, 1], [2, 2]],
-                "NONLOCAL.LOCATION",
-                [[[]], [[1]], [[]], [[]]],
-            ),
+            *("RESNET.SPATIAL_DILATIONS", [[1], [1], [1], [2]], "NONLOCAL.LOCATION", [[[]], [[1]], [[]], [[]]]),
             *("RESNET.NUM_BLOCK_TEMP_KERNEL", [[2, 2], [2, 2], [1, 2], [2, 0]], "MODEL.DETACH_FINAL_FC", True),
         ],
     )

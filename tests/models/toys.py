@@ -53,6 +53,12 @@ def toy_clip(seed: int = 0, *, batch: int = 2, frames: int = 8, size: int = 32) 
     return torch.randn(batch, 3, frames, size, size, generator=torch.Generator().manual_seed(seed))
 
 
+def uneven_clips(batch: int = 6) -> Tensor:
+    """Clips (batch, 3, 2, 4, 4) whose level and spread grow from one to the next."""
+    numbers = torch.arange(batch).view(-1, 1, 1, 1, 1)
+    return toy_clip(batch=batch, frames=2, size=4) * (numbers + 1) + numbers
+
+
 def seeded(make, seed: int = 0):
     """``make()`` with torch's generator at ``seed``."""
     with torch.random.fork_rng(devices=[]):
