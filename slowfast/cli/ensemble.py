@@ -14,8 +14,8 @@ from slowfast.cli.arguments import Parser, add_output, command, command_parser
 from slowfast.engine.results import write_results
 from slowfast.engine.tester import TestResult
 from slowfast.evaluation import EVALUATOR_REGISTRY
-from slowfast.evaluation.labeled import labeled_figures
 from slowfast.evaluation.late_fusion import METHODS, FusionError, Predictions, fuse, read_predictions
+from slowfast.evaluation.metrics import labeled_figures
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import setup_logging
 from slowfast.utils.untrusted import read_json

@@ -19,7 +19,7 @@ from slowfast.engine.tester import TestResult
 from slowfast.engine.wrong_videos import write_strips
 from slowfast.evaluation.analysis import analyze
 from slowfast.evaluation.ava.merging import write_detections
-from slowfast.evaluation.labeled import is_labeled
+from slowfast.evaluation.metrics import is_labeled
 from slowfast.utils.text import spreadsheet_cell
 
 logger = logging.getLogger(__name__)

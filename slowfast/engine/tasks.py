@@ -32,7 +32,7 @@ from slowfast.evaluation import ava, build_ensemble, build_evaluator, evaluator_
 from slowfast.evaluation.ava.files import read_excluded_timestamps, read_groundtruth, read_label_map
 from slowfast.evaluation.ava.protocols import protocol_called
 from slowfast.evaluation.ava.table import BoxTable
-from slowfast.evaluation.labeled import describe_figures
+from slowfast.evaluation.metrics import describe_figures
 from slowfast.utils import distributed
 from slowfast.utils.environment import versions
 from slowfast.utils.logging import format_seconds

@@ -16,7 +16,7 @@ from slowfast.engine.partial_scores import PartialScores, evaluation_key
 from slowfast.engine.pipeline import Pipeline
 from slowfast.engine.wrong_videos import WrongVideos
 from slowfast.evaluation.ensemble import ViewEnsemble, fuse_views
-from slowfast.evaluation.labeled import describe_figures, labeled_figures
+from slowfast.evaluation.metrics import describe_figures, labeled_figures
 from slowfast.evaluation.view_counts import AccuracyByViews
 from slowfast.utils import distributed
 from slowfast.utils.logging import format_seconds

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast.evaluation.labeled import is_labeled
-from slowfast.evaluation.metrics import average_precision, in_top_k
+from slowfast.evaluation.metrics import average_precision, in_top_k, is_labeled
 
 NUM_BINS = 15  # of calibration, as in Guo et al. 2017
 

@@ -1,9 +1,13 @@
-"""Accuracy and average precision. N videos, K classes."""
+"""Accuracy and average precision, and figures over the videos with known labels. N videos, K classes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
+
+from slowfast.utils.logging import format_figures
 
 
 def in_top_k(scores: ArrayLike, labels: ArrayLike, k: int) -> np.ndarray:
@@ -72,3 +76,32 @@ def mean_average_precision(scores: ArrayLike, labels: ArrayLike) -> tuple[float,
     per_class = np.array([average_precision(scores[:, k], labels[:, k]) for k in range(scores.shape[1])])
     kept = per_class[~np.isnan(per_class)]
     return (float(kept.mean()) if len(kept) else float("nan")), per_class
+
+
+def is_labeled(labels: np.ndarray) -> np.ndarray:
+    """bool (N,): which videos have a label.
+
+    For labels (N,), those that are not negative. For labels (N, K) of 0 and 1, all, because a video may have none of
+    the classes; but if no video has any, the list has no labels.
+    """
+    if labels.ndim == 1:
+        return labels >= 0
+    return np.full(len(labels), bool(labels.any()))
+
+
+def labeled_figures(
+    evaluator: Callable[[np.ndarray, np.ndarray], dict[str, float]], scores: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    """The result of ``evaluator`` for the scores (N, K) and labels of the videos with a label; empty if there are
+    none."""
+    known = is_labeled(labels)
+    return evaluator(scores[known], labels[known]) if known.any() else {}
+
+
+def describe_figures(figures: dict[str, float], labels: np.ndarray) -> str:
+    """The figures in words, with the number of videos if some have no label."""
+    num_known = int(is_labeled(labels).sum())
+    if not num_known:
+        return "no figures, because the list has no labels"
+    of = "" if num_known == len(labels) else f" over the {num_known:,} of {len(labels):,} videos with a label"
+    return f"{format_figures(figures)}{of}"
