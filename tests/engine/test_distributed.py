@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,9 @@ def statistics_of_a_step(rank: int, size: int, *, recompute: bool) -> dict[str, 
 # --- what comes out ---
 
 
+assert_equal = partial(torch.testing.assert_close, rtol=0, atol=0)
+
+
 @pytest.fixture(scope="module")
 def alone() -> dict:
     trainer = trained(0, 1)
@@ -293,33 +297,27 @@ def group(request, tmp_path_factory):
 def test_they_train_as_one_with_the_whole_batch(group, alone):
     for part in group[0]:
         for name in ("plain", "copies", "static", "parts", "static parts"):
-            for key, value in alone["trained"].items():
-                torch.testing.assert_close(part["trained"][name][key], value, rtol=1e-5, atol=1e-6)
-        for key, value in part["trained"]["plain"].items():
-            assert torch.equal(value, part["trained"]["copies"][key])
-            assert torch.equal(value, group[0][0]["trained"]["plain"][key])
+            torch.testing.assert_close(part["trained"][name], alone["trained"], rtol=1e-5, atol=1e-6)
+        assert_equal(part["trained"]["plain"], part["trained"]["copies"])
+        assert_equal(part["trained"]["plain"], group[0][0]["trained"]["plain"])
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
 def test_gradients_in_16_bit_are_rounded(group, name):
     found = group[0][0]["trained"]
     assert any(not torch.equal(value, found[name][key]) for key, value in found["plain"].items())
-    for key, value in found["plain"].items():
-        torch.testing.assert_close(found[name][key], value, rtol=0.05, atol=0.02)
+    torch.testing.assert_close(found[name], found["plain"], rtol=0.05, atol=0.02)
 
 
 def test_the_average_of_the_weights_is_that_of_one(group, alone):
     for part in group[0]:
-        for key, value in alone["averaged"].items():
-            torch.testing.assert_close(part["averaged"][key], value, rtol=1e-5, atol=1e-6)
-            assert torch.equal(part["averaged"][key], group[0][0]["averaged"][key])
+        torch.testing.assert_close(part["averaged"], alone["averaged"], rtol=1e-5, atol=1e-6)
+        assert_equal(part["averaged"], group[0][0]["averaged"])
 
 
 def test_blocks_that_are_computed_twice_learn_alike(group):
     for part in group[0]:
-        plain, twice = part["recomputed"]
-        for key, value in plain.items():
-            torch.testing.assert_close(twice[key], value, rtol=0, atol=0)
+        assert_equal(*part["recomputed"])
 
 
 def test_they_share_the_batches_of_one(group, alone):
@@ -328,14 +326,12 @@ def test_they_share_the_batches_of_one(group, alone):
 
 def test_precise_statistics_count_what_each_process_saw(group, alone):
     for part in group[0]:
-        for found, expected in zip(part["precise"], alone["precise"], strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(part["precise"], alone["precise"], rtol=1e-6, atol=1e-6)
 
 
 def test_sync_batch_norm_counts_what_each_process_has(group, alone):
     for part in group[0]:
-        for found, expected in zip(part["sync"], alone["sync"], strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(part["sync"], alone["sync"], rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("num_videos", [2, 5])
@@ -397,8 +393,7 @@ def test_a_training_goes_on_with_another_number_of_processes(group, alone, tmp_p
     resumed.train()
     resumed.log.close()
     assert f"a training of {len(group[0])} processes resumes with 1 process" in caplog.text
-    for key, value in alone["trained"].items():
-        torch.testing.assert_close(weights(resumed)[key], value, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(weights(resumed), alone["trained"], rtol=1e-5, atol=1e-6)
     straight = trained(0, 1, str(tmp_path / "straight"))
     straight.train()
     straight.log.close()
