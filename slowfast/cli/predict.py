@@ -51,22 +51,12 @@ def build_parser() -> Parser:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help=SOURCES)
     add_model(parser)
     parser.option("--top K", "number of classes to show, best first", type=whole(1), default=5)
-    _add_outputs(parser)
-    add_drawing(parser)
-    _add_windows(parser)
-    _add_boxes(parser)
-    return parser
-
-
-def _add_outputs(parser: Parser) -> None:
     add_json(parser, "all scores and segments")
     parser.option("--csv FILE", "write the best classes or segments as a table")
     parser.option("--save-video PATH", "write the video with its labels drawn; a folder for several", type=Path)
     parser.option("--plot PATH", "write scores over time as PNG; a folder for several videos", type=Path)
     parser.option("--frame-size W H", "size of saved videos and windows, pixels", type=whole(2))
-
-
-def _add_windows(parser: Parser) -> None:
+    add_drawing(parser)
     parser.option("--window S", "slide along the video in windows of S seconds, for long videos", type=positive)
     parser.option(
         "--stride S",
@@ -77,9 +67,6 @@ def _add_windows(parser: Parser) -> None:
     parser.option("--smooth N", "average the newest N windows (default 1; live 3)", type=whole(1))
     parser.option("--live", "play files at their own frame rate, like a camera: late windows are dropped")
     parser.option("--show", "show a live source in a window (OpenCV, with a display)")
-
-
-def _add_boxes(parser: Parser) -> None:
     parser.option("--boxes FILE", "boxes in key frames, for detection models: lines video,second,x1,y1,x2,y2")
     parser.option(
         "--movie-start-seconds S",
@@ -88,6 +75,7 @@ def _add_boxes(parser: Parser) -> None:
         default=0.0,
     )
     add_detector(parser)
+    return parser
 
 
 def look_of(args: argparse.Namespace, pipeline: Pipeline) -> Look:
