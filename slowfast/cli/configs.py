@@ -31,22 +31,16 @@ def load_config(name: str | Path, overrides: Sequence[Any] = ()) -> Config:
     cfg = load_cfg(path, overrides, warn=False)
     if not is_set(cfg, "OUTPUT_DIR"):
         cfg = with_overrides(cfg, ["OUTPUT_DIR", str(output_folder(path))], because="no config and no override sets it")
-    if not is_set_by_user(cfg, "MODEL.NUM_CLASSES"):
-        cfg = _with_listed_classes(cfg)
+    listed = None if is_set_by_user(cfg, "MODEL.NUM_CLASSES") else count_classes(cfg)
+    if listed is not None and listed.count != cfg.MODEL.NUM_CLASSES:
+        because = f"{listed.source} names {listed.count} classes; without it, {cfg.MODEL.NUM_CLASSES}"
+        cfg = with_overrides(cfg, ["MODEL.NUM_CLASSES", listed.count], because=because)
     return cfg
 
 
 def output_folder(path: Path) -> Path:
     """``outputs/Kinetics/SLOWFAST_8x8_R50`` for a recipe, ``outputs/mine`` for a file somewhere/mine.yaml."""
     return OUTPUTS / (name_of_recipe(path) or path.stem)
-
-
-def _with_listed_classes(cfg: Config) -> Config:
-    listed = count_classes(cfg)
-    if listed is None or listed.count == cfg.MODEL.NUM_CLASSES:
-        return cfg
-    because = f"{listed.source} names {listed.count} classes; without it, {cfg.MODEL.NUM_CLASSES}"
-    return with_overrides(cfg, ["MODEL.NUM_CLASSES", listed.count], because=because)
 
 
 def check_output_folders(configs: Sequence[Config], names: Sequence[str]) -> None:

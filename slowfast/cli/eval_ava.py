@@ -7,12 +7,7 @@ import math
 from pathlib import Path
 
 from slowfast.cli.arguments import Parser, add_json, add_output, command, command_parser, write_json
-from slowfast.evaluation.ava.files import (
-    read_detections,
-    read_excluded_timestamps,
-    read_groundtruth,
-    read_label_map,
-)
+from slowfast.evaluation.ava.files import read_detections, read_excluded_timestamps, read_groundtruth, read_label_map
 from slowfast.evaluation.ava.merging import drop_duplicate_rows, merge_scores, write_detections
 from slowfast.evaluation.ava.protocols import IOU_THRESHOLD, PROTOCOLS, evaluate
 from slowfast.evaluation.ava.table import BoxTable

@@ -12,11 +12,7 @@ from pathlib import Path
 from slowfast.cli.arguments import add_workers, whole
 from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each, video_id
 from slowfast.preparation.files import check_or_write_settings, find_files, write_table
-from slowfast.preparation.frame_list_files import (
-    charades_labels,
-    read_video_ids,
-    write_frame_list,
-)
+from slowfast.preparation.frame_list_files import charades_labels, read_video_ids, write_frame_list
 from slowfast.preparation.frames import LAYOUTS, Extraction, FrameLayout, frames_job
 from slowfast.preparation.jobs import Crash, run_jobs
 from slowfast.utils.progress import WorkProgress
@@ -70,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     names = ("start_seconds", "duration_seconds", "fps", "long_side", "quality", "min_frames")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     layout = replace(LAYOUTS[args.dataset], **given)
-    listed = _read_listed(args, layout)
+    lists = {split: path for split in ("train", "val") if (path := getattr(args, split)) is not None}
+    listed = {s: (read_video_ids(path), _labels_of(args.dataset, path, layout)) for s, path in lists.items()}
     folder = args.out / "frames"
     check_or_write_settings(args.out / "frames.json", {"dataset": args.dataset, **asdict(layout)})
     paths = [os.path.join(args.videos, path) for path in find_files(args.videos)[0]]
@@ -97,17 +94,8 @@ def run(args: argparse.Namespace) -> int:
     return finish(summary, failures, args.shard.table(args.out / "failed.csv"))
 
 
-def _read_listed(args: argparse.Namespace, layout: FrameLayout) -> dict[str, tuple[list[str], Callable]]:
-    """For each list to write, the video ids and a function that gives a frame's labels."""
-    listed = {}
-    for split in ("train", "val"):
-        path = getattr(args, split)
-        if path is not None:
-            listed[split] = read_video_ids(path), _labels_of(args.dataset, path, layout)
-    return listed
-
-
 def _labels_of(dataset: str, path: Path, layout: FrameLayout) -> Callable[[str, int], list[int]]:
+    """A function that gives the labels of a frame of a video of a list."""
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         has_actions = dataset == "charades" and "actions" in file.readline()
     if has_actions:
