@@ -20,17 +20,7 @@ from pathlib import Path
 import numpy as np
 from torch.multiprocessing import ProcessRaisedException
 
-from slowfast.cli.arguments import (
-    Parser,
-    add_cfg,
-    add_gpus,
-    add_output,
-    command,
-    command_parser,
-    config_overrides,
-    typed_line,
-    whole,
-)
+from slowfast.cli.arguments import Parser, command, command_parser, config_overrides, typed_line, whole
 from slowfast.cli.claims import format_statements, statements
 from slowfast.cli.configs import load_config
 from slowfast.cli.info import describe
@@ -102,12 +92,12 @@ def build_parser() -> Parser:
         example=EXAMPLE,
         takes_overrides=True,
     )
-    add_output(parser, "folder for the runs, ablation.md, .json and .png", required=True)
-    add_cfg(parser, several="or a name in configs/Motion/ablations (default: all of them)", required=False)
+    parser.add_output("folder for the runs, ablation.md, .json and .png", required=True)
+    parser.add_cfg(several="or a name in configs/Motion/ablations (default: all of them)", required=False)
     parser.option("--seeds N", "seeds 0 to N - 1", type=whole(1), default=3)
     parser.option("--data DIR", "folder of the lists (default: a Motion set written into --output)", type=Path)
     parser.option("--num-train N", "training videos of the Motion set", type=whole(1), default=MotionSpec.num_train)
-    add_gpus(parser, "GPUs per run", default="0")
+    parser.add_gpus("GPUs per run", default="0")
     return parser
 
 

@@ -82,6 +82,49 @@ class Parser(argparse.ArgumentParser):
             text += f" (default {default:g})" if isinstance(default, float) else f" (default {default})"
         (group or self).add_argument(*flags, help=text, **kwargs)
 
+    # ---- flags that commands share ----
+
+    def add_cfg(self, *, default: str | None = None, several: str = "", required: bool = True) -> None:
+        """--cfg: a config file, or the name of a recipe.
+
+        Args:
+            several: what several of them mean, if several are allowed.
+        """
+        text = "config file, or a recipe such as Kinetics/SLOWFAST_8x8_R50" + (f"; {several}" if several else "")
+        required = required and default is None
+        self.option("--cfg NAME", text, default=default, required=required, nargs="+" if several else None)
+
+    def add_checkpoint(self, what: str, *, required: bool = False) -> None:
+        """--checkpoint: weights to read."""
+        self.option("--checkpoint NAME", what, default="", required=required)
+
+    def add_output(self, what: str, *, required: bool = False, default: Path | None = None) -> None:
+        """--output: the folder or file that a command writes."""
+        self.option("--output PATH", what, type=Path, default=default, required=required)
+
+    def add_workers(self, what: str = "number of parallel processes") -> None:
+        """--workers: processes or threads; by default one per core."""
+        cores = num_cores()
+        text = f"{what} (default {cores}, the number of cores; 0: no extra processes)"
+        self.option("--workers N", text, type=whole(0), default=cores)
+
+    def add_split(self, *, default: str = "") -> None:
+        """--split and --seed: how the videos of a class are divided; ``default`` tells what happens without."""
+        what = "fractions by which each class is divided" + default
+        self.option("--split TRAIN VAL TEST", what, type=float)
+        self.option("--seed N", "of --split; another one gives another division", type=int, default=0)
+
+    def add_gpus(self, what: str = "GPUs to run on", *, default: str = "") -> None:
+        """--gpus: a number or "auto". None if it is not given, whatever ``default`` tells the user."""
+        shown = f" (default {default})" if default else ""
+        self.option("--gpus N", f"{what}; 0: the CPU; auto: all{shown}", type=_gpus)
+
+    def add_json(self, what: str = "the figures") -> None:
+        """--json: a file for the figures."""
+        self.option("--json FILE", f"write {what} into FILE as JSON; - prints only that")
+
+    # ---- parsing ----
+
     def parse_known_args(self, args=None, namespace=None):
         """As in argparse; overrides are removed from ``args`` first."""
         args = list(sys.argv[1:] if args is None else args)
@@ -226,48 +269,7 @@ def typed_line(command: str, argv: Sequence[str]) -> str:
     return f"{start} {shlex.join(map(str, argv))}"
 
 
-# ---- shared flags ----
-
-
-def add_cfg(parser: Parser, *, default: str | None = None, several: str = "", required: bool = True) -> None:
-    """--cfg: a config file, or the name of a recipe.
-
-    Args:
-        several: what several of them mean, if several are allowed.
-    """
-    text = "config file, or a recipe such as Kinetics/SLOWFAST_8x8_R50" + (f"; {several}" if several else "")
-    required = required and default is None
-    parser.option("--cfg NAME", text, default=default, required=required, nargs="+" if several else None)
-
-
-def add_checkpoint(parser: Parser, what: str, *, required: bool = False) -> None:
-    """--checkpoint: weights to read."""
-    parser.option("--checkpoint NAME", what, default="", required=required)
-
-
-def add_output(parser: Parser, what: str, *, required: bool = False, default: Path | None = None) -> None:
-    """--output: the folder or file that a command writes."""
-    parser.option("--output PATH", what, type=Path, default=default, required=required)
-
-
-def add_workers(parser: Parser, what: str = "number of parallel processes") -> None:
-    """--workers: processes or threads; by default one per core."""
-    cores = num_cores()
-    text = f"{what} (default {cores}, the number of cores; 0: no extra processes)"
-    parser.option("--workers N", text, type=whole(0), default=cores)
-
-
-def add_split(parser: Parser, *, default: str = "") -> None:
-    """--split and --seed: how the videos of a class are divided; ``default`` tells what happens without."""
-    what = "fractions by which each class is divided" + default
-    parser.option("--split TRAIN VAL TEST", what, type=float)
-    parser.option("--seed N", "of --split; another one gives another division", type=int, default=0)
-
-
-def add_gpus(parser: Parser, what: str = "GPUs to run on", *, default: str = "") -> None:
-    """--gpus: a number or "auto". None if it is not given, whatever ``default`` tells the user."""
-    shown = f" (default {default})" if default else ""
-    parser.option("--gpus N", f"{what}; 0: the CPU; auto: all{shown}", type=_gpus)
+# ---- values of flags, and overrides ----
 
 
 def _gpus(text: str) -> int | str:
@@ -292,11 +294,6 @@ def _number(text: str, wanted: str, is_allowed: Callable[[float], bool]) -> floa
     if not is_allowed(value):
         raise argparse.ArgumentTypeError(f"{text} is not a number {wanted}")
     return value
-
-
-def add_json(parser: Parser, what: str = "the figures") -> None:
-    """--json: a file for the figures."""
-    parser.option("--json FILE", f"write {what} into FILE as JSON; - prints only that")
 
 
 def write_json(target: str | None, content: Any, *, text: str) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from slowfast.cli.arguments import Parser, add_cfg, add_gpus, add_json, command, command_parser, whole, write_json
+from slowfast.cli.arguments import Parser, command, command_parser, whole, write_json
 from slowfast.cli.machine import one_device
 from slowfast.config import CfgNode, Config, load_cfg, with_overrides
 from slowfast.datasets import build_dataset
@@ -51,15 +51,15 @@ def build_parser() -> Parser:
         example="slowfast benchmark --cfg Kinetics/SLOWFAST_8x8_R50 --batch 2",
         takes_overrides=True,
     )
-    add_cfg(parser, default="Kinetics/SLOWFAST_8x8_R50")
+    parser.add_cfg(default="Kinetics/SLOWFAST_8x8_R50")
     parser.option("--parts", "what to measure (default: everything)", default=list(PARTS), nargs="+", choices=PARTS)
     parser.option("--batch N", "clips per training step and views per test step", type=whole(1), default=2)
     parser.option("--repeats N", "timed rounds, after one warm-up round", type=whole(1), default=5)
     parser.option("--steps N", "training steps of the throughput part", type=whole(1), default=8)
     parser.option("--compile", "also time torch.compile (takes minutes to compile)")
-    add_gpus(parser, "GPUs for model steps and throughput, at most one", default="0")
+    parser.add_gpus("GPUs for model steps and throughput, at most one", default="0")
     parser.option("--video FILE", "video to load (default: a generated one, 340x256, 300 frames)")
-    add_json(parser)
+    parser.add_json()
     return parser
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from slowfast.cli.arguments import Parser, add_gpus, add_output, command, command_parser, config_overrides, whole
+from slowfast.cli.arguments import Parser, command, command_parser, config_overrides, whole
 from slowfast.cli.configs import load_config
 from slowfast.cli.info import describe
 from slowfast.cli.run import run_job
@@ -51,11 +51,11 @@ def build_parser() -> Parser:
         example="slowfast demo --output demo_output SOLVER.MAX_EPOCH 4",
         takes_overrides=True,
     )
-    add_output(parser, "folder for data, weights and pictures", default=Path("demo_output"))
+    parser.add_output("folder for data, weights and pictures", default=Path("demo_output"))
     parser.option("--quick", "half a minute instead of five: fewer and smaller videos of one sliding shape")
     parser.option("--num-train N", f"training videos (default {MotionSpec.num_train})", type=whole(1))
     parser.option("--num-test N", f"test videos (default {MotionSpec.num_test})", type=whole(1))
-    add_gpus(parser, default="0")
+    parser.add_gpus(default="0")
     return parser
 
 

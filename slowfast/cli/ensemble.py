@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slowfast.cli.arguments import Parser, add_output, command, command_parser
+from slowfast.cli.arguments import Parser, command, command_parser
 from slowfast.engine.results import write_results
 from slowfast.engine.tester import TestResult
 from slowfast.evaluation import EVALUATOR_REGISTRY
@@ -42,7 +42,7 @@ def build_parser() -> Parser:
         "evaluator (default: the one named in the tests' results.json, or else topk or multilabel_map, depending on "
         "the labels)",
     )
-    add_output(parser, "folder for results.json and predictions")
+    parser.add_output("folder for results.json and predictions")
     return parser
 
 

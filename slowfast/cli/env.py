@@ -16,7 +16,7 @@ import av
 import torch
 import torch.distributed as dist
 
-from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
+from slowfast.cli.arguments import Parser, command, command_parser, write_json
 from slowfast.config.files import recipes_root
 from slowfast.utils.environment import host_memory, installed_version, num_cores, num_gpus, outdated_packages, versions
 from slowfast.utils.known_faults import known_faults
@@ -35,7 +35,7 @@ def build_parser() -> Parser:
         description="Show versions, devices, codecs, shared memory, and whether processes can communicate.",
         example="slowfast env --json env.json",
     )
-    add_json(parser, "what is shown")
+    parser.add_json("what is shown")
     return parser
 
 

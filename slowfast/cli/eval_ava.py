@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_json, add_output, command, command_parser, write_json
+from slowfast.cli.arguments import Parser, command, command_parser, write_json
 from slowfast.evaluation.ava.files import read_detections, read_excluded_timestamps, read_groundtruth, read_label_map
 from slowfast.evaluation.ava.merging import drop_duplicate_rows, merge_scores, write_detections
 from slowfast.evaluation.ava.protocols import IOU_THRESHOLD, PROTOCOLS, evaluate
@@ -50,8 +50,8 @@ def build_parser() -> Parser:
         "--deduplicate",
         "drop rows that repeat an earlier row of the same file; PySlowFast counts both, the second as wrong",
     )
-    add_output(parser, "CSV file for the fused detections")
-    add_json(parser)
+    parser.add_output("CSV file for the fused detections")
+    parser.add_json()
     parser.option("--sort", "order of the table of classes", default="class", choices=["class", "ap"])
     return parser
 

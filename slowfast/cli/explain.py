@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.cli.arguments import Parser, add_output, command, command_parser, whole
+from slowfast.cli.arguments import Parser, command, command_parser, whole
 from slowfast.cli.pipelines import add_model, load_model
 from slowfast.datasets.views import read_key_frame, read_views
 from slowfast.engine.grad_cam import METHODS, default_layers, find_layers, grad_cam, normalized
@@ -65,7 +65,7 @@ def build_parser() -> Parser:
     parser = command_parser("explain", description=DESCRIPTION, example=EXAMPLE, notes=NOTES, takes_overrides=True)
     parser.add_argument("video", metavar="VIDEO", help="a video file, or a folder of images")
     add_model(parser)
-    add_output(parser, "folder for the files", required=True)
+    parser.add_output("folder for the files", required=True)
     parser.option("--class NAME", "name or number (default: the best one)", dest="class_name")
     parser.option(
         "--layer NAME",

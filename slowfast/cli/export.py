@@ -10,16 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from slowfast.cli.arguments import (
-    Parser,
-    add_cfg,
-    add_checkpoint,
-    add_output,
-    command,
-    command_parser,
-    config_overrides,
-    whole,
-)
+from slowfast.cli.arguments import Parser, command, command_parser, config_overrides, whole
 from slowfast.cli.configs import load_config
 from slowfast.cli.pipelines import pipeline_of
 from slowfast.config import CfgNode, config_as_data
@@ -59,11 +50,11 @@ slowfast export --cfg Kinetics/X3D_S --checkpoint X3D_S --output exported --fold
 def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("export", description=DESCRIPTION, example=EXAMPLE, takes_overrides=True)
-    add_cfg(parser)
-    add_checkpoint(
-        parser, "weights: a file, a URL or a name that `slowfast zoo` lists (default: those that a test would use)"
+    parser.add_cfg()
+    parser.add_checkpoint(
+        "weights: a file, a URL or a name that `slowfast zoo` lists (default: those that a test would use)"
     )
-    add_output(parser, "folder for the files", required=True)
+    parser.add_output("folder for the files", required=True)
     parser.option(
         "--format",
         "what to write (default: all); onnx needs the extra [export]",

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from slowfast.cli.arguments import Parser, add_output, command, command_parser
+from slowfast.cli.arguments import Parser, command, command_parser
 from slowfast.cli.pipelines import add_model, load_model
 from slowfast.engine.pipeline import Pipeline
 from slowfast.prediction.features import UNITS, FeatureChoice, FeatureStore, feature_modules, video_features
@@ -35,7 +35,7 @@ def build_parser() -> Parser:
         "sources", nargs="*", metavar="SOURCE", help="video file, folder, glob, or list file (as for slowfast predict)"
     )
     add_model(parser)
-    add_output(parser, "the .npz file", required=True)
+    parser.add_output("the .npz file", required=True)
     parser.option(
         "--layer NAME",
         "slow, fast or both: the last stage of each pathway; or any module of the model, such as slow.res4",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
+from slowfast.cli.arguments import Parser, command, command_parser, write_json
 from slowfast.config.files import parse_yaml
 from slowfast.utils.untrusted import cut, read_json
 
@@ -87,7 +87,7 @@ def build_parser() -> Parser:
         "folds", description="Average the figures of the tests on the splits of UCF101 or HMDB51.", example=EXAMPLE
     )
     parser.add_argument("results", nargs="+", metavar="RESULT", help="results.json of a split, or its folder")
-    add_json(parser, "the means and the figures of each split")
+    parser.add_json("the means and the figures of each split")
     return parser
 
 

@@ -6,7 +6,7 @@ import argparse
 
 import torch
 
-from slowfast.cli.arguments import Parser, add_cfg, add_json, command, command_parser, whole, write_json
+from slowfast.cli.arguments import Parser, command, command_parser, whole, write_json
 from slowfast.config import CfgNode, load_cfg
 from slowfast.models import build_model
 from slowfast.models.complexity import clip_channels, measure
@@ -20,9 +20,9 @@ def build_parser() -> Parser:
         example="slowfast info --cfg Kinetics/SLOWFAST_8x8_R50 SLOWFAST.BETA_INV 16",
         takes_overrides=True,
     )
-    add_cfg(parser)
+    parser.add_cfg()
     parser.option("--crop N", "side of the clip in pixels (default: DATA.TEST_CROP_SIZE)", type=whole(1))
-    add_json(parser)
+    parser.add_json()
     return parser
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_workers, command, command_parser
+from slowfast.cli.arguments import Parser, command, command_parser
 from slowfast.motion.classes import DEFAULT_MOTIONS, DEFAULT_SHAPES, MOTIONS
 from slowfast.motion.clips import MotionSpec
 from slowfast.motion.detection import MotionAvaSpec
@@ -68,7 +68,7 @@ def build_parser() -> Parser:
         "(default none)",
         nargs="+",
     )
-    add_workers(parser, "threads that write")
+    parser.add_workers("threads that write")
     parser.option("--overwrite", "replace a Motion set made with other arguments")
     parser.option("--sheet PNG", "also draw sample frames to this file", type=Path)
     parser.option("--quiet", "print errors only")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import slowfast
-from slowfast.cli.arguments import Parser, add_cfg, add_checkpoint, add_gpus
+from slowfast.cli.arguments import Parser
 from slowfast.cli.configs import load_config
 from slowfast.cli.machine import one_device
 from slowfast.config import CfgNode, get_cfg
@@ -23,17 +23,16 @@ from slowfast.utils.imports import import_extensions
 
 def add_model(parser: Parser) -> None:
     """--checkpoint, --cfg, --allow-imports, --gpus: which model, and where it runs."""
-    add_checkpoint(
-        parser,
+    parser.add_checkpoint(
         "the model: one of our checkpoints, the folder of a run (its newest checkpoint), or a name that `slowfast "
         "zoo` lists; with --cfg, any weights",
     )
-    add_cfg(parser, required=False)
+    parser.add_cfg(required=False)
     parser.option(
         "--allow-imports",
         "run the Python files that the checkpoint's config names (IMPORTS); only for files that you trust",
     )
-    add_gpus(parser, "GPU to run on: 1 or 0", default="1 if there is one")
+    parser.add_gpus("GPU to run on: 1 or 0", default="1 if there is one")
 
 
 def add_detector(parser: Parser) -> None:

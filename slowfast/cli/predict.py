@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_json, command, command_parser, positive, whole
+from slowfast.cli.arguments import Parser, command, command_parser, positive, whole
 from slowfast.cli.pipelines import add_detector, add_model, detected_boxes, load_model
 from slowfast.cli.predict_live import predict_live
 from slowfast.cli.predict_output import (
@@ -51,7 +51,7 @@ def build_parser() -> Parser:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help=SOURCES)
     add_model(parser)
     parser.option("--top K", "number of classes to show, best first", type=whole(1), default=5)
-    add_json(parser, "all scores and segments")
+    parser.add_json("all scores and segments")
     parser.option("--csv FILE", "write the best classes or segments as a table")
     parser.option("--save-video PATH", "write the video with its labels drawn; a folder for several", type=Path)
     parser.option("--plot PATH", "write scores over time as PNG; a folder for several videos", type=Path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from slowfast.cli.arguments import Parser, add_output, command, command_parser
+from slowfast.cli.arguments import Parser, command, command_parser
 from slowfast.visualization.report.page import write_report
 
 DESCRIPTION = (
@@ -23,7 +23,7 @@ def build_parser() -> Parser:
     """The command line."""
     parser = command_parser("report", description=DESCRIPTION, example=EXAMPLE)
     parser.add_argument("runs", nargs="+", metavar="OUTPUT_DIR", help="output folder of a run")
-    add_output(parser, "HTML file (default: report.html in the first folder)")
+    parser.add_output("HTML file (default: report.html in the first folder)")
     return parser
 
 

@@ -8,17 +8,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.cli.arguments import (
-    Parser,
-    add_cfg,
-    add_checkpoint,
-    add_gpus,
-    add_output,
-    command,
-    command_parser,
-    config_overrides,
-    whole,
-)
+from slowfast.cli.arguments import Parser, command, command_parser, config_overrides, whole
 from slowfast.cli.configs import check_output_folders, load_config
 from slowfast.cli.demo_keys import predict_arguments
 from slowfast.cli.drawings import check_drawings, draw_run, draws_alone, train_and_draw
@@ -72,14 +62,13 @@ def build_parser() -> Parser:
 
 def add_run_arguments(parser: Parser) -> None:
     """The arguments of a run, for `slowfast run` and for commands that start it elsewhere."""
-    add_cfg(parser, several="several run one after the other")
-    add_output(parser, "folder for checkpoints, logs and results (OUTPUT_DIR; default: outputs/ and the recipe's name)")
-    add_checkpoint(
-        parser,
+    parser.add_cfg(several="several run one after the other")
+    parser.add_output("folder for checkpoints, logs and results (OUTPUT_DIR; default: outputs/ and the recipe's name)")
+    parser.add_checkpoint(
         "weights to start training from, or to test without training: a file, a URL or a name that `slowfast zoo` "
         "lists (TRAIN.CHECKPOINT_FILE_PATH, TEST.CHECKPOINT_FILE_PATH)",
     )
-    add_gpus(parser, "GPUs on this machine (NUM_GPUS)")
+    parser.add_gpus("GPUs on this machine (NUM_GPUS)")
     parser.option("--workers N", "loader processes per GPU (DATA_LOADER.NUM_WORKERS)", type=whole(0))
 
 

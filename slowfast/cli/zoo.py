@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from slowfast.cli.arguments import Parser, add_json, command, command_parser, write_json
+from slowfast.cli.arguments import Parser, command, command_parser, write_json
 from slowfast.models.weights.zoo_table import published_figures, zoo_entries
 from slowfast.utils.download import cache_path
 
@@ -36,7 +36,7 @@ def build_parser() -> Parser:
         "load_pretrained and torch.hub accept.",
         example=EXAMPLE,
     )
-    add_json(parser, "the list")
+    parser.add_json("the list")
     return parser
 
 

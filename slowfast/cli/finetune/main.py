@@ -15,18 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from slowfast.cli.arguments import (
-    Parser,
-    add_cfg,
-    add_gpus,
-    add_output,
-    add_split,
-    add_workers,
-    command,
-    command_parser,
-    config_overrides,
-    typed_line,
-)
+from slowfast.cli.arguments import Parser, command, command_parser, config_overrides, typed_line
 from slowfast.cli.configs import load_config
 from slowfast.cli.finetune.plan import (
     Machine,
@@ -84,11 +73,11 @@ def build_parser() -> Parser:
         dest="weights",
         required=True,
     )
-    add_cfg(parser, required=False)
-    add_output(parser, "folder for lists, config, checkpoints and results", required=True)
-    add_split(parser, default=" (default 0.7 0.15 0.15, where the folders do not say)")
-    add_gpus(parser, default="auto")
-    add_workers(parser)
+    parser.add_cfg(required=False)
+    parser.add_output("folder for lists, config, checkpoints and results", required=True)
+    parser.add_split(default=" (default 0.7 0.15 0.15, where the folders do not say)")
+    parser.add_gpus(default="auto")
+    parser.add_workers()
     parser.option("--dry-run", "write lists and config, print the rest, train nothing")
     parser.option("--overwrite", "replace lists with other content")
     return parser

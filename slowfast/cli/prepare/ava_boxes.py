@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from slowfast.cli.arguments import add_checkpoint, add_gpus, add_workers, whole
+from slowfast.cli.arguments import whole
 from slowfast.cli.machine import one_device
 from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each, video_id
 from slowfast.datasets.lists.ava_boxes import FIRST_SECOND, LAST_SECOND
@@ -50,7 +50,7 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("videos", type=Path, help="folder of videos, searched to its depths; names are ids")
     parser.add_argument("out", type=Path, help="CSV file to write")
-    add_checkpoint(parser, "torchvision's file of the detector, on disk", required=True)
+    parser.add_checkpoint("torchvision's file of the detector, on disk", required=True)
     best = "fasterrcnn_resnet50_fpn_v2"
     parser.option("--detector NAME", " or ".join(DETECTORS), default=best, choices=DETECTORS)
     parser.option(
@@ -74,10 +74,10 @@ def add_parser(commands) -> None:
             metavar="S",
             help=f"{end} key frame, if the file shows it (AVA.{end.upper()}_SECOND; default %(default)s)",
         )
-    add_gpus(parser, "GPUs that the detector runs on, one at most", default="0")
+    parser.add_gpus("GPUs that the detector runs on, one at most", default="0")
     parser.option("--batch N", "frames at a time", type=whole(1), default=4)
     add_shard(parser, "which writes OUT")
-    add_workers(parser, "threads that decode ahead")
+    parser.add_workers("threads that decode ahead")
 
 
 def run(args: argparse.Namespace) -> int:

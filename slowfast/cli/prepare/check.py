@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from slowfast.cli.arguments import add_output, add_workers, whole
+from slowfast.cli.arguments import whole
 from slowfast.cli.prepare.common import Shard, add_command, add_list_format, add_shard, read_list
 from slowfast.preparation.files import TEXT, find_files, write_table
 from slowfast.preparation.inspection import (
@@ -43,7 +43,7 @@ def add_parser(commands) -> None:
         example=EXAMPLE,
     )
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="folder of videos, list of videos, or one video")
-    add_output(parser, "folder of manifest.csv and bad.csv", required=True)
+    parser.add_output("folder of manifest.csv and bad.csv", required=True)
     parser.option("--min-frames N", "fewer are bad", type=whole(1), default=1)
     parser.option(
         "--clean-list LIST CLEAN",
@@ -53,7 +53,7 @@ def add_parser(commands) -> None:
     )
     add_list_format(parser)
     add_shard(parser, "which puts the parts together")
-    add_workers(parser)
+    parser.add_workers()
 
 
 def run(args: argparse.Namespace) -> int:

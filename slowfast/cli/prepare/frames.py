@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from slowfast.cli.arguments import add_workers, whole
+from slowfast.cli.arguments import whole
 from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each, video_id
 from slowfast.preparation.files import check_or_write_settings, find_files, write_table
 from slowfast.preparation.frame_list_files import charades_labels, read_video_ids, write_frame_list
@@ -58,7 +58,7 @@ def add_parser(commands) -> None:
     parser.option("--quality 1-100", "of the JPEG files (default: ava 95, charades 87)", type=whole(1, 100))
     parser.option("--min-frames N", "a video with fewer is reported (default: ava 27000, charades 1)", type=whole(1))
     add_shard(parser, "which writes the lists")
-    add_workers(parser)
+    parser.add_workers()
 
 
 def run(args: argparse.Namespace) -> int:

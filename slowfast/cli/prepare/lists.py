@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from slowfast.cli.arguments import add_split
 from slowfast.cli.prepare.common import add_command
 from slowfast.datasets.contract import SPLITS
 from slowfast.datasets.lists.path_labels import read_class_names
@@ -39,7 +38,7 @@ def add_parser(commands) -> None:
         "class names in the order of labels: .json or one per line. Default: all names there are, sorted",
         type=Path,
     )
-    add_split(parser)
+    parser.add_split()
     parser.option("--test-from-val", "make test.csv a copy of val.csv, as is usual where test labels are held back")
     parser.option(
         "--relative-to DIR",

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from slowfast.cli.arguments import add_workers, whole
+from slowfast.cli.arguments import whole
 from slowfast.cli.prepare.common import add_command, add_shard, finish, first_of_each
 from slowfast.preparation.files import check_or_write_settings, find_files
 from slowfast.preparation.jobs import Crash, run_jobs
@@ -44,7 +44,7 @@ def add_parser(commands) -> None:
     parser.option("--crf 0-51", "quality of x264; smaller is better", type=whole(0, 51), default=20)
     parser.option("--preset", "effort of x264", default="fast", choices=PRESETS)
     add_shard(parser, "which tries again what failed and says how it ended")
-    add_workers(parser)
+    parser.add_workers()
 
 
 def run(args: argparse.Namespace) -> int:
