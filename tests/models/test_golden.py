@@ -23,7 +23,8 @@ from tests.models.golden import (
     relative_error,
 )
 
-# Evaluated in double too, stage by stage, and trained in double: at three times the cost, one of every kind of part.
+# Evaluated in double too, stage by stage, and trained in double: at three times the cost, one of every kind of part. The
+# slow tests do it with all.
 IN_DOUBLE = {
     "AVA__SLOW_8x8_R50_SHORT",
     "Kinetics__I3D_NLN_8x8_R50",
@@ -36,7 +37,14 @@ IN_DOUBLE = {
 
 # 64 frames take long, and each of these has the parts of another case: that of Charades, and R101 with 32 frames.
 LONG = {"Kinetics__c2__SLOWFAST_16x8_R101_50_50", "SSv2__SLOWFAST_16x8_R50"}
-CASES = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in case_names()]
+CASES = [
+    *(pytest.param(name, name in IN_DOUBLE, id=name) for name in case_names() if name not in LONG),
+    *(
+        pytest.param(name, True, id=f"{name} in double", marks=pytest.mark.slow)
+        for name in case_names()
+        if name not in IN_DOUBLE
+    ),
+]
 
 
 def test_the_cases_are_those_that_can_be_built():
@@ -45,8 +53,8 @@ def test_the_cases_are_those_that_can_be_built():
     assert {name for name in case_names() if "grad_norm" in load_case(name)} <= IN_DOUBLE
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_scores_logits_and_gradients_agree(name):
+@pytest.mark.parametrize("name, in_double", CASES)
+def test_scores_logits_and_gradients_agree(name, in_double):
     case = load_case(name)
     model = case_model(case)  # strict load of PySlowFast's names
     assert sum(p.numel() for p in model.parameters()) == case["num_parameters"]
@@ -56,7 +64,7 @@ def test_scores_logits_and_gradients_agree(name):
         clip, is_larger = case_clip(case, crop), crop != case["train_crop"]
         clip = clip[:1] if is_larger and not boxes else clip  # one says what two would
         check_scores(model, case, clip.contiguous(memory_format=torch.channels_last_3d) if is_larger else clip)
-    if name in IN_DOUBLE:
+    if in_double:
         model = model.double()
         outputs = record_stages(model)
         check_scores(model, case, case_clip(case).double())
