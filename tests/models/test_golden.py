@@ -23,8 +23,8 @@ from tests.models.golden import (
     relative_error,
 )
 
-# Evaluated in double too, stage by stage, and trained in double: at three times the cost, one of every kind of part. The
-# slow tests do it with all.
+# Evaluated in double too, stage by stage, and trained in double: at three times the cost, one of every kind of part.
+# The slow tests do it with all.
 IN_DOUBLE = {
     "AVA__SLOW_8x8_R50_SHORT",
     "Kinetics__I3D_NLN_8x8_R50",
