@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +92,19 @@ def test_two_gloo_processes_train_and_test(tiny_opts, tmp_path):
     assert analyses[0]["accuracy_by_views"] and both[0]["top1"] == analyses[0]["accuracy_by_views"][-1]["top1"]
     wrong = [{row["index"] for row in analysis["wrong_videos"]} for analysis in analyses]
     assert wrong[0] == wrong[1] and all((out / row["frames"]).is_file() for row in analyses[0]["wrong_videos"])
+
+
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+
+
+@pytest.mark.parametrize("launcher", [[], pytest.param(TORCHRUN, marks=pytest.mark.slow)], ids=["python", "torchrun"])
+def test_the_script_runs_from_any_folder(launcher, tiny_opts, tmp_path):
+    script = Path(__file__).parents[2] / "tools/run_net.py"
+    command = [sys.executable, *launcher, str(script), "--cfg", RECIPE, *map(str, tiny_opts), "NUM_GPUS=0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"in batches of 4{' (2 processes)' if launcher else ''}, 2 steps per epoch" in done.stdout
+    assert results_of(output_of(tiny_opts))["num_videos"] == 6
 
 
 def test_two_files_are_two_jobs(tiny_opts, tmp_path, monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """Sets of frames and sets with several labels, trained and tested by the command line on tiny real files."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,6 +58,22 @@ def test_charades_from_frame_lists(tiny_opts, frames, tmp_path):
     rows = table(tmp_path / "out/predictions.csv")
     assert [row["label"] for row in rows] == ["0;1", "", "2", "", "0;1", ""]
     assert rows[0]["video"] == str(frames / "000")
+
+
+def test_something_something_from_folders_of_frames(tiny_opts, frames, tmp_path):
+    root = tmp_path / "ssv2"
+    root.mkdir()
+    (root / "labels.json").write_text(json.dumps({"Turning something": "1", "Moving something": "0"}))
+    entries = [{"id": f"{i:03d}", "template": ("Moving [something]", "Turning [something]")[i % 2]} for i in range(6)]
+    for name, rows in (("train", entries), ("validation", entries[:3])):
+        (root / f"{name}.json").write_text(json.dumps(rows))
+    opts = [*tiny_opts, "TRAIN.DATASET", "ssv2", "TEST.DATASET", "ssv2", "MODEL.NUM_CLASSES", "2"]
+    opts += ["TEST.NUM_ENSEMBLE_VIEWS", "1", "TEST.NUM_SPATIAL_CROPS", "1"]
+    assert run(*opts, "DATA.PATH_TO_DATA_DIR", root, "DATA.PATH_PREFIX", frames) == 0
+    results = results_of(tmp_path / "out")
+    assert results["num_videos"] == 3 and results["num_failed"] == 0 and "top1" in results["figures"]
+    rows = table(tmp_path / "out/predictions.csv")
+    assert [row["label_name"] for row in rows] == ["Moving something", "Turning something", "Moving something"]
 
 
 def test_any_list_may_have_several_labels(tiny_opts, tiny_motion, tmp_path):
