@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from slowfast.engine.pipeline import Pipeline, eval_mode
 from slowfast.models.pathways import pathways_of, slow_frame_indices
 from slowfast.models.weights.names import from_pyslowfast
-from slowfast.utils.suggest import did_you_mean, not_one_of
+from slowfast.utils.suggest import check_choice, did_you_mean
 
 # The last layer whose map still has so many places is shown: those of res5 at 224 pixels, 7 x 7.
 LEAST_PLACES = 49
@@ -164,8 +164,7 @@ def grad_cam(
         ValueError: another method; a class that the model does not have; a layer without a map (C, t, h, w), or that
             the logits do not depend on.
     """
-    if method not in METHODS:
-        raise ValueError(not_one_of("method", method, METHODS))
+    check_choice("method", method, METHODS)
     rows = range(len(frames)) if boxes is None else range(len(boxes))
     assert len(class_ids) == len(rows), "one class for each clip or box"
     maps: dict[str, list[Tensor]] = {title: [] for title in layers}

@@ -13,7 +13,7 @@ from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.parallel import DistributedDataParallel
 
 from slowfast.utils import distributed
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 
 if TYPE_CHECKING:
     from fvcore.common.config import CfgNode
@@ -36,8 +36,7 @@ class ParallelOptions:
     compression: str = ""
 
     def __post_init__(self):
-        if self.compression and self.compression not in COMPRESSIONS:
-            raise ValueError(not_one_of("TRAIN.DDP.COMPRESSION", self.compression, ["", *COMPRESSIONS]))
+        check_choice("TRAIN.DDP.COMPRESSION", self.compression, ["", *COMPRESSIONS])
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> ParallelOptions:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -20,8 +20,7 @@ def check_dtype_name(name: str) -> None:
     Raises:
         ValueError: it may not.
     """
-    if name not in ("auto", *DTYPES):
-        raise ValueError(not_one_of("TRAIN.MIXED_PRECISION_DTYPE", name, ["auto", *DTYPES]))
+    check_choice("TRAIN.MIXED_PRECISION_DTYPE", name, ["auto", *DTYPES])
 
 
 def autocast_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slowfast.utils import distributed
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 
 METHODS = ("mean", "sum", "max")
 
@@ -50,8 +50,7 @@ class ViewEnsemble:
     """
 
     def __init__(self, *, num_videos: int, num_views: int, num_classes: int, method: str = "mean"):
-        if method not in METHODS:
-            raise ValueError(not_one_of("DATA.ENSEMBLE_METHOD", method, METHODS))
+        check_choice("DATA.ENSEMBLE_METHOD", method, METHODS)
         self.num_views = num_views
         self.method = method
         start = -np.inf if method == "max" else 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,14 +10,6 @@ from torch import Tensor, nn
 
 from slowfast.utils.registry import Registry
 from slowfast.utils.suggest import did_you_mean
-
-
-def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Check that ``value`` is one of ``choices``."""
-    choices = list(choices)
-    if value not in choices:
-        near = did_you_mean(value, choices) if isinstance(value, str) else ""
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, choices))}.{near}")
 
 
 def check_registered(name: str, value: str, registry: Registry) -> None:

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from slowfast.models.checks import check_choice, check_whole, shape_text
+from slowfast.models.checks import check_whole, shape_text
 from slowfast.models.options import DetectionHeadOptions, HeadOptions
+from slowfast.utils.suggest import check_choice
 
 # fx.wrap: one node in a traced graph, for functions that look at shapes and types.
 

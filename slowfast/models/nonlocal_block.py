@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, fx, nn
 
-from slowfast.models.checks import check_choice, check_whole
+from slowfast.models.checks import check_whole
 from slowfast.models.norm import NormLayer
+from slowfast.utils.suggest import check_choice
 
 INSTANTIATIONS = ("dot_product", "softmax")
 

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from slowfast.models.checks import check_choice, check_fraction, check_least, check_whole
+from slowfast.models.checks import check_fraction, check_least, check_whole
 from slowfast.models.norm import NormLayer
+from slowfast.utils.suggest import check_choice
 
 ACTIVATIONS = ("softmax", "sigmoid", "none")
 AVERAGES = ("scores", "logits")

@@ -13,11 +13,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from slowfast.models.checks import check_choice, check_whole
+from slowfast.models.checks import check_whole
 from slowfast.models.nonlocal_block import NonLocalBlock
 from slowfast.models.norm import NormLayer
 from slowfast.models.options import BlockOptions, ResidualOptions, StageOptions
 from slowfast.models.recompute import forward_twice
+from slowfast.utils.suggest import check_choice
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 STAGES = ("res2", "res3", "res4", "res5")

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, fx
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_choice, dtype_of
+from slowfast.models.checks import dtype_of
 from slowfast.models.from_config import per_pathway, resnet_arguments
 from slowfast.models.heads import make_head
 from slowfast.models.network import VideoNetwork
@@ -16,6 +16,7 @@ from slowfast.models.options import BlockOptions, DetectionHeadOptions, InitOpti
 from slowfast.models.pathways import single_clip
 from slowfast.models.resnet3d import ResNetPathway, StemOptions, stage_widths
 from slowfast.models.slowfast import FAST_KERNELS, SLOW_KERNELS
+from slowfast.utils.suggest import check_choice
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 

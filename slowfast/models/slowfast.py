@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_choice, check_whole, dtype_of
+from slowfast.models.checks import check_whole, dtype_of
 from slowfast.models.from_config import per_pathway, resnet_arguments
 from slowfast.models.fusion import FusionOptions
 from slowfast.models.heads import make_head
@@ -20,6 +20,7 @@ from slowfast.models.network import VideoNetwork
 from slowfast.models.options import BlockOptions, DetectionHeadOptions, InitOptions, StageOptions, with_options
 from slowfast.models.pathways import FAST_INPUTS, SLOW_FRAMES, slow_and_fast, slow_frame_indices
 from slowfast.models.resnet3d import STAGES, ResNetPathway, stage_widths
+from slowfast.utils.suggest import check_choice
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_choice, check_whole, dtype_of
+from slowfast.models.checks import check_whole, dtype_of
 from slowfast.models.from_config import shared_arguments
 from slowfast.models.heads import ClipHead
 from slowfast.models.network import VideoNetwork
@@ -32,6 +32,7 @@ from slowfast.models.resnet3d import (
     stage_shapes,
     stage_widths,
 )
+from slowfast.utils.suggest import check_choice
 
 fx.wrap("single_clip")  # one node in a traced graph: it looks at shapes
 

@@ -16,10 +16,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from slowfast.models.build import MODEL_REGISTRY
-from slowfast.models.checks import check_choice, check_whole, dtype_of
+from slowfast.models.checks import check_whole, dtype_of
 from slowfast.models.heads import activate
 from slowfast.models.options import ACTIVATIONS
 from slowfast.models.pathways import single_clip
+from slowfast.utils.suggest import check_choice
 
 logger = logging.getLogger(__name__)
 

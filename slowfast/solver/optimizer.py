@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import nn
 
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 
 
 class LARS(torch.optim.SGD):
@@ -121,6 +121,7 @@ def make_optimizer(
     Raises:
         ValueError: no optimizer or implementation has that name, or it does not accept these momentum values.
     """
+    check_choice("SOLVER.OPTIMIZING_METHOD", name, OPTIMIZERS)
     how = _implementation(groups, implementation)
     if lars and name != "sgd":
         raise ValueError(f"SOLVER.LARS_ON with SOLVER.OPTIMIZING_METHOD={name!r}: it works only with sgd.")
@@ -134,15 +135,12 @@ def make_optimizer(
         return kind(groups, lr=lr, momentum=momentum, dampening=dampening, nesterov=nesterov, **how)
     if name == "adam":
         return torch.optim.Adam(groups, lr=lr, betas=(betas[0], betas[1]), **how)
-    if name in ("adamw", "mt_adamw"):
-        return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=1e-8, **how)
-    raise ValueError(not_one_of("SOLVER.OPTIMIZING_METHOD", name, OPTIMIZERS))
+    return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=1e-8, **how)
 
 
 def _implementation(groups: list[dict], name: str) -> dict[str, bool]:
     """Torch's arguments for an implementation of the steps on these groups' device."""
-    if name not in IMPLEMENTATIONS:
-        raise ValueError(not_one_of("SOLVER.IMPLEMENTATION", name, IMPLEMENTATIONS))
+    check_choice("SOLVER.IMPLEMENTATION", name, IMPLEMENTATIONS)
     parameters = [parameter for group in groups for parameter in group["params"]]
     if any(parameter.is_meta for parameter in parameters):  # a model that is only looked at; fused steps need a device
         return {}

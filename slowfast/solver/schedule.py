@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from slowfast.solver.multigrid import ShapeSchedule, long_cycle_rates
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 
 POLICIES = ("cosine", "steps_with_relative_lrs")
 
@@ -39,8 +39,7 @@ class LearningRateSchedule:
     lrs: Sequence[float] = field(default=())
 
     def __post_init__(self):
-        if self.policy not in POLICIES:
-            raise ValueError(not_one_of("SOLVER.LR_POLICY", self.policy, POLICIES))
+        check_choice("SOLVER.LR_POLICY", self.policy, POLICIES)
         if self.policy == "steps_with_relative_lrs":
             self._check_steps()
         else:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 def not_one_of(name: str, value: object, choices: Iterable[object]) -> str:
     """Message for a closed choice: ``name='x' is not one of a, b. Did you mean a?``"""
     names = [str(choice) for choice in choices]
-    return f"{name}={value!r} is not one of {', '.join(names)}.{did_you_mean(str(value), names)}"
+    near = did_you_mean(value, names) if isinstance(value, str) else ""
+    return f"{name}={value!r} is not one of {', '.join(names)}.{near}"
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Check that ``value`` is one of ``choices``; the ValueError names them."""
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(not_one_of(name, value, choices))
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 from slowfast.video.flow import ZERO
 
 
@@ -87,8 +87,7 @@ class RandomErasing:
     aspect_ratio: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.fill not in ("pixel", "rand", "const"):
-            raise ValueError(not_one_of("fill (AUG.RE_MODE)", self.fill, ("pixel", "rand", "const")))
+        check_choice("fill (AUG.RE_MODE)", self.fill, ("pixel", "rand", "const"))
 
     def __call__(self, clip: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """``clip``, changed in place, and ``labels``."""

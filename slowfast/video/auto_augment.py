@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as kernels
 
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice, not_one_of
 
 MAX_LEVEL = 10.0
 FILL = 128  # gray of pixels from outside of the frame
@@ -85,8 +85,7 @@ class ClipPolicy:
     interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(not_one_of("interpolation (AUG.INTERPOLATION)", self.interpolation, INTERPOLATIONS))
+        check_choice("interpolation (AUG.INTERPOLATION)", self.interpolation, INTERPOLATIONS)
 
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
         images = frames.permute(1, 0, 2, 3)

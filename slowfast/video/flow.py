@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from slowfast.utils.files import atomic_write
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 from slowfast.utils.tensor_files import TensorFileError, load_state, open_arrays
 from slowfast.video.reader import FrameReader
 from slowfast.video.watch import VideoReadError
@@ -52,8 +52,7 @@ class FlowStore:
     """
 
     def __init__(self, cache_dir: str | Path, *, method: str = "dis", bound: float = 20.0, weights: str = ""):
-        if method not in METHODS:
-            raise ValueError(not_one_of("FLOW.METHOD", method, METHODS))
+        check_choice("FLOW.METHOD", method, METHODS)
         if not bound > 0:
             raise ValueError(f"FLOW.BOUND={bound}: must be above 0, in pixels per frame.")
         self.cache_dir, self.method, self.bound, self.weights = Path(cache_dir), method, bound, weights

@@ -24,7 +24,7 @@ from slowfast.evaluation.ava.files import (
 )
 from slowfast.evaluation.ava.matching import average_precision, best_overlaps
 from slowfast.evaluation.ava.table import BoxTable, ImageKey, format_key, number_images
-from slowfast.utils.suggest import not_one_of
+from slowfast.utils.suggest import check_choice
 
 __all__ = ["PROTOCOLS", "BoxTable", "Protocol", "evaluate", "evaluate_files"]
 
@@ -312,8 +312,7 @@ def protocol_called(protocol: str | Protocol) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
-    if protocol not in PROTOCOLS:
-        raise ValueError(not_one_of("protocol", protocol, PROTOCOLS))
+    check_choice("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]
 
 
