@@ -11,6 +11,7 @@ from slowfast.datasets import Charades, build_dataset
 from slowfast.datasets.lists.charades import TimedActions, read_charades_csv
 from slowfast.datasets.lists.frame_lists import read_frame_lists
 from slowfast.datasets.lists.row_problems import AnnotationError
+from slowfast.datasets.samplers import ClipShape
 from slowfast.video.reader import VideoReadError
 from tests.datasets.toys import small_config
 
@@ -170,6 +171,18 @@ def test_one_test_crop_is_the_left_one(cfg):
     assert views.frames.shape[-2:] == (16, 21) and views.crops == ((0, 0),)
     cfg.DATA.ARGS.single_crop = "centre"
     assert build_dataset(cfg, "test")[0].crops == ((0, 3),)
+
+
+def test_multigrid_shapes(cfg, helpers):
+    dataset = build_dataset(cfg, "train")
+    strides = set()
+    for epoch in range(30):
+        sample = dataset[epoch, 0, ClipShape(num_frames=3, crop_size=8, max_sampling_rate=4)]
+        assert sample.frames.shape == (3, 3, 8, 8)
+        shown = helpers.gray_frame_numbers(sample.frames)
+        strides |= set(np.diff(shown).tolist())
+        assert sample.label.tolist() == slow_label("A1", range(shown[0], shown[-1] + 1))
+    assert strides == {2, 3, 4}
 
 
 def test_video_files_of_another_rate_are_taken_at_24(cfg, tmp_path, helpers):

@@ -9,6 +9,7 @@ import torch
 from slowfast.datasets import SomethingSomething, build_dataset
 from slowfast.datasets.lists.row_problems import AnnotationError
 from slowfast.datasets.lists.ssv2 import find_json, read_entries, read_labels, read_test_entries
+from slowfast.datasets.samplers import ClipShape
 from tests.datasets.toys import small_config
 
 # Written out of order, as in the real file labels are: classes follow the numbers.
@@ -137,6 +138,13 @@ def test_a_flip_is_warned_of(cfg, caplog):
     assert "RANDOM_FLIP" not in caplog.text
     build_dataset(cfg, "train")
     assert "DATA.RANDOM_FLIP mirrors Something-Something, where left and right distinguish classes" in caplog.text
+
+
+def test_multigrid_shapes(cfg, helpers):
+    sample = build_dataset(cfg, "train")[0, 0, ClipShape(num_frames=4, crop_size=8, max_sampling_rate=4)]
+    assert sample.frames.shape == (3, 4, 8, 8)
+    shown = helpers.gray_frame_numbers(sample.frames)
+    assert all(round(19 / 4 * j) <= shown[j] <= round(19 / 4 * (j + 1)) for j in range(4))
 
 
 @pytest.mark.parametrize("ending", ["webm", "mp4"])

@@ -17,7 +17,9 @@ from tests.models.toys import randomize_batch_norms
 
 @pytest.fixture
 def config(tmp_path, tiny_opts):
-    return lambda *overrides: load_cfg("Motion/SLOWFAST_4x4_R18", [*tiny_opts, "OUTPUT_DIR", str(tmp_path), *overrides])
+    return lambda *overrides: load_cfg(
+        "Motion/SLOWFAST_4x4_R18", [*tiny_opts, "OUTPUT_DIR", str(tmp_path), *map(str, overrides)]
+    )
 
 
 def test_the_weights_to_test_are_chosen_in_order(config, tmp_path):
@@ -33,6 +35,18 @@ def test_the_weights_to_test_are_chosen_in_order(config, tmp_path):
     ]
     assert weights_for_test(config("TRAIN.CHECKPOINT_FILE_PATH", "a.pyth")).endswith("checkpoint_epoch_00012.pyth")
     assert weights_for_test(config("TEST.CHECKPOINT_FILE_PATH", "b.pyth")) == "b.pyth"
+
+
+def test_finetuning_starts_from_weights_alone(config, tmp_path, caplog):
+    train(config("TEST.ENABLE", False))
+    weights = checkpoint_path(tmp_path, 1)
+    with caplog.at_level(logging.INFO, logger="slowfast"):
+        trainer = build_trainer(config("OUTPUT_DIR", tmp_path / "tuned", "TRAIN.CHECKPOINT_FILE_PATH", weights))
+    assert trainer.epoch == 0 and not trainer.optimizer.state_dict()["state"]
+    content = torch.load(weights, weights_only=True)
+    loaded = trainer.model.state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in content["model_state"].items())
+    assert "here only its weights are used, and training begins at epoch 1" in caplog.text
 
 
 def test_folding_and_the_chunk_size_do_not_change_the_scores(config):

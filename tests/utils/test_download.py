@@ -151,6 +151,15 @@ def test_what_cannot_be_resumed_or_proven_to_be_the_same_file_comes_again(server
     assert server.requests == [None, None if knows_ranges else "bytes=300000-"]
 
 
+def test_a_part_that_holds_all_already(server, path):
+    server.cut_after = [300_000, 0]
+    with pytest.raises(DownloadError):
+        fetch(server.url, path)
+    path.with_name("weights.pyth.part").write_bytes(CONTENT)  # as after a crash before the last step
+    fetch(server.url, path)
+    assert path.read_bytes() == CONTENT
+
+
 def test_a_server_that_always_cuts_at_once_ends_the_attempts(server, path):
     server.cut_after = [0, 0]
     with pytest.raises(DownloadError, match="the connection ended after 0 of 1,024,000 bytes"):
