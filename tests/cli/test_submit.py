@@ -94,6 +94,7 @@ def local_job(opts):
     return executor.submit(submit.Job(submit.job_arguments(args), os.getcwd()))
 
 
+@pytest.mark.slow
 def test_a_local_job_trains_and_tests(tiny_opts, tmp_path, capfd):
     assert submit.main(["--cfg", RECIPE, "--gpus", "0", "--cluster", "local", "--wait", *tiny_opts]) == 0
     assert f"output in {tmp_path / 'out'}" in capfd.readouterr().out

@@ -287,7 +287,7 @@ def epoch_rows() -> list[list[int]]:
     return rows_of(loader)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[pytest.param(2, marks=pytest.mark.slow), 3])
 def group(request, tmp_path_factory):
     """What every process of a group of that size found, and the folder they wrote to."""
     folder = tmp_path_factory.mktemp(f"group{request.param}")

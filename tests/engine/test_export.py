@@ -27,9 +27,10 @@ from tests.models.toys import randomize_batch_norms, seeded, toy_resnet, toy_slo
 CLIP = (3, 8, 32, 32)
 MODELS = {
     "slowfast": lambda: toy_slowfast(nonlocal_after=(((), ()), ((1,), ()), ((), ()), ((), ()))),
-    "x3d": toy_x3d,
     "boxes": lambda: toy_resnet(roi_head={"resolution": 3, "spatial_scale": 1 / 32}, activation="sigmoid"),
+    "x3d": toy_x3d,
 }
+NAMES = ["slowfast", "boxes", pytest.param("x3d", marks=pytest.mark.slow)]
 
 
 @cache
@@ -44,7 +45,7 @@ def pipeline_of(model: nn.Module) -> Pipeline:
     return Pipeline(model, Protocol(SecondsSampling(8, 1)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_program_gives_the_models_scores(name, tmp_path):
     (model, program), path = exported(name), tmp_path / "model.pt2"
     run = write_program(program, path)
@@ -56,7 +57,7 @@ def test_a_program_gives_the_models_scores(name, tmp_path):
         run(torch.zeros(1, 3, 8, 48, 48), *boxes)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_onnx_gives_the_models_scores(name, tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -117,7 +118,7 @@ def test_an_operator_without_onnx_form_is_told(tmp_path):
 def test_without_the_extra_the_way_out_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ExportError, match=r"needs onnxruntime: pip install 'slowfast\[export\]', or .*--format torch"):
-        write_onnx(exported("x3d")[1], tmp_path / "model.onnx")
+        write_onnx(exported("boxes")[1], tmp_path / "model.onnx")
 
 
 def test_a_file_with_other_scores_is_removed(tmp_path):

@@ -19,8 +19,6 @@ from tests.models.golden import load_published, published_clip, published_names,
 NAMES = published_names()
 QUICK = {
     "mmaction2/ava_slowfast_r50_8x8",
-    "mmaction2/c2d_r50_8x8",
-    "mmaction2/i3d_r50_32x2",
     "mmaction2/r2plus1d_r34_8x8",
     "mmaction2/slowfast_r50_4x16",
     "pytorchvideo/slowfast_r50_detection",
