@@ -1,6 +1,6 @@
 # make demo   train SlowFast and Slow-only on a small built-in set, test both, print one table
 # make test   all tests that need no GPU and little time
-# make test-slow  those marked slow: trainings that learn, 20 kills, elastic restarts, two hours of video
+# make test-slow  those marked slow: trainings that learn, 20 kills, elastic restarts, two hours of video, more networks
 # make test-oldest  the same with the oldest torch, torchvision and PyAV that are claimed, in .venv-oldest (several GB)
 # make gpu    tests marked gpu, then the benchmark into gpu_benchmark.json; make gpu PART=1 to PART=5 one piece of it
 # make wheels what a machine with torch but without a network needs for make gpu, into wheels/ (WHEELS_PYTHON=3.12)

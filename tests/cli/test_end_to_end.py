@@ -53,6 +53,7 @@ def test_train_test_resume_test(tiny_opts, capsys):
     assert not np.array_equal(np.load(out / "predictions.npz")["scores"], first_scores)
 
 
+@pytest.mark.slow
 def test_two_epochs_and_two_resumed_equal_four_straight(tiny_opts, tmp_path):
     """Bitwise, through loaders and precise batch norm, when a new process with workers goes on."""
     opts = [*tiny_opts, "TEST.ENABLE", "False", "MODEL.DROPOUT_RATE", "0.5"]

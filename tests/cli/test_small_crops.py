@@ -9,7 +9,7 @@ from tests.cli.runs import records_of
 from tests.faults import run_job
 
 
-@pytest.mark.parametrize("crop", [8, 16])
+@pytest.mark.parametrize("crop", [8, pytest.param(16, marks=pytest.mark.slow)])
 def test_crops_down_to_single_pixels_of_features_train(tiny_opts, tmp_path, crop):
     """In a process of its own: bfloat16 kernels of oneDNN ended it with "double free or corruption".
 
