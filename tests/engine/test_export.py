@@ -57,7 +57,7 @@ def test_a_program_gives_the_models_scores(name, tmp_path):
         run(torch.zeros(1, 3, 8, 48, 48), *boxes)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in ("boxes", "x3d"))])
 def test_onnx_gives_the_models_scores(name, tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")

@@ -20,7 +20,6 @@ NAMES = published_names()
 QUICK = {
     "mmaction2/ava_slowfast_r50_8x8",
     "mmaction2/r2plus1d_r34_8x8",
-    "mmaction2/slowfast_r50_4x16",
     "pytorchvideo/slowfast_r50_detection",
     "pytorchvideo/x3d_xs",
 }
