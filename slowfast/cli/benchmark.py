@@ -186,7 +186,7 @@ def write_benchmark_video(path: Path) -> Path:
 
 
 def check_data_config(cfg: Config) -> None:
-    """Return if the data of ``cfg`` can be stood in for by lists of one video.
+    """Check that the data of ``cfg`` can be stood in for by lists of one video.
 
     Raises:
         ValueError: its samples are boxes, or have optical flow, which is computed once and then read.

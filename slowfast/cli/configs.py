@@ -44,7 +44,7 @@ def output_folder(path: Path) -> Path:
 
 
 def check_output_folders(configs: Sequence[Config], names: Sequence[str]) -> None:
-    """Return if no two jobs of one command line would overwrite each other's files.
+    """Check that no two jobs of one command line would overwrite each other's files.
 
     One that trains and one that tests may share a folder: the second then tests what the first trained.
 

@@ -52,7 +52,7 @@ def draws_alone(cfg: CfgNode) -> bool:
 
 
 def check_drawings(cfg: CfgNode) -> None:
-    """Return if all that is asked for can be drawn; before anything is trained.
+    """Check that all that is asked for can be drawn; before anything is trained.
 
     Raises:
         ConfigError: it cannot; the message says why.

@@ -13,7 +13,7 @@ from slowfast.utils.environment import num_gpus
 
 
 def check_gpus_of(cfg: CfgNode, *, command: str, argv: Sequence[str]) -> None:
-    """Return if this machine has NUM_GPUS.
+    """Check that this machine has NUM_GPUS.
 
     Raises:
         LaunchError: it has fewer; the message repeats ``argv`` with settings that fit.

@@ -115,7 +115,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def check_flags(args: argparse.Namespace, sources: Sequence[Source], live: Sequence[Source]) -> None:
-    """Return if the flags and the sources go together.
+    """Check that the flags and the sources go together.
 
     Raises:
         ValueError: they do not; says why.

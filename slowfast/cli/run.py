@@ -73,7 +73,7 @@ def add_run_arguments(parser: Parser) -> None:
 
 
 def check_config_names(names: Sequence[str]) -> None:
-    """Return if none of ``names`` is a config key, in lower case or with a colon; else end as a parser does."""
+    """Check that none of ``names`` is a config key, in lower case or with a colon; else end as a parser does."""
     parser, keys = build_parser(), key_names(get_cfg())
     for name in names:
         if existing_config(name, folder=Path()) is not None:
@@ -108,7 +108,7 @@ def load_job(name: str, args: argparse.Namespace) -> CfgNode:
 
 
 def check_has_steps(cfg: CfgNode, name: str) -> None:
-    """Return if a run of ``cfg`` does anything.
+    """Check that a run of ``cfg`` does anything.
 
     Raises:
         ConfigError: it would do nothing; the message says what to set.

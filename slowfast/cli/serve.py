@@ -45,7 +45,7 @@ def build_parser() -> Parser:
 
 
 def check_installed() -> None:
-    """Return if the packages of the extra are there.
+    """Check that the packages of the extra are there.
 
     Raises:
         ValueError: they are not; says how to get them.

@@ -47,7 +47,7 @@ class FrameFolders:
         return FrameFolderReader(self.lists.frame_paths(self.lists.index_of(video_id)), self.fps)
 
     def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
-        """Return if the frames show most key frames; log a warning if some are missing.
+        """Check that the frames show most key frames; log a warning if some are missing.
 
         Raises:
             AnnotationError: most key frames lie outside, so the config must have the wrong time scale.
@@ -111,7 +111,7 @@ class MovieFiles:
         return open_video_file(self.paths[video_id], num_threads=self.num_threads)
 
     def check_lengths(self, key_frames: Iterable[tuple[str, int]]) -> None:
-        """Return if a few movies, spread over the key frames, show theirs; log a warning if some are missing.
+        """Check that a few movies, spread over the key frames, show theirs; log a warning if some are missing.
 
         Raises:
             AnnotationError: a movie lacks most of its key frames, so AVA.MOVIE_START_SECONDS must be wrong.
@@ -152,7 +152,7 @@ class MovieFiles:
 
 
 def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
-    """Return if frames were extracted at ``fps`` per second, as far as ``prepare-data frames`` left its settings.
+    """Check that frames were extracted at ``fps`` per second, as far as ``prepare-data frames`` left its settings.
 
     Raises:
         AnnotationError: they were extracted at another rate.
@@ -168,7 +168,7 @@ def check_extraction(folder: str | os.PathLike, *, fps: float) -> None:
 
 
 def check_movies(folder: str | os.PathLike, missing: Sequence[str], *, num_found: int) -> None:
-    """Return if no movie with boxes is missing in AVA.MOVIE_DIR.
+    """Check that no movie with boxes is missing in AVA.MOVIE_DIR.
 
     Raises:
         AnnotationError: some are; names the first.

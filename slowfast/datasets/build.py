@@ -208,7 +208,7 @@ def build_loader(
 
 
 def _check_clip_options(cfg: CfgNode, dataset: VideoDataset) -> None:
-    """Return if ``dataset`` gives as many training clips as the config says; warn if augmentation has no effect on it.
+    """Check that ``dataset`` gives as many training clips as the config says; warn if augmentation has no effect on it.
 
     Raises:
         ValueError: the config asks for several clips per video, but the data set gives one.

@@ -21,7 +21,7 @@ class NonFiniteScoresError(ValueError):
 
 
 def check_scores(scores: np.ndarray, whose: str) -> None:
-    """Return if all ``scores`` are finite.
+    """Check that all ``scores`` are finite.
 
     Raises:
         NonFiniteScoresError: they are not.

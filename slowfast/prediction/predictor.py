@@ -202,7 +202,7 @@ class VideoPredictor:
 
 
 def check_look(pipeline: Pipeline, look: Look) -> None:
-    """Return if the model supports these options.
+    """Check that the model supports these options.
 
     Raises:
         ValueError: it does not; says why.

@@ -129,7 +129,7 @@ def _differs(path: Path, text: str) -> bool:
 
 
 def _check_list(draft: Path, name: str, text: str, separator: str) -> None:
-    """Return if the list is read as it was meant."""
+    """Check that the list is read as it was meant."""
     found = read_path_label_list(draft, separator=separator, labels_optional=True)
     assert len(found) == text.count("\n")
     for line, path, label in zip(text.split("\n"), found.paths, found.labels, strict=False):

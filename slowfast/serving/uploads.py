@@ -45,7 +45,7 @@ def too_large(max_bytes: int) -> JobError:
 
 
 def check_announced(request: Request, max_bytes: int) -> None:
-    """Return if the announced length is within the limit, before a byte of it is read.
+    """Check that the announced length is within the limit, before a byte of it is read.
 
     Raises:
         JobError: 413.
@@ -84,7 +84,7 @@ async def save_upload(upload: object, folder: Path, *, max_bytes: int) -> Video:
 
 
 def refuse_texts(head: bytes, size: int, name: str) -> None:
-    """Return if the first bytes of a file are not those of a web page, a playlist or a text.
+    """Check that the first bytes of a file are not those of a web page, a playlist or a text.
 
     Raises:
         JobError: 415.

@@ -44,7 +44,7 @@ def remove_drafts(folder: str | os.PathLike) -> None:
 
 
 def check_writable(folder: str | os.PathLike, *, key: str) -> None:
-    """Return if ``folder`` exists, or can be created, and is writable.
+    """Check that ``folder`` exists, or can be created, and is writable.
 
     Args:
         key: config key that names it, for the message.

@@ -11,7 +11,7 @@ from slowfast.utils.suggest import did_you_mean
 
 
 def check_kwargs(target: Callable, kwargs: Mapping[str, object], key: str, *, also: Iterable[str] = ()) -> None:
-    """Return if ``target`` takes every one of ``kwargs`` by name.
+    """Check that ``target`` takes every one of ``kwargs`` by name.
 
     Args:
         target: class or function.

@@ -141,7 +141,7 @@ def is_state_dict(value: object) -> bool:
 
 
 def _check_archive(path: str) -> None:
-    """Return if the file is not a ZIP archive, or is one of about the size of its content."""
+    """Check that the file is not a ZIP archive, or is one of about the size of its content."""
     size = os.path.getsize(path)
     try:
         with zipfile.ZipFile(path) as archive:

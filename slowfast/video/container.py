@@ -198,7 +198,7 @@ def set_threads(stream, num_threads: int) -> None:
 
 
 def check_frame_size(height: int, width: int) -> None:
-    """Return if a frame of this size may be converted and scaled.
+    """Check that a frame of this size may be converted and scaled.
 
     Raises:
         ValueError: it is empty, larger than MAX_FRAME_PIXELS, or a strip beyond MAX_ASPECT.

@@ -22,7 +22,7 @@ from torch import Tensor
 
 
 def check_at_least_one(**values: float) -> None:
-    """Return if every value is 1 or more."""
+    """Check that every value is 1 or more."""
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")

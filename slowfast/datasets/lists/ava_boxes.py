@@ -289,7 +289,7 @@ class _BoxReader:
         return result
 
     def _check_seconds(self) -> None:
-        """Return if most rows are in annotated seconds: otherwise the config's time scale does not match the lists."""
+        """Check that most rows are in annotated seconds: otherwise the config's time scale does not match the lists."""
         elsewhere = self.seconds_elsewhere
         if 2 * elsewhere.total() > self.num_rows:
             raise AnnotationError(

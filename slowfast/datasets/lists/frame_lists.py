@@ -345,7 +345,7 @@ def _shown(text: bytes) -> str:
 
 
 def check_frame_files(lists: FrameLists, which: str = "sample", *, hint: str = "") -> None:
-    """Return if the image files of frame lists exist.
+    """Check that the image files of frame lists exist.
 
     Args:
         which: "all", a "sample" (the first frame of up to 1,000 videos, evenly spread; lists may be a frame or two

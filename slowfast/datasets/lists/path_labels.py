@@ -264,7 +264,7 @@ def looked_at(num_entries: int, which: str, *, most: int = SAMPLED_FILES) -> lis
 
 
 def check_files(videos: VideoList, which: str = "sample") -> None:
-    """Return if the files of a list exist; ``which`` of them: see ``looked_at``.
+    """Check that the files of a list exist; ``which`` of them: see ``looked_at``.
 
     Raises:
         AnnotationError: some are missing: how many, and the first ten with their lines.

@@ -42,7 +42,7 @@ class RowProblems:
         del self.first[MAX_REPORTED:]
 
     def report(self, total: int, unit: str = "rows") -> None:
-        """Return if there are none.
+        """Check that no problem was noted.
 
         Raises:
             AnnotationError: how many of ``total`` rows (or what ``unit`` says) are bad, the first ten with their lines.
