@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slowfast.utils.suggest import not_one_of
 from slowfast.utils.tensor_files import TensorFileError, open_arrays
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def fuse(
         FusionError: different videos, labels or classes, scores that are not probabilities, or weights that do not fit.
     """
     if method not in METHODS:
-        raise FusionError(f"method={method!r} is not one of {', '.join(METHODS)}.")
+        raise FusionError(not_one_of("method", method, METHODS))
     shares = _shares(weights, members)
     members = [align(member, members[0]) for member in members]
     scores = np.ma.masked_invalid([probabilities(member) for member in members])  # (M, N, K)

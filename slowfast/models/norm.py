@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from slowfast.utils import distributed
+from slowfast.utils.suggest import not_one_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def norm_layer(
         return partial(SubBatchNorm3d, num_splits=num_splits)
     if norm_type == "sync_batchnorm":
         return _sync_norm_layer(distributed.world_size() if global_sync else num_sync_devices)
-    raise ValueError(f"norm_type={norm_type!r} is not one of {', '.join(NORM_TYPES)}.")
+    raise ValueError(not_one_of("norm_type", norm_type, NORM_TYPES))
 
 
 def _sync_norm_layer(group_size: int) -> NormLayer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from slowfast.models.checks import check_clip, shape_text
 from slowfast.utils.color import LUMA
+from slowfast.utils.suggest import not_one_of
 
 SLOW_FRAMES = ("linspace", "strided")
 # What the Fast pathway may see: its channels.
@@ -45,7 +46,7 @@ def slow_frame_indices(num_frames: int, alpha: int, *, mode: str = "linspace") -
         return torch.linspace(0, num_frames - 1, num_frames // alpha, dtype=torch.float32, device="cpu").long()
     if mode == "strided":
         return torch.arange(0, num_frames, alpha, device="cpu")
-    raise ValueError(f"slow_frames={mode!r} is not one of {', '.join(SLOW_FRAMES)}.")
+    raise ValueError(not_one_of("slow_frames", mode, SLOW_FRAMES))
 
 
 def split_pathways(clip: Tensor, alpha: int, *, mode: str = "linspace") -> list[Tensor]:
@@ -75,7 +76,7 @@ def fast_input(clip: Tensor, mode: str) -> Tensor:
         return torch.cat([torch.zeros_like(clip[:, :, :1]), clip[:, :, 1:] - clip[:, :, :-1]], dim=2)
     if mode == "flow":
         return clip[:, 3:]
-    raise ValueError(f"fast_input={mode!r} is not one of {', '.join(FAST_INPUTS)}.")
+    raise ValueError(not_one_of("fast_input", mode, FAST_INPUTS))
 
 
 def single_clip(
